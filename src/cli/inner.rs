@@ -1,0 +1,58 @@
+//! `hostkit inner …`: parts of hostkit that must be processes of their own. Not for people.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::sys::namespaces;
+use crate::{error, ui};
+
+/// What such a process does.
+#[derive(Debug, Subcommand)]
+pub enum Inner {
+    /// Become a program that dies with its parent.
+    Tether {
+        /// The parent's process id.
+        parent: i32,
+        /// The program and its arguments.
+        #[arg(last = true)]
+        argv: Vec<String>,
+    },
+    /// Run a program inside a tree, in namespaces of its own.
+    Enter {
+        /// The parent's process id.
+        parent: i32,
+        /// The tree.
+        root: PathBuf,
+        /// The program and its arguments.
+        #[arg(last = true)]
+        argv: Vec<String>,
+    },
+    /// The first process inside.
+    Inside {
+        /// The tree.
+        root: PathBuf,
+        /// The program and its arguments.
+        #[arg(last = true)]
+        argv: Vec<String>,
+    },
+}
+
+/// Runs in a fresh process without threads.
+pub fn run(command: &Inner) -> ExitCode {
+    let end = match command {
+        Inner::Tether { parent, argv } => {
+            namespaces::tether(*parent, argv).map(|never| match never {})
+        }
+        Inner::Enter { parent, root, argv } => namespaces::enter(*parent, root, argv),
+        Inner::Inside { root, argv } => namespaces::inside(root, argv).map(|never| match never {}),
+    };
+    match end {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            ui::fail(ui::Format::Human, &error);
+            ExitCode::from(error::blame(&error).exit_code())
+        }
+    }
+}

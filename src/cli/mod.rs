@@ -1,0 +1,39 @@
+//! The command line: types for the parser, and one file per verb that calls one function each.
+
+pub mod inner;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::ui::Format;
+
+/// Bakes, boots and upgrades Jenkins controllers and ECS hosts on AWS.
+#[derive(Debug, Parser)]
+#[command(name = "hostkit", version, max_term_width = 80, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 ok, 1 a bug, 2 usage, 3 recipe or configuration,\n\
+    4 environment, 5 a step or check failed, 6 AWS refused or timed out, 130 interrupted.")]
+pub struct Cli {
+    /// How to talk: text for people, or JSON lines.
+    #[arg(long, global = true, value_enum, default_value_t, env = "HOSTKIT_FORMAT")]
+    pub format: Format,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Parts of hostkit that run as processes of their own.
+    #[command(subcommand, hide = true)]
+    Inner(inner::Inner),
+}
+
+/// Runs one command to its end.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let _format = cli.format;
+    match cli.command {
+        Command::Inner(command) => Ok(inner::run(&command)),
+    }
+}

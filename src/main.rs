@@ -1,0 +1,29 @@
+//! A page of main: parse, set up diagnosis, run one command, turn its end into an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use hostkit::cli::{Cli, Command};
+use hostkit::{cli, error, ui};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Work between fork and exec happens in a process that has no threads and no runtime.
+    if let Command::Inner(command) = &cli.command {
+        return cli::inner::run(command);
+    }
+    ui::trace::start();
+    let format = cli.format;
+    // One thread: a child that is tied to its parent is tied to the thread that started it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("the kernel gives every process an event queue");
+    match runtime.block_on(cli::run(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            ui::fail(format, &error);
+            ExitCode::from(error::blame(&error).exit_code())
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The one seam to a machine: programs, files below a root, namespaces, systemd.
+//!
+//! Nothing else in hostkit starts a program, mounts, or writes into a target tree. This room knows
+//! nothing of AWS and nothing of recipes.
+
+pub mod cmd;
+pub mod namespaces;
+pub mod process;
+pub mod runner;
+pub mod tool;
+
+pub use cmd::{Cmd, CmdError, Output};
+pub use process::Process;
+pub use runner::Runner;
+pub use tool::Tool;

@@ -1,0 +1,131 @@
+//! Processes of their own: tethered to their parent, or inside a tree with namespaces of their own.
+//!
+//! These run in a fresh single-threaded hostkit process (`hostkit inner …`), before any runtime
+//! exists. They never return on success.
+
+use std::ffi::CString;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::{chdir, chroot, execvp, getppid, sethostname};
+
+use super::tool::Tool;
+
+/// Becomes `argv`, and dies when the process `parent` dies.
+pub fn tether(parent: i32, argv: &[String]) -> anyhow::Result<std::convert::Infallible> {
+    die_with(parent)?;
+    become_program(argv)
+}
+
+/// Runs `argv` inside `root` as the only inhabitant of fresh mount, pid, uts and ipc namespaces,
+/// and returns its exit code.
+///
+/// When this process or the one inside ends, the kernel kills whatever was started within and
+/// takes down every mount: there is nothing to clean up.
+pub fn enter(parent: i32, root: &Path, argv: &[String]) -> anyhow::Result<u8> {
+    die_with(parent)?;
+    unshare(
+        CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWPID
+            | CloneFlags::CLONE_NEWUTS
+            | CloneFlags::CLONE_NEWIPC,
+    )
+    .context("making namespaces (this needs root)")?;
+    // The pid namespace begins with the next child: that child mounts, changes root and runs.
+    #[expect(clippy::disallowed_methods, reason = "the second half of one program start")]
+    let status = std::process::Command::new(Tool::Hostkit.find()?)
+        .args(["inner", "inside"])
+        .arg(root)
+        .arg("--")
+        .args(argv)
+        .status()
+        .context("starting the first process of the namespace")?;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    Ok(u8::try_from(code).unwrap_or(1))
+}
+
+/// The second half of [`enter`]: the first process inside. Mounts the kernel's file systems,
+/// changes root and becomes `argv`.
+pub fn inside(root: &Path, argv: &[String]) -> anyhow::Result<std::convert::Infallible> {
+    // The parent lives in the outer pid namespace, where it reads as 0 from here.
+    die_with(0)?;
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .context("making mounts private")?;
+    let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let at = |path: &str| root.join(path);
+    mount(Some("proc"), &at("proc"), Some("proc"), safe, none).context("mounting /proc")?;
+    mount(Some("sysfs"), &at("sys"), Some("sysfs"), safe | MsFlags::MS_RDONLY, none)
+        .context("mounting /sys")?;
+    bind_devices(root)?;
+    for (path, options) in [("run", "mode=0755"), ("tmp", "mode=1777")] {
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        mount(Some("tmpfs"), &at(path), Some("tmpfs"), flags, Some(options))
+            .with_context(|| format!("mounting /{path}"))?;
+    }
+    bind_resolver(root)?;
+    sethostname("hostkit-bake").context("setting the host name of the namespace")?;
+    chroot(root).with_context(|| format!("changing root to {}", root.display()))?;
+    chdir("/").context("entering the tree")?;
+    become_program(argv)
+}
+
+/// A `/dev` with the six nodes that packages need, and none of the machine's disks.
+fn bind_devices(root: &Path) -> anyhow::Result<()> {
+    let none = None::<&str>;
+    let dev = root.join("dev");
+    mount(Some("tmpfs"), &dev, Some("tmpfs"), MsFlags::MS_NOSUID, Some("mode=0755"))
+        .context("mounting /dev")?;
+    for node in ["null", "zero", "full", "random", "urandom", "tty"] {
+        let to = dev.join(node);
+        std::fs::File::create(&to).with_context(|| format!("making /dev/{node}"))?;
+        mount(Some(&Path::new("/dev").join(node)), &to, none, MsFlags::MS_BIND, none)
+            .with_context(|| format!("binding /dev/{node}"))?;
+    }
+    std::fs::create_dir(dev.join("shm")).context("making /dev/shm")?;
+    for (link, to) in [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+    ] {
+        std::os::unix::fs::symlink(to, dev.join(link))
+            .with_context(|| format!("linking /dev/{link}"))?;
+    }
+    Ok(())
+}
+
+/// Package managers inside resolve names as this machine does. The tree's own file is only
+/// covered while the namespace lives. A link there would point out of the tree: it is left alone.
+fn bind_resolver(root: &Path) -> anyhow::Result<()> {
+    let inside = root.join("etc/resolv.conf");
+    let is_file = std::fs::symlink_metadata(&inside).is_ok_and(|meta| meta.is_file());
+    let Ok(outside) = std::fs::canonicalize("/etc/resolv.conf") else { return Ok(()) };
+    if is_file {
+        let none = None::<&str>;
+        mount(Some(&outside), &inside, none, MsFlags::MS_BIND, none)
+            .context("binding /etc/resolv.conf")?;
+    }
+    Ok(())
+}
+
+fn die_with(parent: i32) -> anyhow::Result<()> {
+    set_pdeathsig(Signal::SIGKILL).context("tying this process to its parent")?;
+    // Had the parent ended before the line above, nobody would tell us.
+    anyhow::ensure!(getppid().as_raw() == parent, "the parent has ended");
+    Ok(())
+}
+
+fn become_program(argv: &[String]) -> anyhow::Result<std::convert::Infallible> {
+    let argv = argv
+        .iter()
+        .map(|arg| CString::new(arg.as_str()).context("an argument holds a zero byte"))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let program = argv.first().context("no program was named")?;
+    execvp(program, &argv).with_context(|| format!("starting {}", program.to_string_lossy()))
+}

@@ -1,0 +1,199 @@
+//! Where a program runs: here, inside a target tree, or (in tests) in a script of answers.
+//!
+//! Every child gets a closed environment, no standard input unless it is given one, and a
+//! deadline. A child never outlives the hostkit process that started it.
+
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::cmd::{Cmd, CmdError, Output};
+use super::process::Process;
+use super::tool::{PATH, Tool};
+
+/// A way to run programs.
+#[derive(Clone, Debug)]
+pub enum Runner {
+    /// On this machine.
+    Direct,
+    /// Inside a tree: changed root, own mount, pid, uts and ipc namespaces. All mounts and all
+    /// processes of a call are gone when it ends, whatever ends it.
+    Chroot(Utf8PathBuf),
+    /// Answers from a script, and a record of what was asked. For tests.
+    Scripted(Arc<Mutex<Script>>),
+}
+
+/// The answers of [`Runner::Scripted`], matched by the beginning of the call as printed.
+#[derive(Debug, Default)]
+pub struct Script {
+    answers: Vec<(String, Result<String, (i32, String)>)>,
+    seen: Vec<Cmd>,
+}
+
+impl Script {
+    /// Calls that print as `prefix…` succeed and write `stdout`.
+    #[must_use]
+    pub fn answer(mut self, prefix: &str, stdout: &str) -> Self {
+        self.answers.push((prefix.to_owned(), Ok(stdout.to_owned())));
+        self
+    }
+
+    /// Calls that print as `prefix…` end with `code` and complain with `stderr`.
+    #[must_use]
+    pub fn fail(mut self, prefix: &str, code: i32, stderr: &str) -> Self {
+        self.answers.push((prefix.to_owned(), Err((code, stderr.to_owned()))));
+        self
+    }
+
+    /// What was called so far, as printed.
+    pub fn seen(&self) -> Vec<String> {
+        self.seen.iter().map(ToString::to_string).collect()
+    }
+
+    /// A runner that follows this script; a call without an answer succeeds silently.
+    pub fn runner(self) -> (Runner, Arc<Mutex<Self>>) {
+        let script = Arc::new(Mutex::new(self));
+        (Runner::Scripted(Arc::clone(&script)), script)
+    }
+
+    fn play(&mut self, cmd: &Cmd) -> Result<Output, CmdError> {
+        let command = cmd.to_string();
+        self.seen.push(cmd.clone());
+        let answer = self.answers.iter().find(|(prefix, _)| command.starts_with(prefix));
+        match answer.map(|(_, answer)| answer) {
+            None => Ok(Output::default()),
+            Some(Ok(stdout)) => Ok(Output { stdout: stdout.clone().into_bytes() }),
+            Some(Err((code, stderr))) => {
+                Err(CmdError::Failed { command, code: Some(*code), stderr: stderr.clone() })
+            }
+        }
+    }
+}
+
+impl Runner {
+    /// Runs `cmd` to its end. Standard output is returned, standard error goes into the error.
+    pub async fn run(&self, cmd: &Cmd) -> Result<Output, CmdError> {
+        self.run_with(cmd, |_| {}).await
+    }
+
+    /// As [`Runner::run`], and hands on each line of standard output and error as it comes.
+    pub async fn run_with(
+        &self,
+        cmd: &Cmd,
+        mut line: impl FnMut(&str),
+    ) -> Result<Output, CmdError> {
+        if let Self::Scripted(script) = self {
+            return script.lock().expect("a script is never poisoned").play(cmd);
+        }
+        tracing::debug!(command = %cmd, "running");
+        let mut child = self.start(cmd, Stdio::piped(), Stdio::piped())?;
+        let io = |source| CmdError::Io { command: cmd.to_string(), source };
+        let work = communicate(&mut child, cmd.stdin.as_deref(), &mut line);
+        match tokio::time::timeout(cmd.timeout, work).await {
+            Err(_elapsed) => {
+                let _ = child.kill().await;
+                Err(CmdError::Timeout { command: cmd.to_string(), timeout: cmd.timeout })
+            }
+            Ok(Err(source)) => Err(io(source)),
+            Ok(Ok(streams)) => {
+                let status = child.wait().await.map_err(io)?;
+                if status.success() {
+                    return Ok(Output { stdout: streams.stdout });
+                }
+                let stderr = String::from_utf8_lossy(&streams.stderr).into_owned();
+                Err(CmdError::Failed { command: cmd.to_string(), code: status.code(), stderr })
+            }
+        }
+    }
+
+    /// Starts a program that lives on, with both its output streams in the file `log`.
+    ///
+    /// It ends with the returned [`Process`], and with this process even if that is killed.
+    pub fn spawn(&self, cmd: &Cmd, log: &Utf8Path) -> Result<Process, CmdError> {
+        let io = |source| CmdError::Io { command: cmd.to_string(), source };
+        let file = std::fs::File::create(log).map_err(io)?;
+        let again = file.try_clone().map_err(io)?;
+        let child = self.start(cmd, file.into(), again.into())?;
+        Ok(Process::new(cmd.tool.name(), child))
+    }
+
+    fn start(&self, cmd: &Cmd, stdout: Stdio, stderr: Stdio) -> Result<Child, CmdError> {
+        let mut command = self.command(cmd)?;
+        command
+            .env_clear()
+            .env("PATH", PATH)
+            .env("LANG", "C.UTF-8")
+            .env("HOME", "/root")
+            .envs(cmd.env.iter().map(|(name, value)| (name, value)))
+            .stdin(if cmd.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(stdout)
+            .stderr(stderr)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|source| CmdError::Io { command: cmd.to_string(), source })
+    }
+
+    /// Both real ways go through hostkit's own hidden commands, because what they must do between
+    /// fork and exec (die with the parent, enter namespaces) needs a process of its own.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that starts programs")]
+    fn command(&self, cmd: &Cmd) -> Result<Command, CmdError> {
+        let parent = std::process::id().to_string();
+        let mut command = Command::new(Tool::Hostkit.find()?);
+        match self {
+            Self::Direct => {
+                command.args(["inner", "tether", &parent, "--"]).arg(cmd.tool.find()?);
+            }
+            Self::Chroot(root) => {
+                command.args(["inner", "enter", &parent, root.as_str(), "--", cmd.tool.name()]);
+            }
+            Self::Scripted(_) => unreachable!("a scripted runner starts nothing"),
+        }
+        command.args(&cmd.args);
+        Ok(command)
+    }
+}
+
+struct Streams {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+/// Feeds and drains a child until both its output streams are closed.
+async fn communicate(
+    child: &mut Child,
+    stdin: Option<&[u8]>,
+    line: &mut impl FnMut(&str),
+) -> std::io::Result<Streams> {
+    let mut input = child.stdin.take();
+    let feed = async {
+        if let (Some(pipe), Some(bytes)) = (input.as_mut(), stdin) {
+            // A child that does not read its input says so with its exit status.
+            let _ = pipe.write_all(bytes).await;
+        }
+        drop(input.take());
+    };
+    let line = std::cell::RefCell::new(line);
+    let out = drain(child.stdout.take().expect("piped"), &line);
+    let err = drain(child.stderr.take().expect("piped"), &line);
+    let ((), stdout, stderr) = tokio::join!(feed, out, err);
+    Ok(Streams { stdout: stdout?, stderr: stderr? })
+}
+
+async fn drain(
+    stream: impl AsyncReadExt + Unpin,
+    line: &std::cell::RefCell<&mut impl FnMut(&str)>,
+) -> std::io::Result<Vec<u8>> {
+    let mut reader = BufReader::new(stream);
+    let mut all = Vec::new();
+    loop {
+        let from = all.len();
+        if reader.read_until(b'\n', &mut all).await? == 0 {
+            return Ok(all);
+        }
+        let text = String::from_utf8_lossy(&all[from..]);
+        (line.borrow_mut())(text.trim_end());
+    }
+}

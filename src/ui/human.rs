@@ -1,0 +1,132 @@
+//! Events as people read them: a live line a running step, and a line for each that has ended.
+
+use std::collections::HashMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::event::{Event, Outcome, Unit};
+
+/// The state of what is on the screen.
+#[derive(Debug)]
+pub struct Human {
+    started: Instant,
+    screen: MultiProgress,
+    bars: HashMap<String, Bar>,
+    live: bool,
+    colour: bool,
+}
+
+#[derive(Debug)]
+struct Bar {
+    title: String,
+    bar: ProgressBar,
+}
+
+impl Human {
+    /// Live lines on a terminal, plain lines in a log. `NO_COLOR` is honoured.
+    pub fn new() -> Self {
+        let live = std::io::stderr().is_terminal();
+        let target = if live { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Self {
+            started: Instant::now(),
+            screen: MultiProgress::with_draw_target(target),
+            bars: HashMap::new(),
+            live,
+            colour: live && std::env::var_os("NO_COLOR").is_none(),
+        }
+    }
+
+    /// Shows one event.
+    pub fn show(&mut self, event: &Event) {
+        match event {
+            Event::Started { step, title } => self.begin(step, title),
+            Event::Progress { step, done, total, unit } => self.advance(step, *done, *total, *unit),
+            Event::Log { step, line } => self.line(&format!("{:>9}  {step}: {line}", "")),
+            Event::Finished { step, outcome, took } => self.end(step, outcome, *took),
+        }
+    }
+
+    fn begin(&mut self, step: &str, title: &str) {
+        let bar = self.screen.add(ProgressBar::new_spinner());
+        bar.set_style(style("{elapsed_precise:>9}  {spinner} {msg}"));
+        bar.set_message(title.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        self.bars.insert(step.to_owned(), Bar { title: title.to_owned(), bar });
+        if !self.live {
+            self.line(&format!("{}  {step}: {title} …", self.clock()));
+        }
+    }
+
+    fn advance(&mut self, step: &str, done: u64, total: Option<u64>, unit: Unit) {
+        let Some(Bar { title, bar }) = self.bars.get(step) else { return };
+        let amount = match (unit, total) {
+            (Unit::Bytes, Some(total)) => format!("{} of {}", HumanBytes(done), HumanBytes(total)),
+            (Unit::Bytes, None) => HumanBytes(done).to_string(),
+            (Unit::Items, Some(total)) => format!("{done} of {total}"),
+            (Unit::Items, None) => done.to_string(),
+        };
+        bar.set_message(format!("{title}: {amount}"));
+    }
+
+    fn end(&mut self, step: &str, outcome: &Outcome, took: Duration) {
+        let title = self.bars.remove(step).map_or_else(
+            || step.to_owned(),
+            |Bar { title, bar }| {
+                bar.finish_and_clear();
+                title
+            },
+        );
+        let word = self.paint(outcome);
+        let took = took.as_secs_f64();
+        self.line(&format!("{}  {word} {title} ({took:.1} s){}", self.clock(), tail(outcome)));
+    }
+
+    /// Seconds since the start of the command, as wide as the live lines' clock.
+    fn clock(&self) -> String {
+        format!("{:>7.1} s", self.started.elapsed().as_secs_f64())
+    }
+
+    fn paint(&self, outcome: &Outcome) -> String {
+        let word = format!("{:<9}", outcome.word());
+        let colour = match outcome {
+            Outcome::Changed => "33",
+            Outcome::Unchanged => "32",
+            Outcome::Skipped(_) => "36",
+            Outcome::Blocked(_) | Outcome::Failed(_) => "31",
+        };
+        if self.colour { format!("\x1b[{colour}m{word}\x1b[0m") } else { word }
+    }
+
+    fn line(&self, line: &str) {
+        if self.live {
+            let _ = self.screen.println(line);
+        } else {
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
+        }
+    }
+}
+
+impl Default for Human {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn tail(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Unchanged | Outcome::Changed => String::new(),
+        Outcome::Skipped(why) => format!(": {why}"),
+        Outcome::Blocked(by) => format!(": `{by}` did not succeed"),
+        Outcome::Failed(why) => format!(":\n{}", indent(why)),
+    }
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("{:>11}{line}", "")).collect::<Vec<_>>().join("\n")
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is a constant")
+}

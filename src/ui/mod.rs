@@ -1,0 +1,104 @@
+//! The only place that prints.
+//!
+//! [`start`] gives an engine its [`Events`] and prints them as they come: for people on standard
+//! error, or as JSON lines on standard output. Results of a command go to standard output through
+//! [`text`] and [`json`].
+
+pub mod human;
+pub mod trace;
+
+use std::io::Write as _;
+
+use clap::ValueEnum;
+use serde::Serialize;
+use tokio::task::JoinHandle;
+
+use crate::error;
+use crate::event::{Event, Events};
+use crate::report::{Fold, Report};
+
+/// How a command talks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text for people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Prints events as they come and folds them into a report.
+#[derive(Debug)]
+pub struct Printer(JoinHandle<Report>);
+
+impl Printer {
+    /// Waits until every sender of events is gone; returns what was said.
+    pub async fn finish(self) -> Report {
+        self.0.await.expect("printing does not panic")
+    }
+}
+
+/// A channel for an engine, printed in `format`.
+pub fn start(format: Format) -> (Events, Printer) {
+    let (events, mut receiver) = Events::channel();
+    let printer = tokio::spawn(async move {
+        let mut fold = Fold::default();
+        let mut human = human::Human::new();
+        while let Some(event) = receiver.recv().await {
+            fold.take(&event);
+            match format {
+                Format::Human => human.show(&event),
+                Format::Json => json(&Line { version: crate::report::VERSION, event: &event }),
+            }
+        }
+        fold.report().clone()
+    });
+    (events, Printer(printer))
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    version: u32,
+    event: &'a Event,
+}
+
+/// Prints text for people on standard output.
+pub fn text(text: &str) {
+    put(text.trim_end_matches('\n'));
+}
+
+/// Prints one JSON line on standard output.
+pub fn json<T: Serialize>(value: &T) {
+    put(&serde_json::to_string(value).expect("what we print has only string keys"));
+}
+
+/// A reader that went away (`hostkit … | head`) is not an error.
+fn put(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Prints an error in `format`: for people on standard error, as a JSON line on standard output.
+pub fn fail(format: Format, error: &anyhow::Error) {
+    match format {
+        Format::Human => {
+            let _ = write!(std::io::stderr().lock(), "{}", error::render(error));
+        }
+        Format::Json => json(&Failure {
+            version: crate::report::VERSION,
+            error: error.to_string(),
+            caused_by: error.chain().skip(1).map(ToString::to_string).collect(),
+            hint: error::fault(error).and_then(error::Fault::hint_text),
+            exit_code: error::blame(error).exit_code(),
+        }),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Failure<'a> {
+    version: u32,
+    error: String,
+    caused_by: Vec<String>,
+    hint: Option<&'a str>,
+    exit_code: u8,
+}
