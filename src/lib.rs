@@ -11,9 +11,15 @@
 //! 4. Locally one tree is built; a disk image is one way to pack that tree ([`image`]).
 //! 5. Engines emit [`event::Event`]s; a [`report::Report`] is their fold; only [`ui`] prints; only
 //!    `main` chooses an exit code.
+
+pub mod apply;
 pub mod cli;
+pub mod digest;
 pub mod error;
 pub mod event;
+pub mod plan;
+pub mod recipe;
 pub mod report;
+pub mod step;
 pub mod sys;
 pub mod ui;

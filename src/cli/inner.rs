@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::sys::namespaces;
+use crate::sys::runner::Bind;
 use crate::{error, ui};
 
 /// What such a process does.
@@ -25,6 +26,9 @@ pub enum Inner {
         parent: i32,
         /// The tree.
         root: PathBuf,
+        /// Directories of this machine that appear inside, as FROM:TO.
+        #[arg(long)]
+        bind: Vec<Bind>,
         /// The program and its arguments.
         #[arg(last = true)]
         argv: Vec<String>,
@@ -33,6 +37,9 @@ pub enum Inner {
     Inside {
         /// The tree.
         root: PathBuf,
+        /// Directories of this machine that appear inside, as FROM:TO.
+        #[arg(long)]
+        bind: Vec<Bind>,
         /// The program and its arguments.
         #[arg(last = true)]
         argv: Vec<String>,
@@ -45,8 +52,10 @@ pub fn run(command: &Inner) -> ExitCode {
         Inner::Tether { parent, argv } => {
             namespaces::tether(*parent, argv).map(|never| match never {})
         }
-        Inner::Enter { parent, root, argv } => namespaces::enter(*parent, root, argv),
-        Inner::Inside { root, argv } => namespaces::inside(root, argv).map(|never| match never {}),
+        Inner::Enter { parent, root, bind, argv } => namespaces::enter(*parent, root, bind, argv),
+        Inner::Inside { root, bind, argv } => {
+            namespaces::inside(root, bind, argv).map(|never| match never {})
+        }
     };
     match end {
         Ok(code) => ExitCode::from(code),

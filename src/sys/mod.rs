@@ -4,12 +4,16 @@
 //! nothing of AWS and nothing of recipes.
 
 pub mod cmd;
+pub mod host;
 pub mod namespaces;
 pub mod process;
+pub mod root;
 pub mod runner;
 pub mod tool;
 
 pub use cmd::{Cmd, CmdError, Output};
+pub use host::Host;
 pub use process::Process;
+pub use root::{Owner, Root};
 pub use runner::Runner;
 pub use tool::Tool;

@@ -14,6 +14,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{chdir, chroot, execvp, getppid, sethostname};
 
+use super::runner::Bind;
 use super::tool::Tool;
 
 /// Becomes `argv`, and dies when the process `parent` dies.
@@ -27,7 +28,7 @@ pub fn tether(parent: i32, argv: &[String]) -> anyhow::Result<std::convert::Infa
 ///
 /// When this process or the one inside ends, the kernel kills whatever was started within and
 /// takes down every mount: there is nothing to clean up.
-pub fn enter(parent: i32, root: &Path, argv: &[String]) -> anyhow::Result<u8> {
+pub fn enter(parent: i32, root: &Path, binds: &[Bind], argv: &[String]) -> anyhow::Result<u8> {
     die_with(parent)?;
     unshare(
         CloneFlags::CLONE_NEWNS
@@ -41,6 +42,7 @@ pub fn enter(parent: i32, root: &Path, argv: &[String]) -> anyhow::Result<u8> {
     let status = std::process::Command::new(Tool::Hostkit.find()?)
         .args(["inner", "inside"])
         .arg(root)
+        .args(binds.iter().map(|Bind { from, to }| format!("--bind={from}:{to}")))
         .arg("--")
         .args(argv)
         .status()
@@ -51,7 +53,11 @@ pub fn enter(parent: i32, root: &Path, argv: &[String]) -> anyhow::Result<u8> {
 
 /// The second half of [`enter`]: the first process inside. Mounts the kernel's file systems,
 /// changes root and becomes `argv`.
-pub fn inside(root: &Path, argv: &[String]) -> anyhow::Result<std::convert::Infallible> {
+pub fn inside(
+    root: &Path,
+    binds: &[Bind],
+    argv: &[String],
+) -> anyhow::Result<std::convert::Infallible> {
     // The parent lives in the outer pid namespace, where it reads as 0 from here.
     die_with(0)?;
     let none = None::<&str>;
@@ -68,7 +74,12 @@ pub fn inside(root: &Path, argv: &[String]) -> anyhow::Result<std::convert::Infa
         mount(Some("tmpfs"), &at(path), Some("tmpfs"), flags, Some(options))
             .with_context(|| format!("mounting /{path}"))?;
     }
-    bind_resolver(root)?;
+    bring_resolver(root)?;
+    for Bind { from, to } in binds {
+        let to = root.join(to.as_str().trim_start_matches('/'));
+        mount(Some(from.as_std_path()), &to, none, MsFlags::MS_BIND, none)
+            .with_context(|| format!("binding {from}"))?;
+    }
     sethostname("hostkit-bake").context("setting the host name of the namespace")?;
     chroot(root).with_context(|| format!("changing root to {}", root.display()))?;
     chdir("/").context("entering the tree")?;
@@ -100,15 +111,19 @@ fn bind_devices(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Package managers inside resolve names as this machine does. The tree's own file is only
-/// covered while the namespace lives. A link there would point out of the tree: it is left alone.
-fn bind_resolver(root: &Path) -> anyhow::Result<()> {
+/// Programs inside resolve names as this machine does. `/run` is fresh and goes with the
+/// namespace, so the tree's own resolver file is covered only if it is a plain file.
+fn bring_resolver(root: &Path) -> anyhow::Result<()> {
+    let Ok(ours) = std::fs::read("/etc/resolv.conf") else { return Ok(()) };
+    let directory = root.join("run/systemd/resolve");
+    std::fs::create_dir_all(&directory).context("making /run/systemd/resolve")?;
+    // Where systemd-resolved's link points, in a tree that has it.
+    let stub = directory.join("stub-resolv.conf");
+    std::fs::write(&stub, ours).context("writing the resolver file")?;
     let inside = root.join("etc/resolv.conf");
-    let is_file = std::fs::symlink_metadata(&inside).is_ok_and(|meta| meta.is_file());
-    let Ok(outside) = std::fs::canonicalize("/etc/resolv.conf") else { return Ok(()) };
-    if is_file {
+    if std::fs::symlink_metadata(&inside).is_ok_and(|meta| meta.is_file()) {
         let none = None::<&str>;
-        mount(Some(&outside), &inside, none, MsFlags::MS_BIND, none)
+        mount(Some(&stub), &inside, none, MsFlags::MS_BIND, none)
             .context("binding /etc/resolv.conf")?;
     }
     Ok(())

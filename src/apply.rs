@@ -1,0 +1,28 @@
+//! Runs a plan on a host, in order, and stops at the first step that fails.
+
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use crate::error::Fault;
+use crate::event::{Events, Outcome};
+use crate::plan::Planned;
+use crate::step::Site;
+use crate::sys::Host;
+
+/// Applies `steps` to `host`. Says whether anything changed.
+pub async fn apply(steps: &[Planned], host: &Host, events: &Events) -> anyhow::Result<Outcome> {
+    let mut all = Outcome::Unchanged;
+    for Planned { id, step } in steps {
+        let started = Instant::now();
+        events.started(id, step.title());
+        let end = step.apply(&Site { host, events, id }).await;
+        let outcome = match &end {
+            Ok(outcome) => outcome.clone(),
+            Err(error) => Outcome::Failed(format!("{error:#}")),
+        };
+        events.finished(id, outcome, started.elapsed());
+        all = all.and(end.with_context(|| Fault::step(format!("the step `{id}` failed")))?);
+    }
+    Ok(all)
+}

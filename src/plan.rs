@@ -1,0 +1,74 @@
+//! A [`Plan`]: what a recipe with its variables comes to, as data without holes.
+//!
+//! Pure: all files that it names were read or hashed before ([`Inputs`]); templates are rendered
+//! here; nothing is looked up, fetched or run. The same inputs give the same digest.
+
+mod build;
+
+pub use build::{Inputs, local_files, plan};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::sha256;
+use crate::step::Step;
+
+/// The version of the JSON form.
+pub const VERSION: u32 = 1;
+
+/// An ordered list of steps, and what they start from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// See [`VERSION`].
+    pub version: u32,
+    /// The recipe's name.
+    pub recipe: String,
+    /// The version of the image.
+    pub image_version: String,
+    /// SHA-256 over everything else here. The same digest is the same image.
+    pub digest: String,
+    /// What the tree starts from.
+    pub base: Base,
+    /// What is done to it, in order.
+    pub steps: Vec<Planned>,
+}
+
+/// What a tree starts from: a distribution built from its packages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Base {
+    /// The distribution: `debian`.
+    pub distribution: String,
+    /// Its release: `trixie`.
+    pub suite: String,
+    /// Where its packages come from.
+    pub mirror: String,
+    /// The processor: `amd64`.
+    pub arch: String,
+}
+
+/// A step and its name in this plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Planned {
+    /// Unique in the plan: the kind and what it is about, as `file:/etc/fstab`.
+    pub id: String,
+    /// What is done.
+    pub step: Step,
+}
+
+impl Plan {
+    /// A UUID that this plan gives to the thing called `name`, the same in every build.
+    pub fn uuid(&self, name: &str) -> String {
+        let mut hex = sha256(format!("{}:{name}", self.digest));
+        // Version 8 (the maker's own scheme), variant 1: what RFC 9562 asks of such a number.
+        hex.replace_range(12..13, "8");
+        hex.replace_range(16..17, "8");
+        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]];
+        parts.join("-")
+    }
+
+    /// The first digits of the digest, for names.
+    pub fn short_digest(&self) -> &str {
+        self.digest.get(..8).unwrap_or(&self.digest)
+    }
+}

@@ -1,0 +1,398 @@
+//! (Recipe, variables, hashes) -> Plan. The order of application is fixed and cheap-last.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+
+use super::{Base, Plan, Planned, VERSION};
+use crate::digest::sha256;
+use crate::error::Fault;
+use crate::recipe::types::{self, Hook, When};
+use crate::recipe::{Recipe, Vars, assets::Asset};
+use crate::step::{self, Step};
+
+/// The layout of the disks that this version packs. A new one makes every image a new image.
+const IMAGE_LAYOUT: u32 = 1;
+
+/// What was read before planning, so that planning itself is pure.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// The processor that is built for: `amd64`.
+    pub arch: String,
+    /// What is made: `disk`.
+    pub target: String,
+    /// SHA-256 of the hostkit binary that goes into the image.
+    pub agent_sha256: String,
+    /// The files that `[[file]]` sections name, by that name.
+    pub assets: BTreeMap<String, Asset>,
+    /// The templates that the boot agent renders, by file name.
+    pub boot_templates: BTreeMap<String, Asset>,
+    /// Package files on this machine: the absolute path and SHA-256, by the name given.
+    pub package_files: BTreeMap<String, (String, String)>,
+}
+
+/// Turns a recipe into a plan.
+pub fn plan(recipe: &Recipe, vars: &Vars, inputs: &Inputs) -> anyhow::Result<Plan> {
+    let name = &recipe.recipe.name;
+    let base = base(recipe, vars, inputs)?;
+    let installs = rendered_packages(recipe, vars)?;
+    let planner = Planner { vars, inputs, base: &base, installs: &installs };
+    let steps =
+        planner.steps(recipe).with_context(|| Fault::recipe(format!("planning `{name}`")))?;
+    let mut plan = Plan {
+        version: VERSION,
+        recipe: name.clone(),
+        image_version: recipe.recipe.version.clone(),
+        digest: String::new(),
+        base,
+        steps,
+    };
+    let bytes = serde_json::to_vec(&(IMAGE_LAYOUT, &plan)).context("a plan is plain data")?;
+    plan.digest = sha256(bytes);
+    Ok(plan)
+}
+
+/// The package files on this machine that a recipe installs: they must be hashed before planning.
+pub fn local_files(recipe: &Recipe, vars: &Vars) -> anyhow::Result<Vec<String>> {
+    let all = rendered_packages(recipe, vars)?;
+    Ok(all.into_iter().filter(|package| is_file(package)).collect())
+}
+
+fn rendered_packages(recipe: &Recipe, vars: &Vars) -> anyhow::Result<Vec<String>> {
+    recipe.packages.install.iter().map(|p| vars.render(p, "[packages]")).collect()
+}
+
+fn is_file(package: &str) -> bool {
+    package.contains('/')
+        || [".deb", ".rpm"].iter().any(|ending| package.to_ascii_lowercase().ends_with(ending))
+}
+
+fn base(recipe: &Recipe, vars: &Vars, inputs: &Inputs) -> anyhow::Result<Base> {
+    let Some(base) = &recipe.base else {
+        return Err(Fault::recipe(format!("`{}` has no [base]", recipe.recipe.name))
+            .hint("add `[base]` with `os = \"debian:trixie\"`, or `extends = \"base\"`")
+            .into());
+    };
+    let os = vars.render(&base.os, "[base] os")?;
+    let (distribution, suite) = os.split_once(':').unwrap_or((&os, ""));
+    let own_mirror = match (distribution, suite) {
+        ("debian", suite) if !suite.is_empty() => "http://deb.debian.org/debian",
+        _ => {
+            return Err(Fault::recipe(format!("there is no base `{os}`"))
+                .hint("a base is `debian:SUITE`, for instance `debian:trixie`")
+                .into());
+        }
+    };
+    let mirror = base.mirror.as_deref().unwrap_or(own_mirror);
+    Ok(Base {
+        distribution: distribution.to_owned(),
+        suite: suite.to_owned(),
+        mirror: vars.render(mirror, "[base] mirror")?,
+        arch: inputs.arch.clone(),
+    })
+}
+
+struct Planner<'a> {
+    vars: &'a Vars,
+    inputs: &'a Inputs,
+    base: &'a Base,
+    installs: &'a [String],
+}
+
+impl Planner<'_> {
+    /// The table of contents of every image.
+    fn steps(&self, recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
+        let mut steps = Vec::new();
+        self.each(&mut steps, &recipe.repository, |r| &r.when, Self::repository)?;
+        self.scripts(&mut steps, recipe, Hook::Early)?;
+        self.each(&mut steps, &recipe.user, |u| &u.when, Self::user)?;
+        self.packages(&mut steps)?;
+        self.each(&mut steps, &recipe.fetch, |f| &f.when, Self::fetch)?;
+        self.each(&mut steps, &recipe.directory, |d| &d.when, Self::directory)?;
+        self.each(&mut steps, &recipe.file, |f| &f.when, Self::file)?;
+        self.agent(&mut steps, recipe)?;
+        self.each(&mut steps, &recipe.link, |l| &l.when, Self::link)?;
+        self.each(&mut steps, &recipe.unit, |u| &u.when, Self::unit)?;
+        self.scripts(&mut steps, recipe, Hook::Late)?;
+        Ok(steps)
+    }
+
+    fn each<T>(
+        &self,
+        steps: &mut Vec<Planned>,
+        sections: &[T],
+        when: impl Fn(&T) -> &When,
+        make: impl Fn(&Self, &T) -> anyhow::Result<Planned>,
+    ) -> anyhow::Result<()> {
+        for section in sections {
+            if self.applies(when(section))? {
+                steps.push(make(self, section)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn applies(&self, when: &When) -> anyhow::Result<bool> {
+        let is = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
+        let installs = match &when.installs {
+            None => true,
+            Some(package) => {
+                let package = self.vars.render(package, "when")?;
+                self.installs.iter().any(|p| !is_file(p) && step::packages::name_of(p) == package)
+            }
+        };
+        Ok(is(&when.family, &self.base.distribution)
+            && is(&when.arch, &self.inputs.arch)
+            && is(&when.target, &self.inputs.target)
+            && installs)
+    }
+
+    fn render(&self, text: &str, wherefrom: &str) -> anyhow::Result<String> {
+        self.vars.render(text, wherefrom)
+    }
+
+    fn repository(&self, r: &types::Repository) -> anyhow::Result<Planned> {
+        let wherefrom = format!("[[repository]] {}", r.name);
+        let keys = r.key.iter().map(|key| {
+            Ok(step::repository::Key {
+                url: self.render(&key.url, &wherefrom)?,
+                fingerprint: fingerprint(&key.fingerprint, &wherefrom)?,
+            })
+        });
+        Ok(planned(
+            format!("repository:{}", r.name),
+            Step::Repository(step::repository::Repository {
+                name: r.name.clone(),
+                uri: self.render(&r.uri, &wherefrom)?,
+                suite: self.render(&r.suite, &wherefrom)?,
+                components: r.components.clone(),
+                packages: r.packages.clone(),
+                keys: keys.collect::<anyhow::Result<_>>()?,
+            }),
+        ))
+    }
+
+    fn packages(&self, steps: &mut Vec<Planned>) -> anyhow::Result<()> {
+        let (files, names): (Vec<_>, Vec<_>) = self.installs.iter().partition(|p| is_file(p));
+        let files = files.into_iter().map(|name| {
+            let known = self.inputs.package_files.get(name);
+            let (path, sha256) = known.with_context(|| format!("{name} was not read"))?;
+            Ok(step::packages::PackageFile { path: path.clone(), sha256: sha256.clone() })
+        });
+        let packages = step::packages::Packages {
+            install: names.into_iter().cloned().collect(),
+            files: files.collect::<anyhow::Result<_>>()?,
+        };
+        if packages != step::packages::Packages::default() {
+            steps.push(planned("packages".to_owned(), Step::Packages(packages)));
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the same shape for every kind")]
+    fn user(&self, u: &types::User) -> anyhow::Result<Planned> {
+        Ok(planned(
+            format!("user:{}", u.name),
+            Step::User(step::user::User {
+                name: u.name.clone(),
+                uid: u.uid,
+                gid: u.gid.unwrap_or(u.uid),
+                home: u.home.clone().unwrap_or_else(|| "/nonexistent".to_owned()),
+                shell: u.shell.clone().unwrap_or_else(|| "/usr/sbin/nologin".to_owned()),
+                groups: u.groups.clone(),
+                system: u.system,
+            }),
+        ))
+    }
+
+    fn fetch(&self, f: &types::Fetch) -> anyhow::Result<Planned> {
+        let wherefrom = format!("[[fetch]] {}", f.path);
+        Ok(planned(
+            format!("fetch:{}", f.path),
+            Step::Fetch(step::fetch::Fetch {
+                url: self.render(&f.url, &wherefrom)?,
+                sha256: self.render(&f.sha256, &wherefrom)?.to_ascii_lowercase(),
+                path: f.path.clone(),
+                mode: f.mode,
+            }),
+        ))
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the same shape for every kind")]
+    fn directory(&self, d: &types::Directory) -> anyhow::Result<Planned> {
+        Ok(planned(
+            format!("directory:{}", d.path),
+            Step::Directory(step::directory::Directory {
+                path: d.path.clone(),
+                mode: d.mode,
+                owner: d.owner.clone(),
+                group: d.group.clone(),
+            }),
+        ))
+    }
+
+    fn file(&self, f: &types::File) -> anyhow::Result<Planned> {
+        let wherefrom = format!("[[file]] {}", f.path);
+        let content = match (&f.content, &f.source, &f.template) {
+            (Some(content), None, None) => self.render(content, &wherefrom)?,
+            (None, Some(source), None) => text_of(self.asset(source, &wherefrom)?)?,
+            (None, None, Some(template)) => {
+                let asset = self.asset(template, &wherefrom)?;
+                self.render(&text_of(asset)?, &asset.name)?
+            }
+            _ => {
+                return Err(Fault::recipe(format!(
+                    "{wherefrom} needs exactly one of `content`, `source` and `template`"
+                ))
+                .into());
+            }
+        };
+        let owner = (f.owner.clone(), f.group.clone());
+        Ok(file(&f.path, content, f.mode, owner))
+    }
+
+    /// The binary, what it renders at boot, and what it is told to be.
+    fn agent(&self, steps: &mut Vec<Planned>, recipe: &Recipe) -> anyhow::Result<()> {
+        if recipe.host.is_empty() {
+            return Ok(());
+        }
+        let root = || ("root".to_owned(), "root".to_owned());
+        let sha256 = self.inputs.agent_sha256.clone();
+        steps.push(planned("agent".to_owned(), Step::Agent(step::agent::Agent { sha256 })));
+        for (name, asset) in &self.inputs.boot_templates {
+            let path = format!("/usr/share/hostkit/templates/{name}");
+            steps.push(file(&path, text_of(asset)?, 0o644, root()));
+        }
+        let host = toml::to_string(&recipe.host).context("writing [host]")?;
+        let host = self.render(&host, "[host]")?;
+        steps.push(file("/etc/hostkit/host.toml", host, 0o644, root()));
+        Ok(())
+    }
+
+    fn link(&self, l: &types::Link) -> anyhow::Result<Planned> {
+        let to = self.render(&l.to, &format!("[[link]] {}", l.path))?;
+        let link = step::link::Link { path: l.path.clone(), to };
+        Ok(planned(format!("link:{}", l.path), Step::Link(link)))
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the same shape for every kind")]
+    fn unit(&self, u: &types::Unit) -> anyhow::Result<Planned> {
+        let unit = step::unit::Unit { name: u.name.clone(), state: u.state };
+        Ok(planned(format!("unit:{}", u.name), Step::Unit(unit)))
+    }
+
+    fn scripts(&self, steps: &mut Vec<Planned>, recipe: &Recipe, hook: Hook) -> anyhow::Result<()> {
+        for script in recipe.script.iter().filter(|script| script.hook == hook) {
+            if self.applies(&script.when)? {
+                let wherefrom = format!("[[script]] {}", script.name);
+                let run = self.render(&script.run, &wherefrom)?;
+                let step = step::script::Script { run, timeout: script.timeout };
+                steps.push(planned(format!("script:{}", script.name), Step::Script(step)));
+            }
+        }
+        Ok(())
+    }
+
+    fn asset(&self, name: &str, wherefrom: &str) -> anyhow::Result<&Asset> {
+        self.inputs.assets.get(name).ok_or_else(|| {
+            Fault::recipe(format!("{wherefrom} names {name}, which is not there"))
+                .hint("the path is relative to the project, or that of a file shipped with hostkit")
+                .into()
+        })
+    }
+}
+
+fn planned(id: String, step: Step) -> Planned {
+    Planned { id, step }
+}
+
+fn file(path: &str, content: String, mode: u32, (owner, group): (String, String)) -> Planned {
+    let file = step::file::File { path: path.to_owned(), content, mode, owner, group };
+    planned(format!("file:{path}"), Step::File(file))
+}
+
+fn text_of(asset: &Asset) -> anyhow::Result<String> {
+    String::from_utf8(asset.bytes.clone())
+        .map_err(|_| Fault::recipe(format!("{} is not UTF-8 text", asset.name)).into())
+}
+
+/// Forty hexadecimal digits, upper case, as gpg prints them.
+fn fingerprint(text: &str, wherefrom: &str) -> anyhow::Result<String> {
+    let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    if digits.len() != 40 || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
+        return Err(Fault::recipe(format!(
+            "{wherefrom}: `{text}` is not a fingerprint of 40 hexadecimal digits"
+        ))
+        .into());
+    }
+    Ok(digits.to_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JENKINS: &str = "[recipe]\nname = 'x'\n[base]\nos = 'debian:trixie'\n\
+        [vars.package]\ndefault = 'jenkins=2.568.3'\n\
+        [packages]\ninstall = ['git', '{{ package }}']\n\
+        [[repository]]\nname = 'jenkins'\nuri = 'https://x'\nsuite = 'binary/'\n\
+        key = [{ url = 'https://x/k', fingerprint = '5E38 6EAD B55F 0150 4CAE  8BCF 7198 F4B7 14AB FC68' }]\n\
+        when = { installs = 'jenkins' }\n\
+        [[script]]\nname = 'late'\nhook = 'late'\nrun = 'true'\n\
+        [[unit]]\nname = 'a.service'\nstate = 'enabled'\n";
+
+    fn plan_of(text: &str, given: &[(String, String)]) -> anyhow::Result<Plan> {
+        let recipe: Recipe = toml::from_str(text).unwrap();
+        let vars = Vars::resolve(&recipe.vars, given, std::iter::empty())?;
+        let mut inputs =
+            Inputs { arch: "amd64".into(), target: "disk".into(), ..Inputs::default() };
+        for name in local_files(&recipe, &vars)? {
+            inputs.package_files.insert(name.clone(), (name, "00".into()));
+        }
+        plan(&recipe, &vars, &inputs)
+    }
+
+    fn ids(plan: &Plan) -> Vec<&str> {
+        plan.steps.iter().map(|planned| planned.id.as_str()).collect()
+    }
+
+    #[test]
+    fn a_repository_goes_when_its_package_comes_from_a_file() {
+        let from_repository = plan_of(JENKINS, &[]).unwrap();
+        let order = ["repository:jenkins", "packages", "unit:a.service", "script:late"];
+        assert_eq!(ids(&from_repository), order);
+        let file = [("package".to_owned(), "./jenkins.deb".to_owned())];
+        let from_file = plan_of(JENKINS, &file).unwrap();
+        assert_eq!(ids(&from_file), &order[1..]);
+        assert_ne!(from_file.digest, from_repository.digest);
+    }
+
+    #[test]
+    fn the_same_inputs_give_the_same_digest_and_uuids() {
+        let (one, two) = (plan_of(JENKINS, &[]).unwrap(), plan_of(JENKINS, &[]).unwrap());
+        assert_eq!(one.digest, two.digest);
+        assert_eq!(one.uuid("root"), two.uuid("root"));
+        assert_ne!(one.uuid("root"), one.uuid("esp"));
+        assert_eq!(one.uuid("root").len(), 36);
+    }
+
+    #[test]
+    fn bad_input_is_a_fault_of_the_recipe() {
+        let missing = "[recipe]\nname='x'\n[base]\nos='debian:trixie'\n[[file]]\npath='/a'\ntemplate='no.tera'\n";
+        let no_base = "[recipe]\nname='x'\n[base]\nos='windows:11'\n";
+        let two = "[recipe]\nname='x'\n[base]\nos='debian:trixie'\n[[file]]\npath='/a'\ncontent='1'\nsource='b'\n";
+        for (text, says) in [(missing, "no.tera"), (no_base, "windows:11"), (two, "exactly one of")]
+        {
+            let error = plan_of(text, &[]).unwrap_err();
+            assert_eq!(crate::error::blame(&error).exit_code(), 3, "{text}");
+            assert!(format!("{error:#}").contains(says), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn a_plan_survives_its_json() {
+        let plan = plan_of(JENKINS, &[]).unwrap();
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    }
+}

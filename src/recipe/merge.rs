@@ -1,0 +1,115 @@
+//! A recipe on top of its parent: named things replace their namesakes, lists grow, tables merge.
+
+use std::collections::BTreeSet;
+
+use super::types::{Header, Packages, Recipe};
+
+impl Recipe {
+    /// This recipe with `parent` below it.
+    #[must_use]
+    pub fn on(self, parent: Self) -> Self {
+        let mut vars = parent.vars;
+        vars.extend(self.vars);
+        let mut host = parent.host;
+        merge_tables(&mut host, self.host);
+        Self {
+            recipe: Header { extends: parent.recipe.extends, ..self.recipe },
+            base: self.base.or(parent.base),
+            vars,
+            repository: stack(parent.repository, self.repository, |r| r.name.clone()),
+            packages: Packages { install: union(parent.packages.install, self.packages.install) },
+            user: stack(parent.user, self.user, |u| u.name.clone()),
+            directory: stack(parent.directory, self.directory, |d| d.path.clone()),
+            file: stack(parent.file, self.file, |f| f.path.clone()),
+            link: stack(parent.link, self.link, |l| l.path.clone()),
+            unit: stack(parent.unit, self.unit, |u| u.name.clone()),
+            fetch: stack(parent.fetch, self.fetch, |f| f.path.clone()),
+            script: stack(parent.script, self.script, |s| s.name.clone()),
+            host,
+        }
+    }
+}
+
+/// The parent's things, then the child's. A child's thing takes its namesake's place.
+fn stack<T>(parent: Vec<T>, child: Vec<T>, key: impl Fn(&T) -> String) -> Vec<T> {
+    let mut all = parent;
+    for thing in child {
+        let name = key(&thing);
+        match all.iter_mut().find(|other| key(other) == name) {
+            Some(place) => *place = thing,
+            None => all.push(thing),
+        }
+    }
+    all
+}
+
+fn union(parent: Vec<String>, child: Vec<String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    parent.into_iter().chain(child).filter(|item| seen.insert(item.clone())).collect()
+}
+
+/// Puts `above` over `below`, table by table; anything but a table replaces.
+pub fn merge_tables(below: &mut toml::Table, above: toml::Table) {
+    for (key, value) in above {
+        match (below.get_mut(&key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => {
+                merge_tables(below, above);
+            }
+            (_, value) => {
+                below.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(text: &str) -> Recipe {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_child_replaces_namesakes_in_place_and_adds_the_rest() {
+        let parent = recipe(
+            "[recipe]\nname = 'base'\n[base]\nos = 'debian:trixie'\n[packages]\ninstall = ['git']\n\
+             [[unit]]\nname = 'ssh.service'\nstate = 'enabled'\n[host.efs]\nid = 'fs-1'\ncross_az = true",
+        );
+        let child = recipe(
+            "[recipe]\nname = 'child'\n[packages]\ninstall = ['git', 'curl']\n\
+             [[unit]]\nname = 'ssh.service'\nstate = 'masked'\n[host.efs]\nid = 'fs-2'",
+        );
+        let merged = child.on(parent);
+        assert_eq!(merged.recipe.name, "child");
+        assert_eq!(merged.base.unwrap().os, "debian:trixie");
+        assert_eq!(merged.packages.install, ["git", "curl"]);
+        assert_eq!(merged.unit.len(), 1);
+        assert_eq!(merged.host["efs"]["id"].as_str(), Some("fs-2"));
+        assert_eq!(merged.host["efs"]["cross_az"].as_bool(), Some(true));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn merging_is_associative(a in names(), b in names(), c in names()) {
+            let left = recipe_of(&c).on(recipe_of(&b)).on(recipe_of(&a));
+            let right = recipe_of(&c).on(recipe_of(&b).on(recipe_of(&a)));
+            proptest::prop_assert_eq!(left, right);
+        }
+    }
+
+    fn names() -> impl proptest::strategy::Strategy<Value = Vec<(u8, u8)>> {
+        proptest::collection::vec((0u8..6, 0u8..4), 0..6)
+    }
+
+    fn recipe_of(names: &[(u8, u8)]) -> Recipe {
+        let mut text = "[recipe]\nname = 'x'\n[packages]\ninstall = [".to_owned();
+        names.iter().for_each(|(n, _)| text += &format!("'p{n}',"));
+        text += "]\n";
+        let mut seen = BTreeSet::new();
+        for (n, v) in names.iter().filter(|(n, _)| seen.insert(*n)) {
+            text += &format!("[[link]]\npath = '/{n}'\nto = '{v}'\n[host.t{n}]\nk{v} = {v}\n");
+        }
+        recipe(&text)
+    }
+}

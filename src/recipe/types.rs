@@ -1,0 +1,305 @@
+//! The sections of a recipe, as people write them.
+//!
+//! Every type refuses unknown keys. Nothing is untagged, flattened or internally tagged: an error
+//! points at the line and column that is wrong. Every string may use `{{ variable }}`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::step::unit::UnitState;
+
+/// A whole recipe file.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What it is.
+    pub recipe: Header,
+    /// What it starts from. A parent may say it.
+    pub base: Option<Base>,
+    /// The variables that a bake may set, by name.
+    #[serde(default)]
+    pub vars: BTreeMap<String, Variable>,
+    /// Package repositories beside the base's own.
+    #[serde(default)]
+    pub repository: Vec<Repository>,
+    /// Packages.
+    #[serde(default)]
+    pub packages: Packages,
+    /// Accounts. Made before packages are installed, so that a package finds the numbers pinned.
+    #[serde(default)]
+    pub user: Vec<User>,
+    /// Directories.
+    #[serde(default)]
+    pub directory: Vec<Directory>,
+    /// Files.
+    #[serde(default)]
+    pub file: Vec<File>,
+    /// Symbolic links.
+    #[serde(default)]
+    pub link: Vec<Link>,
+    /// systemd units.
+    #[serde(default)]
+    pub unit: Vec<Unit>,
+    /// Files from elsewhere, verified.
+    #[serde(default)]
+    pub fetch: Vec<Fetch>,
+    /// Programs to run, as the last resort.
+    #[serde(default)]
+    pub script: Vec<Script>,
+    /// What the boot agent does: becomes `/etc/hostkit/host.toml`.
+    #[serde(default)]
+    pub host: toml::Table,
+}
+
+/// `[recipe]`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// The recipe's name; images are named after it.
+    pub name: String,
+    /// The version of the image that it describes.
+    #[serde(default)]
+    pub version: String,
+    /// One line for `hostkit recipes`.
+    #[serde(default)]
+    pub description: String,
+    /// The name of a recipe whose sections come first.
+    pub extends: Option<String>,
+}
+
+/// `[base]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Base {
+    /// A distribution built from its packages, as `debian:trixie`.
+    pub os: String,
+    /// The mirror to take it from; else the distribution's own.
+    pub mirror: Option<String>,
+}
+
+/// `[vars.NAME]`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variable {
+    /// Its value if nobody sets it. Without one, a bake must set it.
+    pub default: Option<String>,
+    /// What it is for.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// When a section applies: all that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// The package family of the base: `debian`.
+    pub family: Option<String>,
+    /// The processor: `amd64` or `arm64`.
+    pub arch: Option<String>,
+    /// What is made: `disk`.
+    pub target: Option<String>,
+    /// A package that is installed by name from a repository, not from a file.
+    pub installs: Option<String>,
+}
+
+/// `[[repository]]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repository {
+    /// The name of its files.
+    pub name: String,
+    /// Where it is.
+    pub uri: String,
+    /// Its suite; one that ends in `/` has no components.
+    pub suite: String,
+    /// Its components.
+    #[serde(default)]
+    pub components: Vec<String>,
+    /// The only packages that may come from it; empty means any.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// The keys that may sign it, each pinned by fingerprint.
+    pub key: Vec<RepositoryKey>,
+    /// When it applies.
+    #[serde(default)]
+    pub when: When,
+}
+
+/// A key that may sign a repository.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepositoryKey {
+    /// Where it is: `https:` or `file:`.
+    pub url: String,
+    /// Its full fingerprint, in hexadecimal; blanks are ignored.
+    pub fingerprint: String,
+}
+
+/// `[packages]`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Packages {
+    /// `name`, `name=version`, or the path of a package file on this machine.
+    #[serde(default)]
+    pub install: Vec<String>,
+}
+
+/// `[[user]]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// The login name; its group has the same.
+    pub name: String,
+    /// Its number. Pinned, because files on EFS know owners by number only.
+    pub uid: u32,
+    /// Its group's number; else the same as its own.
+    pub gid: Option<u32>,
+    /// Its home directory, which is not made for a system account.
+    pub home: Option<String>,
+    /// Its shell; else one that refuses to log in.
+    pub shell: Option<String>,
+    /// Further groups.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// A system account: no home is made.
+    #[serde(default)]
+    pub system: bool,
+    /// When it applies.
+    #[serde(default)]
+    pub when: When,
+}
+
+/// `[[directory]]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Directory {
+    /// Where it is.
+    pub path: String,
+    /// Its mode, as `0o755`.
+    #[serde(default = "directory_mode")]
+    pub mode: u32,
+    /// Its user.
+    #[serde(default = "root")]
+    pub owner: String,
+    /// Its group.
+    #[serde(default = "root")]
+    pub group: String,
+    /// When it applies.
+    #[serde(default)]
+    pub when: When,
+}
+
+/// `[[file]]`: exactly one of `content`, `source` and `template`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Where it goes.
+    pub path: String,
+    /// What is in it.
+    pub content: Option<String>,
+    /// A file that is copied as it is: of the project, else shipped with hostkit.
+    pub source: Option<String>,
+    /// A template that is rendered with the recipe's variables: of the project, else shipped.
+    pub template: Option<String>,
+    /// Its mode, as `0o644`.
+    #[serde(default = "file_mode")]
+    pub mode: u32,
+    /// Its user.
+    #[serde(default = "root")]
+    pub owner: String,
+    /// Its group.
+    #[serde(default = "root")]
+    pub group: String,
+    /// When it applies.
+    #[serde(default)]
+    pub when: When,
+}
+
+/// `[[link]]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// Where the link is.
+    pub path: String,
+    /// What it names.
+    pub to: String,
+    /// When it applies.
+    #[serde(default)]
+    pub when: When,
+}
+
+/// `[[unit]]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unit {
+    /// Its full name, as `jenkins.service`.
+    pub name: String,
+    /// What the image does with it.
+    pub state: UnitState,
+    /// When it applies.
+    #[serde(default)]
+    pub when: When,
+}
+
+/// `[[fetch]]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fetch {
+    /// Where it is: `https:` or `file:`.
+    pub url: String,
+    /// The SHA-256 of what must arrive, in hexadecimal.
+    pub sha256: String,
+    /// Where it goes.
+    pub path: String,
+    /// Its mode, as `0o644`.
+    #[serde(default = "file_mode")]
+    pub mode: u32,
+    /// When it applies.
+    #[serde(default)]
+    pub when: When,
+}
+
+/// `[[script]]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// Its name in plans and logs.
+    pub name: String,
+    /// When in the order it runs.
+    pub hook: Hook,
+    /// What `sh -eu` runs inside the tree.
+    pub run: String,
+    /// Seconds until it is killed.
+    #[serde(default = "script_timeout")]
+    pub timeout: u64,
+    /// When it applies.
+    #[serde(default)]
+    pub when: When,
+}
+
+/// The two places where a script may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hook {
+    /// After the repositories, before the packages.
+    Early,
+    /// After everything else.
+    Late,
+}
+
+const fn directory_mode() -> u32 {
+    0o755
+}
+
+const fn file_mode() -> u32 {
+    0o644
+}
+
+fn root() -> String {
+    "root".to_owned()
+}
+
+const fn script_timeout() -> u64 {
+    600
+}

@@ -1,0 +1,43 @@
+//! The running hostkit binary, put into the image as `/usr/bin/hostkit`.
+
+use anyhow::Context as _;
+use camino::Utf8Path;
+use serde::{Deserialize, Serialize};
+
+use super::Site;
+use crate::digest::{sha256, sha256_of};
+use crate::error::Fault;
+use crate::event::Outcome;
+use crate::sys::Owner;
+
+/// Where it goes.
+const PATH: &str = "/usr/bin/hostkit";
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// The SHA-256 of the binary that was planned with.
+    pub sha256: String,
+}
+
+impl Agent {
+    pub(super) fn title(&self) -> String {
+        "installing hostkit".to_owned()
+    }
+
+    #[expect(clippy::unused_async, reason = "the same shape for every kind")]
+    pub(super) async fn apply(&self, site: &Site<'_>) -> anyhow::Result<Outcome> {
+        let running = Utf8Path::new("/proc/self/exe");
+        if sha256_of(running).context("reading the running binary")? != self.sha256 {
+            return Err(Fault::step("the plan was made by another build of hostkit")
+                .hint("plan and apply with the same binary")
+                .into());
+        }
+        if site.host.root.read(PATH)?.is_some_and(|now| sha256(&now) == self.sha256) {
+            return Ok(Outcome::Unchanged);
+        }
+        site.host.root.copy_in(running, PATH, 0o755, Owner::ROOT)?;
+        Ok(Outcome::Changed)
+    }
+}

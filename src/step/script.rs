@@ -1,0 +1,41 @@
+//! A program as the last resort: `sh -eu` inside the tree, shown as it runs, killed in time.
+//!
+//! hostkit cannot know what it changes, so it always says `changed`.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use super::Site;
+use crate::error::Fault;
+use crate::event::Outcome;
+use crate::sys::{Cmd, Tool};
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// What the shell runs.
+    pub run: String,
+    /// Seconds until it is killed.
+    pub timeout: u64,
+}
+
+impl Script {
+    pub(super) fn title(&self) -> String {
+        "running a script".to_owned()
+    }
+
+    pub(super) async fn apply(&self, site: &Site<'_>) -> anyhow::Result<Outcome> {
+        let cmd = Cmd::new(Tool::Shell)
+            .args(["-eu", "-s"])
+            .stdin(self.run.as_bytes())
+            .timeout(Duration::from_secs(self.timeout));
+        let done = site.host.runner.run_with(&cmd, |line| site.log(line)).await;
+        done.with_context(|| {
+            Fault::step(format!("the script `{}` failed", site.id.trim_start_matches("script:")))
+        })?;
+        Ok(Outcome::Changed)
+    }
+}

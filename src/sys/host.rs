@@ -1,0 +1,76 @@
+//! A [`Host`]: a root directory plus a way to run programs there. What a plan is applied to.
+
+use camino::Utf8Path;
+
+use super::root::{Owner, Root};
+use super::runner::Runner;
+
+/// A machine, or a tree that will be one.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Its files.
+    pub root: Root,
+    /// How programs run there.
+    pub runner: Runner,
+    /// How programs run here, where what is fetched arrives and is verified.
+    pub outside: Runner,
+}
+
+impl Host {
+    /// A tree on this machine whose programs run inside it. `binds` are directories of this
+    /// machine that its programs see at another path.
+    pub fn tree(root: Root, binds: Vec<super::runner::Bind>) -> Self {
+        let path = root.path().to_owned();
+        let runner = Runner::Chroot(super::runner::Chroot { root: path, binds });
+        Self { root, runner, outside: Runner::Direct }
+    }
+
+    /// The numbers of a user and group of *this host*, by its own account files.
+    pub fn owner(&self, user: &str, group: &str) -> anyhow::Result<Owner> {
+        let uid = self.lookup("/etc/passwd", user)?;
+        let gid = self.lookup("/etc/group", group)?;
+        Ok(Owner { uid, gid })
+    }
+
+    /// The id of `name` in a colon-separated account file.
+    fn lookup(&self, file: &str, name: &str) -> anyhow::Result<u32> {
+        if name == "root" {
+            return Ok(0);
+        }
+        let text = self.root.read_text(Utf8Path::new(file))?.unwrap_or_default();
+        account(&text, name)
+            .map(|fields| fields.id)
+            .ok_or_else(|| anyhow::anyhow!("there is no `{name}` in {file}"))
+    }
+}
+
+/// One line of an account file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account<'a> {
+    /// The user's or group's number.
+    pub id: u32,
+    /// All fields of the line.
+    pub fields: Vec<&'a str>,
+}
+
+/// The line of `name` in the text of `/etc/passwd` or `/etc/group`.
+pub fn account<'a>(text: &'a str, name: &str) -> Option<Account<'a>> {
+    text.lines().find_map(|line| {
+        let fields: Vec<_> = line.split(':').collect();
+        let id = fields.get(2)?.parse().ok()?;
+        (fields[0] == name).then_some(Account { id, fields })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_an_account_by_its_whole_name() {
+        let text =
+            "jenkins-old:x:7:7::/:/bin/sh\nbroken\njenkins:x:650:651::/var/lib/jenkins:/bin/sh\n";
+        assert_eq!(account(text, "jenkins").map(|a| a.id), Some(650));
+        assert_eq!(account(text, "jen"), None);
+    }
+}

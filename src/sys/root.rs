@@ -1,0 +1,338 @@
+//! Files below a root directory, reached so that no link can lead out of it.
+//!
+//! `root.join("etc/x")` follows absolute links of the tree to *this* machine's files. Every path
+//! here is resolved by the kernel with `openat2(RESOLVE_IN_ROOT)` instead, as a chroot would.
+//! Writes are atomic: a temporary file beside the target, synced, renamed, directory synced.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+
+/// A directory that is the whole world to whoever holds it.
+#[derive(Clone, Debug)]
+pub struct Root {
+    path: Utf8PathBuf,
+    fd: Arc<OwnedFd>,
+}
+
+/// Who owns a file, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+impl Owner {
+    /// root:root.
+    pub const ROOT: Self = Self { uid: 0, gid: 0 };
+}
+
+/// A directory below the root, and the name of an entry in it. Holding it pins the directory.
+struct Entry {
+    _parent: OwnedFd,
+    /// The entry through the pinned directory: valid whatever is renamed meanwhile.
+    path: PathBuf,
+    parent: PathBuf,
+}
+
+impl Root {
+    /// Opens `path` as a root.
+    pub fn open(path: impl AsRef<Utf8Path>) -> io::Result<Self> {
+        let path = path.as_ref().canonicalize_utf8()?;
+        let fd = Arc::new(File::open(&path)?.into());
+        Ok(Self { path, fd })
+    }
+
+    /// Where the root is on this machine. For programs that take a whole tree, never to join to.
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// The content of a file, following links inside the root; `None` if it is not there.
+    pub fn read(&self, path: impl AsRef<Utf8Path>) -> io::Result<Option<Vec<u8>>> {
+        let fd = match self.open_at(path.as_ref(), OFlag::O_RDONLY) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            fd => fd?,
+        };
+        let mut bytes = Vec::new();
+        File::from(fd).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    /// As [`Root::read`], for text. What is not UTF-8 is replaced.
+    pub fn read_text(&self, path: impl AsRef<Utf8Path>) -> io::Result<Option<String>> {
+        Ok(self.read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// What is at `path` itself, links not followed; `None` if nothing is.
+    pub fn metadata(&self, path: impl AsRef<Utf8Path>) -> io::Result<Option<std::fs::Metadata>> {
+        absent(self.entry(path.as_ref()).and_then(|entry| std::fs::symlink_metadata(entry.path)))
+    }
+
+    /// Whether anything is at `path`; a dangling link counts.
+    pub fn exists(&self, path: impl AsRef<Utf8Path>) -> io::Result<bool> {
+        Ok(self.metadata(path)?.is_some())
+    }
+
+    /// The names in a directory, sorted; empty if it is not there.
+    pub fn list(&self, path: impl AsRef<Utf8Path>) -> io::Result<Vec<String>> {
+        let Some(fd) = absent(self.open_at(path.as_ref(), OFlag::O_DIRECTORY))? else {
+            return Ok(Vec::new());
+        };
+        let mut names = std::fs::read_dir(through(&fd))?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect::<io::Result<Vec<_>>>()?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Makes `path` a file with this content, mode and owner. Says whether anything changed.
+    pub fn write(
+        &self,
+        path: impl AsRef<Utf8Path>,
+        bytes: &[u8],
+        mode: u32,
+        owner: Owner,
+    ) -> io::Result<bool> {
+        let path = path.as_ref();
+        if self.is_file_like(path, bytes, mode, owner)? {
+            return Ok(false);
+        }
+        let entry = self.entry(path)?;
+        let mut file = tempfile::Builder::new().prefix(".hostkit-").tempfile_in(&entry.parent)?;
+        file.write_all(bytes)?;
+        finish(file, &entry, mode, owner)?;
+        Ok(true)
+    }
+
+    /// Copies a file of this machine to `path`. Says whether anything changed.
+    pub fn copy_in(
+        &self,
+        from: &Utf8Path,
+        path: impl AsRef<Utf8Path>,
+        mode: u32,
+        owner: Owner,
+    ) -> io::Result<()> {
+        let entry = self.entry(path.as_ref())?;
+        let mut file = tempfile::Builder::new().prefix(".hostkit-").tempfile_in(&entry.parent)?;
+        io::copy(&mut File::open(from)?, &mut file)?;
+        finish(file, &entry, mode, owner)
+    }
+
+    /// Makes `path` a directory with this mode and owner, and missing parents as root's 0755.
+    /// Says whether anything changed.
+    pub fn make_dir(
+        &self,
+        path: impl AsRef<Utf8Path>,
+        mode: u32,
+        owner: Owner,
+    ) -> io::Result<bool> {
+        let path = path.as_ref();
+        let mut changed = false;
+        let parents: Vec<_> = path.ancestors().skip(1).filter(|p| !is_top(p)).collect();
+        for parent in parents.into_iter().rev() {
+            if !self.exists(parent)? {
+                self.make_one_dir(parent, 0o755, Owner::ROOT)?;
+                changed = true;
+            }
+        }
+        match self.metadata(path)? {
+            None => {
+                self.make_one_dir(path, mode, owner)?;
+                Ok(true)
+            }
+            Some(meta) => Ok(self.set_attributes(path, &meta, mode, owner)? | changed),
+        }
+    }
+
+    /// Makes `path` a symbolic link to `to`, replacing a file or another link. Says whether
+    /// anything changed.
+    pub fn link(&self, path: impl AsRef<Utf8Path>, to: &str) -> io::Result<bool> {
+        let entry = self.entry(path.as_ref())?;
+        if std::fs::read_link(&entry.path).is_ok_and(|now| now.as_os_str() == to) {
+            return Ok(false);
+        }
+        let temporary = entry.parent.join(format!(".hostkit-link-{}", std::process::id()));
+        let _ = std::fs::remove_file(&temporary);
+        std::os::unix::fs::symlink(to, &temporary)?;
+        std::fs::rename(&temporary, &entry.path)?;
+        Ok(true)
+    }
+
+    /// Removes a file or link. Says whether there was one.
+    pub fn remove(&self, path: impl AsRef<Utf8Path>) -> io::Result<bool> {
+        let gone = self.entry(path.as_ref()).and_then(|entry| std::fs::remove_file(entry.path));
+        Ok(absent(gone)?.is_some())
+    }
+
+    /// Removes everything in a directory, and keeps the directory.
+    pub fn empty_dir(&self, path: impl AsRef<Utf8Path>) -> io::Result<()> {
+        let path = path.as_ref();
+        for name in self.list(path)? {
+            let entry = self.entry(&path.join(name))?;
+            if std::fs::symlink_metadata(&entry.path)?.is_dir() {
+                // Does not follow links: safe below a pinned directory.
+                std::fs::remove_dir_all(&entry.path)?;
+            } else {
+                std::fs::remove_file(&entry.path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_file_like(
+        &self,
+        path: &Utf8Path,
+        bytes: &[u8],
+        mode: u32,
+        owner: Owner,
+    ) -> io::Result<bool> {
+        let Some(meta) = self.metadata(path)? else { return Ok(false) };
+        Ok(meta.is_file()
+            && meta.len() == bytes.len() as u64
+            && meta.mode() & 0o7777 == mode
+            && Owner { uid: meta.uid(), gid: meta.gid() } == owner
+            && self.read(path)?.as_deref() == Some(bytes))
+    }
+
+    fn make_one_dir(&self, path: &Utf8Path, mode: u32, owner: Owner) -> io::Result<()> {
+        let entry = self.entry(path)?;
+        std::fs::create_dir(&entry.path)?;
+        std::os::unix::fs::lchown(&entry.path, Some(owner.uid), Some(owner.gid))?;
+        std::fs::set_permissions(&entry.path, Permissions::from_mode(mode))
+    }
+
+    fn set_attributes(
+        &self,
+        path: &Utf8Path,
+        meta: &std::fs::Metadata,
+        mode: u32,
+        owner: Owner,
+    ) -> io::Result<bool> {
+        if !meta.is_dir() {
+            return Err(io::Error::other(format!("{path} is there and is no directory")));
+        }
+        let same_owner = Owner { uid: meta.uid(), gid: meta.gid() } == owner;
+        if same_owner && meta.mode() & 0o7777 == mode {
+            return Ok(false);
+        }
+        let entry = self.entry(path)?;
+        std::os::unix::fs::lchown(&entry.path, Some(owner.uid), Some(owner.gid))?;
+        std::fs::set_permissions(&entry.path, Permissions::from_mode(mode))?;
+        Ok(true)
+    }
+
+    fn open_at(&self, path: &Utf8Path, flags: OFlag) -> io::Result<OwnedFd> {
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        let path = if path.as_str().is_empty() { Utf8Path::new("/") } else { path };
+        Ok(openat2(&*self.fd, path.as_std_path(), how)?)
+    }
+
+    fn entry(&self, path: &Utf8Path) -> io::Result<Entry> {
+        let invalid = || io::Error::new(io::ErrorKind::InvalidInput, format!("no entry: {path}"));
+        let name = path.file_name().ok_or_else(invalid)?;
+        let parent = path.parent().ok_or_else(invalid)?;
+        let fd = self.open_at(parent, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+        let parent = through(&fd);
+        Ok(Entry { path: parent.join(name), parent, _parent: fd })
+    }
+}
+
+/// A path that leads through an open directory, not through names that could change.
+fn through(fd: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+fn is_top(path: &Utf8Path) -> bool {
+    path.as_str().is_empty() || path == "/"
+}
+
+fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn finish(file: tempfile::NamedTempFile, entry: &Entry, mode: u32, owner: Owner) -> io::Result<()> {
+    std::os::unix::fs::fchown(file.as_file(), Some(owner.uid), Some(owner.gid))?;
+    // After the owner: a change of owner clears the set-user-id bit.
+    file.as_file().set_permissions(Permissions::from_mode(mode))?;
+    file.as_file().sync_all()?;
+    file.persist(&entry.path).map_err(|error| error.error)?;
+    File::open(&entry.parent)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree() -> (tempfile::TempDir, Root) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
+        (dir, root)
+    }
+
+    fn me() -> Owner {
+        Owner { uid: nix::unistd::getuid().as_raw(), gid: nix::unistd::getgid().as_raw() }
+    }
+
+    #[test]
+    fn a_planted_link_does_not_lead_out_of_the_tree() {
+        let (dir, root) = tree();
+        let outside = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("etc")).unwrap();
+        std::os::unix::fs::symlink("/", dir.path().join("up")).unwrap();
+
+        assert!(root.write("/etc/passwd", b"gotcha", 0o644, me()).is_err());
+        assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+        assert_eq!(root.read("/../../../../../../etc/hostname").unwrap(), None);
+
+        // `/` is the tree's own top, as it would be after a change of root.
+        assert!(root.write("/up/file", b"inside", 0o644, me()).unwrap());
+        assert_eq!(std::fs::read(dir.path().join("file")).unwrap(), b"inside");
+    }
+
+    #[test]
+    fn a_second_write_changes_nothing_and_a_new_mode_changes_something() {
+        let (_dir, root) = tree();
+        assert!(root.write("/a", b"one", 0o644, me()).unwrap());
+        assert!(!root.write("/a", b"one", 0o644, me()).unwrap());
+        assert!(root.write("/a", b"one", 0o600, me()).unwrap());
+        assert!(root.write("/a", b"two", 0o600, me()).unwrap());
+        assert_eq!(root.list("/").unwrap(), ["a"], "no temporary file is left");
+    }
+
+    #[test]
+    fn a_write_replaces_a_link_and_leaves_its_target_alone() {
+        let (_dir, root) = tree();
+        root.write("/target", b"keep", 0o644, me()).unwrap();
+        assert!(root.link("/name", "target").unwrap());
+        assert!(!root.link("/name", "target").unwrap());
+        assert!(root.write("/name", b"new", 0o644, me()).unwrap());
+        assert_eq!(root.read("/target").unwrap().unwrap(), b"keep");
+    }
+
+    #[test]
+    fn directories_come_with_their_parents_once() {
+        if !nix::unistd::getuid().is_root() {
+            return;
+        }
+        let (_dir, root) = tree();
+        assert!(root.make_dir("/a/b/c", 0o750, Owner { uid: 5, gid: 6 }).unwrap());
+        assert!(!root.make_dir("/a/b/c", 0o750, Owner { uid: 5, gid: 6 }).unwrap());
+        let meta = root.metadata("/a/b").unwrap().unwrap();
+        assert_eq!((meta.mode() & 0o7777, meta.uid()), (0o755, 0));
+    }
+}
