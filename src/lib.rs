@@ -17,6 +17,7 @@ pub mod cli;
 pub mod digest;
 pub mod error;
 pub mod event;
+pub mod image;
 pub mod plan;
 pub mod recipe;
 pub mod report;

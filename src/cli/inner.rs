@@ -20,6 +20,20 @@ pub enum Inner {
         #[arg(last = true)]
         argv: Vec<String>,
     },
+    /// Run a program of this machine in namespaces of its own.
+    Contain {
+        /// The parent's process id.
+        parent: i32,
+        /// The program and its arguments.
+        #[arg(last = true)]
+        argv: Vec<String>,
+    },
+    /// The first process of such a namespace.
+    Contained {
+        /// The program and its arguments.
+        #[arg(last = true)]
+        argv: Vec<String>,
+    },
     /// Run a program inside a tree, in namespaces of its own.
     Enter {
         /// The parent's process id.
@@ -52,6 +66,8 @@ pub fn run(command: &Inner) -> ExitCode {
         Inner::Tether { parent, argv } => {
             namespaces::tether(*parent, argv).map(|never| match never {})
         }
+        Inner::Contain { parent, argv } => namespaces::contain(*parent, argv),
+        Inner::Contained { argv } => namespaces::contained(argv).map(|never| match never {}),
         Inner::Enter { parent, root, bind, argv } => namespaces::enter(*parent, root, bind, argv),
         Inner::Inside { root, bind, argv } => {
             namespaces::inside(root, bind, argv).map(|never| match never {})

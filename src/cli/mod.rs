@@ -1,5 +1,6 @@
 //! The command line: types for the parser, and one file per verb that calls one function each.
 
+pub mod bake;
 pub mod inner;
 
 use std::process::ExitCode;
@@ -25,15 +26,31 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Bake a recipe into an image
+    Bake(bake::Args),
+    /// Show what a recipe comes to, without doing it
+    Plan(bake::PlanArgs),
     /// Parts of hostkit that run as processes of their own.
     #[command(subcommand, hide = true)]
     Inner(inner::Inner),
 }
 
+/// Ends when a person presses Ctrl-C or a service manager asks to stop.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("signals can be listened to");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
 /// Runs one command to its end.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let _format = cli.format;
+    let format = cli.format;
     match cli.command {
+        Command::Bake(args) => bake::run(args, format).await,
+        Command::Plan(args) => bake::show(&args, format),
         Command::Inner(command) => Ok(inner::run(&command)),
     }
 }

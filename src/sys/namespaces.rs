@@ -37,18 +37,42 @@ pub fn enter(parent: i32, root: &Path, binds: &[Bind], argv: &[String]) -> anyho
             | CloneFlags::CLONE_NEWIPC,
     )
     .context("making namespaces (this needs root)")?;
-    // The pid namespace begins with the next child: that child mounts, changes root and runs.
-    #[expect(clippy::disallowed_methods, reason = "the second half of one program start")]
-    let status = std::process::Command::new(Tool::Hostkit.find()?)
-        .args(["inner", "inside"])
-        .arg(root)
-        .args(binds.iter().map(|Bind { from, to }| format!("--bind={from}:{to}")))
+    let binds = binds.iter().map(|Bind { from, to }| format!("--bind={from}:{to}"));
+    first_process(|again| again.arg("inside").arg(root).args(binds), argv)
+}
+
+/// A pid namespace begins with the next child: that child mounts and becomes the program.
+#[expect(clippy::disallowed_methods, reason = "the second half of one program start")]
+fn first_process(
+    half: impl FnOnce(&mut std::process::Command) -> &mut std::process::Command,
+    argv: &[String],
+) -> anyhow::Result<u8> {
+    let mut again = std::process::Command::new(Tool::Hostkit.find()?);
+    let status = half(again.arg("inner"))
         .arg("--")
         .args(argv)
         .status()
         .context("starting the first process of the namespace")?;
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     Ok(u8::try_from(code).unwrap_or(1))
+}
+
+/// Runs `argv` on this machine in fresh mount and pid namespaces, and returns its exit code.
+pub fn contain(parent: i32, argv: &[String]) -> anyhow::Result<u8> {
+    die_with(parent)?;
+    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)
+        .context("making namespaces (this needs root)")?;
+    first_process(|again| again.arg("contained"), argv)
+}
+
+/// The second half of [`contain`]: the first process inside.
+pub fn contained(argv: &[String]) -> anyhow::Result<std::convert::Infallible> {
+    die_with(0)?;
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .context("making mounts private")?;
+    mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), none).context("mounting /proc")?;
+    become_program(argv)
 }
 
 /// The second half of [`enter`]: the first process inside. Mounts the kernel's file systems,

@@ -19,6 +19,9 @@ use super::tool::{PATH, Tool};
 pub enum Runner {
     /// On this machine.
     Direct,
+    /// On this machine, in mount and pid namespaces of its own: whatever it starts and mounts is
+    /// gone when it ends. Needs root.
+    Contained,
     /// Inside a tree: changed root, own mount, pid, uts and ipc namespaces. All mounts and all
     /// processes of a call are gone when it ends, whatever ends it.
     Chroot(Chroot),
@@ -172,6 +175,9 @@ impl Runner {
         match self {
             Self::Direct => {
                 command.args(["inner", "tether", &parent, "--"]).arg(cmd.tool.find()?);
+            }
+            Self::Contained => {
+                command.args(["inner", "contain", &parent, "--"]).arg(cmd.tool.find()?);
             }
             Self::Chroot(Chroot { root, binds }) => {
                 command.args(["inner", "enter", &parent, root.as_str()]);

@@ -8,6 +8,10 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, Prog
 
 use crate::event::{Event, Outcome, Unit};
 
+/// In a log, a step is announced only when it has not ended after this long: most end at once,
+/// and their last line says it all.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The state of what is on the screen.
 #[derive(Debug)]
 pub struct Human {
@@ -21,6 +25,7 @@ pub struct Human {
 #[derive(Debug)]
 struct Bar {
     title: String,
+    announced: bool,
     bar: ProgressBar,
 }
 
@@ -43,7 +48,7 @@ impl Human {
         match event {
             Event::Started { step, title } => self.begin(step, title),
             Event::Progress { step, done, total, unit } => self.advance(step, *done, *total, *unit),
-            Event::Log { step, line } => self.line(&format!("{:>9}  {step}: {line}", "")),
+            Event::Log { line, .. } => self.line(&format!("{:>21}{line}", "")),
             Event::Finished { step, outcome, took } => self.end(step, outcome, *took),
         }
     }
@@ -53,14 +58,26 @@ impl Human {
         bar.set_style(style("{elapsed_precise:>9}  {spinner} {msg}"));
         bar.set_message(title.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
-        self.bars.insert(step.to_owned(), Bar { title: title.to_owned(), bar });
-        if !self.live {
-            self.line(&format!("{}  {step}: {title} …", self.clock()));
+        let bar = Bar { title: title.to_owned(), announced: self.live, bar };
+        self.bars.insert(step.to_owned(), bar);
+    }
+
+    /// Says which steps are under way, once each, where there are no live lines.
+    pub fn announce(&mut self) {
+        let silent = self.bars.values_mut().filter(|bar| !bar.announced);
+        let titles: Vec<_> = silent
+            .map(|bar| {
+                bar.announced = true;
+                bar.title.clone()
+            })
+            .collect();
+        for title in titles {
+            self.line(&format!("{}            {title} …", self.clock()));
         }
     }
 
     fn advance(&mut self, step: &str, done: u64, total: Option<u64>, unit: Unit) {
-        let Some(Bar { title, bar }) = self.bars.get(step) else { return };
+        let Some(Bar { title, bar, .. }) = self.bars.get(step) else { return };
         let amount = match (unit, total) {
             (Unit::Bytes, Some(total)) => format!("{} of {}", HumanBytes(done), HumanBytes(total)),
             (Unit::Bytes, None) => HumanBytes(done).to_string(),
@@ -73,7 +90,7 @@ impl Human {
     fn end(&mut self, step: &str, outcome: &Outcome, took: Duration) {
         let title = self.bars.remove(step).map_or_else(
             || step.to_owned(),
-            |Bar { title, bar }| {
+            |Bar { title, bar, .. }| {
                 bar.finish_and_clear();
                 title
             },

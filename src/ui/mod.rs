@@ -44,7 +44,15 @@ pub fn start(format: Format) -> (Events, Printer) {
     let printer = tokio::spawn(async move {
         let mut fold = Fold::default();
         let mut human = human::Human::new();
-        while let Some(event) = receiver.recv().await {
+        loop {
+            let event = match tokio::time::timeout(human::PATIENCE, receiver.recv()).await {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(_quiet) => {
+                    human.announce();
+                    continue;
+                }
+            };
             fold.take(&event);
             match format {
                 Format::Human => human.show(&event),

@@ -1,0 +1,120 @@
+//! GRUB for BIOS, installed without a loop device or a mount: its two pieces are patched with
+//! where they will be and written into the disk.
+//!
+//! The offsets are those of GRUB's own boot code (`grub-core/boot/i386/pc/boot.S`, `diskboot.S`)
+//! and what `grub-bios-setup` writes there.
+
+use anyhow::Context as _;
+
+use super::layout::{BIOS, SECTOR};
+use crate::sys::{Cmd, Host, Tool};
+
+/// The boot code may use so much of the first sector; behind it stands the partition table.
+const BOOT_CODE: usize = 440;
+
+/// Where `boot.img` keeps the sector of the core image: 8 bytes.
+const KERNEL_SECTOR: usize = 0x5c;
+
+/// Where `boot.img` decides whether to believe the BIOS about the boot drive: 2 bytes.
+const DRIVE_CHECK: usize = 0x66;
+
+/// Where the first sector of the core image keeps the sector of its remainder: 8 bytes.
+const BLOCKLIST: usize = 0x1f4;
+
+/// What the core image must know before it can read the root: disks, GPT, ext4, the search by
+/// UUID, and `normal`, which reads the menu.
+const MODULES: &[&str] = &[
+    "biosdisk",
+    "part_gpt",
+    "ext2",
+    "search",
+    "search_fs_uuid",
+    "normal",
+    "linux",
+    "configfile",
+    "serial",
+    "terminal",
+    "echo",
+    "test",
+];
+
+/// The two pieces, ready to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootCode {
+    /// For the first bytes of the disk.
+    pub boot: Vec<u8>,
+    /// For the BIOS boot partition.
+    pub core: Vec<u8>,
+}
+
+/// Makes the boot code with the tree's own GRUB, for a root with this UUID.
+pub async fn boot_code(host: &Host, root_uuid: &str) -> anyhow::Result<BootCode> {
+    const EARLY: &str = "/boot/grub/early.cfg";
+    // grub-mkimage syncs what it writes, which a pipe cannot do: it needs a file.
+    const CORE: &str = "/boot/grub/core.img";
+    let early = format!("search.fs_uuid {root_uuid} root\nset prefix=($root)/boot/grub\n");
+    host.root.make_dir("/boot/grub", 0o755, crate::sys::Owner::ROOT)?;
+    host.root.write(EARLY, early.as_bytes(), 0o644, crate::sys::Owner::ROOT)?;
+    let cmd = Cmd::new(Tool::GrubMkimage)
+        .args(["--format=i386-pc", "--prefix=/boot/grub", "--config", EARLY])
+        .args(["--output", CORE])
+        .args(MODULES.iter().copied());
+    host.runner.run(&cmd).await.context("making GRUB's core image")?;
+    let core = host.root.read(CORE)?.context("GRUB's core image is not there")?;
+    host.root.remove(EARLY)?;
+    host.root.remove(CORE)?;
+    let boot = host.root.read("/usr/lib/grub/i386-pc/boot.img")?;
+    patch(&boot.context("the tree has no GRUB for BIOS (package grub-pc-bin)")?, core)
+}
+
+/// Writes into both pieces where the core image will be.
+fn patch(boot: &[u8], mut core: Vec<u8>) -> anyhow::Result<BootCode> {
+    anyhow::ensure!(boot.len() >= BOOT_CODE, "boot.img has only {} bytes", boot.len());
+    anyhow::ensure!(core.len() > BLOCKLIST + 8, "core.img has only {} bytes", core.len());
+    let room = usize::try_from(BIOS.bytes).expect("a constant");
+    anyhow::ensure!(core.len() <= room, "core.img has {} bytes, more than {room}", core.len());
+    let at = BIOS.start / SECTOR;
+    let mut boot = boot[..BOOT_CODE].to_vec();
+    boot[KERNEL_SECTOR..KERNEL_SECTOR + 8].copy_from_slice(&at.to_le_bytes());
+    // Two no-ops: some BIOSes pass a wrong boot drive, and this is never a floppy.
+    boot[DRIVE_CHECK..DRIVE_CHECK + 2].copy_from_slice(&[0x90, 0x90]);
+    core[BLOCKLIST..BLOCKLIST + 8].copy_from_slice(&(at + 1).to_le_bytes());
+    Ok(BootCode { boot, core })
+}
+
+/// The menu: one entry, the newest kernel, by the links that Debian's kernels keep up to date.
+pub fn menu(root_uuid: &str) -> String {
+    format!(
+        "serial --unit=0 --speed=115200\n\
+         terminal_input serial console\n\
+         terminal_output serial console\n\
+         set timeout=0\n\
+         menuentry \"Linux\" {{\n\
+         \tsearch --no-floppy --fs-uuid --set=root {root_uuid}\n\
+         \tlinux /vmlinuz root=UUID={root_uuid} ro console=tty0 console=ttyS0,115200n8 \
+         nvme_core.io_timeout=4294967295 panic=10\n\
+         \tinitrd /initrd.img\n\
+         }}\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_pieces_learn_where_the_core_image_is() {
+        let code = patch(&[0xff; 512], vec![0; 2048]).unwrap();
+        assert_eq!(code.boot.len(), BOOT_CODE);
+        assert_eq!(code.boot[0x5c..0x64], 2048u64.to_le_bytes());
+        assert_eq!(code.boot[0x66..0x68], [0x90, 0x90]);
+        assert_eq!(code.core[0x1f4..0x1fc], 2049u64.to_le_bytes());
+    }
+
+    #[test]
+    fn a_core_image_that_does_not_fit_is_refused() {
+        assert!(patch(&[0; 512], vec![0; (1 << 20) + 1]).is_err());
+        assert!(patch(&[0; 512], vec![0; 16]).is_err());
+        assert!(patch(&[0; 16], vec![0; 2048]).is_err());
+    }
+}

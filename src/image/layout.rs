@@ -1,0 +1,120 @@
+//! Where things are on a disk. Pure arithmetic.
+//!
+//! GPT with a BIOS boot partition (for GRUB's core image), an EFI system partition and the root
+//! last, so that the root can grow to whatever volume the image is put on.
+
+/// Bytes in a sector.
+pub const SECTOR: u64 = 512;
+
+/// Everything is aligned to 1 MiB.
+const MIB: u64 = 1 << 20;
+
+/// The BIOS boot partition: 1 MiB from 1 MiB.
+pub const BIOS: Partition = Partition { start: MIB, bytes: MIB };
+
+/// The EFI system partition: 62 MiB from 2 MiB.
+pub const ESP: Partition = Partition { start: 2 * MIB, bytes: 62 * MIB };
+
+/// Where the root begins.
+const ROOT_START: u64 = 64 * MIB;
+
+/// The second copy of the partition table, at the end, rounded up.
+const TAIL: u64 = MIB;
+
+/// The size of a block of the root file system, in bytes.
+pub const BLOCK: u64 = 4096;
+
+/// A piece of the disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// From the beginning of the disk.
+    pub start: u64,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl Partition {
+    /// Its first sector.
+    pub const fn first_sector(self) -> u64 {
+        self.start / SECTOR
+    }
+
+    /// Its size in sectors.
+    pub const fn sectors(self) -> u64 {
+        self.bytes / SECTOR
+    }
+}
+
+/// A disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Its size in bytes: a whole number of 256 MiB.
+    pub bytes: u64,
+    /// The root partition.
+    pub root: Partition,
+}
+
+impl Layout {
+    /// A disk for a tree whose files take `content` bytes in whole blocks: a quarter and 256 MiB
+    /// more, for the file system's own needs and for the first minutes before it has grown.
+    pub const fn for_content(content: u64) -> Self {
+        let root = content + content / 4 + 256 * MIB;
+        let bytes = (ROOT_START + root + TAIL).next_multiple_of(256 * MIB);
+        let root = Partition { start: ROOT_START, bytes: bytes - ROOT_START - TAIL };
+        Self { bytes, root }
+    }
+}
+
+/// The partition table as `sfdisk` reads it.
+pub fn table(layout: &Layout, disk_uuid: &str, part_uuid: impl Fn(&str) -> String) -> String {
+    const BIOS_BOOT: &str = "21686148-6449-6E6F-744E-656564454649";
+    const EFI_SYSTEM: &str = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B";
+    // The type of an x86-64 root: systemd-repart grows it by this.
+    const ROOT_X86_64: &str = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709";
+    let mut text = format!("label: gpt\nlabel-id: {disk_uuid}\nunit: sectors\nfirst-lba: 2048\n");
+    let parts =
+        [("bios", BIOS, BIOS_BOOT), ("esp", ESP, EFI_SYSTEM), ("root", layout.root, ROOT_X86_64)];
+    for (name, part, kind) in parts {
+        text += &format!(
+            "start={}, size={}, type={kind}, name={name}, uuid={}\n",
+            part.first_sector(),
+            part.sectors(),
+            part_uuid(name)
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn partitions_are_aligned_disjoint_and_inside(content in 0u64..(64 << 30)) {
+            let layout = Layout::for_content(content);
+            let end = |part: Partition| part.start + part.bytes;
+            for part in [BIOS, ESP, layout.root] {
+                proptest::prop_assert_eq!(part.start % MIB, 0);
+                proptest::prop_assert_eq!(part.bytes % BLOCK, 0);
+            }
+            proptest::prop_assert!(end(BIOS) <= ESP.start && end(ESP) <= layout.root.start);
+            proptest::prop_assert!(end(layout.root) + TAIL <= layout.bytes);
+            proptest::prop_assert!(layout.root.bytes > content + content / 5);
+        }
+    }
+
+    #[test]
+    fn the_table_reads_like_this() {
+        let text = table(&Layout::for_content(1 << 30), "D", |name| name.to_uppercase());
+        insta::assert_snapshot!(text, @r"
+        label: gpt
+        label-id: D
+        unit: sectors
+        first-lba: 2048
+        start=2048, size=2048, type=21686148-6449-6E6F-744E-656564454649, name=bios, uuid=BIOS
+        start=4096, size=126976, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=esp, uuid=ESP
+        start=131072, size=3536896, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, name=root, uuid=ROOT
+        ");
+    }
+}

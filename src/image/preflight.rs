@@ -1,0 +1,58 @@
+//! What must be true before a bake begins, so that it fails in the first second and not in the
+//! last minute.
+
+use anyhow::Context as _;
+use camino::Utf8Path;
+use nix::sys::statvfs::statvfs;
+use nix::unistd::geteuid;
+
+use super::{Places, directory_of};
+use crate::error::Fault;
+use crate::sys::Tool;
+
+/// What a bake needs of the machine. What runs inside the tree comes with the tree.
+const TOOLS: &[Tool] = &[
+    Tool::Curl,
+    Tool::Gpg,
+    Tool::Mke2fs,
+    Tool::MkfsFat,
+    Tool::Mmdebstrap,
+    Tool::Sfdisk,
+    Tool::Tar,
+];
+
+/// Free space for a base tree, the tree itself and the disk, measured generously, in bytes.
+const CACHE_SPACE: u64 = 4 << 30;
+
+/// Free space for the finished disk where it is not on the same file system, in bytes.
+const OUTPUT_SPACE: u64 = 2 << 30;
+
+pub(super) fn check(places: &Places) -> anyhow::Result<()> {
+    if !geteuid().is_root() {
+        return Err(Fault::environment("a bake needs root: it makes namespaces and owns files")
+            .hint("run it with sudo")
+            .into());
+    }
+    Tool::require(TOOLS)?;
+    has_space(&places.cache, CACHE_SPACE)?;
+    has_space(&places.output, OUTPUT_SPACE)
+}
+
+fn has_space(path: &Utf8Path, needed: u64) -> anyhow::Result<()> {
+    // The folder may have to be made yet: its nearest ancestor is on the same file system.
+    let there = path.ancestors().find(|p| p.exists()).unwrap_or_else(|| directory_of(path));
+    let there = if there.as_str().is_empty() { Utf8Path::new(".") } else { there };
+    let stat = statvfs(there.as_std_path()).with_context(|| format!("measuring {there}"))?;
+    let free = stat.blocks_available() * stat.fragment_size();
+    if free >= needed {
+        return Ok(());
+    }
+    let gib = |bytes: u64| (bytes >> 20) as f64 / 1024.0;
+    Err(Fault::environment(format!(
+        "{path} has {:.1} GiB free and a bake needs about {:.1} GiB",
+        gib(free),
+        gib(needed)
+    ))
+    .hint("free some space, or name another place with --output or --cache")
+    .into())
+}

@@ -1,0 +1,100 @@
+//! The tree that an image is packed from: first the base, then what the plan does to it.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::Places;
+use super::workspace::Workspace;
+use crate::digest::sha256;
+use crate::error::Fault;
+use crate::plan::{Base, Plan};
+use crate::sys::runner::Bind;
+use crate::sys::{Cmd, CmdError, Host, Root, Runner, Tool};
+
+/// How long a base tree in the cache is good. Without a limit an image would be as old as the
+/// first bake on the machine.
+const BASE_LIFETIME: Duration = Duration::from_hours(24 * 7);
+
+/// How long building a base may take.
+const BASE_TIMEOUT: Duration = Duration::from_mins(30);
+
+/// What every base has beyond the distribution's essential packages: how to fetch over https.
+const BASE_PACKAGES: &str = "ca-certificates";
+
+/// Unpacks the base of `plan` into the work folder, from the cache if it is there.
+pub(super) async fn base(plan: &Plan, work: &Workspace, places: &Places) -> anyhow::Result<Host> {
+    let archive = cached(&plan.base, &places.cache);
+    if !is_fresh(&archive) {
+        build(&plan.base, &archive, work).await?;
+    }
+    let tree = work.path().join("tree");
+    std::fs::create_dir(&tree).context("making the tree")?;
+    let cmd = Cmd::new(Tool::Tar)
+        .args(["--extract", "--numeric-owner", "--same-permissions", "--xattrs"])
+        .args(["--directory", tree.as_str(), "--file", archive.as_str()]);
+    Runner::Direct.run(&cmd).await.context("unpacking the base tree")?;
+
+    // Downloaded packages outlive the tree, and never get into it.
+    let packages = places.cache.join("packages").join(&plan.base.suite);
+    std::fs::create_dir_all(packages.join("partial")).context("making the package cache")?;
+    let bind = Bind { from: packages, to: Utf8PathBuf::from("/var/cache/apt/archives") };
+    Ok(Host::tree(Root::open(&tree).context("opening the tree")?, vec![bind]))
+}
+
+fn cached(base: &Base, cache: &Utf8Path) -> Utf8PathBuf {
+    let key = sha256(format!("{base:?} {BASE_PACKAGES}"));
+    cache.join("base").join(format!("{}-{}.tar", base.suite, &key[..12]))
+}
+
+fn is_fresh(archive: &Utf8Path) -> bool {
+    let made = std::fs::metadata(archive).and_then(|meta| meta.modified());
+    made.is_ok_and(|made| {
+        SystemTime::now().duration_since(made).is_ok_and(|age| age < BASE_LIFETIME)
+    })
+}
+
+/// Builds the base from the distribution's packages, and puts it into the cache when it is whole.
+async fn build(base: &Base, archive: &Utf8Path, work: &Workspace) -> anyhow::Result<()> {
+    is_published(base).await?;
+    let fresh = work.path().join("base.tar");
+    let cmd = Cmd::new(Tool::Mmdebstrap)
+        .args(["--variant=minbase", "--mode=root", "--quiet"])
+        .arg(format!("--architectures={}", base.arch))
+        .arg(format!("--include={BASE_PACKAGES}"))
+        .arg("--aptopt=Acquire::Retries \"3\"")
+        .args([base.suite.as_str(), fresh.as_str(), base.mirror.as_str()])
+        .env("TMPDIR", work.path().as_str())
+        .timeout(BASE_TIMEOUT);
+    Runner::Contained.run(&cmd).await.with_context(|| {
+        Fault::step(format!("the base `{}:{}` was not built", base.distribution, base.suite))
+    })?;
+    let folder = super::directory_of(archive);
+    std::fs::create_dir_all(folder).context("making the cache of base trees")?;
+    std::fs::rename(&fresh, archive).context("keeping the base tree")
+}
+
+/// A suite that does not exist is the recipe's fault; a mirror that does not answer is not.
+async fn is_published(base: &Base) -> anyhow::Result<()> {
+    let release = format!("{}/dists/{}/InRelease", base.mirror, base.suite);
+    let cmd = Cmd::new(Tool::Curl)
+        .args(["--fail", "--silent", "--show-error", "--location", "--head"])
+        .args(["--connect-timeout", "20", "--retry", "2", "--output", "/dev/null", "--"])
+        .arg(release);
+    // curl ends with 22 for an HTTP error, with 37 for a file that is not there.
+    match Runner::Direct.run(&cmd).await {
+        Ok(_) => Ok(()),
+        Err(error @ CmdError::Failed { code: Some(22 | 37), .. }) => Err(error).context(
+            Fault::recipe(format!(
+                "there is no base `{}:{}` at {}",
+                base.distribution, base.suite, base.mirror
+            ))
+            .hint("the current release of Debian is `debian:trixie`"),
+        ),
+        Err(error) => Err(error).context(
+            Fault::environment(format!("the mirror {} does not answer", base.mirror))
+                .hint("check the network, or name another with `mirror = …` in [base]"),
+        ),
+    }
+}

@@ -1,0 +1,107 @@
+//! A folder for one bake that does not outlive it.
+//!
+//! It is locked while its bake lives. A bake that was killed leaves its folder behind unlocked,
+//! and the next bake removes it.
+
+use std::fs::File;
+use std::io;
+
+use anyhow::Context as _;
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::error::Fault;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Workspace {
+    path: Utf8PathBuf,
+    _lock: Flock<File>,
+}
+
+impl Workspace {
+    /// Makes a folder below `cache`, and removes those whose bake is dead.
+    pub fn create(cache: &Utf8Path) -> anyhow::Result<Self> {
+        let all = cache.join("work");
+        std::fs::create_dir_all(&all)
+            .with_context(|| Fault::environment(format!("{all} cannot be made")))?;
+        sweep(&all);
+        let directory = tempfile::Builder::new().prefix("bake-").tempdir_in(&all)?.keep();
+        let path = Utf8PathBuf::from_path_buf(directory)
+            .map_err(|path| Fault::environment(format!("{} is not UTF-8", path.display())))?;
+        let lock = File::create(lock_file(&path)).context("locking the work folder")?;
+        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
+            .map_err(|(_, errno)| errno)
+            .context("locking the work folder")?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if let Err(error) = remove(&self.path) {
+            tracing::warn!(%error, path = %self.path, "the work folder stays; the next bake removes it");
+        }
+    }
+}
+
+fn lock_file(path: &Utf8Path) -> Utf8PathBuf {
+    path.with_extension("lock")
+}
+
+/// Removes the folders of dead bakes. What cannot be removed now is tried again next time.
+fn sweep(all: &Utf8Path) {
+    let entries = all.read_dir_utf8().into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.path().extension().is_none()) {
+        let Ok(lock) = File::open(lock_file(entry.path())) else { continue };
+        if Flock::lock(lock, FlockArg::LockExclusiveNonblock).is_ok() {
+            let _ = remove(entry.path());
+        }
+    }
+}
+
+/// Removes a work folder. Its processes may have been killed a moment ago and still be closing
+/// files, so that a directory fills again under our hands: then it is tried again.
+fn remove(path: &Utf8Path) -> io::Result<()> {
+    let mut end = Ok(());
+    for _ in 0..50 {
+        end = match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            end => end,
+        };
+        if end.is_ok() {
+            break;
+        }
+        // In a destructor nothing can be awaited.
+        #[expect(clippy::disallowed_methods, reason = "nothing else runs at this point")]
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let _ = std::fs::remove_file(lock_file(path));
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_bakes_folder_goes_and_a_living_ones_stays() {
+        let cache = tempfile::tempdir().unwrap();
+        let cache = Utf8Path::from_path(cache.path()).unwrap();
+        let living = Workspace::create(cache).unwrap();
+        let dead = cache.join("work/bake-dead");
+        std::fs::create_dir_all(dead.join("tree/etc")).unwrap();
+        std::fs::write(lock_file(&dead), "").unwrap();
+
+        let third = Workspace::create(cache).unwrap();
+        assert!(living.path().is_dir() && third.path().is_dir());
+        assert!(!dead.exists());
+        drop((living, third));
+        assert_eq!(std::fs::read_dir(cache.join("work")).unwrap().count(), 0);
+    }
+}
