@@ -263,10 +263,29 @@ impl Planner<'_> {
             let path = format!("/usr/share/hostkit/templates/{name}");
             steps.push(file(&path, text_of(asset)?, 0o644, root()));
         }
-        let host = toml::to_string(&recipe.host).context("writing [host]")?;
-        let host = self.render(&host, "[host]")?;
+        let host = self.host_table(&recipe.host)?;
+        let host = toml::to_string(&host).context("writing [host]")?;
         steps.push(file("/etc/hostkit/host.toml", host, 0o644, root()));
         Ok(())
+    }
+
+    /// `[host]` with its strings rendered. One that comes out empty is left out: a variable with
+    /// an empty default leaves the matter to user-data.
+    fn host_table(&self, table: &toml::Table) -> anyhow::Result<toml::Table> {
+        let mut rendered = toml::Table::new();
+        for (key, value) in table {
+            let value = match value {
+                toml::Value::Table(inner) => toml::Value::Table(self.host_table(inner)?),
+                toml::Value::String(text) => {
+                    toml::Value::String(self.render(text, &format!("[host] {key}"))?)
+                }
+                other => other.clone(),
+            };
+            if value.as_str() != Some("") {
+                rendered.insert(key.clone(), value);
+            }
+        }
+        Ok(rendered)
     }
 
     fn link(&self, l: &types::Link) -> anyhow::Result<Planned> {
@@ -387,6 +406,20 @@ mod tests {
             assert_eq!(crate::error::blame(&error).exit_code(), 3, "{text}");
             assert!(format!("{error:#}").contains(says), "{error:#}");
         }
+    }
+
+    #[test]
+    fn an_empty_variable_leaves_a_setting_to_user_data() {
+        let text = "[recipe]\nname = 'x'\n[base]\nos = 'debian:trixie'\n[vars.efs_id]\ndefault = ''\n\
+            [host]\nrole = 'controller'\n[host.efs]\nid = '{{ efs_id }}'\ncross_az = true\n";
+        let host_toml = |given: &[(String, String)]| {
+            let plan = plan_of(text, given).unwrap();
+            let Some(Step::File(file)) = plan.steps.last().map(|p| &p.step) else { panic!() };
+            assert_eq!(file.path, "/etc/hostkit/host.toml");
+            file.content.clone()
+        };
+        assert!(!host_toml(&[]).contains("id"));
+        assert!(host_toml(&[("efs_id".into(), "fs-1".into())]).contains("id = \"fs-1\""));
     }
 
     #[test]

@@ -136,12 +136,9 @@ fn tail(outcome: &Outcome) -> String {
         Outcome::Unchanged | Outcome::Changed => String::new(),
         Outcome::Skipped(why) => format!(": {why}"),
         Outcome::Blocked(by) => format!(": `{by}` did not succeed"),
-        Outcome::Failed(why) => format!(":\n{}", indent(why)),
+        // The whole chain is the error that the command ends with.
+        Outcome::Failed(why) => format!(": {}", why.lines().next().unwrap_or_default()),
     }
-}
-
-fn indent(text: &str) -> String {
-    text.lines().map(|line| format!("{:>11}{line}", "")).collect::<Vec<_>>().join("\n")
 }
 
 fn style(template: &str) -> ProgressStyle {
