@@ -1,4 +1,4 @@
-# Two commands for newcomers, `make demo` and `make test`; the rest is what they are made of.
+# Two commands for newcomers: `make demo` and `make test`. The rest is what they are made of.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
