@@ -4,16 +4,16 @@
 
 /// One path into the crate: its segments from the crate's root, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Import {
-    pub line: usize,
-    pub path: Vec<String>,
+pub(crate) struct Import {
+    pub(crate) line: usize,
+    pub(crate) path: Vec<String>,
 }
 
 /// A word or a punctuation mark, and its line.
 type Token = (usize, String);
 
 /// The imports of a file that is the module `module` (empty for the crate's root).
-pub fn imports(source: &str, module: &[String]) -> Vec<Import> {
+pub(crate) fn imports(source: &str, module: &[String]) -> Vec<Import> {
     let tokens = tokens(source);
     let mut found = Vec::new();
     let mut inline = Vec::new(); // inline modules around this place: name, depth of their brace
