@@ -20,10 +20,10 @@ const fn room(name: &'static str, may: &'static [&'static str]) -> Room {
 }
 
 /// The shared vocabulary, and what a host is told to be.
-const EVERYBODY: &[&str] = &["error", "event", "report", "teardown", "host"];
+const EVERYBODY: &[&str] = &["digest", "error", "event", "report", "teardown", "host"];
 
 /// The vocabulary itself imports nothing but vocabulary.
-const VOCABULARY: &[&str] = &["error", "event", "report", "teardown", "host", "ui"];
+const VOCABULARY: &[&str] = &["digest", "error", "event", "report", "teardown", "host", "ui"];
 
 /// What is done on a running host, or to one from outside, stands on these.
 const ON_A_HOST: &[&str] = &["lease", "jenkins", "facts", "sys", "aws"];
@@ -40,6 +40,7 @@ const ROOMS: &[Room] = &[
         ],
     ),
     // The shared vocabulary. Only `ui` prints.
+    room("digest", &[]),
     room("error", &[]),
     room("event", &[]),
     room("report", &[]),
