@@ -1,7 +1,15 @@
 # shellcheck shell=bash
 # Shared by the scripts of this repository: where things are cached, how to speak, how to be root.
 
-say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
+# Colour for people only.
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+	bold=$'\033[1m' loud=$'\033[1;33m' plain=$'\033[0m'
+else
+	bold='' loud='' plain=''
+fi
+
+say() { printf '%s==> %s%s\n' "$bold" "$*" "$plain"; }
+shout() { printf '%s%s%s\n' "$loud" "$*" "$plain"; }
 note() { printf '    %s\n' "$*"; }
 die() {
 	printf 'error: %s\n' "$1" >&2

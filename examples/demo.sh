@@ -36,7 +36,7 @@ main() {
 	say 'looking at what Jenkins left on the file system'
 	prove "$before"
 	say "all of that was true, after $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s"
-	note "the image: $image; its home: $efs; once more, with a console: "
+	note "the image: $image; its home: $efs; once more, with a console:"
 	note "$([ "$(id -u)" -eq 0 ] || echo 'sudo ')$hostkit vm $image --efs $efs --console"
 }
 
@@ -47,8 +47,8 @@ choose_jenkins() {
 		note "Jenkins is the package $JENKINS_PACKAGE"
 		variables=(--var "jenkins_package=$(realpath "$JENKINS_PACKAGE")")
 	elif ! curl --silent --fail --max-time 5 --output /dev/null "$JENKINS_REPOSITORY"; then
-		printf '\033[1;33mNOT THE REAL JENKINS: %s\033[0m\n' \
-			"$JENKINS_REPOSITORY cannot be reached, so a stand-in is installed (docs/fidelity.md)"
+		shout "NOT THE REAL JENKINS: $JENKINS_REPOSITORY cannot be reached, so a stand-in is" \
+			"installed (docs/fidelity.md)"
 		tests/fixtures/jenkins-package/build.sh out/jenkins-stand-in.deb
 		variables=(--var "jenkins_package=$PWD/out/jenkins-stand-in.deb")
 	fi
@@ -69,7 +69,7 @@ prove() {
 	[ "$owner" -ne 0 ] || die "$home/secrets/master.key belongs to root, not to Jenkins"
 	[ -n "$(as_root find "$home" -type f -newermt "@$1" -print -quit)" ] ||
 		die "nothing in $home was written by this boot"
-	if as_root grep -rlF 'PRIVATE KEY-----' "$efs"; then
+	if as_root grep -rlIE '^-----BEGIN .*PRIVATE KEY-----$' "$efs"; then
 		die "a private key is in plain text on the file system"
 	fi
 	as_root ls -l "$home" | sed 's/^/    /'
