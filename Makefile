@@ -1,0 +1,59 @@
+# Two commands for newcomers: `make demo` and `make test`. The rest is what they are made of.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+# As .ci/common.sh has it.
+CACHE := $(shell . .ci/common.sh && echo "$$cache")
+export PATH := $(shell . .ci/common.sh && echo "$$PATH")
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+export HOSTKIT_TEST_PYTHON := $(CACHE)/python/bin/python
+
+# Chroots, mounts and the NFS server need root; cargo itself does not.
+ifneq ($(shell id -u),0)
+AS_ROOT := --config 'target."cfg(unix)".runner=["sudo","--preserve-env"]'
+endif
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## bake a Jenkins controller image, boot it in a virtual machine, look inside
+	@examples/demo.sh
+
+.PHONY: test
+test: setup-for-tests lint deny unit ## everything: formatting, lints, licences, all tests
+
+.PHONY: build
+build: setup ## the release binary
+	cargo build --locked --release
+
+.PHONY: lint
+lint: ## formatting, clippy, shell scripts
+	cargo fmt --check
+	cargo clippy --locked --release --all-targets -- --deny warnings
+	shellcheck --external-sources .ci/setup .ci/run .ci/common.sh examples/*.sh \
+		tests/fixtures/jenkins-package/build.sh tests/fixtures/jenkins-package/debian/p*
+
+.PHONY: deny
+deny: ## licences, duplicates and sources of the crates; known vulnerabilities if reachable
+	$(CACHE)/tools/bin/cargo-deny --locked check bans licenses sources
+	@if curl --silent --fail --max-time 5 --output /dev/null https://github.com/rustsec/advisory-db; \
+	then $(CACHE)/tools/bin/cargo-deny --locked check advisories; \
+	else echo 'NOT CHECKED: known vulnerabilities (the advisory database cannot be reached from here)'; fi
+
+.PHONY: unit
+unit: ## unit, integration and virtual machine tests
+	cargo test --locked --release $(AS_ROOT)
+
+.PHONY: clean
+clean: ## what was built here and what the demo left
+	cargo clean --quiet
+	@. .ci/common.sh; [ ! -d out ] || rm -rf out 2>/dev/null || as_root rm -rf out
+
+.PHONY: setup setup-for-tests
+setup:
+	@.ci/setup
+setup-for-tests:
+	@.ci/setup --test

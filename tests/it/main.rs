@@ -1,0 +1,10 @@
+//! Tests of hostkit from outside: the binary, the repository around it, and machines that it makes.
+//! One binary, so that the AWS clients are linked once.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot do its work stops there")]
+
+mod cli;
+mod imports;
+mod jenkins_package;
+mod layers;
+mod support;

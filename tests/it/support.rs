@@ -1,0 +1,23 @@
+//! What many tests need: the binary, a folder to work in, files of the repository.
+
+use std::path::PathBuf;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// The hostkit that was just built, free of what the caller's shell says about it.
+pub(crate) fn hostkit() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hostkit"));
+    command.env_remove("HOSTKIT_FORMAT").env_remove("RUST_LOG").env("NO_COLOR", "1");
+    command
+}
+
+/// An empty folder that goes away with the value.
+pub(crate) fn scratch() -> TempDir {
+    TempDir::with_prefix("hostkit-test-").expect("the temporary folder is writable")
+}
+
+/// A file or folder of the repository.
+pub(crate) fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
