@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::{Base, Plan, Planned, VERSION};
 use crate::digest::sha256;
 use crate::error::Fault;
-use crate::recipe::types::{self, Hook, When};
+use crate::recipe::types::{self, Hook, UnitState, When};
 use crate::recipe::{Recipe, Vars, assets::Asset};
 use crate::step::{self, Step};
 
@@ -296,7 +296,12 @@ impl Planner<'_> {
 
     #[expect(clippy::unnecessary_wraps, reason = "the same shape for every kind")]
     fn unit(&self, u: &types::Unit) -> anyhow::Result<Planned> {
-        let unit = step::unit::Unit { name: u.name.clone(), state: u.state };
+        let state = match u.state {
+            UnitState::Enabled => step::unit::State::Enabled,
+            UnitState::Disabled => step::unit::State::Disabled,
+            UnitState::Masked => step::unit::State::Masked,
+        };
+        let unit = step::unit::Unit { name: u.name.clone(), state };
         Ok(planned(format!("unit:{}", u.name), Step::Unit(unit)))
     }
 

@@ -7,8 +7,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::step::unit::UnitState;
-
 /// A whole recipe file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -240,6 +238,18 @@ pub struct Unit {
     /// When it applies.
     #[serde(default)]
     pub when: When,
+}
+
+/// What an image does with a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitState {
+    /// Started at boot.
+    Enabled,
+    /// Not started at boot.
+    Disabled,
+    /// Cannot be started at all.
+    Masked,
 }
 
 /// `[[fetch]]`.

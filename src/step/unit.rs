@@ -14,13 +14,13 @@ pub struct Unit {
     /// Its full name.
     pub name: String,
     /// What the image does with it.
-    pub state: UnitState,
+    pub state: State,
 }
 
 /// What an image does with a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum UnitState {
+pub enum State {
     /// Started at boot.
     Enabled,
     /// Not started at boot.
@@ -69,26 +69,26 @@ fn systemctl(args: &[&str]) -> Cmd {
     Cmd::new(Tool::Systemctl).args(args.iter().copied()).env("SYSTEMD_OFFLINE", "1")
 }
 
-fn is(wanted: UnitState, word: &str) -> bool {
+fn is(wanted: State, word: &str) -> bool {
     match wanted {
-        UnitState::Enabled => matches!(word, "enabled" | "alias" | "static"),
-        UnitState::Disabled => matches!(word, "disabled" | "static" | "indirect"),
-        UnitState::Masked => word == "masked",
+        State::Enabled => matches!(word, "enabled" | "alias" | "static"),
+        State::Disabled => matches!(word, "disabled" | "static" | "indirect"),
+        State::Masked => word == "masked",
     }
 }
 
-const fn verb(state: UnitState) -> &'static str {
+const fn verb(state: State) -> &'static str {
     match state {
-        UnitState::Enabled => "enable",
-        UnitState::Disabled => "disable",
-        UnitState::Masked => "mask",
+        State::Enabled => "enable",
+        State::Disabled => "disable",
+        State::Masked => "mask",
     }
 }
 
-const fn gerund(state: UnitState) -> &'static str {
+const fn gerund(state: State) -> &'static str {
     match state {
-        UnitState::Enabled => "enabling",
-        UnitState::Disabled => "disabling",
-        UnitState::Masked => "masking",
+        State::Enabled => "enabling",
+        State::Disabled => "disabling",
+        State::Masked => "masking",
     }
 }
