@@ -15,5 +15,6 @@ pub mod cli;
 pub mod error;
 pub mod event;
 pub mod report;
+pub mod sim;
 pub mod sys;
 pub mod ui;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::sim::relay;
 use crate::sys::namespaces;
 use crate::{error, ui};
 
@@ -29,6 +30,11 @@ pub enum Inner {
         #[arg(last = true)]
         argv: Vec<String>,
     },
+    /// Pump between standard input and output and a socket.
+    Relay {
+        /// The socket.
+        socket: PathBuf,
+    },
     /// The first process inside.
     Inside {
         /// The tree.
@@ -46,6 +52,10 @@ pub fn run(command: &Inner) -> ExitCode {
             namespaces::tether(*parent, argv).map(|never| match never {})
         }
         Inner::Enter { parent, root, argv } => namespaces::enter(*parent, root, argv),
+        Inner::Relay { socket } => {
+            relay::pump(socket);
+            Ok(0)
+        }
         Inner::Inside { root, argv } => namespaces::inside(root, argv).map(|never| match never {}),
     };
     match end {

@@ -1,6 +1,7 @@
 //! The command line: types for the parser, and one file per verb that calls one function each.
 
 pub mod inner;
+pub mod vm;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,8 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Boot an image in a simulated AWS account, on this machine.
+    Vm(vm::Vm),
     /// Parts of hostkit that run as processes of their own.
     #[command(subcommand, hide = true)]
     Inner(inner::Inner),
@@ -32,8 +35,9 @@ pub enum Command {
 
 /// Runs one command to its end.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let _format = cli.format;
+    let format = cli.format;
     match cli.command {
+        Command::Vm(args) => vm::run(args, format).await,
         Command::Inner(command) => Ok(inner::run(&command)),
     }
 }
