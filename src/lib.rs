@@ -21,6 +21,7 @@ pub mod image;
 pub mod plan;
 pub mod recipe;
 pub mod report;
+pub mod sim;
 pub mod step;
 pub mod sys;
 pub mod ui;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::sim::relay;
 use crate::sys::namespaces;
 use crate::sys::runner::Bind;
 use crate::{error, ui};
@@ -47,6 +48,11 @@ pub enum Inner {
         #[arg(last = true)]
         argv: Vec<String>,
     },
+    /// Pump between standard input and output and a socket.
+    Relay {
+        /// The socket.
+        socket: PathBuf,
+    },
     /// The first process inside.
     Inside {
         /// The tree.
@@ -71,6 +77,10 @@ pub fn run(command: &Inner) -> ExitCode {
         Inner::Enter { parent, root, bind, argv } => namespaces::enter(*parent, root, bind, argv),
         Inner::Inside { root, bind, argv } => {
             namespaces::inside(root, bind, argv).map(|never| match never {})
+        }
+        Inner::Relay { socket } => {
+            relay::pump(socket);
+            Ok(0)
         }
     };
     match end {

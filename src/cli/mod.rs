@@ -2,6 +2,7 @@
 
 pub mod bake;
 pub mod inner;
+pub mod vm;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ pub enum Command {
     Bake(bake::Args),
     /// Show what a recipe comes to, without doing it
     Plan(bake::PlanArgs),
+    /// Boot an image in a simulated AWS account, on this machine.
+    Vm(vm::Vm),
     /// Parts of hostkit that run as processes of their own.
     #[command(subcommand, hide = true)]
     Inner(inner::Inner),
@@ -51,6 +54,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Bake(args) => bake::run(args, format).await,
         Command::Plan(args) => bake::show(&args, format),
+        Command::Vm(args) => vm::run(args, format).await,
         Command::Inner(command) => Ok(inner::run(&command)),
     }
 }

@@ -146,11 +146,34 @@ impl Runner {
         let io = |source| CmdError::Io { command: cmd.to_string(), source };
         let file = std::fs::File::create(log).map_err(io)?;
         let again = file.try_clone().map_err(io)?;
-        let child = self.start(cmd, file.into(), again.into())?;
+        // A group of its own: Ctrl-C in the terminal is for us, and we end our programs in order.
+        let child = self.prepare(cmd, file.into(), again.into())?.process_group(0).spawn();
+        let child = child.map_err(io)?;
         Ok(Process::new(cmd.tool.name(), child))
     }
 
+    /// Runs `cmd` on our own standard input and output, for programs that people use through us.
+    /// Returns the exit status; none when a signal ended it.
+    pub async fn attach(&self, cmd: &Cmd) -> Result<Option<i32>, CmdError> {
+        let io = |source| CmdError::Io { command: cmd.to_string(), source };
+        let mut command = self.prepare(cmd, Stdio::inherit(), Stdio::inherit())?;
+        let mut child = command.stdin(Stdio::inherit()).spawn().map_err(io)?;
+        match tokio::time::timeout(cmd.timeout, child.wait()).await {
+            Ok(status) => Ok(status.map_err(io)?.code()),
+            Err(_elapsed) => {
+                let _ = child.kill().await;
+                Err(CmdError::Timeout { command: cmd.to_string(), timeout: cmd.timeout })
+            }
+        }
+    }
+
     fn start(&self, cmd: &Cmd, stdout: Stdio, stderr: Stdio) -> Result<Child, CmdError> {
+        self.prepare(cmd, stdout, stderr)?
+            .spawn()
+            .map_err(|source| CmdError::Io { command: cmd.to_string(), source })
+    }
+
+    fn prepare(&self, cmd: &Cmd, stdout: Stdio, stderr: Stdio) -> Result<Command, CmdError> {
         let mut command = self.command(cmd)?;
         command
             .env_clear()
@@ -161,9 +184,8 @@ impl Runner {
             .stdin(if cmd.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(stdout)
             .stderr(stderr)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|source| CmdError::Io { command: cmd.to_string(), source })
+            .kill_on_drop(true);
+        Ok(command)
     }
 
     /// Both real ways go through hostkit's own hidden commands, because what they must do between

@@ -1,0 +1,142 @@
+//! Elastic File System, REST JSON: one file system, one mount target.
+
+use serde_json::{Value, json};
+
+use super::account::{ACCOUNT_ID, Account, MOUNT_TARGET_IP, REGION, SUBNET, VPC, ZONE, ZONE_ID};
+use super::http::{Reply, Request};
+use super::timeline::Milestone;
+
+/// Where this service's paths begin.
+pub const PREFIX: &str = "/2015-02-01/";
+
+/// Answers one signed request.
+pub fn answer(account: &mut Account, request: &Request) -> Reply {
+    let operation = request.path.strip_prefix(PREFIX).unwrap_or_default().trim_end_matches('/');
+    match (request.method.as_str(), operation) {
+        ("GET", "mount-targets") => describe_mount_targets(account, request),
+        ("GET", "file-systems") => describe_file_systems(account, request),
+        _ => error(404, "UnknownOperationException", ""),
+    }
+}
+
+/// An error in the shape of this service.
+pub fn error(status: u16, code: &str, message: &str) -> Reply {
+    let body = json!({ "ErrorCode": code, "Message": message, "message": message });
+    reply(status, &body).header("x-amzn-errortype", code)
+}
+
+fn describe_mount_targets(account: &Account, request: &Request) -> Reply {
+    let asked = request.parameters();
+    let file_system = &account.file_system;
+    match (asked.get("FileSystemId"), asked.get("MountTargetId"), asked.get("AccessPointId")) {
+        (Some(id), None, None) => {
+            if !names(id, &file_system.id) {
+                return no_file_system(id);
+            }
+        }
+        (None, Some(id), None) => {
+            if *id != file_system.mount_target {
+                let message = format!("Mount target '{id}' does not exist.");
+                return error(404, "MountTargetNotFound", &message);
+            }
+        }
+        (None, None, Some(id)) => {
+            let message = format!("Access point '{id}' does not exist.");
+            return error(404, "AccessPointNotFound", &message);
+        }
+        _ => {
+            let message = "exactly one of FileSystemId, MountTargetId, AccessPointId is needed";
+            return error(400, "BadRequest", message);
+        }
+    }
+    account.recorder.mark(Milestone::MountTarget);
+    let target = json!({
+        "OwnerId": ACCOUNT_ID,
+        "MountTargetId": file_system.mount_target,
+        "FileSystemId": file_system.id,
+        "SubnetId": SUBNET,
+        "LifeCycleState": "available",
+        "IpAddress": MOUNT_TARGET_IP,
+        "NetworkInterfaceId": file_system.id.replace("fs-", "eni-"),
+        "AvailabilityZoneId": ZONE_ID,
+        "AvailabilityZoneName": ZONE,
+        "VpcId": VPC,
+    });
+    reply(200, &json!({ "MountTargets": [target] }))
+}
+
+fn describe_file_systems(account: &Account, request: &Request) -> Reply {
+    let asked = request.parameters();
+    let id = &account.file_system.id;
+    if let Some(asked) = asked.get("FileSystemId").filter(|asked| !names(asked, id)) {
+        return no_file_system(asked);
+    }
+    let created = account.parameters.written.as_second();
+    let file_system = json!({
+        "OwnerId": ACCOUNT_ID,
+        "CreationToken": id,
+        "FileSystemId": id,
+        "FileSystemArn": arn(id),
+        "CreationTime": created,
+        "LifeCycleState": "available",
+        "Name": "hostkit-vm",
+        "NumberOfMountTargets": 1,
+        "SizeInBytes": { "Value": 6144, "Timestamp": created, "ValueInIA": 0, "ValueInStandard": 6144 },
+        "PerformanceMode": "generalPurpose",
+        "Encrypted": false,
+        "ThroughputMode": "elastic",
+        "Tags": [{ "Key": "Name", "Value": "hostkit-vm" }],
+        "FileSystemProtection": { "ReplicationOverwriteProtection": "ENABLED" },
+    });
+    reply(200, &json!({ "FileSystems": [file_system] }))
+}
+
+fn names(asked: &str, id: &str) -> bool {
+    asked == id || asked == arn(id)
+}
+
+fn arn(id: &str) -> String {
+    format!("arn:aws:elasticfilesystem:{REGION}:{ACCOUNT_ID}:file-system/{id}")
+}
+
+fn no_file_system(id: &str) -> Reply {
+    error(404, "FileSystemNotFound", &format!("File system '{id}' does not exist."))
+}
+
+fn reply(status: u16, body: &Value) -> Reply {
+    Reply::new(status, "application/json", body.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(path: &str, query: String) -> Reply {
+        let request =
+            Request { method: "GET".into(), path: path.into(), query, ..Request::default() };
+        answer(&mut Account::for_tests(), &request)
+    }
+
+    #[test]
+    fn tells_where_the_file_system_is_mounted() {
+        let id = Account::for_tests().file_system.id;
+        let reply = ask("/2015-02-01/mount-targets", format!("FileSystemId={id}"));
+        let body: Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!(body["MountTargets"][0]["IpAddress"], "10.0.2.100");
+        assert_eq!(body["MountTargets"][0]["AvailabilityZoneId"], "euw1-az1");
+        assert_eq!(body["MountTargets"][0]["LifeCycleState"], "available");
+    }
+
+    #[test]
+    fn refuses_what_does_not_exist_and_what_is_not_said() {
+        let code = |path: &str, query: &str| {
+            let reply = ask(path, query.to_owned());
+            (reply.status, reply.headers[1].1.clone())
+        };
+        let absent = (404, "FileSystemNotFound".to_owned());
+        assert_eq!(code("/2015-02-01/mount-targets", "FileSystemId=fs-0"), absent);
+        assert_eq!(code("/2015-02-01/file-systems", "FileSystemId=fs-0"), absent);
+        assert_eq!(code("/2015-02-01/mount-targets", ""), (400, "BadRequest".to_owned()));
+        assert_eq!(code("/2015-02-01/access-points", "").0, 404);
+    }
+}

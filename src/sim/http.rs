@@ -1,0 +1,154 @@
+//! HTTP/1.1 around pure handlers: a [`Request`] in, a [`Reply`] out.
+//!
+//! Knows nothing of AWS. Connections are served one task each until the listener is dropped.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// No operation that hostkit uses sends more than this.
+const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+
+/// A request with its body, ready for a handler without I/O.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// GET, PUT, …
+    pub method: String,
+    /// The path, without the query.
+    pub path: String,
+    /// What comes after the `?`, as sent.
+    pub query: String,
+    /// The headers; names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Request {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    /// The parameters of the query and, for a form, of the body.
+    pub fn parameters(&self) -> BTreeMap<String, String> {
+        let form = self
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        let body: &[u8] = if form { &self.body } else { b"" };
+        form_urlencoded::parse(self.query.as_bytes())
+            .chain(form_urlencoded::parse(body))
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect()
+    }
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: String,
+}
+
+impl Reply {
+    /// A reply of some content type.
+    pub fn new(status: u16, kind: &str, body: impl Into<String>) -> Self {
+        Self { status, headers: vec![("content-type", kind.to_owned())], body: body.into() }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+/// Something that answers.
+pub type Handler = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
+
+/// A server. Dropping it ends it and all its connections.
+#[derive(Debug)]
+pub struct Server(JoinHandle<()>);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Serves on a loopback port.
+pub fn serve_tcp(listener: TcpListener, handler: Handler) -> Server {
+    Server(tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            connections.spawn(converse(stream, Arc::clone(&handler)));
+            while connections.try_join_next().is_some() {}
+        }
+    }))
+}
+
+/// Serves on a socket in the file system.
+pub fn serve_unix(listener: UnixListener, handler: Handler) -> Server {
+    Server(tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            connections.spawn(converse(stream, Arc::clone(&handler)));
+            while connections.try_join_next().is_some() {}
+        }
+    }))
+}
+
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, handler: Handler) {
+    let answer = service_fn(move |request: hyper::Request<Incoming>| {
+        let handler = Arc::clone(&handler);
+        async move { Ok::<_, Infallible>(respond(request, &handler).await) }
+    });
+    let http = hyper::server::conn::http1::Builder::new();
+    if let Err(error) = http.serve_connection(TokioIo::new(stream), answer).await {
+        tracing::debug!(%error, "a connection to the rehearsal account broke");
+    }
+}
+
+async fn respond(
+    request: hyper::Request<Incoming>,
+    handler: &Handler,
+) -> hyper::Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let reply = match Limited::new(body, BODY_LIMIT_BYTES).collect().await {
+        Err(_) => Reply::new(413, "text/plain", "the body is too large or broke off"),
+        Ok(body) => {
+            let headers = head.headers.iter().map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            });
+            let request = Request {
+                method: head.method.as_str().to_owned(),
+                path: head.uri.path().to_owned(),
+                query: head.uri.query().unwrap_or_default().to_owned(),
+                headers: headers.collect(),
+                body: body.to_bytes(),
+            };
+            let reply = handler(&request);
+            tracing::debug!(method = request.method, path = request.path, status = reply.status);
+            reply
+        }
+    };
+    let mut response = hyper::Response::builder().status(reply.status);
+    for (name, value) in reply.headers {
+        response = response.header(name, value);
+    }
+    response.body(Full::new(Bytes::from(reply.body))).expect("our own headers are valid")
+}

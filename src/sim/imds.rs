@@ -1,0 +1,334 @@
+//! The instance metadata service: version 2 only, as an instance with `HttpTokens=required` has it.
+//!
+//! What is not listed here is 404, as on a real instance that lacks it. Every answer is made from
+//! the account at the moment of asking.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::account::{
+    ACCOUNT_ID, Account, Lifecycle, PRIVATE_IP, REGION, ROLE, SUBNET, VPC, ZONE, ZONE_ID,
+};
+use super::http::{Reply, Request};
+use super::random;
+use super::timeline::Milestone;
+
+const TOKEN_HEADER: &str = "x-aws-ec2-metadata-token";
+const TTL_HEADER: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+/// A token lives at most six hours.
+const TTL_LIMIT_SECS: u64 = 21600;
+/// The dated schemas that are served, beside `latest`.
+const VERSIONS: [&str; 5] = ["2016-09-02", "2018-09-24", "2019-10-01", "2021-01-03", "2021-03-23"];
+/// The first version that has tags.
+const TAGS_SINCE: &str = "2021-03-23";
+
+/// Answers one request.
+pub fn answer(account: &mut Account, request: &Request) -> Reply {
+    match request.method.as_str() {
+        "PUT" => give_token(account, request),
+        "GET" | "HEAD" => match check_token(account, request) {
+            Ok(()) => read(account, &request.path),
+            Err(reply) => reply,
+        },
+        _ => page(405, "Method Not Allowed"),
+    }
+}
+
+fn give_token(account: &mut Account, request: &Request) -> Reply {
+    // A proxy that was tricked into forwarding a request adds this header: never answered.
+    if request.header("x-forwarded-for").is_some() {
+        return page(403, "Forbidden");
+    }
+    if request.path != "/latest/api/token" {
+        return page(403, "Forbidden");
+    }
+    let ttl = request.header(TTL_HEADER).and_then(|ttl| ttl.parse::<u64>().ok());
+    let Some(ttl) = ttl.filter(|ttl| (1..=TTL_LIMIT_SECS).contains(ttl)) else {
+        return page(400, "Bad Request");
+    };
+    let token = format!("AQAEA{}==", random::hex(48));
+    let now = account.now();
+    account.tokens.retain(|_, expires| *expires > now);
+    account.tokens.insert(token.clone(), now + Duration::from_secs(ttl));
+    account.recorder.mark(Milestone::MetadataToken);
+    Reply::new(200, "text/plain", token).header(TTL_HEADER, ttl.to_string())
+}
+
+fn check_token(account: &Account, request: &Request) -> Result<(), Reply> {
+    let known = request.header(TOKEN_HEADER).and_then(|token| account.tokens.get(token));
+    match known {
+        Some(expires) if *expires > account.now() => Ok(()),
+        _ => Err(page(401, "Unauthorized")),
+    }
+}
+
+fn read(account: &mut Account, path: &str) -> Reply {
+    let path = path.trim_start_matches('/');
+    if path.is_empty() {
+        return text(format!("{}\nlatest", VERSIONS.join("\n")));
+    }
+    let (version, item) = path.split_once('/').unwrap_or((path, ""));
+    if version != "latest" && !VERSIONS.contains(&version) {
+        return page(404, "Not Found");
+    }
+    let item = item.trim_end_matches('/');
+    if item == "user-data" {
+        account.recorder.mark(Milestone::UserData);
+        let data = account.user_data.clone();
+        return if data.is_empty() {
+            page(404, "Not Found")
+        } else {
+            Reply::new(200, "application/octet-stream", data)
+        };
+    }
+    let leaves = leaves(account, version >= TAGS_SINCE);
+    match leaves.get(item) {
+        Some(value) => text(value.clone()),
+        None => list(&leaves, item).map_or_else(|| page(404, "Not Found"), text),
+    }
+}
+
+/// The names directly below a path; those with something below them end in a slash.
+fn list(leaves: &BTreeMap<String, String>, item: &str) -> Option<String> {
+    // The one list that names its entries in its own way.
+    if item == "meta-data/public-keys" {
+        return leaves
+            .contains_key("meta-data/public-keys/0/openssh-key")
+            .then(|| format!("0={ROLE}"));
+    }
+    let prefix = if item.is_empty() { String::new() } else { format!("{item}/") };
+    let mut names: Vec<String> = leaves
+        .keys()
+        .filter_map(|path| path.strip_prefix(&prefix))
+        .map(|rest| match rest.split_once('/') {
+            Some((name, _)) => format!("{name}/"),
+            None => rest.to_owned(),
+        })
+        .collect();
+    names.dedup();
+    if item.is_empty() && !names.is_empty() {
+        names.push("user-data".to_owned());
+    }
+    (!names.is_empty()).then(|| names.join("\n"))
+}
+
+/// Everything that can be read, by path.
+fn leaves(account: &mut Account, with_tags: bool) -> BTreeMap<String, String> {
+    let target = match account.lifecycle() {
+        Lifecycle::Waiting { .. } | Lifecycle::InService => "InService",
+        Lifecycle::Terminating => "Terminated",
+    };
+    let instance = &account.instance;
+    let hostname = format!("ip-{}.{REGION}.compute.internal", PRIVATE_IP.replace('.', "-"));
+    let mut leaves = BTreeMap::new();
+    let mut put = |path: &str, value: &str| leaves.insert(path.to_owned(), value.to_owned());
+    put("dynamic/instance-identity/document", &identity_document(account));
+    put("meta-data/ami-id", &instance.image);
+    put("meta-data/ami-launch-index", "0");
+    put("meta-data/autoscaling/target-lifecycle-state", target);
+    put("meta-data/hostname", &hostname);
+    put("meta-data/iam/info", &profile(account));
+    put(&format!("meta-data/iam/security-credentials/{ROLE}"), &credentials(account));
+    put("meta-data/instance-action", "none");
+    put("meta-data/instance-id", &instance.id);
+    put("meta-data/instance-life-cycle", "on-demand");
+    put("meta-data/instance-type", "m5.large");
+    put("meta-data/local-hostname", &hostname);
+    put("meta-data/local-ipv4", PRIVATE_IP);
+    put("meta-data/mac", &instance.mac);
+    let card = format!("meta-data/network/interfaces/macs/{}", instance.mac);
+    put(&format!("{card}/device-number"), "0");
+    put(&format!("{card}/local-ipv4s"), PRIVATE_IP);
+    put(&format!("{card}/mac"), &instance.mac);
+    put(&format!("{card}/owner-id"), ACCOUNT_ID);
+    put(&format!("{card}/subnet-id"), SUBNET);
+    put(&format!("{card}/subnet-ipv4-cidr-block"), "10.0.2.0/24");
+    put(&format!("{card}/vpc-id"), VPC);
+    put("meta-data/placement/availability-zone", ZONE);
+    put("meta-data/placement/availability-zone-id", ZONE_ID);
+    put("meta-data/placement/region", REGION);
+    put("meta-data/reservation-id", &instance.id.replace("i-", "r-"));
+    put("meta-data/security-groups", ROLE);
+    put("meta-data/services/domain", "amazonaws.com");
+    put("meta-data/services/partition", "aws");
+    if !instance.public_key.is_empty() {
+        let key = format!("{} {ROLE}\n", instance.public_key);
+        put("meta-data/public-keys/0/openssh-key", &key);
+    }
+    if with_tags {
+        for (name, value) in &instance.tags {
+            put(&format!("meta-data/tags/instance/{name}"), value);
+        }
+    }
+    leaves
+}
+
+fn identity_document(account: &Account) -> String {
+    let instance = &account.instance;
+    pretty(&json!({
+        "accountId": ACCOUNT_ID,
+        "architecture": "x86_64",
+        "availabilityZone": ZONE,
+        "billingProducts": null,
+        "devpayProductCodes": null,
+        "imageId": instance.image,
+        "instanceId": instance.id,
+        "instanceType": "m5.large",
+        "kernelId": null,
+        "marketplaceProductCodes": null,
+        "pendingTime": seconds(instance.started),
+        "privateIp": PRIVATE_IP,
+        "ramdiskId": null,
+        "region": REGION,
+        "version": "2017-09-30",
+    }))
+}
+
+fn profile(account: &Account) -> String {
+    pretty(&json!({
+        "Code": "Success",
+        "LastUpdated": seconds(account.instance.started),
+        "InstanceProfileArn": format!("arn:aws:iam::{ACCOUNT_ID}:instance-profile/{ROLE}"),
+        "InstanceProfileId": format!("AIPA{}", random::derived(&account.instance.id, 16).to_uppercase()),
+    }))
+}
+
+fn credentials(account: &Account) -> String {
+    let keys = &account.credentials;
+    let expires = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(6);
+    pretty(&json!({
+        "Code": "Success",
+        "LastUpdated": seconds(account.instance.started),
+        "Type": "AWS-HMAC",
+        "AccessKeyId": keys.access_key,
+        "SecretAccessKey": keys.secret_key,
+        "Token": keys.session,
+        "Expiration": seconds(expires),
+    }))
+}
+
+fn seconds(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).expect("a document of strings")
+}
+
+fn text(body: String) -> Reply {
+    Reply::new(200, "text/plain", body)
+}
+
+fn page(status: u16, reason: &str) -> Reply {
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"iso-8859-1\"?>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" \
+         xml:lang=\"en\" lang=\"en\">\n <head>\n  <title>{status} - {reason}</title>\n </head>\n <body>\n  \
+         <h1>{status} - {reason}</h1>\n </body>\n</html>\n"
+    );
+    Reply::new(status, "text/html", body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(headers: &[(&str, &str)], path: &str) -> Request {
+        ask("PUT", headers, path)
+    }
+
+    fn ask(method: &str, headers: &[(&str, &str)], path: &str) -> Request {
+        let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Request { method: method.into(), path: path.into(), headers, ..Request::default() }
+    }
+
+    fn token(account: &mut Account, ttl: &str) -> String {
+        let reply = answer(account, &put(&[(TTL_HEADER, ttl)], "/latest/api/token"));
+        assert_eq!(reply.status, 200);
+        reply.body
+    }
+
+    fn get(account: &mut Account, path: &str) -> Reply {
+        let token = token(account, "60");
+        answer(account, &ask("GET", &[(TOKEN_HEADER, &token)], path))
+    }
+
+    #[test]
+    fn without_a_token_nothing_is_told() {
+        let mut account = Account::for_tests();
+        for headers in [&[][..], &[(TOKEN_HEADER, "made-up")][..]] {
+            let reply = answer(&mut account, &ask("GET", headers, "/latest/meta-data/instance-id"));
+            assert_eq!(reply.status, 401);
+        }
+    }
+
+    #[test]
+    fn a_token_needs_a_lifetime_and_no_proxy_and_only_latest() {
+        let mut account = Account::for_tests();
+        let path = "/latest/api/token";
+        let mut status =
+            |headers: &[(&str, &str)], path| answer(&mut account, &put(headers, path)).status;
+        assert_eq!(status(&[], path), 400);
+        assert_eq!(status(&[(TTL_HEADER, "0")], path), 400);
+        assert_eq!(status(&[(TTL_HEADER, "21601")], path), 400);
+        assert_eq!(status(&[(TTL_HEADER, "60"), ("x-forwarded-for", "1.2.3.4")], path), 403);
+        assert_eq!(status(&[(TTL_HEADER, "60")], "/2021-03-23/api/token"), 403);
+        assert_eq!(status(&[(TTL_HEADER, "60")], path), 200);
+    }
+
+    #[test]
+    fn a_token_expires() {
+        let mut account = Account::for_tests();
+        let token = token(&mut account, "60");
+        let request = ask("GET", &[(TOKEN_HEADER, &token)], "/latest/meta-data/instance-id");
+        assert_eq!(answer(&mut account, &request).body, account.instance.id);
+        account.skip(Duration::from_mins(1));
+        assert_eq!(answer(&mut account, &request).status, 401);
+    }
+
+    #[test]
+    fn lists_what_is_below_a_path() {
+        let mut account = Account::for_tests();
+        account.instance.public_key = "ssh-ed25519 AAAA".into();
+        assert_eq!(get(&mut account, "/latest/meta-data/public-keys/").body, "0=hostkit-vm");
+        assert_eq!(
+            get(&mut account, "/latest/meta-data/public-keys/0/openssh-key").body,
+            "ssh-ed25519 AAAA hostkit-vm\n"
+        );
+        assert_eq!(get(&mut account, "/latest/meta-data/iam/").body, "info\nsecurity-credentials/");
+        assert_eq!(get(&mut account, "/latest/meta-data/iam/security-credentials/").body, ROLE);
+        let placement = get(&mut account, "/latest/meta-data/placement").body;
+        assert_eq!(placement, "availability-zone\navailability-zone-id\nregion");
+        assert!(get(&mut account, "/latest/").body.contains("meta-data/\nuser-data"));
+    }
+
+    #[test]
+    fn the_identity_document_names_the_instance() {
+        let mut account = Account::for_tests();
+        let reply = get(&mut account, "/latest/dynamic/instance-identity/document");
+        let document: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!(document["instanceId"], account.instance.id.as_str());
+        assert_eq!(document["region"], REGION);
+        assert_eq!(document["privateIp"], PRIVATE_IP);
+    }
+
+    #[test]
+    fn tags_came_with_a_later_schema_and_spot_notices_are_absent() {
+        let mut account = Account::for_tests();
+        let tag = "meta-data/tags/instance/aws:autoscaling:groupName";
+        assert_eq!(get(&mut account, &format!("/latest/{tag}")).body, "hostkit-vm");
+        assert_eq!(get(&mut account, &format!("/2021-01-03/{tag}")).status, 404);
+        assert_eq!(get(&mut account, "/latest/meta-data/spot/instance-action").status, 404);
+        assert_eq!(get(&mut account, "/1999-01-01/meta-data/instance-id").status, 404);
+    }
+
+    #[test]
+    fn an_abandoned_instance_is_told_to_terminate() {
+        let mut account = Account::for_tests();
+        let path = "/latest/meta-data/autoscaling/target-lifecycle-state";
+        assert_eq!(get(&mut account, path).body, "InService");
+        account.complete(false);
+        assert_eq!(get(&mut account, path).body, "Terminated");
+    }
+}

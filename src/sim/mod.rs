@@ -1,0 +1,25 @@
+//! The rehearsal account: a simulated AWS whose instances are real virtual machines.
+//!
+//! It speaks AWS's own wire protocols, so that the agent in the guest runs with the real SDK and
+//! cannot tell. [`account`] is the state; one file a service answers requests from it by pure
+//! functions (`fn(&mut Account, &Request) -> Reply`); [`endpoint`] sorts requests by service;
+//! [`vm`] boots one image in it. It never reaches beyond the loopback interface, and nothing else
+//! of hostkit but `cli` knows it.
+
+pub mod account;
+pub mod autoscaling;
+pub mod ec2;
+pub mod efs;
+pub mod endpoint;
+pub mod http;
+pub mod imds;
+pub mod nfs;
+pub mod parameters;
+pub mod random;
+pub mod relay;
+pub mod signature;
+pub mod ssm;
+pub mod timeline;
+pub mod user_data;
+pub mod vm;
+pub mod xml;

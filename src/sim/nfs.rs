@@ -1,0 +1,165 @@
+//! The file system: nfs-ganesha on a loopback port, and the way of the guest's connections to it.
+//!
+//! Connections pass through hostkit, which writes down when they come. The server needs root,
+//! because it opens files by handle; it keeps nothing outside the run folder.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use camino::Utf8PathBuf;
+use tokio::io::copy_bidirectional_with_sizes;
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::timeline::{Milestone, Recorder};
+use crate::error::Fault;
+use crate::sys::{Cmd, Process, Runner, Tool};
+
+/// Ganesha answers in about a second; a loaded machine gets more.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take to write down its state at the end.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+/// An NFS write of 1 MiB passes in a few pieces.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// A running NFS server.
+#[derive(Debug)]
+pub struct Export {
+    process: Process,
+    /// Its port on the loopback interface.
+    pub port: u16,
+}
+
+impl Export {
+    /// Serves `folder`, and waits until connections are accepted.
+    pub async fn start(runner: &Runner, run_dir: &Path, folder: &Path) -> anyhow::Result<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            let fault = Fault::environment("serving the file system needs root")
+                .hint("run it with sudo; nfs-ganesha opens files by handle");
+            return Err(fault.into());
+        }
+        let port = free_port().await?;
+        let config = run_dir.join("ganesha.conf");
+        std::fs::create_dir_all(run_dir.join("v4recov"))
+            .and_then(|()| std::fs::write(&config, configuration(port, folder, run_dir)))
+            .context("writing the NFS server's configuration")?;
+        let log = path_text(&run_dir.join("ganesha.log"))?;
+        let pid_file = path_text(&run_dir.join("ganesha.pid"))?;
+        let serve = Cmd::new(Tool::Ganesha)
+            .args(["-F", "-N", "EVENT", "-L", "STDERR", "-f"])
+            .arg(path_text(&config)?)
+            .args(["-p".to_owned(), pid_file.to_string()]);
+        let mut process = runner.spawn(&serve, &log)?;
+        match tokio::time::timeout(START_TIMEOUT, answers(port, &mut process)).await {
+            Ok(true) => Ok(Self { process, port }),
+            Ok(false) | Err(_) => {
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                let lines: Vec<_> = said.lines().rev().take(15).collect();
+                let tail = lines.into_iter().rev().collect::<Vec<_>>().join("\n");
+                let fault = Fault::environment("the NFS server did not start")
+                    .hint("its last lines are above; is another nfs-ganesha in the way?");
+                Err(anyhow::anyhow!("nfs-ganesha said:\n{tail}").context(fault))
+            }
+        }
+    }
+
+    /// Ends the server.
+    pub async fn stop(self) {
+        self.process.stop(STOP_GRACE).await;
+    }
+}
+
+/// The way from the relay's socket to the server. Dropping it closes every connection.
+#[derive(Debug)]
+pub struct Gate(JoinHandle<()>);
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Hands connections on to `port`; without one they are closed at once.
+pub fn open_gate(listener: UnixListener, port: Option<u16>, recorder: Recorder) -> Gate {
+    Gate(tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut guest, _)) = listener.accept().await {
+            while connections.try_join_next().is_some() {}
+            let Some(port) = port else { continue };
+            recorder.mark(Milestone::FileSystem);
+            connections.spawn(async move {
+                let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+                let _ = server.set_nodelay(true);
+                let pumped = copy_bidirectional_with_sizes(
+                    &mut guest,
+                    &mut server,
+                    CHUNK_BYTES,
+                    CHUNK_BYTES,
+                );
+                if let Err(error) = pumped.await {
+                    tracing::debug!(%error, "an NFS connection broke");
+                }
+            });
+        }
+    }))
+}
+
+/// True when the port accepts; false when the server has ended.
+async fn answers(port: u16, process: &mut Process) -> bool {
+    loop {
+        if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            return true;
+        }
+        if process.ended().is_some() {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("finding a free port")?;
+    Ok(listener.local_addr().context("finding a free port")?.port())
+}
+
+/// Without `Enable_UDP` and `Enable_RQUOTA` off, ganesha ends where no rpcbind runs. It is an
+/// NFSv4.1 server as EFS is, and has no grace period: nobody held a lock before it started.
+fn configuration(port: u16, folder: &Path, run_dir: &Path) -> String {
+    format!(
+        "NFS_CORE_PARAM {{
+  Protocols = 4;
+  NFS_Port = {port};
+  Bind_addr = 127.0.0.1;
+  Enable_NLM = false;
+  Enable_UDP = false;
+  Enable_RQUOTA = false;
+}}
+NFSV4 {{
+  Minor_Versions = 1;
+  Graceless = true;
+  Lease_Lifetime = 10;
+  RecoveryBackend = fs;
+  RecoveryRoot = \"{recovery}\";
+}}
+NFS_KRB5 {{ Active_krb5 = false; }}
+EXPORT {{
+  Export_Id = 1;
+  Path = \"{folder}\";
+  Pseudo = \"/\";
+  Access_Type = RW;
+  Squash = No_Root_Squash;
+  SecType = sys;
+  Transports = TCP;
+  FSAL {{ Name = VFS; }}
+}}
+",
+        recovery = run_dir.display(),
+        folder = folder.display(),
+    )
+}
+
+fn path_text(path: &Path) -> anyhow::Result<Utf8PathBuf> {
+    Utf8PathBuf::from_path_buf(PathBuf::from(path))
+        .map_err(|path| Fault::usage(format!("{} is not UTF-8", path.display())).into())
+}

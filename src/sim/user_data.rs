@@ -1,0 +1,50 @@
+//! The user-data that the instance reads: the user's own, and below it what only the rehearsal
+//! knows.
+
+use anyhow::Context as _;
+use toml::{Table, Value};
+
+use crate::error::Fault;
+
+/// Adds the endpoint and the file system's id wherever `user` says nothing about them.
+///
+/// # Errors
+/// `user` is not TOML, or `aws` or `efs` is something else than a table.
+pub fn merge(user: &str, endpoint: &str, file_system: &str) -> anyhow::Result<String> {
+    let mut table: Table = toml::from_str(user)
+        .context(Fault::recipe("the user-data is not TOML").hint("it has host.toml's format"))?;
+    say(&mut table, "aws", "endpoint_url", endpoint)?;
+    say(&mut table, "efs", "id", file_system)?;
+    toml::to_string(&table).context("writing the user-data")
+}
+
+fn say(table: &mut Table, section: &str, key: &str, value: &str) -> anyhow::Result<()> {
+    let section_table = table
+        .entry(section)
+        .or_insert_with(|| Value::Table(Table::new()))
+        .as_table_mut()
+        .ok_or_else(|| Fault::recipe(format!("`{section}` in the user-data is not a table")))?;
+    section_table.entry(key).or_insert_with(|| Value::String(value.to_owned()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_wins_and_the_rehearsal_fills_the_gaps() {
+        let user = "role = 'controller'\n[efs]\nid = 'fs-mine'\nmount_point = '/srv'\n";
+        let merged: Table = merge(user, "http://10.0.2.2:1", "fs-other").unwrap().parse().unwrap();
+        assert_eq!(merged["role"].as_str(), Some("controller"));
+        assert_eq!(merged["efs"]["id"].as_str(), Some("fs-mine"));
+        assert_eq!(merged["efs"]["mount_point"].as_str(), Some("/srv"));
+        assert_eq!(merged["aws"]["endpoint_url"].as_str(), Some("http://10.0.2.2:1"));
+    }
+
+    #[test]
+    fn what_is_not_a_table_is_refused() {
+        assert!(merge("efs = 'fs-1'", "e", "f").is_err());
+        assert!(merge("#!/bin/sh\necho", "e", "f").is_err());
+    }
+}

@@ -1,0 +1,65 @@
+//! Waiting for what a boot is to reach.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::Request;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::error::Fault;
+use crate::sim::account::Lifecycle;
+use crate::sim::endpoint::{Shared, with};
+
+/// How often is looked.
+const GLANCE: Duration = Duration::from_millis(200);
+/// A loaded guest may take its time over one answer.
+const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Waits until the launch hook got CONTINUE.
+pub async fn ready(account: &Shared) {
+    while with(account, |account| account.lifecycle()) != Lifecycle::InService {
+        tokio::time::sleep(GLANCE).await;
+    }
+}
+
+/// Waits until the launch hook got ABANDON or timed out.
+pub async fn abandoned(account: &Shared) {
+    while with(account, |account| account.lifecycle()) != Lifecycle::Terminating {
+        tokio::time::sleep(GLANCE).await;
+    }
+}
+
+/// Waits until a GET of `path` on the loopback `port` gives 200.
+pub async fn http(port: u16, path: &str) {
+    loop {
+        match tokio::time::timeout(HTTP_TIMEOUT, get(port, path)).await {
+            Ok(Ok(200)) => return,
+            Ok(answer) => tracing::trace!(?answer, "not yet"),
+            Err(_elapsed) => {}
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+}
+
+async fn get(port: u16, path: &str) -> anyhow::Result<u16> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.context("connecting")?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .context("shaking hands")?;
+    let request = Request::get(path)
+        .header("host", format!("127.0.0.1:{port}"))
+        .header("connection", "close")
+        .body(Empty::<Bytes>::new())
+        .context(Fault::usage(format!("`{path}` is not a path")))?;
+    // The connection works only while it is polled.
+    tokio::select! {
+        answer = sender.send_request(request) => Ok(answer.context("asking")?.status().as_u16()),
+        end = connection => {
+            end.context("talking")?;
+            anyhow::bail!("closed without an answer")
+        }
+    }
+}

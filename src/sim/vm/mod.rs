@@ -1,0 +1,317 @@
+//! Boots one image in the rehearsal account and sees it through: the library behind `hostkit vm`.
+//!
+//! [`run`] reads as what happens. The image is never changed; everything that is started ends
+//! with the run, whatever ends the run; nothing listens beyond the loopback interface.
+
+pub mod acceleration;
+pub mod command;
+pub mod console;
+pub mod goal;
+pub mod machine;
+pub mod options;
+pub mod qmp;
+pub mod run_dir;
+pub mod stage;
+pub mod watch;
+
+use std::time::Instant;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use self::machine::{Build, Machine};
+pub use self::options::{Acceleration, Forward, Goal, Options, Trouble};
+use self::run_dir::RunDir;
+use self::stage::Stage;
+use self::watch::{Hook, Watch};
+use super::endpoint::with;
+use super::timeline::{Milestone, Recorder, Timeline};
+use crate::error::{self, Blame, Fault};
+use crate::event::{Events, Outcome};
+use crate::sys::{Runner, Tool};
+
+/// How a rehearsal ended that did not fail.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ended {
+    /// The instance.
+    pub instance: String,
+    /// The file system.
+    pub file_system: String,
+    /// What was seen of it, and when.
+    pub timeline: Timeline,
+    /// The exit status of the command in the guest, if there was one.
+    pub command_status: Option<i32>,
+    /// Why it ended.
+    pub because: Because,
+}
+
+/// Why a machine is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Because {
+    /// Everything that was waited for has come.
+    Done,
+    /// The guest switched itself off.
+    PoweredOff,
+    /// Its launch hook was abandoned: its group terminates it.
+    Terminated,
+    /// Somebody asked to stop a machine that nobody waited for.
+    Stopped,
+}
+
+/// Boots, waits, runs the command, switches off.
+///
+/// # Errors
+/// Something that was waited for did not come (with the console's last lines), the machine could
+/// not be made, or somebody asked to stop.
+pub async fn run(options: &Options, events: &Events) -> anyhow::Result<Ended> {
+    require_tools(options)?;
+    let mut watch = Watch::new(options.timeout)?;
+    let run_dir = RunDir::create()?;
+    let rehearsal = Rehearsal {
+        options,
+        events,
+        run_dir: &run_dir,
+        runner: Runner::Direct,
+        recorder: Recorder::new(events.clone()),
+    };
+    let end = rehearsal.play(&mut watch).await;
+    keep_console(options, &run_dir, end)
+}
+
+struct Rehearsal<'a> {
+    options: &'a Options,
+    events: &'a Events,
+    run_dir: &'a RunDir,
+    runner: Runner,
+    recorder: Recorder,
+}
+
+impl Rehearsal<'_> {
+    async fn play(&self, watch: &mut Watch) -> anyhow::Result<Ended> {
+        let prepare = watch.over("the machine was there", self.prepare());
+        let (stage, mut machine) = self.step("prepare", "preparing the machine", prepare).await?;
+        let (instance, file_system) = stage.names();
+        let log = self.run_dir.file(machine::CONSOLE);
+        let events = self.options.console.then(|| self.events.clone());
+        let console = tokio::spawn(console::follow(log, self.recorder.clone(), events));
+
+        let end = self.see_through(watch, &stage, &mut machine).await;
+        let switched_off = match &end {
+            Ok(_) => self.switch_off(watch, machine).await,
+            Err(_) => {
+                machine.unplug().await;
+                Ok(())
+            }
+        };
+        console.abort();
+        stage.end().await;
+        let (because, command_status) = end?;
+        switched_off?;
+        let timeline = self.recorder.timeline();
+        Ok(Ended { instance, file_system, timeline, command_status, because })
+    }
+
+    async fn prepare(&self) -> anyhow::Result<(Stage, Machine)> {
+        let say = |line: String| self.events.log("prepare", line);
+        let forwards = options::all_forwards(self.options)?;
+        let (chosen, why) =
+            acceleration::choose(self.options.acceleration, &self.runner, self.run_dir).await?;
+        say(format!("the processor: {why}"));
+        let stage = Stage::set(self.options, &self.runner, self.run_dir, &self.recorder).await?;
+        let build = Build {
+            chosen,
+            memory_mib: self.options.memory_mib,
+            cpus: self.options.cpus,
+            mac: with(&stage.account, |account| account.instance.mac.clone()),
+            forwards,
+            efs_reachable: !self.options.faults.contains(&Trouble::EfsUnreachable),
+        };
+        let machine =
+            Machine::start(&self.runner, self.run_dir, &self.options.image, &build).await?;
+        let (instance, file_system) = stage.names();
+        say(format!("the instance is {instance}, its file system {file_system}"));
+        say(format!("its AWS is http://127.0.0.1:{}", stage.port));
+        for forward in &machine.forwards {
+            say(format!("127.0.0.1:{} leads to its port {}", forward.host, forward.guest));
+        }
+        Ok((stage, machine))
+    }
+
+    async fn see_through(
+        &self,
+        watch: &mut Watch,
+        stage: &Stage,
+        machine: &mut Machine,
+    ) -> anyhow::Result<(Because, Option<i32>)> {
+        machine.power_on().await?;
+        self.recorder.power_on();
+        let (goals, command) = (&self.options.until, &self.options.command);
+        if goals.is_empty() && command.is_empty() {
+            return self.run_until_off(watch, stage, machine).await.map(|why| (why, None));
+        }
+        for goal in goals {
+            self.wait_for(goal, watch, stage, machine).await?;
+        }
+        if command.is_empty() {
+            return Ok((Because::Done, None));
+        }
+        let status = self.run_command(command, watch, stage, machine).await?;
+        Ok((Because::Done, Some(status)))
+    }
+
+    async fn wait_for(
+        &self,
+        goal: &Goal,
+        watch: &mut Watch,
+        stage: &Stage,
+        machine: &mut Machine,
+    ) -> anyhow::Result<()> {
+        let what = format!("`{goal}`");
+        let port = match goal {
+            Goal::Ready => None,
+            Goal::Http { port, .. } => machine.port(*port),
+        };
+        let work = async {
+            match (goal, port) {
+                (Goal::Http { port: guest, path }, Some(port)) => {
+                    goal::http(port, path).await;
+                    self.recorder.mark(Milestone::Answered(format!("{guest}{path}")));
+                }
+                _ => goal::ready(&stage.account).await,
+            }
+            Ok(())
+        };
+        let wait = watch.over_machine(machine, &stage.account, Hook::Minds, &what, work);
+        self.step(&format!("until-{goal}"), &format!("waiting for {what}"), wait).await
+    }
+
+    async fn run_command(
+        &self,
+        words: &[String],
+        watch: &mut Watch,
+        stage: &Stage,
+        machine: &mut Machine,
+    ) -> anyhow::Result<i32> {
+        let port = machine.port(options::SSH_PORT).context("the SSH port was not forwarded")?;
+        let log_in = command::log_in(&self.runner, self.run_dir, port, &self.recorder);
+        let what = "a login over ssh worked";
+        let wait = watch.over_machine(machine, &stage.account, Hook::Ignored, what, log_in);
+        self.step("login", "logging in over ssh", wait).await?;
+        // No step while it runs: its own output has the screen.
+        let events = (!self.options.attach).then_some(self.events);
+        let work = command::run(&self.runner, self.run_dir, port, words, events);
+        let what = "the command ended";
+        watch.over_machine(machine, &stage.account, Hook::Ignored, what, work).await
+    }
+
+    /// Nobody waits for anything: the machine runs until it or somebody has had enough.
+    async fn run_until_off(
+        &self,
+        watch: &mut Watch,
+        stage: &Stage,
+        machine: &mut Machine,
+    ) -> anyhow::Result<Because> {
+        self.events.log("machine", "it runs until it switches itself off, or Ctrl-C");
+        tokio::select! {
+            end = machine.process.wait() => {
+                let status = end.context("waiting for QEMU")?;
+                if !status.success() {
+                    let said = machine::said(self.run_dir);
+                    return Err(Fault::step(format!("QEMU ended ({status}): {said}")).into());
+                }
+                Ok(Because::PoweredOff)
+            }
+            () = goal::abandoned(&stage.account) => Ok(Because::Terminated),
+            () = watch.stopped() => Ok(Because::Stopped),
+        }
+    }
+
+    /// The power button, and the plug for a guest that does not react or for who is in a hurry.
+    async fn switch_off(&self, watch: &mut Watch, mut machine: Machine) -> anyhow::Result<()> {
+        if machine.process.ended().is_none() {
+            let off = async {
+                tokio::select! {
+                    clean = machine.power_down() => {
+                        if !clean {
+                            self.events.log("power-off", "no reaction: the plug was pulled");
+                        }
+                        Ok(())
+                    }
+                    () = watch.stopped() => Err(Fault::interrupted().into()),
+                }
+            };
+            self.step("power-off", "switching the machine off", off).await?;
+        }
+        self.recorder.mark(Milestone::PowerOff);
+        Ok(())
+    }
+
+    /// One step as the screen shows it.
+    async fn step<T>(
+        &self,
+        id: &str,
+        title: &str,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let started = Instant::now();
+        self.events.started(id, title);
+        let end = work.await;
+        let outcome = match &end {
+            Ok(_) => Outcome::Changed,
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        self.events.finished(id, outcome, started.elapsed());
+        end
+    }
+}
+
+fn require_tools(options: &Options) -> Result<(), Fault> {
+    let mut tools = vec![Tool::Qemu, Tool::QemuImg, Tool::SshKeygen];
+    if !options.faults.contains(&Trouble::EfsDown) {
+        tools.push(Tool::Ganesha);
+    }
+    if !options.command.is_empty() {
+        tools.push(Tool::Ssh);
+    }
+    Tool::require(&tools)
+}
+
+/// A step that failed is explained by the console: its last lines go into the error, the whole to
+/// a file that outlives the run.
+fn keep_console(
+    options: &Options,
+    run_dir: &RunDir,
+    end: anyhow::Result<Ended>,
+) -> anyhow::Result<Ended> {
+    let console = run_dir.file(machine::CONSOLE);
+    if !console.is_file() {
+        return end;
+    }
+    let failed = end.as_ref().is_err_and(|error| error::blame(error) == Blame::Step);
+    let kept = match &options.console_log {
+        Some(path) => Some(path.clone()),
+        None if failed => {
+            let run = run_dir.path().file_name().unwrap_or_default().to_string_lossy();
+            Some(std::env::temp_dir().join(format!("{run}.console.log")))
+        }
+        None => None,
+    };
+    if let Some(path) = &kept {
+        std::fs::copy(&console, path).with_context(|| {
+            Fault::environment(format!("writing the console's text to {}", path.display()))
+        })?;
+    }
+    match (end, kept) {
+        (Err(error), Some(path)) if failed => {
+            let tail = match console::tail(&console) {
+                tail if tail.is_empty() => "the console is empty".to_owned(),
+                tail => format!("the console ends with:\n{tail}"),
+            };
+            let hint = format!("the whole console is in {}", path.display());
+            let fault = Fault::step(error.to_string()).hint(hint);
+            Err(anyhow::anyhow!(tail).context(fault))
+        }
+        (end, _) => end,
+    }
+}
