@@ -14,6 +14,16 @@ embedded! {
     "image-recipes/base.toml",
     "image-recipes/jenkins-controller.toml",
     "image-recipes/jenkins-plugins.txt",
+    "systemd/50-root.repart.conf",
+    "systemd/80-hostkit-dhcp.network",
+    "systemd/hostkit-boot.service",
+    "systemd/hostkit-ssh-host-keys.service",
+    "systemd/hostkit.modules-load.conf",
+    "systemd/hostkit.tmpfiles.conf",
+    "systemd/jenkins.service.d/10-hostkit.conf",
+    "systemd/sshd-10-hostkit.conf",
+    "templates/jenkins.env.tera",
+    "templates/jenkins.yaml.tera",
 }
 
 /// Where recipes and the files that they name come from.

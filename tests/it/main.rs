@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot do its work stops there")]
 
+mod bake;
 mod cli;
 mod imports;
 mod jenkins_package;

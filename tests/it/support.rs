@@ -21,3 +21,12 @@ pub(crate) fn scratch() -> TempDir {
 pub(crate) fn repository(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
+
+/// Whether this test may make trees and namespaces. Says so when it may not.
+pub(crate) fn is_root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("SKIPPED: this test needs root");
+    }
+    root
+}
