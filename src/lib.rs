@@ -11,9 +11,15 @@
 //! 4. Locally one tree is built; a disk image is one way to pack that tree ([`image`]).
 //! 5. Engines emit [`event::Event`]s; a [`report::Report`] is their fold; only [`ui`] prints; only
 //!    `main` chooses an exit code.
+pub mod aws;
+pub mod boot;
 pub mod cli;
 pub mod error;
 pub mod event;
+pub mod facts;
+pub mod host;
+pub mod jenkins;
+pub mod lease;
 pub mod report;
 pub mod sys;
 pub mod ui;

@@ -1,6 +1,8 @@
 //! The command line: types for the parser, and one file per verb that calls one function each.
 
+pub mod boot;
 pub mod inner;
+pub mod status;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,12 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Boot this host: mount the home, get the keys, start Jenkins.
+    Boot(boot::Boot),
+    /// Show how the last boot of this host went.
+    ///
+    /// Ends with 0 when it is ready, 5 when it failed, 11 while it runs.
+    Status,
     /// Parts of hostkit that run as processes of their own.
     #[command(subcommand, hide = true)]
     Inner(inner::Inner),
@@ -32,8 +40,10 @@ pub enum Command {
 
 /// Runs one command to its end.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let _format = cli.format;
+    let format = cli.format;
     match cli.command {
+        Command::Boot(arguments) => boot::run(arguments, format).await,
+        Command::Status => status::run(format),
         Command::Inner(command) => Ok(inner::run(&command)),
     }
 }
