@@ -13,11 +13,17 @@
 //!    `main` chooses an exit code.
 
 pub mod apply;
+pub mod aws;
+pub mod boot;
 pub mod cli;
 pub mod digest;
 pub mod error;
 pub mod event;
+pub mod facts;
+pub mod host;
 pub mod image;
+pub mod jenkins;
+pub mod lease;
 pub mod plan;
 pub mod recipe;
 pub mod report;

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Subcommand;
 
+use crate::boot::inside;
 use crate::sim::relay;
 use crate::sys::namespaces;
 use crate::sys::runner::Bind;
@@ -13,6 +15,8 @@ use crate::{error, ui};
 /// What such a process does.
 #[derive(Debug, Subcommand)]
 pub enum Inner {
+    /// Work on the mounted home: a request on standard input, an answer on standard output.
+    Home,
     /// Become a program that dies with its parent.
     Tether {
         /// The parent's process id.
@@ -69,6 +73,7 @@ pub enum Inner {
 /// Runs in a fresh process without threads.
 pub fn run(command: &Inner) -> ExitCode {
     let end = match command {
+        Inner::Home => home(),
         Inner::Tether { parent, argv } => {
             namespaces::tether(*parent, argv).map(|never| match never {})
         }
@@ -90,4 +95,11 @@ pub fn run(command: &Inner) -> ExitCode {
             ExitCode::from(error::blame(&error).exit_code())
         }
     }
+}
+
+fn home() -> anyhow::Result<u8> {
+    let request =
+        serde_json::from_reader(std::io::stdin().lock()).context("reading the request")?;
+    ui::json(&inside::answer(&request)?);
+    Ok(0)
 }

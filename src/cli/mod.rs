@@ -1,7 +1,9 @@
 //! The command line: types for the parser, and one file per verb that calls one function each.
 
 pub mod bake;
+pub mod boot;
 pub mod inner;
+pub mod status;
 pub mod vm;
 
 use std::process::ExitCode;
@@ -33,6 +35,12 @@ pub enum Command {
     Plan(bake::PlanArgs),
     /// Boot an image in a simulated AWS account, on this machine.
     Vm(vm::Vm),
+    /// Boot this host: mount the home, get the keys, start Jenkins.
+    Boot(boot::Boot),
+    /// Show how the last boot of this host went.
+    ///
+    /// Ends with 0 when it is ready, 5 when it failed, 11 while it runs.
+    Status,
     /// Parts of hostkit that run as processes of their own.
     #[command(subcommand, hide = true)]
     Inner(inner::Inner),
@@ -55,6 +63,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bake(args) => bake::run(args, format).await,
         Command::Plan(args) => bake::show(&args, format),
         Command::Vm(args) => vm::run(args, format).await,
+        Command::Boot(arguments) => boot::run(arguments, format).await,
+        Command::Status => status::run(format),
         Command::Inner(command) => Ok(inner::run(&command)),
     }
 }

@@ -3,12 +3,17 @@
 //! Nothing else in hostkit starts a program, mounts, or writes into a target tree. This room knows
 //! nothing of AWS and nothing of recipes.
 
+pub mod atomic;
 pub mod cmd;
+pub mod console;
 pub mod host;
+pub mod mountinfo;
 pub mod namespaces;
+pub mod notify;
 pub mod process;
 pub mod root;
 pub mod runner;
+pub mod systemd;
 pub mod tool;
 
 pub use cmd::{Cmd, CmdError, Output};

@@ -55,26 +55,45 @@ impl std::str::FromStr for Bind {
         Ok(Self { from: from.into(), to: to.into() })
     }
 }
+/// What a scripted program does: standard output, or an exit status and a complaint.
+type Answer = Box<dyn FnMut(&Cmd) -> Result<String, (i32, String)> + Send>;
 
 /// The answers of [`Runner::Scripted`], matched by the beginning of the call as printed.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Script {
-    answers: Vec<(String, Result<String, (i32, String)>)>,
+    answers: Vec<(String, Answer)>,
     seen: Vec<Cmd>,
+}
+
+impl std::fmt::Debug for Script {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Script").field("seen", &self.seen).finish_non_exhaustive()
+    }
 }
 
 impl Script {
     /// Calls that print as `prefix…` succeed and write `stdout`.
     #[must_use]
-    pub fn answer(mut self, prefix: &str, stdout: &str) -> Self {
-        self.answers.push((prefix.to_owned(), Ok(stdout.to_owned())));
-        self
+    pub fn answer(self, prefix: &str, stdout: &str) -> Self {
+        let stdout = stdout.to_owned();
+        self.on(prefix, move |_| Ok(stdout.clone()))
     }
 
     /// Calls that print as `prefix…` end with `code` and complain with `stderr`.
     #[must_use]
-    pub fn fail(mut self, prefix: &str, code: i32, stderr: &str) -> Self {
-        self.answers.push((prefix.to_owned(), Err((code, stderr.to_owned()))));
+    pub fn fail(self, prefix: &str, code: i32, stderr: &str) -> Self {
+        let stderr = stderr.to_owned();
+        self.on(prefix, move |_| Err((code, stderr.clone())))
+    }
+
+    /// Calls that print as `prefix…` do what `act` does: a program with an effect.
+    #[must_use]
+    pub fn on(
+        mut self,
+        prefix: &str,
+        act: impl FnMut(&Cmd) -> Result<String, (i32, String)> + Send + 'static,
+    ) -> Self {
+        self.answers.push((prefix.to_owned(), Box::new(act)));
         self
     }
 
@@ -92,12 +111,12 @@ impl Script {
     fn play(&mut self, cmd: &Cmd) -> Result<Output, CmdError> {
         let command = cmd.to_string();
         self.seen.push(cmd.clone());
-        let answer = self.answers.iter().find(|(prefix, _)| command.starts_with(prefix));
-        match answer.map(|(_, answer)| answer) {
+        let answer = self.answers.iter_mut().find(|(prefix, _)| command.starts_with(prefix));
+        match answer.map(|(_, act)| act(cmd)) {
             None => Ok(Output::default()),
-            Some(Ok(stdout)) => Ok(Output { stdout: stdout.clone().into_bytes() }),
+            Some(Ok(stdout)) => Ok(Output { stdout: stdout.into_bytes() }),
             Some(Err((code, stderr))) => {
-                Err(CmdError::Failed { command, code: Some(*code), stderr: stderr.clone() })
+                Err(CmdError::Failed { command, code: Some(code), stderr })
             }
         }
     }

@@ -42,6 +42,7 @@ tools! {
     Groupadd = "groupadd" in "passwd",
     GrubMkimage = "grub-mkimage" in "grub-common",
     Hostnamectl = "hostnamectl" in "systemd",
+    Journalctl = "journalctl" in "systemd",
     Mcopy = "mcopy" in "mtools",
     Mke2fs = "mke2fs" in "e2fsprogs",
     MkfsFat = "mkfs.fat" in "dosfstools",

@@ -1,0 +1,56 @@
+//! Elastic File System: where a file system can be mounted.
+
+use std::net::Ipv4Addr;
+
+use aws_config::SdkConfig;
+use aws_sdk_efs::Client;
+use aws_sdk_efs::types::LifeCycleState;
+
+use super::Failure;
+
+/// An address at which a file system can be mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountTarget {
+    /// Its id.
+    pub id: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// The id of its availability zone.
+    pub zone_id: String,
+    /// Whether it can be used now.
+    pub state: TargetState,
+}
+
+/// Whether a mount target can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetState {
+    /// It answers.
+    Available,
+    /// It will be there in a minute or two.
+    Coming,
+    /// It goes, or is broken.
+    Gone,
+}
+
+/// All mount targets of a file system.
+pub async fn mount_targets(config: &SdkConfig, id: &str) -> Result<Vec<MountTarget>, Failure> {
+    let answer = Client::new(config)
+        .describe_mount_targets()
+        .file_system_id(id)
+        .send()
+        .await
+        .map_err(|error| Failure::new("elasticfilesystem:DescribeMountTargets", error))?;
+    let targets = answer.mount_targets().iter().filter_map(|target| {
+        Some(MountTarget {
+            id: target.mount_target_id().to_owned(),
+            address: target.ip_address()?.parse().ok()?,
+            zone_id: target.availability_zone_id()?.to_owned(),
+            state: match target.life_cycle_state() {
+                LifeCycleState::Available => TargetState::Available,
+                LifeCycleState::Creating | LifeCycleState::Updating => TargetState::Coming,
+                _ => TargetState::Gone,
+            },
+        })
+    });
+    Ok(targets.collect())
+}

@@ -1,0 +1,49 @@
+//! AWS as this host sees it: thin async functions over the SDK's clients, our types out.
+//!
+//! One file a service. Nothing here decides what a call is for, starts a program or reads a file.
+//! Credentials come from the instance's metadata service and from nowhere else: an environment
+//! variable or a profile on a host must not make it act as somebody else.
+
+pub mod asg;
+pub mod ec2;
+pub mod efs;
+mod failure;
+pub mod imds;
+pub mod ssm;
+
+use std::time::Duration;
+
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_sdk_ssm::config::SharedCredentialsProvider;
+
+pub use failure::Failure;
+
+/// A boot waits for its calls, so each is given up in good time and tried again.
+const CONNECT: Duration = Duration::from_secs(3);
+const ATTEMPT: Duration = Duration::from_secs(10);
+const OPERATION: Duration = Duration::from_secs(45);
+const ATTEMPTS: u32 = 5;
+
+/// How calls are made: region, credentials of the instance role, deadlines.
+pub fn config(region: &str, endpoint_url: Option<&str>, imds: &imds::Imds) -> SdkConfig {
+    let credentials = ImdsCredentialsProvider::builder().imds_client(imds.client()).build();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(OPERATION)
+        .build();
+    let mut builder = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .app_name(AppName::new("hostkit").expect("the name is a constant of plain letters"))
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .timeout_config(timeouts);
+    if let Some(url) = endpoint_url {
+        builder = builder.endpoint_url(url);
+    }
+    builder.build()
+}

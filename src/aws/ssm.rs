@@ -1,0 +1,57 @@
+//! Systems Manager Parameter Store.
+
+use std::collections::HashMap;
+
+use aws_config::SdkConfig;
+use aws_sdk_ssm::Client;
+use zeroize::Zeroizing;
+
+use super::Failure;
+
+/// Values of parameters. `Debug` shows their names only.
+#[derive(Default)]
+pub struct Values(HashMap<String, Zeroizing<String>>);
+
+impl std::fmt::Debug for Values {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Values {
+    /// The value of a parameter that was asked for.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.as_str())
+    }
+}
+
+/// What Parameter Store has of what was asked for.
+#[derive(Debug)]
+pub struct Found {
+    /// The parameters that exist.
+    pub values: Values,
+    /// The names that do not. AWS does not call this an error.
+    pub missing: Vec<String>,
+}
+
+/// Gets up to ten parameters, decrypted, in one call.
+pub async fn parameters(config: &SdkConfig, names: &[&str]) -> Result<Found, Failure> {
+    let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let answer = Client::new(config)
+        .get_parameters()
+        .set_names(Some(names))
+        .with_decryption(true)
+        .send()
+        .await
+        .map_err(|error| Failure::new("ssm:GetParameters", error))?;
+    let missing = answer.invalid_parameters().to_vec();
+    let values = answer
+        .parameters
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|parameter| Some((parameter.name?, Zeroizing::new(parameter.value?))))
+        .collect();
+    Ok(Found { values: Values(values), missing })
+}

@@ -1,0 +1,56 @@
+//! The first guard of the home: a host that reads another holder's name does not go on.
+//!
+//! It only reads. Taking and giving up the home is the lease's business.
+
+use std::sync::Arc;
+
+use super::context::{Context, Known};
+use super::inside::{self, Answer, Request};
+use crate::aws::ec2;
+use crate::error::Fault;
+use crate::event::Outcome;
+use crate::lease::{self, Claim, Head};
+
+pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
+    let known = context.must_know();
+    let mount_point = context.machine.path(&known.config.efs.mount_point);
+    let answer = inside::ask(&context.machine.runner, &Request::ReadHead { mount_point }).await?;
+    let Answer::Head(record) = answer else { anyhow::bail!("the child answered {answer:?}") };
+    match lease::judge(record.as_deref(), &known.identity.instance_id) {
+        Claim::Free => Ok(Outcome::Unchanged),
+        Claim::HeldBy(head) => {
+            let evidence = evidence(known, &head).await;
+            Err(held(&head, &evidence).into())
+        }
+        Claim::Unreadable(why) => Err(Fault::step(format!(
+            "the record of the home's holder cannot be trusted: {why}"
+        ))
+        .hint("read .hostkit/lease/head on the file system; two controllers on one home destroy it")
+        .into()),
+    }
+}
+
+/// What EC2 says of the holder: for the person who reads the error, never for a decision.
+async fn evidence(known: &Known, head: &Head) -> String {
+    let id = &head.holder.instance_id;
+    if (&head.holder.account, &head.holder.region)
+        != (&known.identity.account_id, &known.identity.region)
+    {
+        let holder = &head.holder;
+        return format!("it is in account {}, region {}", holder.account, holder.region);
+    }
+    match ec2::instance_state(&known.aws, id).await {
+        Ok(Some(state)) => format!("EC2 says that it is {state}"),
+        Ok(None) => "EC2 knows no such instance".to_owned(),
+        Err(failure) => format!("EC2 could not be asked: {failure}"),
+    }
+}
+
+fn held(head: &Head, evidence: &str) -> Fault {
+    let since = head.holder.since.as_deref().unwrap_or("an unknown time");
+    Fault::step(format!(
+        "the home is held by {} (generation {}, since {since}); {evidence}",
+        head.holder.instance_id, head.generation
+    ))
+    .hint("stop the other controller first; two on one home destroy it")
+}

@@ -1,0 +1,77 @@
+//! Starts Jenkins and watches it until it says itself that it is up.
+//!
+//! The start is enqueued and not waited for: a unit that waits for another one can wait for ever.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::context::Context;
+use crate::error::Fault;
+use crate::event::Outcome;
+use crate::sys::{atomic, systemd};
+
+pub(super) const UNIT: &str = "jenkins.service";
+
+const STEP: &str = "jenkins";
+
+pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
+    let machine = &context.machine;
+    // The unit asserts that this file exists: nobody else's start gets past that.
+    atomic::write(&machine.run("may-start"), b"", 0o444).context("allowing Jenkins to start")?;
+    if look(&context).await?.state == "active" {
+        return Ok(Outcome::Unchanged);
+    }
+    systemd::start_no_block(&machine.runner, UNIT).await?;
+    let mut last = String::new();
+    loop {
+        tokio::time::sleep(machine.pause).await;
+        let now = look(&context).await?;
+        match now.state.as_str() {
+            "active" => return Ok(Outcome::Changed),
+            // `inactive` is also what a unit is between two looks, before its job runs; its job
+            // or the result of its conditions tells them apart.
+            "failed" => return Err(failed(&context, &now).await),
+            "inactive" if now.job.is_empty() => return Err(failed(&context, &now).await),
+            _ => {}
+        }
+        if !now.status.is_empty() && now.status != last {
+            context.events.log(STEP, &now.status);
+            last = now.status;
+        }
+    }
+}
+
+struct Look {
+    state: String,
+    result: String,
+    status: String,
+    job: String,
+}
+
+async fn look(context: &Context) -> anyhow::Result<Look> {
+    let names = ["LoadState", "ActiveState", "Result", "StatusText", "Job"];
+    let mut shown = systemd::show(&context.machine.runner, UNIT, &names).await?;
+    let mut take = |name: &str| shown.remove(name).unwrap_or_default();
+    if take("LoadState") == "not-found" {
+        return Err(Fault::environment("this image has no jenkins.service")
+            .hint("the recipe must install Jenkins")
+            .into());
+    }
+    Ok(Look {
+        state: take("ActiveState"),
+        result: take("Result"),
+        status: take("StatusText"),
+        job: take("Job"),
+    })
+}
+
+async fn failed(context: &Context, look: &Look) -> anyhow::Error {
+    let said = systemd::last_lines(&context.machine.runner, UNIT, 12).await;
+    let said = if said.is_empty() { "it wrote nothing to the journal".to_owned() } else { said };
+    let Look { state, result, .. } = look;
+    anyhow::anyhow!(said).context(
+        Fault::step(format!("Jenkins did not start: the unit is {state} ({result})"))
+            .hint("journalctl -u jenkins"),
+    )
+}

@@ -1,0 +1,100 @@
+//! The boot agent: what a controller does between power-on and serving.
+//!
+//! A const table of steps ([`steps`]) becomes a graph ([`graph`], pure) of shared futures
+//! ([`run`]); each job has a file of its own. Everything may run twice and says `unchanged` then.
+//! Nothing here touches the mounted home in this process: a dead NFS server would hang it for
+//! ever. Such work is done by a child with a deadline ([`inside`]).
+
+pub mod context;
+pub mod graph;
+mod guard;
+mod home;
+mod identity;
+pub mod inside;
+mod jenkins;
+mod keys;
+mod lifecycle;
+mod locate;
+mod login;
+mod mount;
+mod probe;
+mod ready;
+mod recorder;
+mod render;
+pub mod run;
+pub mod status;
+pub mod steps;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+
+use context::Context;
+pub use context::Machine;
+
+use crate::error::Fault;
+use crate::event::{Events, Outcome};
+use crate::facts::Facts;
+use crate::sys::console;
+use run::Ended;
+use status::State;
+
+/// Boots this host to the end, whichever it is.
+///
+/// When a required step failed, the launch hook is told to abandon the instance and the cause is
+/// left where somebody may still find it.
+pub async fn boot(machine: Machine, config: Utf8PathBuf, events: Events) -> anyhow::Result<()> {
+    let facts = Facts::read(&machine.root)?;
+    let root = machine.root.clone();
+    let recorder = recorder::start(&machine, &facts, events)?;
+    let context = Arc::new(Context::new(machine, facts, config, recorder.events()));
+    let ended = run::all(steps::CONTROLLER, &context).await;
+    let failure = ended.iter().find_map(failure_of);
+    let end = match failure {
+        None => {
+            console::say(&root, "hostkit: this host is ready\n");
+            Ok(())
+        }
+        Some((step, cause)) => Err(give_up(&context, step, cause).await),
+    };
+    let state = if end.is_ok() { State::Ready } else { State::Failed };
+    let instance = context.known().map(|known| known.identity.instance_id.clone());
+    drop(context);
+    recorder.finish(state, instance).await;
+    end
+}
+
+fn failure_of(ended: &Ended) -> Option<(&'static str, &str)> {
+    match &ended.outcome {
+        Outcome::Failed(cause) if ended.step.required => Some((ended.step.name, cause)),
+        _ => None,
+    }
+}
+
+async fn give_up(context: &Arc<Context>, step: &str, cause: &str) -> anyhow::Error {
+    let told = lifecycle::abandon(context).await;
+    let screen = format!(
+        "\n==== hostkit: this host did not boot: `{step}` failed ====\n{cause}\n{told}\n\
+         ==== more: journalctl -u hostkit-boot; hostkit status ====\n"
+    );
+    console::say(&context.machine.root, &screen);
+    if let Err(error) = home::record(context, step, cause).await {
+        context.events.log(step, format!("the cause was not recorded on the home: {error:#}"));
+    }
+    let (what, hint) = split_hint(cause);
+    let fault = Fault::step(format!("the boot failed at `{step}`; {told}"));
+    anyhow::anyhow!(what).context(match hint {
+        Some(hint) => fault.hint(hint),
+        None => fault,
+    })
+}
+
+/// A failed step's text ends with its hint; the error of the whole run shows it as its own.
+fn split_hint(cause: &str) -> (String, Option<String>) {
+    match cause.rsplit_once("\n  hint: ") {
+        Some((what, hint)) => (what.to_owned(), Some(hint.trim().to_owned())),
+        None => (cause.to_owned(), None),
+    }
+}

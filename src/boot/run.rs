@@ -1,0 +1,104 @@
+//! Runs a table of steps: every step is a future that awaits those before it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use futures::future::{LocalBoxFuture, Shared, join_all};
+
+use super::context::Context;
+use super::graph::Graph;
+use super::steps::Step;
+use crate::error::{self, Fault};
+use crate::event::Outcome;
+
+/// A step, and how it ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The step.
+    pub step: &'static Step,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+type Run = Shared<LocalBoxFuture<'static, Ended>>;
+
+/// Runs all of `table`, as much at the same time as its order allows. A failure blocks only what
+/// comes after it.
+pub async fn all(table: &'static [Step], context: &Arc<Context>) -> Vec<Ended> {
+    let graph = graph(table);
+    let mut runs: Vec<Option<Run>> = vec![None; table.len()];
+    for &index in graph.order() {
+        let before = graph.after(index).iter().map(|&before| {
+            runs[before].clone().expect("the order puts what comes before in front")
+        });
+        let before: Vec<Run> = before.collect();
+        let run = one(&table[index], before, Arc::clone(context));
+        runs[index] = Some(run.boxed_local().shared());
+    }
+    join_all(runs.into_iter().flatten()).await
+}
+
+/// The graph of a table of this program.
+pub fn graph(table: &'static [Step]) -> Graph {
+    let rows: Vec<_> = table.iter().map(|step| (step.name, step.after)).collect();
+    Graph::new(&rows).expect("a test builds the graph of every table")
+}
+
+async fn one(step: &'static Step, before: Vec<Run>, context: Arc<Context>) -> Ended {
+    let before = join_all(before).await;
+    if let Some(obstacle) = before.iter().find(|ended| !ended.outcome.is_ok()) {
+        let outcome = Outcome::Blocked(obstacle.step.name.to_owned());
+        context.events.finished(step.name, outcome.clone(), Duration::ZERO);
+        return Ended { step, outcome };
+    }
+    context.events.started(step.name, step.title);
+    let began = Instant::now();
+    let events = context.events.clone();
+    let outcome = match tokio::time::timeout(step.timeout, (step.run)(context)).await {
+        Ok(end) => end,
+        Err(_elapsed) => Err(Fault::step(format!(
+            "`{}` did not end within {} s",
+            step.name,
+            step.timeout.as_secs()
+        ))
+        .into()),
+    };
+    let outcome = outcome.unwrap_or_else(|error| Outcome::Failed(readable(&error)));
+    events.finished(step.name, outcome.clone(), began.elapsed());
+    Ended { step, outcome }
+}
+
+/// The chain of causes with its hint, without the word that every error begins with.
+fn readable(error: &anyhow::Error) -> String {
+    let text = error::render(error);
+    text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()
+}
+
+/// The table for people: what runs after what, for how long at most.
+pub fn plan(table: &'static [Step]) -> String {
+    let graph = graph(table);
+    let rows = graph.order().iter().map(|&index| {
+        let step = &table[index];
+        let after = if step.after.is_empty() { "–".to_owned() } else { step.after.join(", ") };
+        let required = if step.required { "" } else { " (may fail)" };
+        let seconds = step.timeout.as_secs();
+        format!("{:<10} {:<18} {seconds:>5} s  {}{required}", step.name, after, step.title)
+    });
+    let head = format!("{:<10} {:<18} {:>7}  what", "step", "after", "at most");
+    std::iter::once(head).chain(rows).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot::steps;
+
+    #[test]
+    fn the_table_is_a_graph_and_everything_follows_the_identity() {
+        let graph = graph(steps::CONTROLLER);
+        assert_eq!(steps::CONTROLLER[graph.order()[0]].name, "identity");
+        let roots = steps::CONTROLLER.iter().filter(|step| step.after.is_empty());
+        assert_eq!(roots.count(), 1);
+    }
+}

@@ -1,0 +1,168 @@
+//! `report.json`, and how `hostkit status` tells about it.
+
+use std::fmt::Write as _;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use super::context::Machine;
+use crate::error::Fault;
+use crate::event::Outcome;
+use crate::report::{Report, StepReport};
+
+/// The version of the JSON form.
+pub const VERSION: u32 = 1;
+
+/// How wide the timeline is, in characters.
+const TIMELINE: f64 = 28.0;
+
+/// How a boot stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It is under way.
+    Running,
+    /// Every required step succeeded.
+    Ready,
+    /// A required step failed.
+    Failed,
+}
+
+/// The last boot of this host, as far as it got.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// See [`VERSION`].
+    pub version: u32,
+    /// How it stands.
+    pub state: State,
+    /// The agent's process.
+    pub pid: u32,
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// The instance, once it is known and the boot has ended.
+    pub instance_id: Option<String>,
+    /// When the agent started.
+    pub started: jiff::Timestamp,
+    /// Seconds from the start of the kernel to the start of the agent.
+    pub uptime: Option<f64>,
+    /// What the steps did.
+    pub report: Report,
+}
+
+impl Status {
+    /// A boot that begins now.
+    pub fn new(boot_id: String, uptime: Option<f64>) -> Self {
+        Self {
+            version: VERSION,
+            state: State::Running,
+            pid: std::process::id(),
+            boot_id,
+            instance_id: None,
+            started: jiff::Timestamp::now(),
+            uptime,
+            report: Report::new(),
+        }
+    }
+
+    /// Reads the one of this machine.
+    pub fn read(machine: &Machine) -> anyhow::Result<Self> {
+        let path = machine.run("report.json");
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Fault::environment("there is no report: this host has not booted yet")
+                    .hint("systemctl status hostkit-boot")
+                    .into());
+            }
+            other => other.with_context(|| format!("reading {path}"))?,
+        };
+        let mut status: Self = serde_json::from_str(&text).context("reading the report")?;
+        // A killed agent cannot say that it failed.
+        let alive = machine.path(&format!("proc/{}", status.pid)).exists();
+        if status.state == State::Running && !alive {
+            status.state = State::Failed;
+        }
+        Ok(status)
+    }
+
+    /// How it stands in one line.
+    pub fn headline(&self) -> String {
+        let seconds = self.seconds();
+        match (self.state, self.report.failure()) {
+            (State::Ready, _) => format!("ready in {seconds:.1} s"),
+            (State::Failed, Some((step, cause))) => {
+                format!("failed at {}: {}", step.step, cause.lines().next().unwrap_or_default())
+            }
+            (State::Failed, None) => "failed: the agent was stopped before the end".to_owned(),
+            (State::Running, _) => {
+                let running = self.report.steps.iter().filter(|step| step.outcome.is_none());
+                let names: Vec<_> = running.map(|step| step.step.as_str()).collect();
+                format!("in progress: {}", names.join(", "))
+            }
+        }
+    }
+
+    /// The exit code of `hostkit status`.
+    pub const fn exit_code(&self) -> u8 {
+        match self.state {
+            State::Ready => 0,
+            State::Failed => 5,
+            State::Running => 11,
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.report.steps.iter().map(|step| step.at + step.took).fold(0.0, f64::max)
+    }
+
+    /// The whole story on a screen.
+    pub fn render(&self) -> String {
+        let mut out = self.headline() + "\n";
+        let mut facts = vec![format!("started {}", self.started.strftime("%Y-%m-%d %H:%M:%S UTC"))];
+        facts.extend(self.uptime.map(|s| format!("{s:.1} s after the kernel")));
+        facts.extend(self.instance_id.clone());
+        let _ = writeln!(out, "{}\n", facts.join(" · "));
+        let _ = writeln!(out, "   {:<10} {:<10} {:>8} {:>8}", "step", "outcome", "start", "took");
+        let total = self.seconds();
+        for step in &self.report.steps {
+            out += &row(step, total);
+        }
+        if let Some((_, cause)) = self.report.failure() {
+            let _ = writeln!(out, "\n{}", indent(cause));
+        }
+        out
+    }
+}
+
+fn row(step: &StepReport, total: f64) -> String {
+    let (mark, word, why) = match &step.outcome {
+        None => ("…", "running", ""),
+        Some(outcome @ (Outcome::Unchanged | Outcome::Changed)) => ("✓", outcome.word(), ""),
+        Some(outcome @ Outcome::Skipped(why)) => ("–", outcome.word(), why.as_str()),
+        Some(outcome @ Outcome::Blocked(by)) => ("·", outcome.word(), by.as_str()),
+        Some(outcome @ Outcome::Failed(_)) => ("✗", outcome.word(), ""),
+    };
+    let times = if matches!(step.outcome, Some(Outcome::Blocked(_))) {
+        format!("{:>10} {:>8}", "", "")
+    } else {
+        format!("{:>8.1} s {:>6.1} s", step.at, step.took)
+    };
+    let bar = if why.is_empty() { timeline(step, total) } else { why.to_owned() };
+    format!(" {mark} {:<10} {word:<10}{times}  {bar}", step.step).trim_end().to_owned() + "\n"
+}
+
+/// Where in the boot the step lies: a bar below those before it.
+fn timeline(step: &StepReport, total: f64) -> String {
+    let place = |seconds: f64| {
+        let place = (seconds / total.max(0.001) * TIMELINE).round().clamp(0.0, TIMELINE);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+        {
+            place as usize
+        }
+    };
+    let (from, to) = (place(step.at), place(step.at + step.took));
+    " ".repeat(from) + &"█".repeat(to - from) + if to == from { "▏" } else { "" }
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("   {line}")).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,265 @@
+//! What a host is told to be: the types of `host.toml`.
+//!
+//! The image carries `/etc/hostkit/host.toml`; an instance's user-data has the same format and
+//! wins key by key. Pure: it reads text and never files, and knows nothing of machines or of AWS.
+//! Unknown keys are errors, because a misspelt key that is ignored is found out in production.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Fault;
+
+/// Where the image keeps it.
+pub const PATH: &str = "/etc/hostkit/host.toml";
+
+/// What a host is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The one Jenkins controller on its EFS home.
+    Controller,
+    /// A build agent.
+    Agent,
+    /// An ECS container host.
+    Ecs,
+}
+
+/// A whole `host.toml`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostConfig {
+    /// What the host is for. Required, in the image or in user-data.
+    pub role: Option<Role>,
+    /// Where AWS is.
+    pub aws: Aws,
+    /// The file system of the home.
+    pub efs: Efs,
+    /// The key pair for build agents.
+    pub keys: Keys,
+    /// Who may log in.
+    pub login: Login,
+    /// The controller.
+    pub jenkins: Jenkins,
+}
+
+/// `[aws]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Aws {
+    /// The region; from the identity document if absent.
+    pub region: Option<String>,
+    /// Where all calls go; for rehearsals.
+    pub endpoint_url: Option<String>,
+}
+
+/// `[efs]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Efs {
+    /// The file system's id. Required for a controller.
+    pub id: Option<String>,
+    /// Where it is mounted.
+    pub mount_point: String,
+    /// Whether a mount target in another availability zone will do.
+    pub cross_az: bool,
+}
+
+impl Default for Efs {
+    fn default() -> Self {
+        Self { id: None, mount_point: "/var/lib/jenkins".to_owned(), cross_az: false }
+    }
+}
+
+/// `[keys]`: names of SSM parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keys {
+    /// The private key, a `SecureString`.
+    pub private: String,
+    /// The public keys, one a line.
+    pub public: String,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            private: "/devops-tools/jenkins/id_rsa".to_owned(),
+            public: "/devops-tools/jenkins/id_rsa.pub".to_owned(),
+        }
+    }
+}
+
+/// `[login]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Login {
+    /// Who gets the public key of the EC2 key pair.
+    pub user: String,
+}
+
+impl Default for Login {
+    fn default() -> Self {
+        Self { user: "admin".to_owned() }
+    }
+}
+
+/// `[jenkins]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Jenkins {
+    /// The address that people use; the private address on port 8080 if absent.
+    pub url: Option<String>,
+    /// The administrator's name.
+    pub admin_user: String,
+    /// The SSM parameter with the administrator's password.
+    pub admin_password: String,
+    /// As whom the controller logs in on build agents.
+    pub agent_user: String,
+}
+
+impl Default for Jenkins {
+    fn default() -> Self {
+        Self {
+            url: None,
+            admin_user: "admin".to_owned(),
+            admin_password: "/devops-tools/jenkins/admin_password".to_owned(),
+            agent_user: "jenkins".to_owned(),
+        }
+    }
+}
+
+/// One text that tells a host what to be, and where it came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer<'a> {
+    /// A name that a person recognises: a path, or `user-data`.
+    pub origin: &'a str,
+    /// TOML.
+    pub text: &'a str,
+}
+
+/// Reads the layers in order; the last wins, key by key.
+pub fn read(layers: &[Layer<'_>]) -> Result<HostConfig, Fault> {
+    let mut merged = toml::Table::new();
+    for layer in layers {
+        // Each layer is parsed into the real types first: errors then point at its own lines.
+        let wrong = |error: toml::de::Error| {
+            Fault::recipe(format!("{} is not right:\n{error}", layer.origin))
+                .hint("the keys of host.toml are listed in the documentation of the boot agent")
+        };
+        toml::from_str::<HostConfig>(layer.text).map_err(wrong)?;
+        merge(&mut merged, toml::from_str(layer.text).map_err(wrong)?);
+    }
+    let config: HostConfig = merged.try_into().map_err(|error| {
+        Fault::recipe(format!("the merged configuration is not right: {error}"))
+    })?;
+    check(&config)?;
+    Ok(config)
+}
+
+fn merge(below: &mut toml::Table, above: toml::Table) {
+    for (key, value) in above {
+        match (below.get_mut(&key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => merge(below, above),
+            (_, value) => {
+                below.insert(key, value);
+            }
+        }
+    }
+}
+
+/// What the types cannot say. Names end up in paths and in rendered files, so they are narrow.
+fn check(config: &HostConfig) -> Result<(), Fault> {
+    if let Some(id) = &config.efs.id {
+        let digits = id.strip_prefix("fs-").unwrap_or_default();
+        let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        require((8..=40).contains(&digits.len()) && digits.chars().all(hex), "efs.id", id)?;
+    }
+    let point = &config.efs.mount_point;
+    let segment = |s: &str| !s.is_empty() && s != "." && s != ".." && s.chars().all(is_plain);
+    require(
+        point.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment)),
+        "efs.mount_point",
+        point,
+    )?;
+    for (key, name) in [
+        ("login.user", &config.login.user),
+        ("jenkins.admin_user", &config.jenkins.admin_user),
+        ("jenkins.agent_user", &config.jenkins.agent_user),
+    ] {
+        require(is_user_name(name), key, name)?;
+    }
+    if let Some(url) = &config.jenkins.url {
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        let host = rest.unwrap_or_default();
+        let safe = |c: char| c.is_ascii_alphanumeric() || ".-_:/[]~%".contains(c);
+        require(!host.is_empty() && host.chars().all(safe), "jenkins.url", url)?;
+    }
+    Ok(())
+}
+
+fn require(holds: bool, key: &str, value: &str) -> Result<(), Fault> {
+    if holds {
+        return Ok(());
+    }
+    Err(Fault::recipe(format!("`{key}` cannot be `{}`", value.escape_debug())))
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.".contains(c)
+}
+
+fn is_user_name(name: &str) -> bool {
+    let first = |c: char| c.is_ascii_lowercase() || c == '_';
+    let rest = |c: char| first(c) || c.is_ascii_digit() || c == '-';
+    (1..=32).contains(&name.len()) && name.starts_with(first) && name.chars().all(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer<'a>(origin: &'a str, text: &'a str) -> Layer<'a> {
+        Layer { origin, text }
+    }
+
+    #[test]
+    fn user_data_wins_key_by_key() {
+        let image =
+            "role = \"controller\"\n[efs]\nid = \"fs-0123456789abcdef0\"\ncross_az = true\n";
+        let config =
+            read(&[layer("host.toml", image), layer("user-data", "[efs]\nid = \"fs-aaaaaaaa\"\n")])
+                .unwrap();
+        assert_eq!(config.role, Some(Role::Controller));
+        assert_eq!(config.efs.id.as_deref(), Some("fs-aaaaaaaa"));
+        assert!(config.efs.cross_az, "what user-data does not name stays");
+        assert_eq!(config.keys.private, "/devops-tools/jenkins/id_rsa");
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_its_origin() {
+        let error =
+            read(&[layer("user-data", "[efs]\nid = \"fs-aaaaaaaa\"\nmountpoint = \"/x\"\n")])
+                .unwrap_err()
+                .to_string();
+        assert!(error.contains("user-data") && error.contains("line 3"), "{error}");
+        assert!(error.contains("mountpoint"), "{error}");
+    }
+
+    #[test]
+    fn a_shell_script_as_user_data_is_refused() {
+        assert!(read(&[layer("user-data", "#!/bin/sh\napt-get update\n")]).is_err());
+    }
+
+    #[test]
+    fn values_that_would_escape_into_paths_or_templates_are_refused() {
+        for text in [
+            "[efs]\nid = \"fs-x\"",
+            "[efs]\nmount_point = \"/var/../etc\"",
+            "[efs]\nmount_point = \"/\"",
+            "[login]\nuser = \"../root\"",
+            "[jenkins]\nurl = \"http://x/${HOME}\"",
+            "[jenkins]\nadmin_user = \"a\\nb\"",
+        ] {
+            assert!(read(&[layer("host.toml", text)]).is_err(), "{text}");
+        }
+    }
+}

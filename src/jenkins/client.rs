@@ -1,0 +1,46 @@
+//! Asks a Jenkins on this machine.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use http_body_util::Empty;
+use hyper::Request;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a page was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The HTTP status.
+    pub status: u16,
+    /// What Jenkins says that it is, in the header `X-Jenkins`.
+    pub version: Option<String>,
+}
+
+/// Gets `/login`: the page that everybody may see.
+pub async fn login_page(address: SocketAddr) -> anyhow::Result<Page> {
+    tokio::time::timeout(PATIENCE, get(address, "/login"))
+        .await
+        .with_context(|| format!("no answer within {} s", PATIENCE.as_secs()))?
+}
+
+async fn get(address: SocketAddr, path: &str) -> anyhow::Result<Page> {
+    let stream = TcpStream::connect(address).await.context("connecting")?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.context("connecting")?;
+    let request = Request::get(path)
+        .header(hyper::header::HOST, address.to_string())
+        .header(hyper::header::CONNECTION, "close")
+        .body(Empty::<bytes::Bytes>::new())
+        .expect("the request is made of constants and an address");
+    let response = tokio::select! {
+        response = sender.send_request(request) => response.context("asking")?,
+        // Ends before an answer only when the connection breaks.
+        end = connection => anyhow::bail!("the connection broke: {end:?}"),
+    };
+    let version = response.headers().get("x-jenkins").and_then(|value| value.to_str().ok());
+    Ok(Page { status: response.status().as_u16(), version: version.map(str::to_owned) })
+}

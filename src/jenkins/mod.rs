@@ -1,0 +1,9 @@
+//! Jenkins: what is rendered for it, and how it is asked.
+//!
+//! Rendered text never holds a secret: it names credentials, which systemd hands over.
+
+mod client;
+mod render;
+
+pub use client::{Page, login_page};
+pub use render::{Rendered, Templates, Values, render};

@@ -1,0 +1,61 @@
+//! What is asked of systemd: to start units, and how they are.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{Cmd, CmdError, Runner, Tool};
+
+/// A question to systemd is answered at once; the first one after power-on takes seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Properties of a unit, by name.
+pub type Properties = HashMap<String, String>;
+
+/// Asks for properties of `unit`. A unit that does not exist has properties too (`LoadState`).
+pub async fn show(runner: &Runner, unit: &str, names: &[&str]) -> Result<Properties, CmdError> {
+    let properties = format!("--property={}", names.join(","));
+    let command = Cmd::new(Tool::Systemctl).args(["show", unit, &properties]).timeout(PATIENCE);
+    let text = runner.run(&command).await?.text();
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+/// Enqueues the start of `unit` and does not wait for it.
+pub async fn start_no_block(runner: &Runner, unit: &str) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).args(["start", "--no-block", unit]).timeout(PATIENCE);
+    runner.run(&command).await.map(drop)
+}
+
+/// The last lines that `unit` wrote to the journal in this boot. Evidence for an error message:
+/// where there is no journal there is no evidence, and that is not an error of its own.
+pub async fn last_lines(runner: &Runner, unit: &str, count: u32) -> String {
+    let command = Cmd::new(Tool::Journalctl)
+        .args(["--boot", "--quiet", "--no-pager", "--output=cat"])
+        .args([format!("--unit={unit}"), format!("--lines={count}")])
+        .timeout(PATIENCE);
+    runner.run(&command).await.map(|output| output.text()).unwrap_or_default()
+}
+
+/// The value of `name` in the property `Environment`: words, quoted where they hold spaces.
+pub fn environment<'a>(property: &'a str, name: &str) -> Option<&'a str> {
+    let words = property.split(' ').map(|word| word.trim_matches('"'));
+    words.filter_map(|word| word.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::runner::Script;
+
+    #[tokio::test]
+    async fn a_property_may_hold_an_equals_sign() {
+        let (runner, _) = Script::default()
+            .answer("systemctl show jenkins.service", "ActiveState=active\nEnvironment=A=1 B=2\n")
+            .runner();
+        let shown =
+            show(&runner, "jenkins.service", &["ActiveState", "Environment"]).await.unwrap();
+        assert_eq!(shown["ActiveState"], "active");
+        assert_eq!(environment(&shown["Environment"], "B"), Some("2"));
+        assert_eq!(environment(&shown["Environment"], "C"), None);
+    }
+}
