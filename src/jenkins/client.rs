@@ -36,11 +36,16 @@ async fn get(address: SocketAddr, path: &str) -> anyhow::Result<Page> {
         .header(hyper::header::CONNECTION, "close")
         .body(Empty::<bytes::Bytes>::new())
         .expect("the request is made of constants and an address");
+    let mut answer = std::pin::pin!(sender.send_request(request));
     let response = tokio::select! {
-        response = sender.send_request(request) => response.context("asking")?,
-        // Ends before an answer only when the connection breaks.
-        end = connection => anyhow::bail!("the connection broke: {end:?}"),
+        response = &mut answer => response,
+        // Drives the exchange. It may end together with it: then the answer is already there.
+        end = connection => {
+            end.context("asking")?;
+            answer.await
+        }
     };
+    let response = response.context("asking")?;
     let version = response.headers().get("x-jenkins").and_then(|value| value.to_str().ok());
     Ok(Page { status: response.status().as_u16(), version: version.map(str::to_owned) })
 }
