@@ -48,7 +48,7 @@ pub async fn membership(
         .instance_ids(instance_id)
         .send()
         .await
-        .map_err(|error| Failure::new("autoscaling:DescribeAutoScalingInstances", error))?;
+        .map_err(|error| Failure::new("autoscaling:DescribeAutoScalingInstances", &error))?;
     let instance = answer.auto_scaling_instances().iter().find_map(|instance| {
         let group = instance.auto_scaling_group_name()?.to_owned();
         let state = instance.lifecycle_state().unwrap_or_default().to_owned();
@@ -64,7 +64,7 @@ pub async fn launch_hook(config: &SdkConfig, group: &str) -> Result<Option<Launc
         .auto_scaling_group_name(group)
         .send()
         .await
-        .map_err(|error| Failure::new("autoscaling:DescribeLifecycleHooks", error))?;
+        .map_err(|error| Failure::new("autoscaling:DescribeLifecycleHooks", &error))?;
     let mut hooks = answer.lifecycle_hooks().iter();
     let hook = hooks.find(|hook| hook.lifecycle_transition() == Some(LAUNCHING));
     Ok(hook.and_then(|hook| {
@@ -91,7 +91,7 @@ pub async fn heartbeat(
         .send()
         .await
         .map(drop)
-        .map_err(|error| Failure::new("autoscaling:RecordLifecycleActionHeartbeat", error))
+        .map_err(|error| Failure::new("autoscaling:RecordLifecycleActionHeartbeat", &error))
 }
 
 /// Tells the hook how the launch went.
@@ -114,5 +114,5 @@ pub async fn complete(
         .send()
         .await
         .map(drop)
-        .map_err(|error| Failure::new("autoscaling:CompleteLifecycleAction", error))
+        .map_err(|error| Failure::new("autoscaling:CompleteLifecycleAction", &error))
 }

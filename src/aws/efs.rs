@@ -39,7 +39,7 @@ pub async fn mount_targets(config: &SdkConfig, id: &str) -> Result<Vec<MountTarg
         .file_system_id(id)
         .send()
         .await
-        .map_err(|error| Failure::new("elasticfilesystem:DescribeMountTargets", error))?;
+        .map_err(|error| Failure::new("elasticfilesystem:DescribeMountTargets", &error))?;
     let targets = answer.mount_targets().iter().filter_map(|target| {
         Some(MountTarget {
             id: target.mount_target_id().to_owned(),

@@ -30,18 +30,18 @@ pub enum Failure {
 
 impl Failure {
     /// From what the SDK says. `call` is `service:Operation`.
-    pub(super) fn new<E, R>(call: &'static str, error: SdkError<E, R>) -> Self
+    pub(super) fn new<E, R>(call: &'static str, error: &SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug,
     {
-        match &error {
+        match error {
             SdkError::ServiceError(context) => Self::Refused {
                 call,
                 code: context.err().code().unwrap_or("unknown error").to_owned(),
                 message: context.err().message().unwrap_or("no message").to_owned(),
             },
-            _ => Self::NoAnswer { call, cause: causes(&error) },
+            _ => Self::NoAnswer { call, cause: causes(error) },
         }
     }
 

@@ -13,6 +13,7 @@ pub mod ssm;
 
 use std::time::Duration;
 
+use aws_config::identity::IdentityCache;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -38,6 +39,8 @@ pub fn config(region: &str, endpoint_url: Option<&str>, imds: &imds::Imds) -> Sd
     let mut builder = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .app_name(AppName::new("hostkit").expect("the name is a constant of plain letters"))
+        // One for all clients: else each of them asks the metadata service again.
+        .identity_cache(IdentityCache::lazy().build())
         .region(Region::new(region.to_owned()))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))

@@ -45,7 +45,7 @@ pub async fn parameters(config: &SdkConfig, names: &[&str]) -> Result<Found, Fai
         .with_decryption(true)
         .send()
         .await
-        .map_err(|error| Failure::new("ssm:GetParameters", error))?;
+        .map_err(|error| Failure::new("ssm:GetParameters", &error))?;
     let missing = answer.invalid_parameters().to_vec();
     let values = answer
         .parameters

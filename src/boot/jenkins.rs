@@ -69,7 +69,9 @@ async fn look(context: &Context) -> anyhow::Result<Look> {
 async fn failed(context: &Context, look: &Look) -> anyhow::Error {
     let said = systemd::last_lines(&context.machine.runner, UNIT, 12).await;
     let said = if said.is_empty() { "it wrote nothing to the journal".to_owned() } else { said };
-    let Look { state, result, .. } = look;
+    // Not started at all: an assertion of the unit did not hold, or its mount has gone.
+    let result = if look.state == "inactive" { "an assertion or its mount" } else { &look.result };
+    let state = &look.state;
     anyhow::anyhow!(said).context(
         Fault::step(format!("Jenkins did not start: the unit is {state} ({result})"))
             .hint("journalctl -u jenkins"),

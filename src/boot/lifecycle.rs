@@ -32,7 +32,7 @@ pub(super) async fn find(context: Arc<Context>) -> anyhow::Result<Outcome> {
     };
     context.events.log("hook", format!("{group}: {} holds this host ({state})", hook.name));
     if state.starts_with("Pending") {
-        let beat = keep_waiting(Arc::clone(&context), hook.clone());
+        let beat = keep_waiting(&context, hook.clone());
         context.background.lock().expect("nobody panics with this lock").spawn(beat);
     }
     let first = context.launch.set(Launch { hook, state }).is_ok();
@@ -41,10 +41,7 @@ pub(super) async fn find(context: Arc<Context>) -> anyhow::Result<Outcome> {
 }
 
 /// Never ends by itself; the boot drops it.
-fn keep_waiting(
-    context: Arc<Context>,
-    hook: LaunchHook,
-) -> impl Future<Output = ()> + Send + 'static {
+fn keep_waiting(context: &Context, hook: LaunchHook) -> impl Future<Output = ()> + Send + use<> {
     let id = context.must_know().identity.instance_id.clone();
     let (aws, events) = (context.must_know().aws.clone(), context.events.clone());
     async move {
@@ -97,7 +94,7 @@ pub(super) async fn complete(context: Arc<Context>) -> anyhow::Result<Outcome> {
 
 /// Tells the hook that this host will not become ready. Says what came of it.
 pub(super) async fn abandon(context: &Context) -> String {
-    const LIMIT: Duration = Duration::from_secs(60);
+    const LIMIT: Duration = Duration::from_mins(1);
     stop_waiting(context);
     let (Some(Launch { hook, state }), Some(known)) = (context.launch.get(), context.known())
     else {

@@ -89,7 +89,7 @@ mod tests {
         let both = [far.clone(), near];
         let Ok(Place::At(_, how)) = choose(&both, "euw1-az1", true, "fs-1") else { panic!() };
         assert_eq!(how, "mount target fsmt-near");
-        assert!(choose(&[far.clone()], "euw1-az1", true, "fs-1").is_ok());
+        assert!(choose(std::slice::from_ref(&far), "euw1-az1", true, "fs-1").is_ok());
         let error = choose(&[far], "euw1-az1", false, "fs-1").unwrap_err();
         assert!(error.to_string().contains("has one in euw1-az2"), "{error}");
     }

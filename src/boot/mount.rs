@@ -4,6 +4,7 @@
 //! told apart from the last. The mount itself is a transient unit of systemd: this service needs
 //! no right to mount, and the mount does not end with it.
 
+use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,8 +40,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
         let pause = machine.pause * 2;
         if Instant::now() + pause > until {
             let seconds = machine.mount_budget.as_secs();
-            return Err(problem.context(format!("mounting the home for {seconds} s")))
-                .map_err(keep_hint);
+            return Err(keep_hint(problem.context(format!("mounting the home for {seconds} s"))));
         }
         // The same news every two seconds is no news.
         let text = format!("{problem:#}");
@@ -127,7 +127,7 @@ fn name_this_client(context: &Context, instance_id: &str) {
 async fn mount(machine: &Machine, address: Ipv4Addr, point: &str) -> Result<(), Problem> {
     let mut options = OPTIONS.to_owned();
     if machine.nfs_port != 2049 {
-        options += &format!(",port={}", machine.nfs_port);
+        let _ = write!(options, ",port={}", machine.nfs_port);
     }
     let command = Cmd::new(Tool::SystemdMount)
         .args(["--no-ask-password", "--collect", "--quiet", "--fsck=no", "--type=nfs4"])

@@ -53,7 +53,7 @@ impl Obstacle {
     }
 }
 
-/// Connects and makes the call that every NFSv4 server answers: NULL.
+/// Connects and makes the call that every NFS server of version 4 answers: NULL.
 pub(super) async fn probe(address: SocketAddr) -> Result<(), Obstacle> {
     let connect = timeout(PATIENCE, TcpStream::connect(address)).await;
     let stream = connect.map_err(|_| Obstacle::TimedOut(address))?;
@@ -81,11 +81,11 @@ pub(super) async fn probe(address: SocketAddr) -> Result<(), Obstacle> {
 
 const XID: u32 = 0x686b_6974;
 
-/// One record of ONC RPC (RFC 5531): call NULL of NFS (program 100003) version 4, without
+/// One record of Sun's RPC (RFC 5531): call NULL of NFS (program 100003) version 4, without
 /// credentials.
 fn null_call() -> Vec<u8> {
     const LAST_FRAGMENT: u32 = 0x8000_0000;
-    let words = [LAST_FRAGMENT | 40, XID, 0, 2, 100_003, 4, 0, 0, 0, 0, 0];
+    let words = [LAST_FRAGMENT + 40, XID, 0, 2, 100_003, 4, 0, 0, 0, 0, 0];
     words.iter().flat_map(|word: &u32| word.to_be_bytes()).collect()
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     }
 }
 
-/// The running unit's JENKINS_HOME lies on the mounted file system.
+/// The running unit's `JENKINS_HOME` lies on the mounted file system.
 async fn check_home(context: &Context) -> anyhow::Result<()> {
     let shown = systemd::show(&context.machine.runner, UNIT, &["Environment"]).await?;
     let environment = shown.get("Environment").map(String::as_str).unwrap_or_default();

@@ -11,6 +11,7 @@ use crate::event::Outcome;
 use crate::jenkins::{Templates, Values};
 use crate::sys::atomic;
 
+#[expect(clippy::unused_async, reason = "every row of the table has the same shape")]
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let known = context.must_know();
     let jenkins = &known.config.jenkins;

@@ -121,7 +121,7 @@ impl Status {
         facts.extend(self.uptime.map(|s| format!("{s:.1} s after the kernel")));
         facts.extend(self.instance_id.clone());
         let _ = writeln!(out, "{}\n", facts.join(" · "));
-        let _ = writeln!(out, "   {:<10} {:<10} {:>8} {:>8}", "step", "outcome", "start", "took");
+        let _ = writeln!(out, "   {:<10} {:<10}{:>8}   {:>6}", "step", "outcome", "start", "took");
         let total = self.seconds();
         for step in &self.report.steps {
             out += &row(step, total);
@@ -141,12 +141,16 @@ fn row(step: &StepReport, total: f64) -> String {
         Some(outcome @ Outcome::Blocked(by)) => ("·", outcome.word(), by.as_str()),
         Some(outcome @ Outcome::Failed(_)) => ("✗", outcome.word(), ""),
     };
+    let why = match &step.outcome {
+        Some(Outcome::Blocked(by)) => format!("`{by}` did not succeed"),
+        _ => why.to_owned(),
+    };
     let times = if matches!(step.outcome, Some(Outcome::Blocked(_))) {
-        format!("{:>10} {:>8}", "", "")
+        format!("{:>8}   {:>6}  ", "", "")
     } else {
         format!("{:>8.1} s {:>6.1} s", step.at, step.took)
     };
-    let bar = if why.is_empty() { timeline(step, total) } else { why.to_owned() };
+    let bar = if why.is_empty() { timeline(step, total) } else { why };
     format!(" {mark} {:<10} {word:<10}{times}  {bar}", step.step).trim_end().to_owned() + "\n"
 }
 
@@ -165,4 +169,50 @@ fn timeline(step: &StepReport, total: f64) -> String {
 
 fn indent(text: &str) -> String {
     text.lines().map(|line| format!("   {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_a_failed_boot_on_one_screen() {
+        let step = |step: &str, outcome, at, took| StepReport {
+            step: step.to_owned(),
+            title: String::new(),
+            outcome,
+            at,
+            took,
+        };
+        let mut status = Status::new("boot".to_owned(), Some(23.1));
+        status.state = State::Failed;
+        status.started = "2026-11-20T03:00:00Z".parse().unwrap();
+        status.instance_id = Some("i-0bbbbbbbbbbbbbbbb".to_owned());
+        let refused = "10.0.2.100:2049 refused the connection\n  hint: check the mount target";
+        status.report.steps = vec![
+            step("identity", Some(Outcome::Changed), 0.0, 2.5),
+            step("hook", Some(Outcome::Skipped("not in a group".to_owned())), 2.5, 0.4),
+            step("efs", Some(Outcome::Failed(refused.to_owned())), 2.5, 7.5),
+            step("guard", Some(Outcome::Blocked("efs".to_owned())), 10.0, 0.0),
+        ];
+        assert_eq!(status.exit_code(), 5);
+        insta::assert_snapshot!(status.render());
+    }
+
+    #[test]
+    fn a_running_boot_names_what_it_does() {
+        let mut status = Status::new("boot".to_owned(), None);
+        let running = |step: &str| StepReport {
+            step: step.to_owned(),
+            title: String::new(),
+            outcome: None,
+            at: 0.0,
+            took: 0.0,
+        };
+        status.report.steps = vec![running("keys"), running("efs")];
+        assert_eq!(
+            (status.headline().as_str(), status.exit_code()),
+            ("in progress: keys, efs", 11)
+        );
+    }
 }

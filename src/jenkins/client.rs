@@ -36,16 +36,11 @@ async fn get(address: SocketAddr, path: &str) -> anyhow::Result<Page> {
         .header(hyper::header::CONNECTION, "close")
         .body(Empty::<bytes::Bytes>::new())
         .expect("the request is made of constants and an address");
-    let mut answer = std::pin::pin!(sender.send_request(request));
-    let response = tokio::select! {
-        response = &mut answer => response,
-        // Drives the exchange. It may end together with it: then the answer is already there.
-        end = connection => {
-            end.context("asking")?;
-            answer.await
-        }
-    };
-    let response = response.context("asking")?;
+    // Driven beside the question: it may end in the moment in which the answer is there.
+    let driver = tokio::spawn(connection);
+    let response = sender.send_request(request).await.context("asking");
+    driver.abort();
+    let response = response?;
     let version = response.headers().get("x-jenkins").and_then(|value| value.to_str().ok());
     Ok(Page { status: response.status().as_u16(), version: version.map(str::to_owned) })
 }

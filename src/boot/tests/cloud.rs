@@ -1,0 +1,226 @@
+//! The metadata service and the AWS operations of a boot, over their real wire protocols.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+pub(super) const INSTANCE: &str = "i-0bbbbbbbbbbbbbbbb";
+pub(super) const PRIVATE_KEY: &str =
+    "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----";
+pub(super) const PASSWORD: &str = "correct horse";
+const LOGIN_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0m9w0Vd6b0oQ0sYb1tq1m8m2Yx3o8xq5dQ0r3m9Zc1 me";
+
+/// What this cloud is like; a test changes it before or between boots.
+#[derive(Debug)]
+pub(super) struct Cloud {
+    pub(super) parameters: BTreeMap<String, String>,
+    pub(super) user_data: Option<String>,
+    /// Requests for a token are answered with this status where it is not 200.
+    pub(super) token_status: u16,
+    /// `None`: not in a group.
+    pub(super) lifecycle_state: Option<String>,
+    pub(super) holder_state: &'static str,
+    pub(super) denied: Option<&'static str>,
+    /// Everything that was asked: IMDS paths, AWS operations.
+    pub(super) asked: Vec<String>,
+    /// What the hook was told.
+    pub(super) verdicts: Vec<String>,
+}
+
+impl Default for Cloud {
+    fn default() -> Self {
+        let parameters = [
+            ("/devops-tools/jenkins/id_rsa", PRIVATE_KEY),
+            ("/devops-tools/jenkins/id_rsa.pub", LOGIN_KEY),
+            ("/devops-tools/jenkins/admin_password", PASSWORD),
+        ];
+        Self {
+            parameters: parameters.map(|(name, value)| (name.into(), value.into())).into(),
+            user_data: None,
+            token_status: 200,
+            lifecycle_state: Some("Pending:Wait".to_owned()),
+            holder_state: "running",
+            denied: None,
+            asked: Vec::new(),
+            verdicts: Vec::new(),
+        }
+    }
+}
+
+pub(super) type Shared = Arc<Mutex<Cloud>>;
+
+/// Serves `cloud` as long as the test runs.
+pub(super) async fn serve(cloud: Shared) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let cloud = Arc::clone(&cloud);
+            let service = service_fn(move |request| {
+                let cloud = Arc::clone(&cloud);
+                async move { Ok::<_, hyper::Error>(answer(&cloud, request).await) }
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(connection);
+        }
+    });
+    address
+}
+
+async fn answer(cloud: &Shared, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let mut cloud = cloud.lock().unwrap();
+    let path = head.uri.path().to_owned();
+    if path.starts_with("/latest/") {
+        let token = header("x-aws-ec2-metadata-token").map(str::to_owned);
+        return cloud.metadata(head.method.as_str(), &path, token.as_deref());
+    }
+    assert!(header("authorization").is_some_and(|it| it.contains("Credential=AKIATEST/")));
+    if path.ends_with("/mount-targets") {
+        return cloud.mount_targets(head.uri.query().unwrap_or_default());
+    }
+    if let Some(target) = header("x-amz-target") {
+        assert_eq!(target, "AmazonSSM.GetParameters");
+        return cloud.parameters(&body);
+    }
+    let form: BTreeMap<_, _> = form_urlencoded::parse(&body).into_owned().collect();
+    cloud.query(&form)
+}
+
+fn reply(status: u16, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    if status == 200 {
+        let ttl = "21600".parse().unwrap();
+        response.headers_mut().insert("x-aws-ec2-metadata-token-ttl-seconds", ttl);
+    }
+    response
+}
+
+impl Cloud {
+    fn metadata(&mut self, method: &str, path: &str, token: Option<&str>) -> Response<Full<Bytes>> {
+        self.asked.push(path.to_owned());
+        if method == "PUT" {
+            return reply(self.token_status, "TOKEN");
+        }
+        if token != Some("TOKEN") {
+            return reply(401, "");
+        }
+        let text = match path.strip_prefix("/latest/").unwrap() {
+            "dynamic/instance-identity/document" => serde_json::json!({
+                "instanceId": INSTANCE, "accountId": "123456789012", "region": "eu-west-1",
+                "availabilityZone": "eu-west-1a", "imageId": "ami-1", "privateIp": "10.0.2.15",
+                "pendingTime": "2026-11-20T00:00:00Z",
+            })
+            .to_string(),
+            "meta-data/placement/availability-zone-id" => "euw1-az1".to_owned(),
+            "meta-data/local-hostname" => "ip-10-0-2-15.eu-west-1.compute.internal".to_owned(),
+            "meta-data/public-keys/" => "0=me".to_owned(),
+            "meta-data/public-keys/0/openssh-key" => LOGIN_KEY.to_owned(),
+            "meta-data/iam/security-credentials/" => "role".to_owned(),
+            "meta-data/iam/security-credentials/role" => serde_json::json!({
+                "Code": "Success", "Type": "AWS-HMAC", "AccessKeyId": "AKIATEST",
+                "SecretAccessKey": "s", "Token": "t", "LastUpdated": "2026-11-20T00:00:00Z",
+                "Expiration": "2099-01-01T00:00:00Z",
+            })
+            .to_string(),
+            "user-data" if self.user_data.is_some() => self.user_data.clone().unwrap(),
+            _ => return reply(404, ""),
+        };
+        reply(200, text)
+    }
+
+    fn parameters(&mut self, body: &[u8]) -> Response<Full<Bytes>> {
+        self.asked.push("GetParameters".to_owned());
+        let request: serde_json::Value = serde_json::from_slice(body).unwrap();
+        assert_eq!(request["WithDecryption"], true);
+        let names = request["Names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
+        let (found, missing): (Vec<_>, Vec<_>) =
+            names.partition(|name| self.parameters.contains_key(*name));
+        let found = found.iter().map(|name| {
+            serde_json::json!({"Name": name, "Type": "SecureString", "Value": self.parameters[*name]})
+        });
+        let answer = serde_json::json!({
+            "Parameters": found.collect::<Vec<_>>(), "InvalidParameters": missing,
+        });
+        reply(200, answer.to_string())
+    }
+
+    fn mount_targets(&mut self, query: &str) -> Response<Full<Bytes>> {
+        self.asked.push("DescribeMountTargets".to_owned());
+        assert_eq!(query, "FileSystemId=fs-0123456789abcdef0");
+        let answer = serde_json::json!({"MountTargets": [{
+            "MountTargetId": "fsmt-1", "FileSystemId": "fs-0123456789abcdef0",
+            "SubnetId": "subnet-1", "LifeCycleState": "available", "IpAddress": "127.0.0.1",
+            "AvailabilityZoneId": "euw1-az1",
+        }]});
+        reply(200, answer.to_string())
+    }
+
+    fn query(&mut self, form: &BTreeMap<String, String>) -> Response<Full<Bytes>> {
+        let action = form["Action"].as_str();
+        self.asked.push(action.to_owned());
+        if self.denied == Some(action) {
+            let error = "<Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message>";
+            return reply(403, format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>"));
+        }
+        let result = match action {
+            "DescribeAutoScalingInstances" => self.lifecycle_state.as_ref().map_or_else(
+                || "<AutoScalingInstances/>".to_owned(),
+                |state| {
+                    format!(
+                        "<AutoScalingInstances><member><InstanceId>{INSTANCE}</InstanceId>\
+                         <AutoScalingGroupName>ci</AutoScalingGroupName>\
+                         <AvailabilityZone>eu-west-1a</AvailabilityZone>\
+                         <LifecycleState>{state}</LifecycleState><HealthStatus>HEALTHY</HealthStatus>\
+                         <ProtectedFromScaleIn>false</ProtectedFromScaleIn>\
+                         </member></AutoScalingInstances>"
+                    )
+                },
+            ),
+            "DescribeLifecycleHooks" => "<LifecycleHooks><member>\
+                <LifecycleHookName>launch</LifecycleHookName>\
+                <AutoScalingGroupName>ci</AutoScalingGroupName>\
+                <LifecycleTransition>autoscaling:EC2_INSTANCE_LAUNCHING</LifecycleTransition>\
+                <HeartbeatTimeout>600</HeartbeatTimeout></member></LifecycleHooks>"
+                .to_owned(),
+            "CompleteLifecycleAction" => {
+                assert_eq!(form["LifecycleHookName"], "launch");
+                self.verdicts.push(form["LifecycleActionResult"].clone());
+                self.lifecycle_state = Some("InService".to_owned());
+                String::new()
+            }
+            "DescribeInstances" => {
+                let state = format!("<code>16</code><name>{}</name>", self.holder_state);
+                return reply(
+                    200,
+                    format!(
+                        "<DescribeInstancesResponse><reservationSet><item><instancesSet><item>\
+                         <instanceId>i-0aaaaaaaaaaaaaaaa</instanceId>\
+                         <instanceState>{state}</instanceState></item></instancesSet></item>\
+                         </reservationSet></DescribeInstancesResponse>"
+                    ),
+                );
+            }
+            other => panic!("the boot asked for {other}"),
+        };
+        reply(
+            200,
+            format!(
+                "<{action}Response><{action}Result>{result}</{action}Result></{action}Response>"
+            ),
+        )
+    }
+}

@@ -1,0 +1,351 @@
+//! The whole table, as the real code: only systemd is scripted. The metadata service, AWS, the NFS
+//! server and Jenkins are local servers that speak the wire.
+
+mod cloud;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::inside::{self, Request};
+use super::status::{State, Status};
+use super::{Machine, boot, probe};
+use crate::error;
+use crate::event::Events;
+use crate::sys::Runner;
+use crate::sys::runner::Script;
+use cloud::{Cloud, INSTANCE, PASSWORD, PRIVATE_KEY};
+
+const HELD: &str = include_str!("../../../tests/fixtures/lease/head-held-v1.json");
+const ROOT_MOUNT: &str = "22 1 259:3 / / rw shared:1 - ext4 /dev/root rw\n";
+const HOME_MOUNT: &str = "30 22 0:26 / /var/lib/jenkins rw - nfs4 127.0.0.1:/ rw,vers=4.1\n";
+
+/// A machine below a temporary root, in a cloud of its own.
+struct World {
+    _directory: tempfile::TempDir,
+    root: Utf8PathBuf,
+    cloud: cloud::Shared,
+    machine: Machine,
+    script: Arc<Mutex<Script>>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(directory.path()).unwrap().to_owned();
+        let cloud = Arc::new(Mutex::new(Cloud::default()));
+        let address = cloud::serve(Arc::clone(&cloud)).await;
+        furnish(&root, &format!("http://{address}"));
+        let (runner, script) = systemd(&root);
+        let machine = Machine {
+            root: root.clone(),
+            runner,
+            imds: Some(format!("http://{address}")),
+            imds_budget: Duration::from_secs(1),
+            jenkins: jenkins().await,
+            nfs_port: probe::tests::nfs_server().await.port(),
+            mount_budget: Duration::from_millis(300),
+            pause: Duration::from_millis(20),
+        };
+        Self { _directory: directory, root, cloud, machine, script }
+    }
+
+    async fn boot(&self) -> Result<(), String> {
+        let config = self.root.join("etc/hostkit/host.toml");
+        let work = boot(self.machine.clone(), config, Events::silent());
+        let end = tokio::time::timeout(Duration::from_secs(20), work).await.expect("it ends soon");
+        end.map_err(|error| {
+            assert_eq!(error::blame(&error).exit_code(), 5);
+            error::render(&error)
+        })
+    }
+
+    fn status(&self) -> Status {
+        let text = fs::read_to_string(self.root.join("run/hostkit/report.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// The outcome of every step, in one line.
+    fn outcomes(&self) -> String {
+        let mut steps = self.status().report.steps;
+        steps.sort_by(|a, b| a.step.cmp(&b.step));
+        let word = |step: &crate::report::StepReport| {
+            format!("{} {}", step.step, step.outcome.as_ref().expect("every step ended").word())
+        };
+        steps.iter().map(word).collect::<Vec<_>>().join(", ")
+    }
+
+    fn was_run(&self, prefix: &str) -> bool {
+        self.script.lock().unwrap().seen().iter().any(|call| call.starts_with(prefix))
+    }
+
+    fn verdicts(&self) -> Vec<String> {
+        self.cloud.lock().unwrap().verdicts.clone()
+    }
+}
+
+/// What an image and a kernel have.
+fn furnish(root: &Utf8Path, endpoint: &str) {
+    let put = |path: &str, text: &str| {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let config = format!(
+        "role = \"controller\"\n[aws]\nendpoint_url = \"{endpoint}\"\n\
+         [efs]\nid = \"fs-0123456789abcdef0\"\n"
+    );
+    put("etc/hostkit/host.toml", &config);
+    put("proc/sys/kernel/random/boot_id", "7e2d7f2c-3f0f-4d0a-9e51-6a3a1d1f0002\n");
+    put("proc/sys/kernel/hostname", "localhost\n");
+    put("proc/meminfo", "MemTotal:        4194304 kB\n");
+    put("proc/uptime", "23.10 40.00\n");
+    put("proc/self/mountinfo", ROOT_MOUNT);
+    put("sys/class/tty/console/active", "ttyS0\n");
+    put("dev/ttyS0", "");
+    put("sys/fs/nfs/net/nfs_client/identifier", "");
+    put("etc/ssh/sshd_config", "");
+    fs::create_dir_all(root.join("var/lib/jenkins")).unwrap();
+    for (name, text) in [
+        ("jenkins.yaml.tera", include_str!("../../../templates/jenkins.yaml.tera")),
+        ("jenkins.env.tera", include_str!("../../../templates/jenkins.env.tera")),
+    ] {
+        put(&format!("usr/share/hostkit/templates/{name}"), text);
+    }
+}
+
+/// A systemd whose mounts and units are seen by those who look afterwards.
+fn systemd(root: &Utf8Path) -> (Runner, Arc<Mutex<Script>>) {
+    let mountinfo = root.join("proc/self/mountinfo");
+    let hostname = root.join("proc/sys/kernel/hostname");
+    let state = Arc::new(Mutex::new("inactive"));
+    let started = Arc::clone(&state);
+    Script::default()
+        .on("systemd-mount", move |_| {
+            fs::write(&mountinfo, format!("{ROOT_MOUNT}{HOME_MOUNT}")).unwrap();
+            Ok(String::new())
+        })
+        .on("hostnamectl", move |command| {
+            fs::write(&hostname, command.args.last().unwrap()).unwrap();
+            Ok(String::new())
+        })
+        .on("systemctl start", move |_| {
+            *started.lock().unwrap() = "active";
+            Ok(String::new())
+        })
+        .on("systemctl show jenkins.service", move |_| {
+            Ok(format!(
+                "LoadState=loaded\nActiveState={}\nResult=success\nJob=\n\
+                 Environment=SECRETS=%d JENKINS_HOME=/var/lib/jenkins/home\n",
+                state.lock().unwrap()
+            ))
+        })
+        .on("hostkit inner home", |command| {
+            let mut request: Request =
+                serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
+            if let Request::Prepare { user, .. } = &mut request {
+                // The machine of the test has no user `jenkins`.
+                *user = nix::unistd::User::from_uid(nix::unistd::Uid::current())
+                    .unwrap()
+                    .expect("every test machine knows its user")
+                    .name;
+            }
+            let answer = inside::answer(&request).map_err(|error| (1, format!("{error:#}")))?;
+            Ok(serde_json::to_string(&answer).unwrap())
+        })
+        .runner()
+}
+
+/// Answers every connection with a login page.
+async fn jenkins() -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).await;
+            let page = "HTTP/1.1 200 OK\r\nX-Jenkins: 2.541\r\nContent-Length: 0\r\n\r\n";
+            let _ = stream.write_all(page.as_bytes()).await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_first_boot_serves_and_tells_the_group() {
+    let world = World::new().await;
+    world.boot().await.unwrap();
+    assert_eq!(
+        world.outcomes(),
+        "efs changed, guard unchanged, home changed, hook unchanged, identity changed, \
+         jenkins changed, keys changed, lifecycle changed, login changed, ready unchanged, \
+         render changed"
+    );
+    assert_eq!(world.verdicts(), ["CONTINUE"]);
+    let status = world.status();
+    assert_eq!((status.state, status.instance_id.as_deref()), (State::Ready, Some(INSTANCE)));
+    assert!(status.render().starts_with("ready in "), "{}", status.render());
+
+    let read = |path: &str| fs::read_to_string(world.root.join(path)).unwrap();
+    assert!(read("etc/ssh/authorized_keys.d/admin").starts_with("ssh-ed25519 AAAA"));
+    assert_eq!(read("sys/fs/nfs/net/nfs_client/identifier"), INSTANCE);
+    assert_eq!(read("var/lib/jenkins/.hostkit/fs-id"), "fs-0123456789abcdef0\n");
+    assert!(world.was_run("hostnamectl --no-ask-password hostname ip-10-0-2-15"));
+    assert!(world.was_run("systemctl start --no-block jenkins.service"));
+}
+
+#[tokio::test]
+async fn a_second_boot_changes_nothing_and_starts_nothing() {
+    let world = World::new().await;
+    world.boot().await.unwrap();
+    world.boot().await.unwrap();
+    assert_eq!(world.status().report.count("unchanged"), 11, "{}", world.outcomes());
+    assert_eq!(world.verdicts(), ["CONTINUE"]);
+    let calls = world.script.lock().unwrap().seen();
+    let times = |prefix: &str| calls.iter().filter(|call| call.starts_with(prefix)).count();
+    assert_eq!((times("systemctl start"), times("systemd-mount"), times("hostnamectl")), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn a_boot_asks_little() {
+    let world = World::new().await;
+    world.boot().await.unwrap();
+    let asked = world.cloud.lock().unwrap().asked.clone();
+    let metadata = asked.iter().filter(|it| it.starts_with("/latest/")).count();
+    assert!(metadata <= 10, "{asked:?}");
+    assert_eq!(asked.iter().filter(|it| *it == "GetParameters").count(), 1);
+}
+
+#[tokio::test]
+async fn secrets_are_where_they_belong_and_nowhere_else() {
+    let world = World::new().await;
+    world.boot().await.unwrap();
+    let mut holders = Vec::new();
+    let mut folders = vec![world.root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir_utf8().unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path().to_owned());
+                continue;
+            }
+            let text = fs::read_to_string(entry.path()).unwrap();
+            if text.contains(PASSWORD) || text.contains(PRIVATE_KEY.lines().nth(1).unwrap()) {
+                let mode = entry.metadata().unwrap().permissions().mode() & 0o7777;
+                let path = entry.path().strip_prefix(&world.root).unwrap();
+                holders.push(format!("{path} {mode:o}"));
+            }
+        }
+    }
+    holders.sort();
+    assert_eq!(
+        holders,
+        ["run/hostkit/secrets/admin_password 400", "run/hostkit/secrets/agent_key 400"]
+    );
+    let folder = fs::metadata(world.root.join("run/hostkit/secrets")).unwrap();
+    assert_eq!(folder.permissions().mode() & 0o7777, 0o700);
+}
+
+#[tokio::test]
+async fn a_missing_parameter_is_named_and_the_instance_abandoned() {
+    let world = World::new().await;
+    world.cloud.lock().unwrap().parameters.remove("/devops-tools/jenkins/id_rsa");
+    let error = world.boot().await.unwrap_err();
+    insta::assert_snapshot!(error);
+    assert_eq!(
+        world.outcomes(),
+        "efs changed, guard unchanged, home changed, hook unchanged, identity changed, \
+         jenkins blocked, keys failed, lifecycle blocked, login changed, ready blocked, \
+         render blocked"
+    );
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+    assert!(!world.was_run("systemctl start"));
+    assert_eq!(world.status().state, State::Failed);
+    assert!(world.status().headline().starts_with("failed at keys: the parameter"));
+    // The host is about to go: the cause is on its console and on the home.
+    let console = fs::read_to_string(world.root.join("dev/ttyS0")).unwrap();
+    assert!(console.contains("`keys` failed") && console.contains("id_rsa"), "{console}");
+    let left = format!("var/lib/jenkins/.hostkit/boots/{INSTANCE}.json");
+    assert!(fs::read_to_string(world.root.join(left)).unwrap().contains("\"failed\": \"keys\""));
+}
+
+#[tokio::test]
+async fn a_dead_nfs_server_is_told_by_what_was_probed() {
+    let mut world = World::new().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    world.machine.nfs_port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("boot failed at `efs`") && error.contains("refused"), "{error}");
+    assert!(error.contains("hint: nothing listens there"), "{error}");
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+    assert!(!world.was_run("systemd-mount") && !world.was_run("systemctl start"));
+    assert!(!world.root.join("var/lib/jenkins/.hostkit").exists(), "nothing below the mount");
+}
+
+#[tokio::test]
+async fn a_metadata_service_that_refuses_ends_the_boot_at_once() {
+    for status in [401, 403] {
+        let world = World::new().await;
+        world.cloud.lock().unwrap().token_status = status;
+        let error = world.boot().await.unwrap_err();
+        assert!(error.contains(&format!("HTTP {status}")), "{error}");
+        assert!(error.contains("hint: set HttpEndpoint=enabled"), "{error}");
+        assert_eq!(world.status().report.count("blocked"), 10);
+        assert_eq!(world.verdicts(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_metadata_service_that_is_late_is_waited_for() {
+    let world = World::new().await;
+    world.cloud.lock().unwrap().token_status = 503;
+    let cloud = Arc::clone(&world.cloud);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        cloud.lock().unwrap().token_status = 200;
+    });
+    world.boot().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_home_that_another_host_holds_is_left_alone() {
+    let world = World::new().await;
+    let lease = world.root.join("var/lib/jenkins/.hostkit/lease");
+    fs::create_dir_all(&lease).unwrap();
+    fs::write(lease.join("head"), HELD).unwrap();
+    let error = world.boot().await.unwrap_err();
+    insta::assert_snapshot!(error);
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+    assert!(!world.was_run("systemctl start"));
+    assert_eq!(fs::read_to_string(lease.join("head")).unwrap(), HELD, "it is never written");
+    assert!(!world.root.join("var/lib/jenkins/home").exists());
+}
+
+#[tokio::test]
+async fn outside_a_group_there_is_nobody_to_tell() {
+    let world = World::new().await;
+    world.cloud.lock().unwrap().lifecycle_state = None;
+    world.boot().await.unwrap();
+    assert!(world.outcomes().contains("hook skipped"), "{}", world.outcomes());
+    assert!(world.outcomes().contains("lifecycle skipped"), "{}", world.outcomes());
+}
+
+#[tokio::test]
+async fn a_role_without_a_permission_is_told_which() {
+    let world = World::new().await;
+    world.cloud.lock().unwrap().denied = Some("DescribeAutoScalingInstances");
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("allow `autoscaling:DescribeAutoScalingInstances`"), "{error}");
+}
+
+#[tokio::test]
+async fn user_data_with_an_unknown_key_is_refused_with_its_line() {
+    let world = World::new().await;
+    world.cloud.lock().unwrap().user_data = Some("[efs]\nmount = \"/x\"\n".to_owned());
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("user-data") && error.contains("line 2"), "{error}");
+}
