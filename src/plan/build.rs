@@ -357,7 +357,7 @@ mod tests {
     use super::*;
 
     const JENKINS: &str = "[recipe]\nname = 'x'\n[base]\nos = 'debian:trixie'\n\
-        [vars.package]\ndefault = 'jenkins=2.568.3'\n\
+        [vars.package]\ndefault = 'jenkins=2.568.2'\n\
         [packages]\ninstall = ['git', '{{ package }}']\n\
         [[repository]]\nname = 'jenkins'\nuri = 'https://x'\nsuite = 'binary/'\n\
         key = [{ url = 'https://x/k', fingerprint = '5E38 6EAD B55F 0150 4CAE  8BCF 7198 F4B7 14AB FC68' }]\n\
