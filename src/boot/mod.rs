@@ -74,15 +74,16 @@ fn failure_of(ended: &Ended) -> Option<(&'static str, &str)> {
 }
 
 async fn give_up(context: &Arc<Context>, step: &str, cause: &str) -> anyhow::Error {
-    let told = lifecycle::abandon(context).await;
     let screen = format!(
-        "\n==== hostkit: this host did not boot: `{step}` failed ====\n{cause}\n{told}\n\
+        "\n==== hostkit: this host did not boot: `{step}` failed ====\n{cause}\n\
          ==== more: journalctl -u hostkit-boot; hostkit status ====\n"
     );
     console::say(&context.machine.root, &screen);
     if let Err(error) = home::record(context, step, cause).await {
         context.events.log(step, format!("the cause was not recorded on the home: {error:#}"));
     }
+    // The last thing that this host does: its group now terminates it.
+    let told = lifecycle::abandon(context).await;
     let (what, hint) = split_hint(cause);
     let fault = Fault::step(format!("the boot failed at `{step}`; {told}"));
     anyhow::anyhow!(what).context(match hint {

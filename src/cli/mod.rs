@@ -62,7 +62,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Bake(args) => bake::run(args, format).await,
         Command::Plan(args) => bake::show(&args, format),
-        Command::Vm(args) => vm::run(args, format).await,
+        Command::Vm(args) => Box::pin(vm::run(args, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,
         Command::Status => status::run(format),
         Command::Inner(command) => Ok(inner::run(&command)),

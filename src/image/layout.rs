@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_table_reads_like_this() {
-        let text = table(&Layout::for_content(1 << 30), "D", |name| name.to_uppercase());
+        let text = table(&Layout::for_content(1 << 30), "D", str::to_uppercase);
         insta::assert_snapshot!(text, @r"
         label: gpt
         label-id: D

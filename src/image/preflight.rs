@@ -3,6 +3,7 @@
 
 use anyhow::Context as _;
 use camino::Utf8Path;
+use indicatif::HumanBytes;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::geteuid;
 
@@ -47,11 +48,10 @@ fn has_space(path: &Utf8Path, needed: u64) -> anyhow::Result<()> {
     if free >= needed {
         return Ok(());
     }
-    let gib = |bytes: u64| (bytes >> 20) as f64 / 1024.0;
     Err(Fault::environment(format!(
-        "{path} has {:.1} GiB free and a bake needs about {:.1} GiB",
-        gib(free),
-        gib(needed)
+        "{path} has {} free and a bake needs about {}",
+        HumanBytes(free),
+        HumanBytes(needed)
     ))
     .hint("free some space, or name another place with --output or --cache")
     .into())

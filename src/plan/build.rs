@@ -189,7 +189,11 @@ impl Planner<'_> {
         Ok(())
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "the same shape for every kind")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "the same shape for every kind"
+    )]
     fn user(&self, u: &types::User) -> anyhow::Result<Planned> {
         Ok(planned(
             format!("user:{}", u.name),
@@ -218,7 +222,11 @@ impl Planner<'_> {
         ))
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "the same shape for every kind")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "the same shape for every kind"
+    )]
     fn directory(&self, d: &types::Directory) -> anyhow::Result<Planned> {
         Ok(planned(
             format!("directory:{}", d.path),
@@ -294,7 +302,11 @@ impl Planner<'_> {
         Ok(planned(format!("link:{}", l.path), Step::Link(link)))
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "the same shape for every kind")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "the same shape for every kind"
+    )]
     fn unit(&self, u: &types::Unit) -> anyhow::Result<Planned> {
         let state = match u.state {
             UnitState::Enabled => step::unit::State::Enabled,

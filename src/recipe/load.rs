@@ -1,6 +1,7 @@
 //! Reads a recipe with its parents into one.
 
 use anyhow::Context as _;
+use camino::Utf8Path;
 
 use super::assets::Assets;
 use super::types::Recipe;
@@ -26,14 +27,14 @@ pub fn load(name: &str, assets: &Assets) -> anyhow::Result<Loaded> {
     let mut files = Vec::new();
     let mut chain = Vec::new();
     let mut next = Some(name.to_owned());
-    while let Some(name) = next {
+    while let Some(name) = next.take() {
         if chain.len() == MAX_PARENTS {
             return Err(
                 Fault::recipe(format!("`{name}` extends itself: {}", files.join(" -> "))).into()
             );
         }
         let (file, recipe) = read(&name, assets)?;
-        next = recipe.recipe.extends.clone();
+        next.clone_from(&recipe.recipe.extends);
         files.push(file);
         chain.push(recipe);
     }
@@ -43,7 +44,7 @@ pub fn load(name: &str, assets: &Assets) -> anyhow::Result<Loaded> {
 }
 
 fn read(name: &str, assets: &Assets) -> anyhow::Result<(String, Recipe)> {
-    let path = if name.ends_with(".toml") {
+    let path = if Utf8Path::new(name).extension() == Some("toml") {
         name.to_owned()
     } else {
         format!("image-recipes/{name}.toml")

@@ -104,7 +104,9 @@ mod tests {
 
     fn recipe_of(names: &[(u8, u8)]) -> Recipe {
         let mut text = "[recipe]\nname = 'x'\n[packages]\ninstall = [".to_owned();
-        names.iter().for_each(|(n, _)| text += &format!("'p{n}',"));
+        for (n, _) in names {
+            text += &format!("'p{n}',");
+        }
         text += "]\n";
         let mut seen = BTreeSet::new();
         for (n, v) in names.iter().filter(|(n, _)| seen.insert(*n)) {

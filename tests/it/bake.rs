@@ -12,7 +12,7 @@ use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use tempfile::TempDir;
 
-use crate::support::{hostkit, is_root, scratch};
+use crate::support::{await_gone, hostkit, is_root, pause, scratch, send};
 
 /// A project folder with one recipe.
 fn project(recipe: &str) -> TempDir {
@@ -174,7 +174,7 @@ fn a_full_disk_is_found_before_work_begins() {
         .current_dir(project.path())
         .assert()
         .code(4)
-        .stderr(contains("a bake needs about 4.0 GiB").and(contains("--cache")));
+        .stderr(contains("a bake needs about 4.00 GiB").and(contains("--cache")));
 }
 
 #[test]
@@ -245,27 +245,6 @@ fn await_sleeper(cache: &Path) -> String {
         assert!(Instant::now() < deadline, "the script did not start");
         pause();
     }
-}
-
-fn await_gone(process: &str) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while Path::new(process).join("cmdline").exists() {
-        assert!(Instant::now() < deadline, "{process} still runs");
-        pause();
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test has no runtime to wait on")]
-fn pause() {
-    std::thread::sleep(Duration::from_millis(50));
-}
-
-fn send(signal: &str, pid: u32) {
-    let status = std::process::Command::new("kill")
-        .args([&format!("-{signal}"), &pid.to_string()])
-        .status()
-        .unwrap();
-    assert!(status.success());
 }
 
 fn set_mode(path: &Path, mode: u32) {

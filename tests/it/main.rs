@@ -2,10 +2,13 @@
 //! One binary, so that the AWS clients are linked once.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot do its work stops there")]
+#![expect(clippy::disallowed_methods, reason = "tests start programs and wait without a runtime")]
+#![expect(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
 
 mod bake;
 mod cli;
 mod imports;
 mod jenkins_package;
 mod layers;
+mod machine;
 mod support;

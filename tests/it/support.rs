@@ -1,6 +1,7 @@
 //! What many tests need: the binary, a folder to work in, files of the repository.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use tempfile::TempDir;
@@ -29,4 +30,24 @@ pub(crate) fn is_root() -> bool {
         eprintln!("SKIPPED: this test needs root");
     }
     root
+}
+
+/// Waits until a process (its folder in `/proc`) is gone.
+pub(crate) fn await_gone(process: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while Path::new(process).join("exe").read_link().is_ok() {
+        assert!(Instant::now() < deadline, "{process} still runs");
+        pause();
+    }
+}
+
+/// A glance at something that takes its time.
+pub(crate) fn pause() {
+    std::thread::sleep(Duration::from_millis(50));
+}
+
+/// Sends a signal to a process of this test.
+pub(crate) fn send(signal: &str, pid: u32) {
+    let kill = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).assert();
+    kill.success();
 }

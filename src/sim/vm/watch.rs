@@ -11,6 +11,9 @@ use super::machine::Machine;
 use crate::error::Fault;
 use crate::sim::endpoint::Shared;
 
+/// How long an abandoned machine may still write to its console.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Watches over a run from its start.
 #[derive(Debug)]
 pub struct Watch {
@@ -81,6 +84,7 @@ impl Watch {
                 biased;
                 end = work => end,
                 () = goal::abandoned(account), if hook == Hook::Minds => {
+                    tokio::time::sleep(LAST_WORDS).await;
                     Err(Fault::step(format!("the launch hook was abandoned before {what}")).into())
                 }
                 end = machine.process.wait() => {
