@@ -1,5 +1,6 @@
 //! `hostkit vm`: boots an image in the rehearsal account.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -132,7 +133,7 @@ impl Vm {
 fn table(timeline: &Timeline, because: Because) -> String {
     let mut text = String::from("\nThe boot, in seconds since power-on:\n");
     for moment in &timeline.moments {
-        text += &format!("{:>9.1}  {}\n", moment.at, moment.what);
+        let _ = writeln!(text, "{:>9.1}  {}", moment.at, moment.what);
     }
     text + match because {
         Because::Done => "",

@@ -16,14 +16,12 @@ type Asked = BTreeMap<String, String>;
 pub fn answer(account: &mut Account, request: &Request) -> Reply {
     let asked = request.parameters();
     let action = asked.get("Action").map_or("", String::as_str);
-    let result = match action {
-        "DescribeInstances" => describe_instances(account, &asked),
-        _ => {
-            let message = format!("The action {action} is not valid for this web service.");
-            Err(error(400, "InvalidAction", &message))
-        }
-    };
-    result.map_or_else(|refusal| refusal, |inner| reply(action, &inner))
+    if action != "DescribeInstances" {
+        let message = format!("The action {action} is not valid for this web service.");
+        return error(400, "InvalidAction", &message);
+    }
+    describe_instances(account, &asked)
+        .map_or_else(|refusal| refusal, |inner| reply(action, &inner))
 }
 
 /// An error in the shape of this protocol.
@@ -65,13 +63,13 @@ fn describe_instances(account: &mut Account, asked: &Asked) -> Result<String, Re
             "vpc-id" => Some(VPC),
             "subnet-id" => Some(SUBNET),
             "image-id" => Some(account.instance.image.as_str()),
-            other => match other.strip_prefix("tag:") {
-                Some(tag) => account.instance.tags.get(tag).map(String::as_str),
-                None => {
+            other => {
+                let Some(tag) = other.strip_prefix("tag:") else {
                     let message = format!("The filter '{other}' is invalid");
                     return Err(error(400, "InvalidParameterValue", &message));
-                }
-            },
+                };
+                account.instance.tags.get(tag).map(String::as_str)
+            }
         };
         matches &= value.is_some_and(|value| values.iter().any(|wanted| wanted == value));
     }

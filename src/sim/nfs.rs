@@ -20,6 +20,8 @@ use crate::sys::{Cmd, Process, Runner, Tool};
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take to write down its state at the end.
 const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How much of its log an error shows.
+const LOG_LINES: usize = 15;
 /// An NFS write of 1 MiB passes in a few pieces.
 const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -51,17 +53,16 @@ impl Export {
             .arg(path_text(&config)?)
             .args(["-p".to_owned(), pid_file.to_string()]);
         let mut process = runner.spawn(&serve, &log)?;
-        match tokio::time::timeout(START_TIMEOUT, answers(port, &mut process)).await {
-            Ok(true) => Ok(Self { process, port }),
-            Ok(false) | Err(_) => {
-                let said = std::fs::read_to_string(&log).unwrap_or_default();
-                let lines: Vec<_> = said.lines().rev().take(15).collect();
-                let tail = lines.into_iter().rev().collect::<Vec<_>>().join("\n");
-                let fault = Fault::environment("the NFS server did not start")
-                    .hint("its last lines are above; is another nfs-ganesha in the way?");
-                Err(anyhow::anyhow!("nfs-ganesha said:\n{tail}").context(fault))
-            }
+        let wait = tokio::time::timeout(START_TIMEOUT, answers(port, &mut process));
+        if wait.await == Ok(true) {
+            return Ok(Self { process, port });
         }
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        let lines: Vec<_> = said.lines().collect();
+        let tail = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+        let fault = Fault::environment("the NFS server did not start")
+            .hint("nfs-ganesha and nfs-ganesha-vfs are both needed: its last lines say more");
+        Err(anyhow::anyhow!("nfs-ganesha said:\n{tail}").context(fault))
     }
 
     /// Ends the server.

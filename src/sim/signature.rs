@@ -3,6 +3,8 @@
 //! A wrong signature is refused as AWS refuses it: a client that signs badly must not pass here
 //! and fail there.
 
+use std::fmt::Write as _;
+
 use sha2::{Digest as _, Sha256};
 
 use super::account::Credentials;
@@ -69,7 +71,7 @@ fn sign(request: &Request, claim: &Claim<'_>, secret: &str) -> Option<String> {
     let mut headers = String::new();
     for name in claim.signed_headers.split(';') {
         let value = request.header(name)?.split_whitespace().collect::<Vec<_>>().join(" ");
-        headers += &format!("{name}:{value}\n");
+        let _ = writeln!(headers, "{name}:{value}");
     }
     let canonical = format!(
         "{}\n{}\n{}\n{headers}\n{}\n{}",
@@ -128,11 +130,15 @@ fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Signs a request as the instance does.
-    pub fn signed(mut request: Request, service: &str, credentials: &Credentials) -> Request {
+    pub(in crate::sim) fn signed(
+        mut request: Request,
+        service: &str,
+        credentials: &Credentials,
+    ) -> Request {
         let scope = format!("20261120/eu-west-1/{service}/aws4_request");
         let mut add = |name: &str, value: &str| {
             request.headers.insert(name.to_owned(), value.to_owned());

@@ -1,5 +1,6 @@
 //! Systems Manager's Parameter Store, JSON 1.1: reading only.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::account::{ACCOUNT_ID, Account, REGION};
@@ -51,7 +52,7 @@ fn get_parameters(account: &Account, input: &Value) -> Result<Reply, Reply> {
     for name in names.iter().filter_map(Value::as_str) {
         match look_up(account, name) {
             Some((plain, parameter)) => {
-                found.push(describe(account, plain, name, parameter, decrypt))
+                found.push(describe(account, plain, name, parameter, decrypt));
             }
             None => invalid.push(name),
         }
@@ -101,7 +102,7 @@ fn describe(
         "Type": found.kind.word(),
         "Value": value,
         "Version": 1,
-        "LastModifiedDate": account.parameters.written.as_millisecond() as f64 / 1000.0,
+        "LastModifiedDate": account.parameters.written.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64(),
         "ARN": format!("arn:aws:ssm:{REGION}:{ACCOUNT_ID}:parameter{slash}{plain}"),
         "DataType": "text",
     });

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::error::Fault;
-use crate::sim::account::Lifecycle;
+use crate::sim::account::{Account, Lifecycle};
 use crate::sim::endpoint::{Shared, with};
 
 /// How often is looked.
@@ -20,14 +20,14 @@ const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Waits until the launch hook got CONTINUE.
 pub async fn ready(account: &Shared) {
-    while with(account, |account| account.lifecycle()) != Lifecycle::InService {
+    while with(account, Account::lifecycle) != Lifecycle::InService {
         tokio::time::sleep(GLANCE).await;
     }
 }
 
 /// Waits until the launch hook got ABANDON or timed out.
 pub async fn abandoned(account: &Shared) {
-    while with(account, |account| account.lifecycle()) != Lifecycle::Terminating {
+    while with(account, Account::lifecycle) != Lifecycle::Terminating {
         tokio::time::sleep(GLANCE).await;
     }
 }
@@ -54,12 +54,33 @@ async fn get(port: u16, path: &str) -> anyhow::Result<u16> {
         .header("connection", "close")
         .body(Empty::<Bytes>::new())
         .context(Fault::usage(format!("`{path}` is not a path")))?;
-    // The connection works only while it is polled.
-    tokio::select! {
-        answer = sender.send_request(request) => Ok(answer.context("asking")?.status().as_u16()),
-        end = connection => {
-            end.context("talking")?;
-            anyhow::bail!("closed without an answer")
-        }
+    let mut answer = std::pin::pin!(sender.send_request(request));
+    // The connection works only while it is polled; it may end in the moment that it answers.
+    let answer = tokio::select! {
+        answer = &mut answer => answer,
+        _ended = connection => answer.await,
+    };
+    Ok(answer.context("asking")?.status().as_u16())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test]
+    async fn an_answer_that_comes_with_the_end_of_the_connection_counts() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = async {
+            for answer in ["", "HTTP/1.1 503 No\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\nok"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = stream.read(&mut [0; 1024]).await.unwrap();
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        };
+        let wait = tokio::time::timeout(Duration::from_secs(10), http(port, "/login"));
+        let ((), arrived) = tokio::join!(server, wait);
+        arrived.expect("the third answer is 200");
     }
 }

@@ -97,12 +97,11 @@ impl Rehearsal<'_> {
         let console = tokio::spawn(console::follow(log, self.recorder.clone(), events));
 
         let end = self.see_through(watch, &stage, &mut machine).await;
-        let switched_off = match &end {
-            Ok(_) => self.switch_off(watch, machine).await,
-            Err(_) => {
-                machine.unplug().await;
-                Ok(())
-            }
+        let switched_off = if end.is_ok() {
+            self.switch_off(watch, machine).await
+        } else {
+            machine.unplug().await;
+            Ok(())
         };
         console.abort();
         stage.end().await;
