@@ -1,6 +1,7 @@
 //! One QEMU: how it is started, asked, switched off.
 
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,7 +25,9 @@ const DISK_BYTES: u64 = 8 << 30;
 /// QEMU makes its control socket within a moment; a machine under load gets more.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(20);
 /// A loaded guest under emulation needs most of it.
-const POWER_DOWN_TIMEOUT: Duration = Duration::from_mins(2);
+const POWER_DOWN_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long the power button is given before it is pressed again.
+const PRESS_AGAIN: Duration = Duration::from_secs(10);
 const QUIT_GRACE: Duration = Duration::from_secs(5);
 
 /// Files of the run folder.
@@ -101,13 +104,16 @@ impl Machine {
     /// Presses the power button and waits until the guest is off. False if it did not react and
     /// the plug was pulled.
     pub async fn power_down(mut self) -> bool {
-        let asked = self.qmp.execute("system_powerdown", json!({})).await.is_ok();
-        let clean =
-            asked && tokio::time::timeout(POWER_DOWN_TIMEOUT, self.process.wait()).await.is_ok();
-        if !clean {
-            self.unplug().await;
+        let deadline = tokio::time::Instant::now() + POWER_DOWN_TIMEOUT;
+        while tokio::time::Instant::now() < deadline {
+            // A kernel that has just started misses the button: it is pressed again.
+            let _ = self.qmp.execute("system_powerdown", json!({})).await;
+            if tokio::time::timeout(PRESS_AGAIN, self.process.wait()).await.is_ok() {
+                return true;
+            }
         }
-        clean
+        self.unplug().await;
+        false
     }
 
     /// Ends QEMU at once.
@@ -197,6 +203,10 @@ async fn lay_over(runner: &Runner, run_dir: &RunDir, image: &Path) -> anyhow::Re
         let text = format!("{} is a {} image; raw and qcow2 can be booted", path, info.format);
         return Err(Fault::usage(text).into());
     }
+    if info.format == "raw" && !has_boot_sector(&image) {
+        let hint = "a bootable disk has a boot sector, in GPT disks too";
+        return Err(no_image().hint(hint).into());
+    }
     let size = info.virtual_size.max(DISK_BYTES).to_string();
     let overlay = run_dir.argument(OVERLAY)?;
     let create = Cmd::new(Tool::QemuImg)
@@ -204,6 +214,13 @@ async fn lay_over(runner: &Runner, run_dir: &RunDir, image: &Path) -> anyhow::Re
         .args([overlay, size]);
     runner.run(&create).await.context("laying a throwaway disk over the image")?;
     Ok(())
+}
+
+/// Whether the firmware would find something to start.
+fn has_boot_sector(image: &Path) -> bool {
+    let mut sector = [0; 512];
+    let read = std::fs::File::open(image).and_then(|mut file| file.read_exact(&mut sector));
+    read.is_ok() && sector.ends_with(&[0x55, 0xaa])
 }
 
 fn command(run_dir: &RunDir, build: &Build) -> anyhow::Result<Cmd> {
