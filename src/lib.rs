@@ -27,6 +27,7 @@ pub mod lease;
 pub mod plan;
 pub mod recipe;
 pub mod report;
+#[cfg(feature = "sim")]
 pub mod sim;
 pub mod step;
 pub mod sys;

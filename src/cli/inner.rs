@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 
 use crate::boot::inside;
+#[cfg(feature = "sim")]
 use crate::sim::relay;
 use crate::sys::namespaces;
 use crate::sys::runner::Bind;
@@ -52,6 +53,7 @@ pub enum Inner {
         #[arg(last = true)]
         argv: Vec<String>,
     },
+    #[cfg(feature = "sim")]
     /// Pump between standard input and output and a socket.
     Relay {
         /// The socket.
@@ -83,6 +85,7 @@ pub fn run(command: &Inner) -> ExitCode {
         Inner::Inside { root, bind, argv } => {
             namespaces::inside(root, bind, argv).map(|never| match never {})
         }
+        #[cfg(feature = "sim")]
         Inner::Relay { socket } => {
             relay::pump(socket);
             Ok(0)

@@ -4,6 +4,7 @@ pub mod bake;
 pub mod boot;
 pub mod inner;
 pub mod status;
+#[cfg(feature = "sim")]
 pub mod vm;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ pub enum Command {
     /// Show what a recipe comes to, without doing it
     Plan(bake::PlanArgs),
     /// Boot an image in a simulated AWS account, on this machine.
+    #[cfg(feature = "sim")]
     Vm(vm::Vm),
     /// Boot this host: mount the home, get the keys, start Jenkins.
     Boot(boot::Boot),
@@ -62,6 +64,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Bake(args) => bake::run(args, format).await,
         Command::Plan(args) => bake::show(&args, format),
+        #[cfg(feature = "sim")]
         Command::Vm(args) => Box::pin(vm::run(args, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,
         Command::Status => status::run(format),

@@ -346,7 +346,7 @@ fn an_image_that_does_not_boot_is_given_up_with_its_last_words() {
     let _alone = alone();
     let folder = scratch();
     let disk = folder.path().join("empty.raw");
-    fs::File::create(&disk).unwrap().set_len(64 << 20).unwrap();
+    fs::write(&disk, boot_sector("no system here")).unwrap();
     hostkit()
         .arg("vm")
         .arg(&disk)
@@ -355,9 +355,25 @@ fn an_image_that_does_not_boot_is_given_up_with_its_last_words() {
         .code(5)
         .stderr(
             contains("15 s passed before `ready`")
-                .and(contains("the console ends with"))
+                .and(contains("the console ends with:\n  no system here"))
                 .and(contains("hint:")),
         );
+}
+
+/// A disk whose boot sector writes `text` to the serial port and stops.
+fn boot_sector(text: &str) -> Vec<u8> {
+    let mut sector = vec![
+        0xbe, 0x11, 0x7c, // mov si, 0x7c11: the text behind the code
+        0xba, 0xf8, 0x03, // mov dx, 0x3f8: the serial port
+        0xac, 0x84, 0xc0, 0x74, 0x03, // lodsb; test al, al; jz +3
+        0xee, 0xeb, 0xf8, // out dx, al; jmp back
+        0xf4, 0xeb, 0xfd, // hlt; jmp to it
+    ];
+    sector.extend_from_slice(text.as_bytes());
+    sector.resize(510, 0);
+    sector.extend_from_slice(&[0x55, 0xaa]);
+    sector.resize(1 << 20, 0);
+    sector
 }
 
 #[test]
@@ -369,7 +385,7 @@ fn a_port_in_use_and_an_image_that_is_not_there_are_named() {
     let port = listener.local_addr().unwrap().port();
     let disk = scratch();
     let disk = disk.path().join("empty.raw");
-    fs::File::create(&disk).unwrap().set_len(1 << 20).unwrap();
+    fs::write(&disk, boot_sector("")).unwrap();
     hostkit()
         .arg("vm")
         .arg(&disk)
