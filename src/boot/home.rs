@@ -9,7 +9,7 @@ use crate::event::Outcome;
 use crate::sys::mountinfo;
 
 /// Who owns the home: the user of Jenkins' own package.
-const OWNER: &str = "jenkins";
+pub(super) const OWNER: &str = "jenkins";
 
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let known = context.must_know();
@@ -22,7 +22,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     match inside::ask(&context.machine.runner, &request).await? {
         Answer::Done { changed } => Ok(Outcome::changed(changed)),
         Answer::Refused { why, hint } => Err(Fault::step(why).hint(hint).into()),
-        answer @ Answer::Head(_) => anyhow::bail!("the child answered {answer:?}"),
+        answer => anyhow::bail!("the child answered {answer:?}"),
     }
 }
 

@@ -13,11 +13,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::unistd::{Gid, Uid, User, chown};
 use serde::{Deserialize, Serialize};
 
+use super::plugins;
 use crate::error::Fault;
 use crate::sys::{Cmd, CmdError, Runner, Tool, atomic};
 
 /// A healthy file system answers in milliseconds, a throttled one in seconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(45);
+
+/// The first boot of a new image copies a hundred megabytes to a file system that may be slow.
+const COPY_PATIENCE: Duration = Duration::from_mins(10);
 
 /// What a child may be asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +38,15 @@ pub enum Request {
         mount_point: Utf8PathBuf,
         /// Its id.
         file_system: String,
+        /// Who owns the home.
+        user: String,
+    },
+    /// Put the image's plugins into the home.
+    Plugins {
+        /// Where the image has them.
+        from: Utf8PathBuf,
+        /// Where the file system is mounted.
+        mount_point: Utf8PathBuf,
         /// Who owns the home.
         user: String,
     },
@@ -71,10 +84,14 @@ pub enum Answer {
 /// Asks a child.
 pub(super) async fn ask(runner: &Runner, request: &Request) -> anyhow::Result<Answer> {
     let json = serde_json::to_vec(request).expect("a request has only string keys");
-    let command = Cmd::new(Tool::Hostkit).args(["inner", "home"]).stdin(json).timeout(PATIENCE);
+    let patience = match request {
+        Request::Plugins { .. } => COPY_PATIENCE,
+        _ => PATIENCE,
+    };
+    let command = Cmd::new(Tool::Hostkit).args(["inner", "home"]).stdin(json).timeout(patience);
     let output = runner.run(&command).await.map_err(|error| match error {
         CmdError::Timeout { .. } => anyhow::anyhow!(
-            Fault::step(format!("the file system did not answer within {} s", PATIENCE.as_secs()))
+            Fault::step(format!("the file system did not answer within {} s", patience.as_secs()))
                 .hint(
                     "the mount hangs: check the mount target and the security groups on TCP 2049"
                 )
@@ -90,6 +107,10 @@ pub fn answer(request: &Request) -> anyhow::Result<Answer> {
         Request::ReadHead { mount_point } => read_head(mount_point),
         Request::Prepare { mount_point, file_system, user } => {
             prepare(mount_point, file_system, user)
+        }
+        Request::Plugins { from, mount_point, user } => {
+            let changed = plugins::install(from, mount_point, user)?;
+            Ok(Answer::Done { changed })
         }
         Request::Record { mount_point, name, text } => record(mount_point, name, text),
     }

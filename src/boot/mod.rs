@@ -17,6 +17,7 @@ mod lifecycle;
 mod locate;
 mod login;
 mod mount;
+mod plugins;
 mod probe;
 mod ready;
 mod recorder;

@@ -7,7 +7,9 @@ use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 
 use super::context::Context;
-use super::{guard, home, identity, jenkins, keys, lifecycle, login, mount, ready, render};
+use super::{
+    guard, home, identity, jenkins, keys, lifecycle, login, mount, plugins, ready, render,
+};
 use crate::event::Outcome;
 
 /// One job of a boot.
@@ -87,6 +89,14 @@ pub static CONTROLLER: &[Step] = &[
         run: |context| home::run(context).boxed_local(),
     },
     Step {
+        name: "plugins",
+        title: "putting the plugins of the image into the home",
+        after: &["home"],
+        timeout: Duration::from_mins(11),
+        required: true,
+        run: |context| plugins::run(context).boxed_local(),
+    },
+    Step {
         name: "render",
         title: "rendering the configuration of Jenkins",
         after: &["home", "keys"],
@@ -97,7 +107,7 @@ pub static CONTROLLER: &[Step] = &[
     Step {
         name: "jenkins",
         title: "starting Jenkins",
-        after: &["render"],
+        after: &["render", "plugins"],
         timeout: Duration::from_mins(20),
         required: true,
         run: |context| jenkins::run(context).boxed_local(),

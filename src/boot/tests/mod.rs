@@ -182,8 +182,8 @@ async fn a_first_boot_serves_and_tells_the_group() {
     assert_eq!(
         world.outcomes(),
         "efs changed, guard unchanged, home changed, hook unchanged, identity changed, \
-         jenkins changed, keys changed, lifecycle changed, login changed, ready unchanged, \
-         render changed"
+         jenkins changed, keys changed, lifecycle changed, login changed, plugins skipped, \
+         ready unchanged, render changed"
     );
     assert_eq!(world.verdicts(), ["CONTINUE"]);
     let status = world.status();
@@ -258,7 +258,7 @@ async fn a_missing_parameter_is_named_and_the_instance_abandoned() {
     assert_eq!(
         world.outcomes(),
         "efs changed, guard unchanged, home changed, hook unchanged, identity changed, \
-         jenkins blocked, keys failed, lifecycle blocked, login changed, ready blocked, \
+         jenkins blocked, keys failed, lifecycle blocked, login changed, plugins skipped, ready blocked, \
          render blocked"
     );
     assert_eq!(world.verdicts(), ["ABANDON"]);
@@ -294,7 +294,7 @@ async fn a_metadata_service_that_refuses_ends_the_boot_at_once() {
         let error = world.boot().await.unwrap_err();
         assert!(error.contains(&format!("HTTP {status}")), "{error}");
         assert!(error.contains("hint: set HttpEndpoint=enabled"), "{error}");
-        assert_eq!(world.status().report.count("blocked"), 10);
+        assert_eq!(world.status().report.count("blocked"), 11);
         assert_eq!(world.verdicts(), [""; 0]);
     }
 }
