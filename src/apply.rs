@@ -2,9 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::Context as _;
-
-use crate::error::Fault;
+use crate::error::{Blamed as _, Fault};
 use crate::event::{Events, Outcome};
 use crate::plan::Planned;
 use crate::step::Site;
@@ -22,7 +20,7 @@ pub async fn apply(steps: &[Planned], host: &Host, events: &Events) -> anyhow::R
             Err(error) => Outcome::Failed(format!("{error:#}")),
         };
         events.finished(id, outcome, started.elapsed());
-        all = all.and(end.with_context(|| Fault::step(format!("the step `{id}` failed")))?);
+        all = all.and(end.or_blame(|| Fault::step(format!("the step `{id}` failed")))?);
     }
     Ok(all)
 }

@@ -120,6 +120,22 @@ pub fn fault(error: &anyhow::Error) -> Option<&Fault> {
     error.downcast_ref::<Fault>()
 }
 
+/// Says who must act where nobody has said it yet.
+pub trait Blamed<T> {
+    /// Adds `fault` to an error. Where the chain has a [`Fault`] already, that keeps the blame and
+    /// its hint, and only the message is added.
+    fn or_blame(self, fault: impl FnOnce() -> Fault) -> anyhow::Result<T>;
+}
+
+impl<T> Blamed<T> for anyhow::Result<T> {
+    fn or_blame(self, make: impl FnOnce() -> Fault) -> Self {
+        self.map_err(|error| match fault(&error) {
+            Some(_) => error.context(make().message),
+            None => error.context(make()),
+        })
+    }
+}
+
 /// Renders the chain for people: `error:`, one `caused by:` a source, one `hint:`.
 pub fn render(error: &anyhow::Error) -> String {
     let mut out = format!("error: {error}\n");
@@ -150,6 +166,18 @@ mod tests {
 
         let reclassified: anyhow::Result<()> = Err(error).context(Fault::step("packages failed"));
         assert_eq!(blame(&reclassified.unwrap_err()), Blame::Step);
+    }
+
+    #[test]
+    fn a_hint_from_within_is_not_lost() {
+        let inner: anyhow::Result<()> =
+            Err(Fault::recipe("another key").hint("pin the new one").into());
+        let error = inner.or_blame(|| Fault::step("the step failed")).unwrap_err();
+        assert_eq!(blame(&error), Blame::Recipe);
+        assert!(render(&error).ends_with("hint: pin the new one\n"));
+        let unclassified: anyhow::Result<()> = Err(anyhow::anyhow!("no such file"));
+        let error = unclassified.or_blame(|| Fault::step("the step failed")).unwrap_err();
+        assert_eq!(blame(&error), Blame::Step);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 /// What the kernel says of this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,18 +18,18 @@ pub struct Facts {
 impl Facts {
     /// Reads them below `root` (`/` on a machine).
     pub fn read(root: &camino::Utf8Path) -> anyhow::Result<Self> {
-        let read = |path: &str| {
-            std::fs::read_to_string(root.join(path)).with_context(|| format!("reading /{path}"))
-        };
-        let boot_id = read("proc/sys/kernel/random/boot_id")?.trim().to_owned();
-        let memory = memory(&read("proc/meminfo")?).context("/proc/meminfo has no MemTotal")?;
-        Ok(Self { boot_id, memory })
+        let path = root.join("proc/sys/kernel/random/boot_id");
+        let boot_id = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        Ok(Self { boot_id: boot_id.trim().to_owned(), memory: memory()? })
     }
 }
 
-fn memory(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+/// What the machine has, or less where a control group allows less.
+fn memory() -> anyhow::Result<u64> {
+    let only_memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(only_memory).context("measuring the memory")?;
+    let all = system.total_memory();
+    Ok(system.cgroup_limits().map_or(all, |limits| limits.total_memory.min(all)))
 }
 
 /// Who this instance is, as its metadata service says.
@@ -59,8 +60,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_memory_of_the_machine_in_bytes() {
-        assert_eq!(memory("MemTotal:        2030112 kB\nMemFree: 1 kB\n"), Some(2_078_834_688));
-        assert_eq!(memory("MemFree: 1 kB\n"), None);
+    fn every_machine_has_memory_and_a_boot_id() {
+        let facts = Facts::read("/".into()).unwrap();
+        assert!(facts.memory > 64 << 20, "{}", facts.memory);
+        assert_eq!(facts.boot_id.len(), 36);
     }
 }

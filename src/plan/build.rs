@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use super::{Base, Plan, Planned, VERSION};
 use crate::digest::sha256;
-use crate::error::Fault;
+use crate::error::{Blamed as _, Fault};
 use crate::recipe::types::{self, Hook, UnitState, When};
 use crate::recipe::{Recipe, Vars, assets::Asset};
 use crate::step::{self, Step};
@@ -37,8 +37,7 @@ pub fn plan(recipe: &Recipe, vars: &Vars, inputs: &Inputs) -> anyhow::Result<Pla
     let base = base(recipe, vars, inputs)?;
     let installs = rendered_packages(recipe, vars)?;
     let planner = Planner { vars, inputs, base: &base, installs: &installs };
-    let steps =
-        planner.steps(recipe).with_context(|| Fault::recipe(format!("planning `{name}`")))?;
+    let steps = planner.steps(recipe).or_blame(|| Fault::recipe(format!("planning `{name}`")))?;
     let mut plan = Plan {
         version: VERSION,
         recipe: name.clone(),
@@ -322,7 +321,8 @@ impl Planner<'_> {
             if self.applies(&script.when)? {
                 let wherefrom = format!("[[script]] {}", script.name);
                 let run = self.render(&script.run, &wherefrom)?;
-                let step = step::script::Script { run, timeout: script.timeout };
+                let name = script.name.clone();
+                let step = step::script::Script { name, run, timeout: script.timeout };
                 steps.push(planned(format!("script:{}", script.name), Step::Script(step)));
             }
         }

@@ -16,6 +16,8 @@ use crate::sys::{Cmd, Tool};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
+    /// Its name.
+    pub name: String,
     /// What the shell runs.
     pub run: String,
     /// Seconds until it is killed.
@@ -23,9 +25,8 @@ pub struct Script {
 }
 
 impl Script {
-    #[expect(clippy::unused_self, reason = "the same shape for every kind")]
     pub(super) fn title(&self) -> String {
-        "running a script".to_owned()
+        format!("running the script {}", self.name)
     }
 
     pub(super) async fn apply(&self, site: &Site<'_>) -> anyhow::Result<Outcome> {
@@ -34,9 +35,7 @@ impl Script {
             .stdin(self.run.as_bytes())
             .timeout(Duration::from_secs(self.timeout));
         let done = site.host.runner.run_with(&cmd, |line| site.log(line)).await;
-        done.with_context(|| {
-            Fault::step(format!("the script `{}` failed", site.id.trim_start_matches("script:")))
-        })?;
+        done.with_context(|| Fault::step(format!("the script `{}` failed", self.name)))?;
         Ok(Outcome::Changed)
     }
 }

@@ -75,3 +75,28 @@ fn sub_commands_are_found_in_a_help_text() {
 fn an_unknown_command_is_an_error_of_usage() {
     hostkit().arg("bakee").assert().code(2).stderr(contains("bakee"));
 }
+
+/// What a shipped recipe comes to, and in which order.
+#[test]
+fn the_plan_of_the_shipped_controller_reads_like_this() {
+    let plan = hostkit()
+        .current_dir(crate::support::scratch().path())
+        .args(["plan", "jenkins-controller"])
+        .assert()
+        .success();
+    let text = String::from_utf8(plan.get_output().stdout.clone()).expect("a plan is text");
+    // The digest holds the binary's, which differs from build to build.
+    insta::with_settings!({ filters => vec![(r"\([0-9a-f]{8}\)", "(DIGEST)")] }, {
+        insta::assert_snapshot!(text);
+    });
+}
+
+#[test]
+fn the_help_of_every_command_reads_like_this() {
+    let mut all = String::new();
+    walk(&[], &mut |command, text| {
+        let name = ["hostkit".to_owned()].iter().chain(command).cloned().collect::<Vec<_>>();
+        all += &format!("$ {} --help\n{text}\n", name.join(" "));
+    });
+    insta::assert_snapshot!(all);
+}

@@ -7,8 +7,10 @@
 
 mod bake;
 mod cli;
+mod engine;
 mod imports;
 mod jenkins_package;
 mod layers;
 mod machine;
 mod support;
+mod units;
