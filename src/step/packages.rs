@@ -71,13 +71,53 @@ impl Packages {
             packages.push(bring_in(n, file, site)?);
         }
         run(site, apt().arg("update"), "reading the package lists").await?;
-        let cmd = apt().args(["install", "--yes", "--no-install-recommends"]).args(packages);
-        let end = run(site, cmd, "installing packages").await;
+        let install =
+            || apt().args(["install", "--yes", "--no-install-recommends"]).args(packages.clone());
+        distrust_cache(site, install()).await?;
+        let end = run(site, install(), "installing packages").await;
         for n in 0..self.files.len() {
             site.host.root.remove(inside(n))?;
         }
         end
     }
+}
+
+/// Removes from the package cache what is not what the repositories sign today.
+///
+/// apt takes a file that is there by its name and size alone. Another repository may have a
+/// package of the same name, version and size, and a publisher may replace one in place.
+async fn distrust_cache(site: &Site<'_>, install: Cmd) -> anyhow::Result<()> {
+    // With an empty cache every file is listed: 'URI' NAME SIZE SHA256:DIGEST.
+    let nothing = "Dir::Cache::archives=/run/hostkit-no-archives/";
+    let list = install.args(["--print-uris", "-o", nothing]);
+    let list = site.host.runner.run(&list).await;
+    let list = list.with_context(|| Fault::step("installing packages failed"))?.text();
+    let cmd = Cmd::new(Tool::Shell)
+        .args(["-eu", "-c", DISTRUST])
+        .stdin(checksums(&list))
+        .timeout(TIMEOUT);
+    let removed = site.host.runner.run(&cmd).await.context("checking the package cache")?.text();
+    for name in removed.lines() {
+        site.log(format!("{name} in the package cache is not what is signed: fetching it again"));
+    }
+    Ok(())
+}
+
+/// Reads `DIGEST  NAME` lines, removes what is there and does not match, and names it.
+const DISTRUST: &str = "cd /var/cache/apt/archives\n\
+    sha256sum --check --ignore-missing --quiet 2>/dev/null | sed -n 's/: FAILED$//p' |\n\
+    while read -r name; do rm -- \"$name\"; echo \"$name\"; done";
+
+/// What `apt-get --print-uris` says, as `sha256sum --check` reads it.
+fn checksums(uris: &str) -> String {
+    let one = |line: &str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (name, digest) = (fields.next()?, fields.nth(1)?);
+        let digest = digest.strip_prefix("SHA256:")?;
+        let plain = !name.contains('/') && digest.bytes().all(|b| b.is_ascii_hexdigit());
+        plain.then(|| format!("{digest}  {name}\n"))
+    };
+    uris.lines().filter_map(one).collect()
 }
 
 /// Puts a package file where the package manager inside can see it.
@@ -154,6 +194,13 @@ fn has(installed: &BTreeMap<String, String>, wanted: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_apt_would_fetch_becomes_a_list_of_checksums() {
+        let uris = "'http://x/pool/g/git_2%3a1_amd64.deb' git_2%3a1_amd64.deb 100 SHA256:0aff\n\
+                    Reading package lists...\n'http://x/a.deb' ../a.deb 1 SHA256:00\n";
+        assert_eq!(checksums(uris), "0aff  git_2%3a1_amd64.deb\n");
+    }
 
     #[test]
     fn only_what_is_fully_installed_counts() {

@@ -34,7 +34,7 @@ impl Repository {
     fn new() -> Self {
         let folder = scratch();
         let fingerprint = make_key(folder.path());
-        make_package(folder.path());
+        make_package(folder.path(), &fingerprint);
         sign(folder.path());
         let port = serve(folder.path().to_owned());
         Self { folder, port, fingerprint }
@@ -79,7 +79,8 @@ fn make_key(folder: &Path) -> String {
     line.split(':').nth(9).unwrap().to_owned()
 }
 
-fn make_package(folder: &Path) {
+/// The package of every repository has the same name, version and size, and another content.
+fn make_package(folder: &Path, mark: &str) {
     let tree = folder.join("tree");
     fs::create_dir_all(tree.join("DEBIAN")).unwrap();
     fs::create_dir_all(tree.join("usr/share/tiny")).unwrap();
@@ -87,6 +88,7 @@ fn make_package(folder: &Path) {
     let control = "Package: tiny\nVersion: 1.2\nArchitecture: all\nMaintainer: A Test <t@example.com>\n\
                    Description: a package of a test\n";
     fs::write(tree.join("DEBIAN/control"), control).unwrap();
+    fs::write(tree.join("usr/share/tiny/mark"), mark).unwrap();
     // It would start a service: policy must keep it from doing so.
     let postinst = "#!/bin/sh\nset -e\n\
         if [ -x /usr/sbin/policy-rc.d ]; then /usr/sbin/policy-rc.d tiny start && touch /started || true; \
@@ -213,6 +215,8 @@ fn a_recipe_with_one_of_each_kind_becomes_the_disk_that_it_describes() {
     assert_eq!(serde_json::from_slice::<Value>(&on_disk).unwrap(), manifest);
 
     assert_eq!(look(&disk, "cat /usr/share/tiny/hello"), "from the repository\n");
+    // And not the namesake that another test has left in the package cache.
+    assert_eq!(look(&disk, "cat /usr/share/tiny/mark"), repository.fingerprint);
     assert_eq!(look(&disk, "cat /srv/motd"), "welcome to here\n");
     assert_eq!(look(&disk, "cat /srv/name"), "hostkit-bake\n", "a name space of its own");
     assert_eq!(look(&disk, "cat /opt/new/fetched"), "fetched\n");
