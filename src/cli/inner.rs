@@ -10,7 +10,6 @@ use crate::boot::inside;
 #[cfg(feature = "sim")]
 use crate::sim::relay;
 use crate::sys::namespaces;
-use crate::sys::runner::Bind;
 use crate::{error, ui};
 
 /// What such a process does.
@@ -46,9 +45,6 @@ pub enum Inner {
         parent: i32,
         /// The tree.
         root: PathBuf,
-        /// Directories of this machine that appear inside, as FROM:TO.
-        #[arg(long)]
-        bind: Vec<Bind>,
         /// The program and its arguments.
         #[arg(last = true)]
         argv: Vec<String>,
@@ -63,9 +59,6 @@ pub enum Inner {
     Inside {
         /// The tree.
         root: PathBuf,
-        /// Directories of this machine that appear inside, as FROM:TO.
-        #[arg(long)]
-        bind: Vec<Bind>,
         /// The program and its arguments.
         #[arg(last = true)]
         argv: Vec<String>,
@@ -81,10 +74,8 @@ pub fn run(command: &Inner) -> ExitCode {
         }
         Inner::Contain { parent, argv } => namespaces::contain(*parent, argv),
         Inner::Contained { argv } => namespaces::contained(argv).map(|never| match never {}),
-        Inner::Enter { parent, root, bind, argv } => namespaces::enter(*parent, root, bind, argv),
-        Inner::Inside { root, bind, argv } => {
-            namespaces::inside(root, bind, argv).map(|never| match never {})
-        }
+        Inner::Enter { parent, root, argv } => namespaces::enter(*parent, root, argv),
+        Inner::Inside { root, argv } => namespaces::inside(root, argv).map(|never| match never {}),
         #[cfg(feature = "sim")]
         Inner::Relay { socket } => {
             relay::pump(socket);

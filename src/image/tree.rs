@@ -10,8 +10,7 @@ use super::workspace::Workspace;
 use crate::digest::sha256;
 use crate::error::Fault;
 use crate::plan::{Base, Plan};
-use crate::sys::runner::Bind;
-use crate::sys::{Cmd, CmdError, Host, Root, Runner, Tool};
+use crate::sys::{Cmd, CmdError, Downloads, Host, Root, Runner, Tool};
 
 /// How long a base tree in the cache is good. Without a limit an image would be as old as the
 /// first bake on the machine.
@@ -36,11 +35,9 @@ pub(super) async fn base(plan: &Plan, work: &Workspace, places: &Places) -> anyh
         .args(["--directory", tree.as_str(), "--file", archive.as_str()]);
     Runner::Direct.run(&cmd).await.context("unpacking the base tree")?;
 
-    // Downloaded packages outlive the tree, and never get into it.
-    let packages = places.cache.join("packages").join(&plan.base.suite);
-    std::fs::create_dir_all(packages.join("partial")).context("making the package cache")?;
-    let bind = Bind { from: packages, to: Utf8PathBuf::from("/var/cache/apt/archives") };
-    Ok(Host::tree(Root::open(&tree).context("opening the tree")?, vec![bind]))
+    let downloads = Downloads::open(places.cache.join("downloads"));
+    let downloads = downloads.context("making the cache of downloads")?;
+    Ok(Host::tree(Root::open(&tree).context("opening the tree")?, downloads))
 }
 
 fn cached(base: &Base, cache: &Utf8Path) -> Utf8PathBuf {

@@ -71,10 +71,11 @@ impl Packages {
             packages.push(bring_in(n, file, site)?);
         }
         run(site, apt().arg("update"), "reading the package lists").await?;
-        let install =
-            || apt().args(["install", "--yes", "--no-install-recommends"]).args(packages.clone());
-        distrust_cache(site, install()).await?;
-        let end = run(site, install(), "installing packages").await;
+        let cmd = apt().args(["install", "--yes", "--no-install-recommends"]).args(packages);
+        let archives = archives(site, cmd.clone()).await?;
+        lend(site, &archives)?;
+        let end = run(site, cmd, "installing packages").await;
+        keep(site, if end.is_ok() { &archives } else { &[] })?;
         for n in 0..self.files.len() {
             site.host.root.remove(inside(n))?;
         }
@@ -82,42 +83,58 @@ impl Packages {
     }
 }
 
-/// Removes from the package cache what is not what the repositories sign today.
-///
-/// apt takes a file that is there by its name and size alone. Another repository may have a
-/// package of the same name, version and size, and a publisher may replace one in place.
-async fn distrust_cache(site: &Site<'_>, install: Cmd) -> anyhow::Result<()> {
-    // With an empty cache every file is listed: 'URI' NAME SIZE SHA256:DIGEST.
-    let nothing = "Dir::Cache::archives=/run/hostkit-no-archives/";
-    let list = install.args(["--print-uris", "-o", nothing]);
+/// A file that apt would fetch, and what it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Archive {
+    name: String,
+    digest: String,
+}
+
+/// What apt would fetch if it had nothing.
+async fn archives(site: &Site<'_>, install: Cmd) -> anyhow::Result<Vec<Archive>> {
+    // Without this it tells the MD5 sum, which proves nothing.
+    let list = install.args(["--print-uris", "-o", "Acquire::ForceHash=SHA256"]);
     let list = site.host.runner.run(&list).await;
     let list = list.with_context(|| Fault::step("installing packages failed"))?.text();
-    let cmd = Cmd::new(Tool::Shell)
-        .args(["-eu", "-c", DISTRUST])
-        .stdin(checksums(&list))
-        .timeout(TIMEOUT);
-    let removed = site.host.runner.run(&cmd).await.context("checking the package cache")?.text();
-    for name in removed.lines() {
-        site.log(format!("{name} in the package cache is not what is signed: fetching it again"));
+    Ok(list.lines().filter_map(archive).collect())
+}
+
+/// Reads `'URI' NAME SIZE SHA256:DIGEST`; other lines are talk.
+fn archive(line: &str) -> Option<Archive> {
+    let mut fields = line.split_whitespace().skip(1);
+    let (name, digest) = (fields.next()?, fields.nth(1)?.strip_prefix("SHA256:")?);
+    let plain = !name.contains('/') && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    plain.then(|| Archive { name: name.to_owned(), digest: digest.to_owned() })
+}
+
+/// Puts what was fetched before where apt looks. apt takes a file that is there by its name and
+/// size alone: here it is the one with the digest that is signed today.
+fn lend(site: &Site<'_>, archives: &[Archive]) -> anyhow::Result<()> {
+    let Some(downloads) = &site.host.downloads else { return Ok(()) };
+    for archive in archives {
+        if let Some(file) = downloads.find(&archive.digest) {
+            site.host.root.lend(&file, archive.inside()).context("using a downloaded package")?;
+        }
     }
     Ok(())
 }
 
-/// Reads `DIGEST  NAME` lines, removes what is there and does not match, and names it.
-const DISTRUST: &str = "cd /var/cache/apt/archives\n\
-    sha256sum --check --ignore-missing --quiet 2>/dev/null | sed -n 's/: FAILED$//p' |\n\
-    while read -r name; do rm -- \"$name\"; echo \"$name\"; done";
+/// Keeps what apt has fetched and verified, and takes it out of the tree.
+fn keep(site: &Site<'_>, archives: &[Archive]) -> anyhow::Result<()> {
+    let Some(downloads) = &site.host.downloads else { return Ok(()) };
+    for archive in archives {
+        if let Ok(file) = site.host.root.borrow(archive.inside()) {
+            downloads.keep(&archive.digest, &file.path);
+        }
+        site.host.root.remove(archive.inside())?;
+    }
+    Ok(())
+}
 
-/// What `apt-get --print-uris` says, as `sha256sum --check` reads it.
-fn checksums(uris: &str) -> String {
-    let one = |line: &str| {
-        let mut fields = line.split_whitespace().skip(1);
-        let (name, digest) = (fields.next()?, fields.nth(1)?);
-        let digest = digest.strip_prefix("SHA256:")?;
-        let plain = !name.contains('/') && digest.bytes().all(|b| b.is_ascii_hexdigit());
-        plain.then(|| format!("{digest}  {name}\n"))
-    };
-    uris.lines().filter_map(one).collect()
+impl Archive {
+    fn inside(&self) -> String {
+        format!("/var/cache/apt/archives/{}", self.name)
+    }
 }
 
 /// Puts a package file where the package manager inside can see it.
@@ -196,10 +213,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_apt_would_fetch_becomes_a_list_of_checksums() {
-        let uris = "'http://x/pool/g/git_2%3a1_amd64.deb' git_2%3a1_amd64.deb 100 SHA256:0aff\n\
-                    Reading package lists...\n'http://x/a.deb' ../a.deb 1 SHA256:00\n";
-        assert_eq!(checksums(uris), "0aff  git_2%3a1_amd64.deb\n");
+    fn only_what_apt_would_fetch_is_read_from_its_list() {
+        let line = "'http://x/pool/g/git_2%3a1_amd64.deb' git_2%3a1_amd64.deb 100 SHA256:0aff";
+        let wanted = Archive { name: "git_2%3a1_amd64.deb".into(), digest: "0aff".into() };
+        assert_eq!(archive(line), Some(wanted));
+        for talk in ["Reading package lists...", "'http://x/a.deb' ../a.deb 1 SHA256:00", ""] {
+            assert_eq!(archive(talk), None, "{talk}");
+        }
     }
 
     #[test]

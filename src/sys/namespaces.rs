@@ -14,7 +14,6 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{chdir, chroot, execvp, getppid, sethostname};
 
-use super::runner::Bind;
 use super::tool::Tool;
 
 /// Becomes `argv`, and dies when the process `parent` dies.
@@ -28,7 +27,7 @@ pub fn tether(parent: i32, argv: &[String]) -> anyhow::Result<std::convert::Infa
 ///
 /// When this process or the one inside ends, the kernel kills whatever was started within and
 /// takes down every mount: there is nothing to clean up.
-pub fn enter(parent: i32, root: &Path, binds: &[Bind], argv: &[String]) -> anyhow::Result<u8> {
+pub fn enter(parent: i32, root: &Path, argv: &[String]) -> anyhow::Result<u8> {
     die_with(parent)?;
     unshare(
         CloneFlags::CLONE_NEWNS
@@ -37,8 +36,7 @@ pub fn enter(parent: i32, root: &Path, binds: &[Bind], argv: &[String]) -> anyho
             | CloneFlags::CLONE_NEWIPC,
     )
     .context("making namespaces (this needs root)")?;
-    let binds = binds.iter().map(|Bind { from, to }| format!("--bind={from}:{to}"));
-    first_process(|again| again.arg("inside").arg(root).args(binds), argv)
+    first_process(|again| again.arg("inside").arg(root), argv)
 }
 
 /// A pid namespace begins with the next child: that child mounts and becomes the program.
@@ -77,11 +75,7 @@ pub fn contained(argv: &[String]) -> anyhow::Result<std::convert::Infallible> {
 
 /// The second half of [`enter`]: the first process inside. Mounts the kernel's file systems,
 /// changes root and becomes `argv`.
-pub fn inside(
-    root: &Path,
-    binds: &[Bind],
-    argv: &[String],
-) -> anyhow::Result<std::convert::Infallible> {
+pub fn inside(root: &Path, argv: &[String]) -> anyhow::Result<std::convert::Infallible> {
     // The parent lives in the outer pid namespace, where it reads as 0 from here.
     die_with(0)?;
     let none = None::<&str>;
@@ -99,11 +93,6 @@ pub fn inside(
             .with_context(|| format!("mounting /{path}"))?;
     }
     bring_resolver(root)?;
-    for Bind { from, to } in binds {
-        let to = root.join(to.as_str().trim_start_matches('/'));
-        mount(Some(from.as_std_path()), &to, none, MsFlags::MS_BIND, none)
-            .with_context(|| format!("binding {from}"))?;
-    }
     sethostname("hostkit-bake").context("setting the host name of the namespace")?;
     chroot(root).with_context(|| format!("changing root to {}", root.display()))?;
     chdir("/").context("entering the tree")?;
