@@ -35,6 +35,8 @@ pub enum Inner {
     },
     /// The first process of such a namespace.
     Contained {
+        /// The parent's process id.
+        parent: i32,
         /// The program and its arguments.
         #[arg(last = true)]
         argv: Vec<String>,
@@ -57,6 +59,8 @@ pub enum Inner {
     },
     /// The first process inside.
     Inside {
+        /// The parent's process id.
+        parent: i32,
         /// The tree.
         root: PathBuf,
         /// The program and its arguments.
@@ -73,9 +77,13 @@ pub fn run(command: &Inner) -> ExitCode {
             namespaces::tether(*parent, argv).map(|never| match never {})
         }
         Inner::Contain { parent, argv } => namespaces::contain(*parent, argv),
-        Inner::Contained { argv } => namespaces::contained(argv).map(|never| match never {}),
+        Inner::Contained { parent, argv } => {
+            namespaces::contained(*parent, argv).map(|never| match never {})
+        }
         Inner::Enter { parent, root, argv } => namespaces::enter(*parent, root, argv),
-        Inner::Inside { root, argv } => namespaces::inside(root, argv).map(|never| match never {}),
+        Inner::Inside { parent, root, argv } => {
+            namespaces::inside(*parent, root, argv).map(|never| match never {})
+        }
         #[cfg(feature = "sim")]
         Inner::Relay { socket } => {
             relay::pump(socket);

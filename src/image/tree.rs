@@ -31,7 +31,13 @@ pub(super) async fn base(plan: &Plan, work: &Workspace, places: &Places) -> anyh
     let tree = work.path().join("tree");
     std::fs::create_dir(&tree).context("making the tree")?;
     let cmd = Cmd::new(Tool::Tar)
-        .args(["--extract", "--numeric-owner", "--same-permissions", "--xattrs"])
+        .args([
+            "--extract",
+            "--numeric-owner",
+            "--same-permissions",
+            "--xattrs",
+            "--xattrs-include=*",
+        ])
         .args(["--directory", tree.as_str(), "--file", archive.as_str()]);
     Runner::Direct.run(&cmd).await.context("unpacking the base tree")?;
 
