@@ -90,12 +90,17 @@ pub fn show(args: &PlanArgs, format: Format) -> anyhow::Result<ExitCode> {
 fn make_plan(which: &Which) -> anyhow::Result<Plan> {
     let assets = Assets::new(absolute(Utf8Path::new("."))?);
     let loaded = load(&which.recipe, &assets)?;
-    let vars = Vars::resolve(&loaded.recipe.vars, &which.var, std::env::vars())?;
-    let inputs = read_inputs(&loaded.recipe, &vars, &assets)?;
-    plan::plan(&loaded.recipe, &vars, &inputs)
+    // A variable of the environment that is not text cannot be one of ours.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let vars = Vars::resolve(&loaded.recipe.vars, &which.var, environment)?;
+    let recipe = vars.fill(&loaded.recipe)?;
+    recipe.check()?;
+    let inputs = read_inputs(&recipe, &assets)?;
+    plan::plan(&recipe, &vars, &inputs)
 }
 
-fn read_inputs(recipe: &Recipe, vars: &Vars, assets: &Assets) -> anyhow::Result<Inputs> {
+fn read_inputs(recipe: &Recipe, assets: &Assets) -> anyhow::Result<Inputs> {
     let mut inputs = Inputs {
         arch: "amd64".to_owned(),
         target: "disk".to_owned(),
@@ -104,7 +109,9 @@ fn read_inputs(recipe: &Recipe, vars: &Vars, assets: &Assets) -> anyhow::Result<
     };
     let named = recipe.file.iter().filter_map(|f| f.source.as_ref().or(f.template.as_ref()));
     for name in named {
-        if let Some(asset) = assets.find(name).with_context(|| format!("reading {name}"))? {
+        let asset = assets.find(name);
+        let asset = asset.with_context(|| Fault::recipe(format!("{name} cannot be read")))?;
+        if let Some(asset) = asset {
             inputs.assets.insert(name.clone(), asset);
         }
     }
@@ -113,13 +120,13 @@ fn read_inputs(recipe: &Recipe, vars: &Vars, assets: &Assets) -> anyhow::Result<
         let name = path.trim_start_matches("templates/").to_owned();
         inputs.boot_templates.insert(name, asset);
     }
-    for name in plan::local_files(recipe, vars)? {
-        let path = assets.on_disk(&name);
+    for name in plan::local_files(recipe) {
+        let path = assets.on_disk(name);
         let sha256 = sha256_of(&path).with_context(|| {
             Fault::recipe(format!("the package file {name} cannot be read"))
                 .hint("a package is a name, name=version, or a path relative to this folder")
         })?;
-        inputs.package_files.insert(name, (path.into_string(), sha256));
+        inputs.package_files.insert(name.clone(), (path.into_string(), sha256));
     }
     Ok(inputs)
 }

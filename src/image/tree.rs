@@ -67,7 +67,8 @@ async fn build(base: &Base, archive: &Utf8Path, work: &Workspace) -> anyhow::Res
         .arg(format!("--architectures={}", base.arch))
         .arg(format!("--include={BASE_PACKAGES}"))
         .arg("--aptopt=Acquire::Retries \"3\"")
-        .args([base.suite.as_str(), fresh.as_str(), base.mirror.as_str()])
+        .args([&base.suite, fresh.as_str()])
+        .args(&base.sources)
         .env("TMPDIR", work.path().as_str())
         .timeout(BASE_TIMEOUT);
     Runner::Contained.run(&cmd).await.with_context(|| {

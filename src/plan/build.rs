@@ -1,14 +1,16 @@
 //! (Recipe, variables, hashes) -> Plan. The order of application is fixed and cheap-last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 
 use super::{Base, Plan, Planned, VERSION};
 use crate::digest::sha256;
 use crate::error::{Blamed as _, Fault};
+use crate::host;
 use crate::recipe::types::{self, Hook, UnitState, When};
 use crate::recipe::{Recipe, Vars, assets::Asset};
+use crate::step::unit::State;
 use crate::step::{self, Step};
 
 /// The layout of the disks that this version packs. A new one makes every image a new image.
@@ -31,12 +33,12 @@ pub struct Inputs {
     pub package_files: BTreeMap<String, (String, String)>,
 }
 
-/// Turns a recipe into a plan.
+/// Turns a recipe into a plan. Its strings have been rendered; `vars` are for its templates.
 pub fn plan(recipe: &Recipe, vars: &Vars, inputs: &Inputs) -> anyhow::Result<Plan> {
     let name = &recipe.recipe.name;
-    let base = base(recipe, vars, inputs)?;
-    let installs = rendered_packages(recipe, vars)?;
-    let planner = Planner { vars, inputs, base: &base, installs: &installs };
+    let base = base(recipe, inputs)?;
+    let installs = &recipe.packages.install;
+    let planner = Planner { vars, inputs, base: &base, installs };
     let steps = planner.steps(recipe).or_blame(|| Fault::recipe(format!("planning `{name}`")))?;
     let mut plan = Plan {
         version: VERSION,
@@ -46,19 +48,24 @@ pub fn plan(recipe: &Recipe, vars: &Vars, inputs: &Inputs) -> anyhow::Result<Pla
         base,
         steps,
     };
-    let bytes = serde_json::to_vec(&(IMAGE_LAYOUT, &plan)).context("a plan is plain data")?;
-    plan.digest = sha256(bytes);
+    plan.digest = digest(&plan)?;
     Ok(plan)
 }
 
-/// The package files on this machine that a recipe installs: they must be hashed before planning.
-pub fn local_files(recipe: &Recipe, vars: &Vars) -> anyhow::Result<Vec<String>> {
-    let all = rendered_packages(recipe, vars)?;
-    Ok(all.into_iter().filter(|package| is_file(package)).collect())
+/// Where a package file is on this machine makes no difference to the image.
+fn digest(plan: &Plan) -> anyhow::Result<String> {
+    let mut plan = plan.clone();
+    for planned in &mut plan.steps {
+        if let Step::Packages(packages) = &mut planned.step {
+            packages.files.iter_mut().for_each(|file| file.path.clear());
+        }
+    }
+    Ok(sha256(serde_json::to_vec(&(IMAGE_LAYOUT, &plan)).context("a plan is plain data")?))
 }
 
-fn rendered_packages(recipe: &Recipe, vars: &Vars) -> anyhow::Result<Vec<String>> {
-    recipe.packages.install.iter().map(|p| vars.render(p, "[packages]")).collect()
+/// The package files on this machine that a recipe installs: they must be hashed before planning.
+pub fn local_files(recipe: &Recipe) -> impl Iterator<Item = &String> {
+    recipe.packages.install.iter().filter(|package| is_file(package))
 }
 
 fn is_file(package: &str) -> bool {
@@ -66,29 +73,41 @@ fn is_file(package: &str) -> bool {
         || [".deb", ".rpm"].iter().any(|ending| package.to_ascii_lowercase().ends_with(ending))
 }
 
-fn base(recipe: &Recipe, vars: &Vars, inputs: &Inputs) -> anyhow::Result<Base> {
+fn base(recipe: &Recipe, inputs: &Inputs) -> anyhow::Result<Base> {
     let Some(base) = &recipe.base else {
         return Err(Fault::recipe(format!("`{}` has no [base]", recipe.recipe.name))
             .hint("add `[base]` with `os = \"debian:trixie\"`, or `extends = \"base\"`")
             .into());
     };
-    let os = vars.render(&base.os, "[base] os")?;
-    let (distribution, suite) = os.split_once(':').unwrap_or((&os, ""));
-    let own_mirror = match (distribution, suite) {
-        ("debian", suite) if !suite.is_empty() => "http://deb.debian.org/debian",
-        _ => {
-            return Err(Fault::recipe(format!("there is no base `{os}`"))
-                .hint("a base is `debian:SUITE`, for instance `debian:trixie`")
-                .into());
-        }
-    };
-    let mirror = base.mirror.as_deref().unwrap_or(own_mirror);
+    let (distribution, suite) = base.os.split_once(':').unwrap_or((&base.os, ""));
+    if distribution != "debian" || suite.is_empty() {
+        return Err(Fault::recipe(format!("there is no base `{}`", base.os))
+            .hint("a base is `debian:SUITE`, for instance `debian:trixie`")
+            .into());
+    }
+    let mirror = base.mirror.as_deref().unwrap_or("http://deb.debian.org/debian");
     Ok(Base {
         distribution: distribution.to_owned(),
         suite: suite.to_owned(),
-        mirror: vars.render(mirror, "[base] mirror")?,
+        mirror: mirror.to_owned(),
+        sources: sources(suite, mirror, base.security_mirror.as_deref()),
         arch: inputs.arch.clone(),
     })
+}
+
+/// The repositories of a release with its updates. Without the security archive an image would
+/// have the kernel and the Java of the last point release.
+fn sources(suite: &str, mirror: &str, security: Option<&str>) -> Vec<String> {
+    let release = format!("deb {mirror} {suite} main");
+    if matches!(suite, "sid" | "unstable") {
+        return vec![release];
+    }
+    let security = security.unwrap_or("http://deb.debian.org/debian-security");
+    vec![
+        release,
+        format!("deb {mirror} {suite}-updates main"),
+        format!("deb {security} {suite}-security main"),
+    ]
 }
 
 struct Planner<'a> {
@@ -113,6 +132,7 @@ impl Planner<'_> {
         self.each(&mut steps, &recipe.link, |l| &l.when, Self::link)?;
         self.each(&mut steps, &recipe.unit, |u| &u.when, Self::unit)?;
         self.scripts(&mut steps, recipe, Hook::Late)?;
+        check(&steps)?;
         Ok(steps)
     }
 
@@ -136,7 +156,6 @@ impl Planner<'_> {
         let installs = match &when.installs {
             None => true,
             Some(package) => {
-                let package = self.vars.render(package, "when")?;
                 self.installs.iter().any(|p| !is_file(p) && step::packages::name_of(p) == package)
             }
         };
@@ -146,15 +165,11 @@ impl Planner<'_> {
             && installs)
     }
 
-    fn render(&self, text: &str, wherefrom: &str) -> anyhow::Result<String> {
-        self.vars.render(text, wherefrom)
-    }
-
     fn repository(&self, r: &types::Repository) -> anyhow::Result<Planned> {
         let wherefrom = format!("[[repository]] {}", r.name);
         let keys = r.key.iter().map(|key| {
             Ok(step::repository::Key {
-                url: self.render(&key.url, &wherefrom)?,
+                url: key.url.clone(),
                 fingerprint: fingerprint(&key.fingerprint, &wherefrom)?,
             })
         });
@@ -162,8 +177,8 @@ impl Planner<'_> {
             format!("repository:{}", r.name),
             Step::Repository(step::repository::Repository {
                 name: r.name.clone(),
-                uri: self.render(&r.uri, &wherefrom)?,
-                suite: self.render(&r.suite, &wherefrom)?,
+                uri: r.uri.clone(),
+                suite: r.suite.clone(),
                 components: r.components.clone(),
                 packages: r.packages.clone(),
                 keys: keys.collect::<anyhow::Result<_>>()?,
@@ -208,13 +223,17 @@ impl Planner<'_> {
         ))
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "the same shape for every kind"
+    )]
     fn fetch(&self, f: &types::Fetch) -> anyhow::Result<Planned> {
-        let wherefrom = format!("[[fetch]] {}", f.path);
         Ok(planned(
             format!("fetch:{}", f.path),
             Step::Fetch(step::fetch::Fetch {
-                url: self.render(&f.url, &wherefrom)?,
-                sha256: self.render(&f.sha256, &wherefrom)?.to_ascii_lowercase(),
+                url: f.url.clone(),
+                sha256: f.sha256.to_ascii_lowercase(),
                 path: f.path.clone(),
                 mode: f.mode,
             }),
@@ -241,11 +260,11 @@ impl Planner<'_> {
     fn file(&self, f: &types::File) -> anyhow::Result<Planned> {
         let wherefrom = format!("[[file]] {}", f.path);
         let content = match (&f.content, &f.source, &f.template) {
-            (Some(content), None, None) => self.render(content, &wherefrom)?,
+            (Some(content), None, None) => content.clone(),
             (None, Some(source), None) => text_of(self.asset(source, &wherefrom)?)?,
             (None, None, Some(template)) => {
                 let asset = self.asset(template, &wherefrom)?;
-                self.render(&text_of(asset)?, &asset.name)?
+                self.vars.render_template(&text_of(asset)?, &asset.name)?
             }
             _ => {
                 return Err(Fault::recipe(format!(
@@ -270,34 +289,19 @@ impl Planner<'_> {
             let path = format!("/usr/share/hostkit/templates/{name}");
             steps.push(file(&path, text_of(asset)?, 0o644, root()));
         }
-        let host = self.host_table(&recipe.host)?;
-        let host = toml::to_string(&host).context("writing [host]")?;
-        steps.push(file("/etc/hostkit/host.toml", host, 0o644, root()));
+        let text = toml::to_string(&without_empty(&recipe.host)).context("writing [host]")?;
+        host::read(&[host::Layer { origin: "[host]", text: &text }])?;
+        steps.push(file("/etc/hostkit/host.toml", text, 0o644, root()));
         Ok(())
     }
 
-    /// `[host]` with its strings rendered. One that comes out empty is left out: a variable with
-    /// an empty default leaves the matter to user-data.
-    fn host_table(&self, table: &toml::Table) -> anyhow::Result<toml::Table> {
-        let mut rendered = toml::Table::new();
-        for (key, value) in table {
-            let value = match value {
-                toml::Value::Table(inner) => toml::Value::Table(self.host_table(inner)?),
-                toml::Value::String(text) => {
-                    toml::Value::String(self.render(text, &format!("[host] {key}"))?)
-                }
-                other => other.clone(),
-            };
-            if value.as_str() != Some("") {
-                rendered.insert(key.clone(), value);
-            }
-        }
-        Ok(rendered)
-    }
-
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "the same shape for every kind"
+    )]
     fn link(&self, l: &types::Link) -> anyhow::Result<Planned> {
-        let to = self.render(&l.to, &format!("[[link]] {}", l.path))?;
-        let link = step::link::Link { path: l.path.clone(), to };
+        let link = step::link::Link { path: l.path.clone(), to: l.to.clone() };
         Ok(planned(format!("link:{}", l.path), Step::Link(link)))
     }
 
@@ -308,9 +312,9 @@ impl Planner<'_> {
     )]
     fn unit(&self, u: &types::Unit) -> anyhow::Result<Planned> {
         let state = match u.state {
-            UnitState::Enabled => step::unit::State::Enabled,
-            UnitState::Disabled => step::unit::State::Disabled,
-            UnitState::Masked => step::unit::State::Masked,
+            UnitState::Enabled => State::Enabled,
+            UnitState::Disabled => State::Disabled,
+            UnitState::Masked => State::Masked,
         };
         let unit = step::unit::Unit { name: u.name.clone(), state };
         Ok(planned(format!("unit:{}", u.name), Step::Unit(unit)))
@@ -319,9 +323,7 @@ impl Planner<'_> {
     fn scripts(&self, steps: &mut Vec<Planned>, recipe: &Recipe, hook: Hook) -> anyhow::Result<()> {
         for script in recipe.script.iter().filter(|script| script.hook == hook) {
             if self.applies(&script.when)? {
-                let wherefrom = format!("[[script]] {}", script.name);
-                let run = self.render(&script.run, &wherefrom)?;
-                let name = script.name.clone();
+                let (name, run) = (script.name.clone(), script.run.clone());
                 let step = step::script::Script { name, run, timeout: script.timeout };
                 steps.push(planned(format!("script:{}", script.name), Step::Script(step)));
             }
@@ -336,6 +338,40 @@ impl Planner<'_> {
                 .into()
         })
     }
+}
+
+/// `[host]` without its empty strings: a variable with an empty default leaves the matter to
+/// user-data.
+fn without_empty(table: &toml::Table) -> toml::Table {
+    let kept = table.iter().filter(|(_, value)| value.as_str() != Some(""));
+    kept.map(|(key, value)| match value {
+        toml::Value::Table(inner) => (key.clone(), toml::Value::Table(without_empty(inner))),
+        value => (key.clone(), value.clone()),
+    })
+    .collect()
+}
+
+/// Two steps about one thing undo each other; and an agent that is enabled must be there.
+fn check(steps: &[Planned]) -> anyhow::Result<()> {
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = steps.iter().find(|planned| !seen.insert(&planned.id)) {
+        let fault = Fault::recipe(format!("`{}` is there twice", twice.id));
+        return Err(fault
+            .hint("say it once, or give each a `when` that excludes the other")
+            .into());
+    }
+    let enabled = |planned: &&Planned| match &planned.step {
+        Step::Unit(unit) => unit.name == "hostkit-boot.service" && unit.state == State::Enabled,
+        _ => false,
+    };
+    if steps.iter().find(enabled).is_some() && !seen.contains(&"agent".to_owned()) {
+        return Err(Fault::recipe(
+            "hostkit-boot.service is enabled and nothing tells it what to be",
+        )
+        .hint("add [host] with role = \"controller\"; `base` is there to be extended")
+        .into());
+    }
+    Ok(())
 }
 
 fn planned(id: String, step: Step) -> Planned {
@@ -380,10 +416,11 @@ mod tests {
     fn plan_of(text: &str, given: &[(String, String)]) -> anyhow::Result<Plan> {
         let recipe: Recipe = toml::from_str(text).unwrap();
         let vars = Vars::resolve(&recipe.vars, given, std::iter::empty())?;
+        let recipe = vars.fill(&recipe)?;
         let mut inputs =
             Inputs { arch: "amd64".into(), target: "disk".into(), ..Inputs::default() };
-        for name in local_files(&recipe, &vars)? {
-            inputs.package_files.insert(name.clone(), (name, "00".into()));
+        for name in local_files(&recipe) {
+            inputs.package_files.insert(name.clone(), (format!("/somewhere/{name}"), "00".into()));
         }
         plan(&recipe, &vars, &inputs)
     }
@@ -436,7 +473,9 @@ mod tests {
             file.content.clone()
         };
         assert!(!host_toml(&[]).contains("id"));
-        assert!(host_toml(&[("efs_id".into(), "fs-1".into())]).contains("id = \"fs-1\""));
+        assert!(
+            host_toml(&[("efs_id".into(), "fs-12345678".into())]).contains("id = \"fs-12345678\"")
+        );
     }
 
     #[test]

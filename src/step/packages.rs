@@ -159,6 +159,8 @@ fn apt() -> Cmd {
         .args(["-qq", "-o", "Dpkg::Options::=--force-confold", "-o", "Acquire::Retries=3"])
         .args(["-o", "DPkg::Lock::Timeout=120", "-o", "APT::Sandbox::User=root"])
         .args(["-o", "Dpkg::Use-Pty=0"])
+        // A security archive that does not answer is an error, not a warning.
+        .args(["-o", "APT::Update::Error-Mode=any"])
         .timeout(TIMEOUT)
 }
 
