@@ -6,11 +6,12 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 use indicatif::HumanBytes;
+use serde::Serialize;
 
 use crate::digest::sha256_of;
 use crate::error::Fault;
 use crate::event::Outcome;
-use crate::image::{self, Baked, Places};
+use crate::image::{self, Baked, Manifest, Places};
 use crate::plan::{self, Inputs, Plan};
 use crate::recipe::assets::Assets;
 use crate::recipe::{Recipe, Vars, load};
@@ -48,6 +49,9 @@ pub struct Args {
     /// Where base trees and downloaded packages are kept
     #[arg(long, value_name = "DIR", env = "HOSTKIT_CACHE", default_value = "/var/cache/hostkit")]
     cache: Utf8PathBuf,
+    /// Bake again even if nothing has changed, with the newest packages
+    #[arg(long)]
+    rebuild: bool,
 }
 
 /// Shows what a recipe comes to, without doing it.
@@ -60,7 +64,8 @@ pub struct PlanArgs {
 /// `hostkit bake`.
 pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
     let plan = make_plan(&args.which)?;
-    let places = Places { output: args.output, cache: absolute(&args.cache)? };
+    let places =
+        Places { output: args.output, cache: absolute(&args.cache)?, rebuild: args.rebuild };
     let (events, printer) = ui::start(format);
     let end = tokio::select! {
         end = image::bake(&plan, &places, &events) => end,
@@ -71,7 +76,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
     let baked = end?;
     match format {
         Format::Human => ui::text(&recap(&baked)),
-        Format::Json => ui::json(&baked.manifest),
+        Format::Json => ui::json(&Line { outcome: baked.outcome, manifest: &baked.manifest }),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -129,6 +134,13 @@ fn read_inputs(recipe: &Recipe, assets: &Assets) -> anyhow::Result<Inputs> {
         inputs.package_files.insert(name.clone(), (path.into_string(), sha256));
     }
     Ok(inputs)
+}
+
+/// The last line of a bake, for programs.
+#[derive(Serialize)]
+struct Line<'a> {
+    outcome: Outcome,
+    manifest: &'a Manifest,
 }
 
 fn recap(baked: &Baked) -> String {

@@ -159,6 +159,8 @@ fn project(sections: &str) -> TempDir {
     let recipe = "[recipe]\nname = 'small'\nversion = '1.0'\n[base]\nos = 'debian:trixie'\n\
         [vars.place]\ndefault = 'nowhere'\n\
         [packages]\ninstall = ['grub-common', 'grub-pc-bin', 'tiny=1.2']\n\
+        [[link]]\npath = '/vmlinuz'\nto = 'boot/none'\n\
+        [[link]]\npath = '/initrd.img'\nto = 'boot/none'\n\
         [[user]]\nname = 'worker'\nuid = 777\nhome = '/home/worker'\ngroups = ['makers']\n\
         [[directory]]\npath = '/srv/work/deep'\nowner = 'worker'\ngroup = 'worker'\nmode = 0o750\n\
         [[file]]\npath = '/etc/motd'\ntemplate = 'templates/motd.tera'\n\
@@ -205,7 +207,9 @@ fn a_recipe_with_one_of_each_kind_becomes_the_disk_that_it_describes() {
     let first = first.unwrap();
     let said = String::from_utf8(first.stdout).unwrap();
     assert!(first.status.success(), "{said}");
-    let manifest: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    let last: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(last["outcome"], "changed");
+    let manifest = last["manifest"].clone();
     let disk = project.path().join("out/small.raw");
 
     assert_eq!(manifest["recipe"], "small");
