@@ -1,6 +1,6 @@
 //! Why a call did not succeed, without the SDK's type for each operation.
 
-use aws_sdk_ssm::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use thiserror::Error;
 
 use crate::error::Fault;
@@ -18,7 +18,16 @@ pub enum Failure {
         /// What AWS says of it.
         message: String,
     },
-    /// There was no answer that counts as one.
+    /// There was an answer, and it cannot be understood. What it said is never repeated: it may
+    /// be half a secret.
+    #[error("{call} had an answer that cannot be read: {cause}")]
+    Unreadable {
+        /// Service and operation.
+        call: &'static str,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// There was no answer.
     #[error("{call} had no answer: {cause}")]
     NoAnswer {
         /// Service and operation.
@@ -33,15 +42,17 @@ impl Failure {
     pub(super) fn new<E, R>(call: &'static str, error: &SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: std::fmt::Debug,
+        R: std::fmt::Debug + 'static,
     {
+        let cause = causes(error);
         match error {
             SdkError::ServiceError(context) => Self::Refused {
                 call,
                 code: context.err().code().unwrap_or("unknown error").to_owned(),
                 message: context.err().message().unwrap_or("no message").to_owned(),
             },
-            _ => Self::NoAnswer { call, cause: causes(error) },
+            SdkError::ResponseError(_) => Self::Unreadable { call, cause },
+            _ => Self::NoAnswer { call, cause },
         }
     }
 
@@ -54,7 +65,7 @@ impl Failure {
     pub fn message(&self) -> &str {
         match self {
             Self::Refused { message, .. } => message,
-            Self::NoAnswer { cause, .. } => cause,
+            Self::Unreadable { cause, .. } | Self::NoAnswer { cause, .. } => cause,
         }
     }
 
@@ -66,7 +77,9 @@ impl Failure {
 
     const fn call(&self) -> &'static str {
         match self {
-            Self::Refused { call, .. } | Self::NoAnswer { call, .. } => call,
+            Self::Refused { call, .. }
+            | Self::Unreadable { call, .. }
+            | Self::NoAnswer { call, .. } => call,
         }
     }
 }
@@ -78,7 +91,10 @@ impl From<Failure> for Fault {
         } else if failure.code().is_some() {
             "the answer is from AWS itself; its code is in the documentation of that call"
                 .to_owned()
-        } else if failure.message().contains("redentials") {
+        } else if matches!(failure, Failure::Unreadable { .. }) {
+            "something in between changes what AWS says: check `aws.endpoint_url` and proxies"
+                .to_owned()
+        } else if failure.message().contains("credential") {
             "the instance needs an IAM instance profile".to_owned()
         } else {
             "check the route to AWS: NAT gateway or VPC endpoint, security groups, DNS".to_owned()
@@ -87,16 +103,9 @@ impl From<Failure> for Fault {
     }
 }
 
-/// The SDK's chain of causes in one line, without its `Debug` tail.
-fn causes<E, R>(error: &SdkError<E, R>) -> String
-where
-    E: std::error::Error + 'static,
-    R: std::fmt::Debug,
-{
-    let text = DisplayErrorContext(error).to_string();
-    let end = text.rfind(" (").unwrap_or(text.len());
-    // `DisplayErrorContext` ends with ` (DebugOfEverything)`, which may itself hold ` (`.
-    let end = text.find(" (DispatchFailure").or_else(|| text.find(" (TimeoutError")).unwrap_or(end);
-    let end = text.find(" (ConstructionFailure").unwrap_or(end);
-    text[..end].replace('\n', " ")
+/// The chain of causes in one line: what each says of itself, and never its `Debug`, which holds
+/// the whole answer.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(|error| error.to_string().replace('\n', " ")).collect::<Vec<_>>().join(": ")
 }

@@ -1,6 +1,7 @@
 //! What the steps of a boot share: the machine, and what earlier steps found out.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
@@ -89,6 +90,8 @@ pub struct Context {
     pub events: Events,
     pub(super) known: OnceLock<Known>,
     pub(super) launch: OnceLock<Launch>,
+    /// Whether this boot has asked for the start of Jenkins.
+    pub(super) started_jenkins: AtomicBool,
     /// Tasks that live while the boot does.
     pub(super) background: Mutex<JoinSet<()>>,
 }
@@ -103,6 +106,7 @@ impl Context {
             events,
             known: OnceLock::new(),
             launch: OnceLock::new(),
+            started_jenkins: AtomicBool::new(false),
             background: Mutex::new(JoinSet::new()),
         }
     }

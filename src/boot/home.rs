@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::inside::{self, Answer, Request};
-use crate::error::Fault;
 use crate::event::Outcome;
 use crate::sys::mountinfo;
 
@@ -21,7 +20,6 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     };
     match inside::ask(&context.machine.runner, &request).await? {
         Answer::Done { changed } => Ok(Outcome::changed(changed)),
-        Answer::Refused { why, hint } => Err(Fault::step(why).hint(hint).into()),
         answer => anyhow::bail!("the child answered {answer:?}"),
     }
 }
@@ -30,7 +28,8 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
 /// about to be replaced.
 pub(super) async fn record(context: &Context, step: &str, cause: &str) -> anyhow::Result<()> {
     let Some(known) = context.known() else { return Ok(()) };
-    let point = &known.config.efs.mount_point;
+    let efs = &known.config.efs;
+    let (point, Some(file_system)) = (&efs.mount_point, &efs.id) else { return Ok(()) };
     let mounts = mountinfo::read(&context.machine.root)?;
     if !mountinfo::at(&mounts, point).is_some_and(|mount| mount.kind.starts_with("nfs")) {
         return Ok(());
@@ -46,6 +45,7 @@ pub(super) async fn record(context: &Context, step: &str, cause: &str) -> anyhow
     });
     let request = Request::Record {
         mount_point: context.machine.path(point),
+        file_system: file_system.clone(),
         name: format!("{}.json", known.identity.instance_id),
         text: format!("{record:#}\n"),
     };

@@ -1,27 +1,29 @@
 //! What is done on the mounted home: in a child that can be killed, never in the agent itself.
 //!
 //! `hostkit inner home` reads a [`Request`] from standard input and writes an [`Answer`] to
-//! standard output. A refusal is an answer; an error is that something could not be done.
+//! standard output. It answers even when it fails: a refusal, and what may help.
 
-use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::unistd::{Gid, Uid, User, chown};
+use nix::unistd::{User, getegid, geteuid};
 use serde::{Deserialize, Serialize};
 
 use super::plugins;
 use crate::error::Fault;
-use crate::sys::{Cmd, CmdError, Runner, Tool, atomic};
+use crate::sys::{Cmd, CmdError, Owner, Root, Runner, Tool};
 
 /// A healthy file system answers in milliseconds, a throttled one in seconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The first boot of a new image copies a hundred megabytes to a file system that may be slow.
 const COPY_PATIENCE: Duration = Duration::from_mins(10);
+
+/// What says whose a file system is.
+const MARK: &str = ".hostkit/fs-id";
 
 /// What a child may be asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,11 +56,24 @@ pub enum Request {
     Record {
         /// Where the file system is mounted.
         mount_point: Utf8PathBuf,
+        /// Its id: nothing is left on another one.
+        file_system: String,
         /// The name of the file, without folder.
         name: String,
         /// Its content.
         text: String,
     },
+}
+
+impl Request {
+    fn mount_point(&self) -> &Utf8Path {
+        match self {
+            Self::ReadHead { mount_point }
+            | Self::Prepare { mount_point, .. }
+            | Self::Plugins { mount_point, .. }
+            | Self::Record { mount_point, .. } => mount_point,
+        }
+    }
 }
 
 /// What a child answers.
@@ -81,7 +96,16 @@ pub enum Answer {
     },
 }
 
-/// Asks a child.
+/// On what a child may work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// A network file system, and nothing else: below the mount lies the root disk.
+    Nfs,
+    /// Whatever is there. For tests.
+    Any,
+}
+
+/// Asks a child. Its refusal is an error of the step that asks.
 pub(super) async fn ask(runner: &Runner, request: &Request) -> anyhow::Result<Answer> {
     let json = serde_json::to_vec(request).expect("a request has only string keys");
     let patience = match request {
@@ -98,57 +122,107 @@ pub(super) async fn ask(runner: &Runner, request: &Request) -> anyhow::Result<An
         ),
         other => other.into(),
     })?;
-    serde_json::from_slice(&output.stdout).context("reading the answer of the child")
+    let answer = serde_json::from_slice(&output.stdout);
+    match answer.context("reading the answer of the child")? {
+        Answer::Refused { why, hint } => Err(Fault::step(why).hint(hint).into()),
+        answer => Ok(answer),
+    }
 }
 
-/// What the child does.
-pub fn answer(request: &Request) -> anyhow::Result<Answer> {
+/// What the child does. No link on the file system is followed: its users can make them, and this
+/// process may write everywhere.
+pub fn answer(request: &Request, ground: Ground) -> Answer {
+    work(request, ground).unwrap_or_else(|error| refusal(&error))
+}
+
+fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
+    let mount_point = request.mount_point();
+    let root = Root::strict(mount_point).with_context(|| format!("opening {mount_point}"))?;
+    // Asked of what was opened: a mount that goes in this moment does not matter any more.
+    if ground == Ground::Nfs && !root.is_nfs().context("asking what is mounted")? {
+        return Ok(Answer::Refused {
+            why: format!("no network file system is mounted at {mount_point}"),
+            hint: "systemctl list-units --type=mount; what is below the mount is never written"
+                .to_owned(),
+        });
+    }
     match request {
-        Request::ReadHead { mount_point } => read_head(mount_point),
-        Request::Prepare { mount_point, file_system, user } => {
-            prepare(mount_point, file_system, user)
+        Request::ReadHead { .. } => {
+            // By open, not by stat: NFS promises that an open sees what the last writer closed.
+            let head = root.read_text(".hostkit/lease/head");
+            Ok(Answer::Head(head.context("reading .hostkit/lease/head on the file system")?))
         }
-        Request::Plugins { from, mount_point, user } => {
-            let changed = plugins::install(from, mount_point, user)?;
+        Request::Prepare { file_system, user, .. } => prepare(&root, file_system, user),
+        Request::Plugins { from, user, .. } => {
+            let changed = plugins::install(from, &root, owner(user)?)?;
             Ok(Answer::Done { changed })
         }
-        Request::Record { mount_point, name, text } => record(mount_point, name, text),
+        Request::Record { file_system, name, text, .. } => record(&root, file_system, name, text),
     }
 }
 
-fn read_head(mount_point: &Utf8Path) -> anyhow::Result<Answer> {
-    // By open, not by stat: NFS promises that an open sees what the last writer closed.
-    match fs::read(mount_point.join(".hostkit/lease/head")) {
-        Ok(bytes) => Ok(Answer::Head(Some(String::from_utf8_lossy(&bytes).into_owned()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Answer::Head(None)),
-        Err(error) => Err(error).context("reading .hostkit/lease/head on the file system"),
-    }
+/// An error as an answer, with what is known to help.
+fn refusal(error: &anyhow::Error) -> Answer {
+    let cause = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+    let looped = cause.and_then(io::Error::raw_os_error) == Some(nix::libc::ELOOP);
+    let hint = match cause.map(io::Error::kind) {
+        _ if looped => "a symbolic link is in the way; hostkit follows none on the file system",
+        Some(io::ErrorKind::PermissionDenied) => {
+            "the file system refuses root: allow `elasticfilesystem:ClientRootAccess` in its policy"
+        }
+        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            "the file system is full, or its quota is"
+        }
+        Some(io::ErrorKind::StaleNetworkFileHandle) => {
+            "the file system was replaced below its mount: start this host again"
+        }
+        _ => "look at the file system from another host",
+    };
+    Answer::Refused { why: format!("{error:#}"), hint: hint.to_owned() }
 }
 
-fn record(mount_point: &Utf8Path, name: &str, text: &str) -> anyhow::Result<Answer> {
-    anyhow::ensure!(!name.contains('/') && !name.starts_with('.'), "`{name}` is not a file name");
-    let directory = mount_point.join(".hostkit/boots");
-    atomic::make_directory(&directory, 0o700).context("making .hostkit/boots")?;
-    let changed = atomic::write(&directory.join(name), text.as_bytes(), 0o600)
-        .context("writing the record of the boot")?;
-    Ok(Answer::Done { changed })
-}
-
-fn prepare(mount_point: &Utf8Path, file_system: &str, user: &str) -> anyhow::Result<Answer> {
+/// The user and group that own the home.
+fn owner(user: &str) -> anyhow::Result<Owner> {
     let user = User::from_name(user)
         .context("looking up the owner of the home")?
         .with_context(|| format!("this machine has no user `{user}`"))?;
-    let home = mount_point.join("home");
-    match fs::read_to_string(mount_point.join(".hostkit/fs-id")) {
-        Ok(mark) => Ok(check(mark.trim(), file_system, &home, &user)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            initialise(mount_point, file_system, &home, &user)
-        }
-        Err(error) => Err(error).context("reading the mark of the file system"),
+    Ok(Owner { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
+}
+
+fn record(root: &Root, file_system: &str, name: &str, text: &str) -> anyhow::Result<Answer> {
+    anyhow::ensure!(!name.contains('/') && !name.starts_with('.'), "`{name}` is not a file name");
+    // What is not marked as this host's is somebody else's.
+    match root.read_text(MARK).context("reading the mark of the file system")? {
+        Some(mark) if mark.trim() == file_system => {}
+        _ => anyhow::bail!("the file system is not marked as {file_system}"),
+    }
+    root.make_dir(".hostkit/boots", 0o700, me()).context("making .hostkit/boots")?;
+    let path = Utf8Path::new(".hostkit/boots").join(name);
+    let changed =
+        root.write(path, text.as_bytes(), 0o600, me()).context("writing the record of the boot")?;
+    Ok(Answer::Done { changed })
+}
+
+/// root, but in tests.
+fn me() -> Owner {
+    Owner { uid: geteuid().as_raw(), gid: getegid().as_raw() }
+}
+
+fn prepare(root: &Root, file_system: &str, user: &str) -> anyhow::Result<Answer> {
+    let owner = owner(user)?;
+    match root.read_text(MARK).context("reading the mark of the file system")? {
+        Some(mark) => check(root, mark.trim(), file_system, user, owner),
+        None => initialise(root, file_system, owner),
     }
 }
 
-fn check(mark: &str, file_system: &str, home: &Utf8Path, user: &User) -> anyhow::Result<Answer> {
+fn check(
+    root: &Root,
+    mark: &str,
+    file_system: &str,
+    user: &str,
+    owner: Owner,
+) -> anyhow::Result<Answer> {
     let refused = |why: String, hint: &str| Answer::Refused { why, hint: hint.to_owned() };
     if mark != file_system {
         return Ok(refused(
@@ -157,22 +231,24 @@ fn check(mark: &str, file_system: &str, home: &Utf8Path, user: &User) -> anyhow:
              then write its own id into .hostkit/fs-id",
         ));
     }
-    let meta = match fs::symlink_metadata(home) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(refused(
-                "this file system was a controller's, and its folder `home` is gone".to_owned(),
-                "restore it from a backup; hostkit does not start an empty Jenkins in its place",
-            ));
-        }
-        other => other.context("looking at the home")?,
+    let Some(meta) = root.metadata("home").context("looking at the home")? else {
+        return Ok(refused(
+            "this file system was a controller's, and its folder `home` is gone".to_owned(),
+            "restore it from a backup; hostkit does not start an empty Jenkins in its place",
+        ));
     };
-    if !meta.is_dir() || meta.uid() != user.uid.as_raw() {
+    if !meta.is_dir() {
+        return Ok(refused(
+            "`home` on the file system is not a folder".to_owned(),
+            "hostkit follows no symbolic link there: move the home itself to this place",
+        ));
+    }
+    if meta.uid() != owner.uid {
         return Ok(refused(
             format!(
-                "the home belongs to user {} here, and `{}` is user {}",
+                "the home belongs to user {} here, and `{user}` is user {}",
                 meta.uid(),
-                user.name,
-                user.uid
+                owner.uid
             ),
             "give the user the same number in every image; a chown of the whole home takes hours",
         ));
@@ -181,13 +257,8 @@ fn check(mark: &str, file_system: &str, home: &Utf8Path, user: &User) -> anyhow:
 }
 
 /// Makes the home on an empty file system. The mark comes last: what is marked is whole.
-fn initialise(
-    mount_point: &Utf8Path,
-    file_system: &str,
-    home: &Utf8Path,
-    user: &User,
-) -> anyhow::Result<Answer> {
-    if let Some(found) = foreign(mount_point, home)? {
+fn initialise(root: &Root, file_system: &str, owner: Owner) -> anyhow::Result<Answer> {
+    if let Some(found) = foreign(root)? {
         return Ok(Answer::Refused {
             why: format!(
                 "the file system is not empty (it has `{found}`) and is not marked as a controller's"
@@ -198,39 +269,25 @@ fn initialise(
                     .to_owned(),
         });
     }
-    atomic::make_directory(&mount_point.join(".hostkit"), 0o700).context("making .hostkit")?;
-    atomic::make_directory(home, 0o750).context("making the home")?;
-    give(home, user.uid, user.gid)?;
-    atomic::write(
-        &mount_point.join(".hostkit/fs-id"),
-        format!("{file_system}\n").as_bytes(),
-        0o600,
-    )
-    .context("marking the file system")?;
+    root.make_dir(".hostkit", 0o700, me()).context("making .hostkit")?;
+    root.make_dir("home", 0o750, owner).context("making the home")?;
+    let mark = format!("{file_system}\n");
+    root.write(MARK, mark.as_bytes(), 0o600, me()).context("marking the file system")?;
     Ok(Answer::Done { changed: true })
 }
 
-fn give(home: &Utf8Path, uid: Uid, gid: Gid) -> anyhow::Result<()> {
-    let meta = fs::metadata(home).context("looking at the home")?;
-    if (meta.uid(), meta.gid()) == (uid.as_raw(), gid.as_raw()) {
-        return Ok(());
-    }
-    chown(home.as_std_path(), Some(uid), Some(gid)).context("giving the home to its user")
-}
-
 /// Something that neither an empty file system nor an interrupted first boot has.
-fn foreign(mount_point: &Utf8Path, home: &Utf8Path) -> anyhow::Result<Option<String>> {
-    for entry in mount_point.read_dir_utf8().context("listing the file system")? {
-        let entry = entry.context("listing the file system")?;
-        match entry.file_name() {
+fn foreign(root: &Root) -> anyhow::Result<Option<String>> {
+    for name in root.list("").context("listing the file system")? {
+        match name.as_str() {
             ".hostkit" | "lost+found" => {}
             "home" => {
-                let mut inside = home.read_dir_utf8().context("listing the home")?;
-                if let Some(Ok(first)) = inside.next() {
-                    return Ok(Some(format!("home/{}", first.file_name())));
+                let inside = root.list("home").context("listing the home")?;
+                if let Some(first) = inside.first() {
+                    return Ok(Some(format!("home/{first}")));
                 }
             }
-            other => return Ok(Some(other.to_owned())),
+            _ => return Ok(Some(name)),
         }
     }
     Ok(None)
@@ -238,19 +295,21 @@ fn foreign(mount_point: &Utf8Path, home: &Utf8Path) -> anyhow::Result<Option<Str
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
-    fn me() -> String {
-        User::from_uid(Uid::current()).unwrap().expect("every test machine knows its user").name
+    fn my_name() -> String {
+        User::from_uid(geteuid()).unwrap().expect("every test machine knows its user").name
     }
 
     fn prepare_here(mount_point: &Utf8Path, file_system: &str) -> Answer {
-        answer(&Request::Prepare {
+        let request = Request::Prepare {
             mount_point: mount_point.to_owned(),
             file_system: file_system.to_owned(),
-            user: me(),
-        })
-        .unwrap()
+            user: my_name(),
+        };
+        answer(&request, Ground::Any)
     }
 
     fn empty() -> (tempfile::TempDir, Utf8PathBuf) {
@@ -292,5 +351,53 @@ mod tests {
         assert!(matches!(prepare_here(&root, "fs-2"), Answer::Refused { .. }));
         fs::remove_dir(root.join("home")).unwrap();
         assert!(matches!(prepare_here(&root, "fs-1"), Answer::Refused { .. }));
+    }
+
+    #[test]
+    fn what_is_no_network_file_system_is_not_even_read() {
+        let (_directory, root) = empty();
+        let request = Request::ReadHead { mount_point: root };
+        let Answer::Refused { why, .. } = answer(&request, Ground::Nfs) else { panic!() };
+        assert!(why.contains("no network file system"), "{why}");
+    }
+
+    #[test]
+    fn no_link_on_the_file_system_is_followed() {
+        let (_elsewhere, elsewhere) = empty();
+        let before = fs::metadata(&elsewhere).unwrap();
+        for name in ["home", ".hostkit"] {
+            let (_directory, root) = empty();
+            std::os::unix::fs::symlink(&elsewhere, root.join(name)).unwrap();
+            let Answer::Refused { hint, .. } = prepare_here(&root, "fs-1") else { panic!() };
+            assert!(hint.contains("symbolic link"), "{name}: {hint}");
+        }
+        let (_directory, root) = empty();
+        prepare_here(&root, "fs-1");
+        fs::remove_dir(root.join("home")).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, root.join("home")).unwrap();
+        assert!(matches!(prepare_here(&root, "fs-1"), Answer::Refused { .. }));
+        let after = fs::metadata(&elsewhere).unwrap();
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+        assert_eq!((before.uid(), before.mode()), (after.uid(), after.mode()));
+    }
+
+    #[test]
+    fn a_record_is_left_on_the_own_file_system_only() {
+        let (_directory, root) = empty();
+        let leave = |file_system: &str| {
+            let request = Request::Record {
+                mount_point: root.clone(),
+                file_system: file_system.to_owned(),
+                name: "i-1.json".to_owned(),
+                text: "{}".to_owned(),
+            };
+            answer(&request, Ground::Any)
+        };
+        assert!(matches!(leave("fs-1"), Answer::Refused { .. }), "nobody has marked it");
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
+        prepare_here(&root, "fs-1");
+        assert!(matches!(leave("fs-2"), Answer::Refused { .. }));
+        assert!(!root.join(".hostkit/boots").exists());
+        assert_eq!(leave("fs-1"), Answer::Done { changed: true });
     }
 }

@@ -3,10 +3,11 @@
 //! The start is enqueued and not waited for: a unit that waits for another one can wait for ever.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::Context as _;
 
-use super::context::Context;
+use super::context::{Context, Machine};
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::sys::{atomic, systemd};
@@ -15,13 +16,40 @@ pub(super) const UNIT: &str = "jenkins.service";
 
 const STEP: &str = "jenkins";
 
+/// The unit asserts that this file exists: nobody else's start gets past that.
+const MAY_START: &str = "may-start";
+
+/// Takes away the permission to start. A Jenkins that runs goes on.
+pub(super) fn forbid(machine: &Machine) -> anyhow::Result<()> {
+    match std::fs::remove_file(machine.run(MAY_START)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context("forbidding Jenkins to start")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Stops the Jenkins that this boot has started: its successor may start any moment. Says what
+/// could not be done.
+pub(super) async fn stop(context: &Context) {
+    if let Err(error) = forbid(&context.machine) {
+        context.events.log(STEP, format!("{error:#}"));
+    }
+    if !context.started_jenkins.load(Ordering::Relaxed) {
+        return;
+    }
+    if let Err(error) = systemd::stop_no_block(&context.machine.runner, UNIT).await {
+        context.events.log(STEP, format!("Jenkins could not be stopped: {error}"));
+    }
+}
+
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let machine = &context.machine;
-    // The unit asserts that this file exists: nobody else's start gets past that.
-    atomic::write(&machine.run("may-start"), b"", 0o444).context("allowing Jenkins to start")?;
+    atomic::write(&machine.run(MAY_START), b"", 0o444).context("allowing Jenkins to start")?;
     if look(&context).await?.state == "active" {
         return Ok(Outcome::Unchanged);
     }
+    context.started_jenkins.store(true, Ordering::Relaxed);
     systemd::start_no_block(&machine.runner, UNIT).await?;
     let mut last = String::new();
     loop {

@@ -49,6 +49,7 @@ use status::State;
 pub async fn boot(machine: Machine, config: Utf8PathBuf, events: Events) -> anyhow::Result<()> {
     let facts = Facts::read(&machine.root)?;
     let root = machine.root.clone();
+    jenkins::forbid(&machine)?;
     let recorder = recorder::start(&machine, &facts, events)?;
     let context = Arc::new(Context::new(machine, facts, config, recorder.events()));
     let ended = run::all(steps::CONTROLLER, &context).await;
@@ -75,6 +76,8 @@ fn failure_of(ended: &Ended) -> Option<(&'static str, &str)> {
 }
 
 async fn give_up(context: &Arc<Context>, step: &str, cause: &str) -> anyhow::Error {
+    // First of all: nobody may write to the home when another host takes it.
+    jenkins::stop(context).await;
     let screen = format!(
         "\n==== hostkit: this host did not boot: `{step}` failed ====\n{cause}\n\
          ==== more: journalctl -u hostkit-boot; hostkit status ====\n"

@@ -88,6 +88,13 @@ async fn attempt(context: &Context) -> Result<Outcome, Problem> {
     context.events.log(STEP, format!("{how}: {server} speaks NFSv4"));
     name_this_client(context, &known.identity.instance_id);
     mount(machine, address, point).await?;
+    // What counts is what the kernel says: all that follows is written there.
+    if !is_mounted(machine, point, &source).map_err(Problem::Final)? {
+        let what = format!("systemd has mounted {source}, and {point} has nothing mounted");
+        return Err(Problem::Passing(
+            Fault::step(what).hint("systemctl list-units --type=mount --all").into(),
+        ));
+    }
     Ok(Outcome::Changed)
 }
 

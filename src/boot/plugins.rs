@@ -5,23 +5,24 @@
 //! never touched in the agent itself.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use camino::Utf8Path;
-use nix::unistd::User;
+use nix::unistd::{getegid, geteuid};
 
 use super::context::Context;
 use super::inside::{self, Answer, Request};
 use crate::digest::sha256_of;
 use crate::event::Outcome;
-use crate::sys::atomic;
+use crate::sys::{Owner, Root};
 
 /// Where the image has them.
 const IN_THE_IMAGE: &str = "/usr/share/hostkit/jenkins/plugins";
+
+/// Where Jenkins looks for them, on the file system.
+const FOLDER: &str = "home/plugins";
 
 /// What was last installed, by file name: so that a boot need not read every plugin over NFS.
 const RECORD: &str = ".hostkit/plugins.json";
@@ -40,44 +41,31 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     }
 }
 
-/// Copies what differs from the record, and then writes the record.
-pub(super) fn install(from: &Utf8Path, mount_point: &Utf8Path, user: &str) -> anyhow::Result<bool> {
-    let user = User::from_name(user)?.with_context(|| format!("there is no user `{user}`"))?;
+/// Copies what differs from the record, and then writes the record. Users of the file system can
+/// write into the folder of plugins meanwhile, so everything goes through `root`, which is strict.
+pub(super) fn install(from: &Utf8Path, root: &Root, owner: Owner) -> anyhow::Result<bool> {
     let image = digests(from).context("reading the plugins of the image")?;
-    let record = mount_point.join(RECORD);
-    let installed: BTreeMap<String, String> = match fs::read(&record) {
-        // A record that cannot be read is no record: everything is copied again.
-        Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
-        Err(error) => return Err(error).context("reading what was installed"),
-    };
-    let folder = mount_point.join("home/plugins");
-    if !folder.is_dir() {
-        fs::create_dir(&folder).context("making the folder of plugins")?;
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
-        chown(&folder, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
+    let record = root.read(RECORD).context("reading what was installed")?;
+    // A record that cannot be read is no record: everything is copied again.
+    let installed: BTreeMap<String, String> =
+        record.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    if !root.exists(FOLDER).context("looking for the folder of plugins")? {
+        root.make_dir(FOLDER, 0o755, owner).context("making the folder of plugins")?;
     }
     let mut changed = false;
     for (name, digest) in &image {
-        let to = folder.join(name);
-        if installed.get(name) != Some(digest) || !to.is_file() {
-            copy(&from.join(name), &to, &user).with_context(|| format!("installing {name}"))?;
+        let to = Utf8Path::new(FOLDER).join(name);
+        let meta = root.metadata(&to).with_context(|| format!("looking at {name}"))?;
+        if installed.get(name) != Some(digest) || !meta.is_some_and(|meta| meta.is_file()) {
+            // Whole or not at all: Jenkins refuses to start with half a plugin.
+            root.copy_in(&from.join(name), &to, 0o644, owner)
+                .with_context(|| format!("installing {name}"))?;
             changed = true;
         }
     }
     let text = serde_json::to_vec_pretty(&image).context("a map of text is plain data")?;
-    Ok(atomic::write(&record, &text, 0o600).context("recording the plugins")? | changed)
-}
-
-/// Whole or not at all: Jenkins refuses to start with half a plugin.
-fn copy(from: &Utf8Path, to: &Utf8Path, user: &User) -> io::Result<()> {
-    let folder = to.parent().unwrap_or_else(|| Utf8Path::new("."));
-    let mut fresh = tempfile::Builder::new().prefix(".hostkit-").tempfile_in(folder)?;
-    io::copy(&mut fs::File::open(from)?, &mut fresh)?;
-    fresh.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-    std::os::unix::fs::fchown(fresh.as_file(), Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
-    fresh.as_file().sync_all()?;
-    fresh.persist(to).map(drop).map_err(|error| error.error)
+    let mine = Owner { uid: geteuid().as_raw(), gid: getegid().as_raw() };
+    Ok(root.write(RECORD, &text, 0o600, mine).context("recording the plugins")? | changed)
 }
 
 fn digests(folder: &Utf8Path) -> io::Result<BTreeMap<String, String>> {
@@ -94,12 +82,13 @@ fn digests(folder: &Utf8Path) -> io::Result<BTreeMap<String, String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-    use nix::unistd::Uid;
 
     #[test]
     fn the_images_plugins_replace_their_namesakes_and_leave_others_alone() {
-        let me = User::from_uid(Uid::current()).unwrap().expect("a test machine knows its user");
+        let me = Owner { uid: geteuid().as_raw(), gid: getegid().as_raw() };
         let folder = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(folder.path()).unwrap();
         let (image, efs) = (root.join("image"), root.join("efs"));
@@ -111,14 +100,21 @@ mod tests {
         fs::write(efs.join("home/plugins/git.jpi"), "git 1").unwrap();
         fs::write(efs.join("home/plugins/own.jpi"), "own").unwrap();
 
-        assert!(install(&image, &efs, &me.name).unwrap());
-        assert!(!install(&image, &efs, &me.name).unwrap(), "a second time changes nothing");
+        let tree = Root::strict(&efs).unwrap();
+        assert!(install(&image, &tree, me).unwrap());
+        assert!(!install(&image, &tree, me).unwrap(), "a second time changes nothing");
         let plugin = |name: &str| fs::read_to_string(efs.join("home/plugins").join(name));
         assert_eq!(plugin("git.jpi").unwrap(), "git 2");
         assert_eq!(plugin("own.jpi").unwrap(), "own");
         assert!(plugin("readme.txt").is_err());
 
         fs::remove_file(efs.join("home/plugins/git.jpi")).unwrap();
-        assert!(install(&image, &efs, &me.name).unwrap(), "a lost plugin comes back");
+        assert!(install(&image, &tree, me).unwrap(), "a lost plugin comes back");
+
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::rename(efs.join("home/plugins"), efs.join("home/old")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), efs.join("home/plugins")).unwrap();
+        assert!(install(&image, &tree, me).is_err(), "a link of a user is not followed");
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }
 }

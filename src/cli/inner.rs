@@ -102,6 +102,6 @@ pub fn run(command: &Inner) -> ExitCode {
 fn home() -> anyhow::Result<u8> {
     let request =
         serde_json::from_reader(std::io::stdin().lock()).context("reading the request")?;
-    ui::json(&inside::answer(&request)?);
+    ui::json(&inside::answer(&request, inside::Ground::Nfs));
     Ok(0)
 }

@@ -2,6 +2,7 @@
 //!
 //! `root.join("etc/x")` follows absolute links of the tree to *this* machine's files. Every path
 //! here is resolved by the kernel with `openat2(RESOLVE_IN_ROOT)` instead, as a chroot would.
+//! A strict root follows no link at all, for trees in which others may write meanwhile.
 //! Writes are atomic: a temporary file beside the target, synced, renamed, directory synced.
 
 use std::fs::{File, Permissions};
@@ -13,12 +14,23 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::statfs::{NFS_SUPER_MAGIC, fstatfs};
 
 /// A directory that is the whole world to whoever holds it.
 #[derive(Clone, Debug)]
 pub struct Root {
     path: Utf8PathBuf,
     fd: Arc<OwnedFd>,
+    links: Links,
+}
+
+/// What becomes of the links in a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Links {
+    /// They are followed, as after a change of root.
+    Inside,
+    /// They are errors.
+    Refused,
 }
 
 /// Who owns a file, by number.
@@ -56,7 +68,17 @@ impl Root {
     pub fn open(path: impl AsRef<Utf8Path>) -> io::Result<Self> {
         let path = path.as_ref().canonicalize_utf8()?;
         let fd = Arc::new(File::open(&path)?.into());
-        Ok(Self { path, fd })
+        Ok(Self { path, fd, links: Links::Inside })
+    }
+
+    /// Opens `path` as a root in which no link is followed: a path that has one is an error.
+    pub fn strict(path: impl AsRef<Utf8Path>) -> io::Result<Self> {
+        Ok(Self { links: Links::Refused, ..Self::open(path)? })
+    }
+
+    /// Whether it is on a network file system, as the kernel says of what was opened.
+    pub fn is_nfs(&self) -> io::Result<bool> {
+        Ok(fstatfs(&*self.fd)?.filesystem_type() == NFS_SUPER_MAGIC)
     }
 
     /// Where the root is on this machine. For programs that take a whole tree, never to join to.
@@ -225,10 +247,16 @@ impl Root {
     }
 
     fn make_one_dir(&self, path: &Utf8Path, mode: u32, owner: Owner) -> io::Result<()> {
-        let entry = self.entry(path)?;
-        std::fs::create_dir(&entry.path)?;
-        std::os::unix::fs::lchown(&entry.path, Some(owner.uid), Some(owner.gid))?;
-        std::fs::set_permissions(&entry.path, Permissions::from_mode(mode))
+        std::fs::create_dir(self.entry(path)?.path)?;
+        self.give_dir(path, mode, owner)
+    }
+
+    /// Through the open directory: its name may be another's in the next moment.
+    fn give_dir(&self, path: &Utf8Path, mode: u32, owner: Owner) -> io::Result<()> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        let directory = File::from(self.open_at(path, flags)?);
+        std::os::unix::fs::fchown(&directory, Some(owner.uid), Some(owner.gid))?;
+        directory.set_permissions(Permissions::from_mode(mode))
     }
 
     fn set_attributes(
@@ -245,17 +273,19 @@ impl Root {
         if same_owner && meta.mode() & 0o7777 == mode {
             return Ok(false);
         }
-        let entry = self.entry(path)?;
-        std::os::unix::fs::lchown(&entry.path, Some(owner.uid), Some(owner.gid))?;
-        std::fs::set_permissions(&entry.path, Permissions::from_mode(mode))?;
+        self.give_dir(path, mode, owner)?;
         Ok(true)
     }
 
     fn open_at(&self, path: &Utf8Path, flags: OFlag) -> io::Result<OwnedFd> {
-        let how = OpenHow::new()
-            .flags(flags | OFlag::O_CLOEXEC)
-            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let path = if path.as_str().is_empty() { Utf8Path::new("/") } else { path };
+        let resolve = match self.links {
+            Links::Inside => ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS,
+            Links::Refused => ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS,
+        };
+        let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
+        // Relative, because nothing absolute lies beneath.
+        let path = path.strip_prefix("/").unwrap_or(path);
+        let path = if path.as_str().is_empty() { Utf8Path::new(".") } else { path };
         Ok(openat2(&*self.fd, path.as_std_path(), how)?)
     }
 
@@ -323,6 +353,26 @@ mod tests {
         // `/` is the tree's own top, as it would be after a change of root.
         assert!(root.write("/up/file", b"inside", 0o644, me()).unwrap());
         assert_eq!(std::fs::read(dir.path().join("file")).unwrap(), b"inside");
+    }
+
+    #[test]
+    fn a_strict_root_follows_no_link_whatever_it_leads_to() {
+        let (dir, _) = tree();
+        let root = Root::strict(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
+        root.make_dir("/real", 0o755, me()).unwrap();
+        root.write("real/file", b"x", 0o600, me()).unwrap();
+        for (name, to) in [("dir", "real"), ("file", "real/file"), ("out", "/etc")] {
+            root.link(name, to).unwrap();
+        }
+        let looped = |error: io::Error| error.raw_os_error() == Some(nix::libc::ELOOP);
+        assert!(looped(root.read("dir/file").unwrap_err()));
+        assert!(looped(root.read("file").unwrap_err()));
+        assert!(looped(root.list("out").unwrap_err()));
+        assert!(looped(root.write("dir/new", b"", 0o600, me()).unwrap_err()));
+        assert!(root.make_dir("out", 0o700, me()).is_err());
+        assert!(root.write("file", b"new", 0o600, me()).unwrap(), "a link itself is replaced");
+        assert_eq!(root.read("real/file").unwrap().unwrap(), b"x");
+        assert!(root.read("../etc/hostname").is_err());
     }
 
     #[test]

@@ -26,6 +26,12 @@ pub async fn start_no_block(runner: &Runner, unit: &str) -> Result<(), CmdError>
     runner.run(&command).await.map(drop)
 }
 
+/// Enqueues the stop of `unit` and does not wait for it.
+pub async fn stop_no_block(runner: &Runner, unit: &str) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).args(["stop", "--no-block", unit]).timeout(PATIENCE);
+    runner.run(&command).await.map(drop)
+}
+
 /// The last lines that `unit` wrote to the journal in this boot. Evidence for an error message:
 /// where there is no journal there is no evidence, and that is not an error of its own.
 pub async fn last_lines(runner: &Runner, unit: &str, count: u32) -> String {

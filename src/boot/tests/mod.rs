@@ -11,7 +11,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::inside::{self, Request};
+use super::inside::{self, Ground, Request};
 use super::status::{State, Status};
 use super::{Machine, boot, probe};
 use crate::error;
@@ -31,6 +31,8 @@ struct World {
     cloud: cloud::Shared,
     machine: Machine,
     script: Arc<Mutex<Script>>,
+    systemd: SharedSystemd,
+    web: SharedWeb,
 }
 
 impl World {
@@ -40,18 +42,20 @@ impl World {
         let cloud = Arc::new(Mutex::new(Cloud::default()));
         let address = cloud::serve(Arc::clone(&cloud)).await;
         furnish(&root, &format!("http://{address}"));
-        let (runner, script) = systemd(&root);
+        let state = SharedSystemd::default();
+        let web = Arc::new(Mutex::new(Web { login: 200, front: 403, named: true }));
+        let (runner, script) = systemd(&root, &state);
         let machine = Machine {
             root: root.clone(),
             runner,
             imds: Some(format!("http://{address}")),
             imds_budget: Duration::from_secs(1),
-            jenkins: jenkins().await,
+            jenkins: jenkins(Arc::clone(&web)).await,
             nfs_port: probe::tests::nfs_server().await.port(),
             mount_budget: Duration::from_millis(300),
             pause: Duration::from_millis(20),
         };
-        Self { _directory: directory, root, cloud, machine, script }
+        Self { _directory: directory, root, cloud, machine, script, systemd: state, web }
     }
 
     async fn boot(&self) -> Result<(), String> {
@@ -81,6 +85,10 @@ impl World {
 
     fn was_run(&self, prefix: &str) -> bool {
         self.script.lock().unwrap().seen().iter().any(|call| call.starts_with(prefix))
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.root.join(path).exists()
     }
 
     fn verdicts(&self) -> Vec<String> {
@@ -118,15 +126,53 @@ fn furnish(root: &Utf8Path, endpoint: &str) {
     }
 }
 
+/// What systemd does on this machine; a test changes it before a boot.
+#[derive(Debug)]
+struct Systemd {
+    /// What `systemd-mount` complains with, if it fails.
+    mount_fails: Option<&'static str>,
+    /// Whether what it mounts is there afterwards.
+    mount_appears: bool,
+    /// The state of Jenkins' unit.
+    unit: &'static str,
+    /// What a start makes of it.
+    start_leads_to: &'static str,
+    /// The unit's `JENKINS_HOME`.
+    home: &'static str,
+    /// What the child does instead of its work.
+    child_fails: Option<&'static str>,
+}
+
+impl Default for Systemd {
+    fn default() -> Self {
+        Self {
+            mount_fails: None,
+            mount_appears: true,
+            unit: "inactive",
+            start_leads_to: "active",
+            home: "/var/lib/jenkins/home",
+            child_fails: None,
+        }
+    }
+}
+
+type SharedSystemd = Arc<Mutex<Systemd>>;
+
 /// A systemd whose mounts and units are seen by those who look afterwards.
-fn systemd(root: &Utf8Path) -> (Runner, Arc<Mutex<Script>>) {
+fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>>) {
     let mountinfo = root.join("proc/self/mountinfo");
     let hostname = root.join("proc/sys/kernel/hostname");
-    let state = Arc::new(Mutex::new("inactive"));
-    let started = Arc::clone(&state);
+    let may_start = root.join("run/hostkit/may-start");
+    let [mounts, starts, stops, resets, shows, children] = [(); 6].map(|()| Arc::clone(state));
     Script::default()
         .on("systemd-mount", move |_| {
-            fs::write(&mountinfo, format!("{ROOT_MOUNT}{HOME_MOUNT}")).unwrap();
+            let mounts = mounts.lock().unwrap();
+            if let Some(complaint) = mounts.mount_fails {
+                return Err((1, complaint.to_owned()));
+            }
+            if mounts.mount_appears {
+                fs::write(&mountinfo, format!("{ROOT_MOUNT}{HOME_MOUNT}")).unwrap();
+            }
             Ok(String::new())
         })
         .on("hostnamectl", move |command| {
@@ -134,17 +180,35 @@ fn systemd(root: &Utf8Path) -> (Runner, Arc<Mutex<Script>>) {
             Ok(String::new())
         })
         .on("systemctl start", move |_| {
-            *started.lock().unwrap() = "active";
+            assert!(may_start.exists(), "the unit asserts it");
+            let mut state = starts.lock().unwrap();
+            if state.unit == "failed" {
+                return Err((1, "start request repeated too quickly".to_owned()));
+            }
+            state.unit = state.start_leads_to;
+            Ok(String::new())
+        })
+        .on("systemctl stop", move |_| {
+            stops.lock().unwrap().unit = "inactive";
+            Ok(String::new())
+        })
+        .on("systemctl reset-failed", move |_| {
+            resets.lock().unwrap().unit = "inactive";
             Ok(String::new())
         })
         .on("systemctl show jenkins.service", move |_| {
+            let state = shows.lock().unwrap();
             Ok(format!(
-                "LoadState=loaded\nActiveState={}\nResult=success\nJob=\n\
-                 Environment=SECRETS=%d JENKINS_HOME=/var/lib/jenkins/home\n",
-                state.lock().unwrap()
+                "LoadState=loaded\nActiveState={}\nResult=success\nJob=\nStatusText=loading\n\
+                 Environment=SECRETS=%d JENKINS_HOME={}\n",
+                state.unit, state.home
             ))
         })
-        .on("hostkit inner home", |command| {
+        .answer("journalctl", "the last words of the unit")
+        .on("hostkit inner home", move |command| {
+            if let Some(complaint) = children.lock().unwrap().child_fails {
+                return Err((1, complaint.to_owned()));
+            }
             let mut request: Request =
                 serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
             if let Request::Prepare { user, .. } = &mut request {
@@ -154,21 +218,36 @@ fn systemd(root: &Utf8Path) -> (Runner, Arc<Mutex<Script>>) {
                     .expect("every test machine knows its user")
                     .name;
             }
-            let answer = inside::answer(&request).map_err(|error| (1, format!("{error:#}")))?;
-            Ok(serde_json::to_string(&answer).unwrap())
+            Ok(serde_json::to_string(&inside::answer(&request, Ground::Any)).unwrap())
         })
         .runner()
 }
 
-/// Answers every connection with a login page.
-async fn jenkins() -> std::net::SocketAddr {
+/// How Jenkins answers; a test changes it before a boot.
+#[derive(Clone, Copy, Debug)]
+struct Web {
+    /// The status of `/login`.
+    login: u16,
+    /// The status of `/`.
+    front: u16,
+    /// Whether it says that it is Jenkins.
+    named: bool,
+}
+
+type SharedWeb = Arc<Mutex<Web>>;
+
+/// Answers every connection as `web` says.
+async fn jenkins(web: SharedWeb) -> std::net::SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 1024];
             let _ = stream.read(&mut request).await;
-            let page = "HTTP/1.1 200 OK\r\nX-Jenkins: 2.541\r\nContent-Length: 0\r\n\r\n";
+            let Web { login, front, named } = *web.lock().unwrap();
+            let status = if request.starts_with(b"GET /login ") { login } else { front };
+            let name = if named { "X-Jenkins: 2.541\r\n" } else { "" };
+            let page = format!("HTTP/1.1 {status} X\r\n{name}Content-Length: 0\r\n\r\n");
             let _ = stream.write_all(page.as_bytes()).await;
         }
     });
@@ -348,4 +427,81 @@ async fn user_data_with_an_unknown_key_is_refused_with_its_line() {
     world.cloud.lock().unwrap().user_data = Some("[efs]\nmount = \"/x\"\n".to_owned());
     let error = world.boot().await.unwrap_err();
     assert!(error.contains("user-data") && error.contains("line 2"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_never_repeated() {
+    const MARKER: &str = "c2VjcmV0";
+    let world = World::new().await;
+    {
+        let mut cloud = world.cloud.lock().unwrap();
+        cloud.parameters.insert("/devops-tools/jenkins/admin_password".into(), "a (b".into());
+        cloud.truncated = true;
+    }
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("boot failed at `keys`"), "{error}");
+    assert!(error.contains("cannot be read") && error.contains("endpoint_url"), "{error}");
+    let console = fs::read_to_string(world.root.join("dev/ttyS0")).unwrap();
+    let left = world.root.join(format!("var/lib/jenkins/.hostkit/boots/{INSTANCE}.json"));
+    let left = fs::read_to_string(left).unwrap();
+    let report = format!("{:?}", world.status());
+    for said in [error, console, left, report] {
+        assert!(!said.contains(MARKER) && !said.contains("a (b"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_mount_that_does_not_appear_is_not_written_to() {
+    let world = World::new().await;
+    world.systemd.lock().unwrap().mount_appears = false;
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("has nothing mounted"), "{error}");
+    assert!(!world.has("var/lib/jenkins/.hostkit") && !world.has("var/lib/jenkins/home"));
+    assert!(!world.was_run("hostkit inner home"));
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+}
+
+#[tokio::test]
+async fn a_host_that_gives_up_stops_the_jenkins_that_it_started() {
+    let world = World::new().await;
+    world.web.lock().unwrap().named = false;
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("is not Jenkins"), "{error}");
+    assert!(world.was_run("systemctl stop --no-block jenkins.service"));
+    assert!(!world.has("run/hostkit/may-start"), "it does not come back by itself");
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+}
+
+#[tokio::test]
+async fn a_jenkins_that_another_run_started_is_not_stopped() {
+    let world = World::new().await;
+    world.boot().await.unwrap();
+    assert!(world.has("run/hostkit/may-start"));
+    world.cloud.lock().unwrap().parameters.clear();
+    world.boot().await.unwrap_err();
+    assert!(!world.was_run("systemctl stop"));
+    assert!(!world.has("run/hostkit/may-start"));
+}
+
+#[tokio::test]
+async fn nobody_may_start_jenkins_before_the_guard_has_judged() {
+    let world = World::new().await;
+    fs::create_dir_all(world.root.join("run/hostkit")).unwrap();
+    fs::write(world.root.join("run/hostkit/may-start"), "").unwrap();
+    let lease = world.root.join("var/lib/jenkins/.hostkit/lease");
+    fs::create_dir_all(&lease).unwrap();
+    fs::write(lease.join("head"), HELD).unwrap();
+    world.boot().await.unwrap_err();
+    assert!(!world.has("run/hostkit/may-start"));
+}
+
+#[tokio::test]
+async fn nothing_is_left_on_a_file_system_of_somebody_else() {
+    let world = World::new().await;
+    let mark = world.root.join("var/lib/jenkins/.hostkit/fs-id");
+    fs::create_dir_all(mark.parent().unwrap()).unwrap();
+    fs::write(&mark, "fs-0aaaaaaaaaaaaaaaa\n").unwrap();
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("is marked as fs-0aaaaaaaaaaaaaaaa"), "{error}");
+    assert!(!world.has("var/lib/jenkins/.hostkit/boots"));
 }
