@@ -5,6 +5,7 @@
 //! Nothing here touches the mounted home in this process: a dead NFS server would hang it for
 //! ever. Such work is done by a child with a deadline ([`inside`]).
 
+mod config;
 pub mod context;
 pub mod graph;
 mod guard;
@@ -29,6 +30,7 @@ pub mod steps;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
@@ -41,6 +43,10 @@ use crate::facts::Facts;
 use crate::sys::console;
 use run::Ended;
 use status::State;
+
+/// How long giving up may take: stopping Jenkins, the record on the home, and telling the group.
+#[cfg(test)]
+const GIVING_UP: Duration = Duration::from_secs(30 + 55 + 120);
 
 /// Boots this host to the end, whichever it is.
 ///
