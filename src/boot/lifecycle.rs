@@ -52,7 +52,7 @@ pub(super) async fn find(context: Arc<Context>) -> anyhow::Result<Outcome> {
 }
 
 async fn look(context: &Context, until: Instant) -> Result<Outcome, Fault> {
-    let found = insist(context, HOOK, until, async || search(context).await).await?;
+    let found = insist(context, HOOK, until, async || Box::pin(search(context)).await).await?;
     let (launch, outcome) = match found {
         Ok(launch) => (Some(launch), Outcome::Unchanged),
         Err(why) => (None, Outcome::Skipped(why)),
@@ -172,7 +172,8 @@ async fn tell(
     verdict: Verdict,
     until: Instant,
 ) -> Result<Outcome, Fault> {
-    insist(context, LIFECYCLE, until, async || say(context, &launch.hook, verdict).await).await
+    insist(context, LIFECYCLE, until, async || Box::pin(say(context, &launch.hook, verdict)).await)
+        .await
 }
 
 async fn say(context: &Context, hook: &LaunchHook, verdict: Verdict) -> Result<Outcome, Trouble> {

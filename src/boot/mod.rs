@@ -30,6 +30,7 @@ pub mod steps;
 mod tests;
 
 use std::sync::Arc;
+#[cfg(test)]
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -65,7 +66,7 @@ pub async fn boot(machine: Machine, config: Utf8PathBuf, events: Events) -> anyh
             console::say(&root, "hostkit: this host is ready\n");
             Ok(())
         }
-        Some((step, cause)) => Err(give_up(&context, step, cause).await),
+        Some((step, cause)) => Err(Box::pin(give_up(&context, step, cause)).await),
     };
     let state = if end.is_ok() { State::Ready } else { State::Failed };
     let instance = context.known().map(|known| known.identity.instance_id.clone());
@@ -93,7 +94,7 @@ async fn give_up(context: &Arc<Context>, step: &str, cause: &str) -> anyhow::Err
         context.events.log(step, format!("the cause was not recorded on the home: {error:#}"));
     }
     // The last thing that this host does: its group now terminates it.
-    let told = lifecycle::abandon(context).await;
+    let told = Box::pin(lifecycle::abandon(context)).await;
     let (what, hint) = split_hint(cause);
     let fault = Fault::step(format!("the boot failed at `{step}`; {told}"));
     anyhow::anyhow!(what).context(match hint {
