@@ -57,24 +57,37 @@ pub async fn membership(
     Ok(instance)
 }
 
-/// The launch hook of a group, if it has one.
-pub async fn launch_hook(config: &SdkConfig, group: &str) -> Result<Option<LaunchHook>, Failure> {
+impl Membership {
+    /// Whether the instance is still on its way into service.
+    pub fn is_pending(&self) -> bool {
+        is_pending(&self.state)
+    }
+}
+
+/// Whether a lifecycle state is one on the way into service, or into a warm pool.
+fn is_pending(state: &str) -> bool {
+    state.strip_prefix("Warmed:").unwrap_or(state).starts_with("Pending")
+}
+
+/// The launch hooks of a group.
+pub async fn launch_hooks(config: &SdkConfig, group: &str) -> Result<Vec<LaunchHook>, Failure> {
     let answer = Client::new(config)
         .describe_lifecycle_hooks()
         .auto_scaling_group_name(group)
         .send()
         .await
         .map_err(|error| Failure::new("autoscaling:DescribeLifecycleHooks", &error))?;
-    let mut hooks = answer.lifecycle_hooks().iter();
-    let hook = hooks.find(|hook| hook.lifecycle_transition() == Some(LAUNCHING));
-    Ok(hook.and_then(|hook| {
+    let hooks = answer.lifecycle_hooks().iter();
+    let launching = hooks.filter(|hook| hook.lifecycle_transition() == Some(LAUNCHING));
+    let hooks = launching.filter_map(|hook| {
         let seconds = hook.heartbeat_timeout().and_then(|s| u64::try_from(s).ok());
         Some(LaunchHook {
             group: group.to_owned(),
             name: hook.lifecycle_hook_name()?.to_owned(),
             timeout: Duration::from_secs(seconds.filter(|s| *s > 0).unwrap_or(3600)),
         })
-    }))
+    });
+    Ok(hooks.collect())
 }
 
 /// Asks the hook for more time.
@@ -115,4 +128,17 @@ pub async fn complete(
         .await
         .map(drop)
         .map_err(|error| Failure::new("autoscaling:CompleteLifecycleAction", &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_on_its_way_into_a_warm_pool_is_pending_too() {
+        for state in ["Pending", "Pending:Wait", "Warmed:Pending:Wait"] {
+            assert!(is_pending(state), "{state}");
+        }
+        assert!(!is_pending("InService") && !is_pending("Warmed:Stopped"));
+    }
 }

@@ -1,9 +1,13 @@
 //! Why a call did not succeed, without the SDK's type for each operation.
 
+use aws_sdk_ssm::config::http::HttpResponse;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use thiserror::Error;
 
 use crate::error::Fault;
+
+/// In the codes of refusals which mean: later.
+const THROTTLED: &[&str] = &["Throttl", "TooManyRequests", "RequestLimitExceeded", "SlowDown"];
 
 /// A call that did not succeed.
 #[derive(Debug, Error)]
@@ -13,6 +17,8 @@ pub enum Failure {
     Refused {
         /// Service and operation, as IAM spells them.
         call: &'static str,
+        /// The HTTP status.
+        status: u16,
         /// The error's code.
         code: String,
         /// What AWS says of it.
@@ -39,15 +45,15 @@ pub enum Failure {
 
 impl Failure {
     /// From what the SDK says. `call` is `service:Operation`.
-    pub(super) fn new<E, R>(call: &'static str, error: &SdkError<E, R>) -> Self
+    pub(super) fn new<E>(call: &'static str, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: std::fmt::Debug + 'static,
     {
         let cause = causes(error);
         match error {
             SdkError::ServiceError(context) => Self::Refused {
                 call,
+                status: context.raw().status().as_u16(),
                 code: context.err().code().unwrap_or("unknown error").to_owned(),
                 message: context.err().message().unwrap_or("no message").to_owned(),
             },
@@ -73,6 +79,16 @@ impl Failure {
     pub fn is_denied(&self) -> bool {
         self.code()
             .is_some_and(|code| code.contains("AccessDenied") || code.contains("Unauthorized"))
+    }
+
+    /// Whether the same call may well succeed in a moment.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::NoAnswer { .. } | Self::Unreadable { .. } => true,
+            Self::Refused { status, code, .. } => {
+                *status >= 500 || *status == 429 || THROTTLED.iter().any(|it| code.contains(it))
+            }
+        }
     }
 
     const fn call(&self) -> &'static str {

@@ -21,6 +21,13 @@ use crate::error::Fault;
 /// How long the service may be silent; EC2 has been seen to need more than two minutes.
 pub const BUDGET: Duration = Duration::from_mins(5);
 
+/// How long a role may be missing: a profile is attached within seconds of the launch.
+const ROLE_ABSENT: Duration = Duration::from_secs(30);
+/// How long the service may be silent about the role when it has answered before.
+const ROLE_SILENT: Duration = Duration::from_mins(1);
+const USER_DATA: &str = "/latest/user-data";
+const CREDENTIALS: &str = "/latest/meta-data/iam/security-credentials/";
+
 const CONNECT: Duration = Duration::from_secs(1);
 const READ: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -60,6 +67,7 @@ pub struct Document {
 
 enum Verdict {
     Absent,
+    NotText,
     Refused(u16),
     Transient(String),
 }
@@ -89,6 +97,15 @@ impl Imds {
     pub async fn get(
         &self,
         path: &str,
+        waiting: impl FnMut(&str),
+    ) -> anyhow::Result<Option<String>> {
+        self.get_until(self.until, path, waiting).await
+    }
+
+    async fn get_until(
+        &self,
+        until: Instant,
+        path: &str,
         mut waiting: impl FnMut(&str),
     ) -> anyhow::Result<Option<String>> {
         let mut pause = FIRST_PAUSE;
@@ -98,7 +115,8 @@ impl Imds {
                 Err(error) => match judge(&error) {
                     Verdict::Absent => return Ok(None),
                     Verdict::Refused(status) => return Err(refusal(status, path).into()),
-                    Verdict::Transient(cause) if Instant::now() + pause > self.until => {
+                    Verdict::NotText => return Err(not_text(path).into()),
+                    Verdict::Transient(cause) if Instant::now() + pause > until => {
                         return Err(self.silence(path, &cause).into());
                     }
                     Verdict::Transient(cause) => waiting(&cause),
@@ -115,6 +133,53 @@ impl Imds {
             Fault::environment(format!("the instance metadata service has no {path}"))
                 .hint("this does not look like EC2")
                 .into()
+        })
+    }
+
+    /// The user-data; empty where the instance has none.
+    pub async fn user_data(&self) -> anyhow::Result<String> {
+        Ok(self.get(USER_DATA, |_| {}).await?.unwrap_or_default())
+    }
+
+    /// The name of the instance role, once its credentials are there: they come later than the
+    /// rest, and the SDK takes the first hiccup for an answer.
+    pub async fn role(&self) -> anyhow::Result<String> {
+        let began = Instant::now();
+        let silent = began + self.budget.min(ROLE_SILENT);
+        loop {
+            let missing = match self.role_with_credentials(silent).await? {
+                Ok(role) => return Ok(role),
+                Err(missing) => missing,
+            };
+            if Instant::now() > began + self.budget.min(ROLE_ABSENT) {
+                return Err(Fault::environment(missing)
+                    .hint("give the instance (in its launch template) an IAM instance profile")
+                    .into());
+            }
+            tokio::time::sleep(FIRST_PAUSE * 2).await;
+        }
+    }
+
+    async fn role_with_credentials(
+        &self,
+        until: Instant,
+    ) -> anyhow::Result<Result<String, String>> {
+        let list = self.get_until(until, CREDENTIALS, |_| {}).await?.unwrap_or_default();
+        let Some(role) = list.lines().map(str::trim).find(|role| !role.is_empty()) else {
+            return Ok(Err("the instance has no IAM role".to_owned()));
+        };
+        let answer = self.get_until(until, &format!("{CREDENTIALS}{role}"), |_| {}).await?;
+        // What else it says is secret.
+        let code = answer.and_then(|text| {
+            let answer: serde_json::Value = serde_json::from_str(&text).ok()?;
+            answer["Code"].as_str().map(str::to_owned)
+        });
+        Ok(match code.as_deref() {
+            Some("Success") => Ok(role.to_owned()),
+            code => Err(format!(
+                "the IAM role {role} has no credentials ({})",
+                code.unwrap_or("no answer").escape_debug()
+            )),
         })
     }
 
@@ -145,11 +210,25 @@ fn refusal(status: u16, path: &str) -> Fault {
         .hint("set HttpEndpoint=enabled and HttpTokens=required in the metadata options of the instance")
 }
 
+fn not_text(path: &str) -> Fault {
+    if path == USER_DATA {
+        return Fault::recipe("user-data is not text")
+            .hint("hostkit reads TOML there, like host.toml; it understands nothing compressed");
+    }
+    Fault::environment(format!("what the instance metadata service has at {path} is not text"))
+        .hint("this does not look like EC2")
+}
+
 fn judge(error: &ImdsError) -> Verdict {
     match error {
         ImdsError::ErrorResponse(context) => by_status(context.response().status().as_u16()),
-        other => token_status(other).map_or_else(|| Verdict::Transient(chain(other)), by_status),
+        other => token_status(other).map_or_else(|| by_cause(chain(other)), by_status),
     }
+}
+
+/// The SDK has no type for it: the bytes are thrown away before we could look at them.
+fn by_cause(cause: String) -> Verdict {
+    if cause.contains("valid UTF-8") { Verdict::NotText } else { Verdict::Transient(cause) }
 }
 
 fn by_status(status: u16) -> Verdict {

@@ -9,18 +9,19 @@ pub mod ec2;
 pub mod efs;
 mod failure;
 pub mod imds;
+mod role;
 pub mod ssm;
 
 use std::time::Duration;
 
 use aws_config::identity::IdentityCache;
-use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ssm::config::SharedCredentialsProvider;
 
 pub use failure::Failure;
+use role::Role;
 
 /// A boot waits for its calls, so each is given up in good time and tried again.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -28,9 +29,16 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 const OPERATION: Duration = Duration::from_secs(45);
 const ATTEMPTS: u32 = 5;
 
-/// How calls are made: region, credentials of the instance role, deadlines.
-pub fn config(region: &str, endpoint_url: Option<&str>, imds: &imds::Imds) -> SdkConfig {
-    let credentials = ImdsCredentialsProvider::builder().imds_client(imds.client()).build();
+/// Longer than the provider of credentials ever takes.
+const CREDENTIALS: Duration = Duration::from_secs(30);
+
+/// How calls are made: region, credentials of the instance role `role`, deadlines.
+pub fn config(
+    region: &str,
+    endpoint_url: Option<&str>,
+    imds: &imds::Imds,
+    role: &str,
+) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT)
         .operation_attempt_timeout(ATTEMPT)
@@ -40,9 +48,9 @@ pub fn config(region: &str, endpoint_url: Option<&str>, imds: &imds::Imds) -> Sd
         .behavior_version(BehaviorVersion::latest())
         .app_name(AppName::new("hostkit").expect("the name is a constant of plain letters"))
         // One for all clients: else each of them asks the metadata service again.
-        .identity_cache(IdentityCache::lazy().build())
+        .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS).build())
         .region(Region::new(region.to_owned()))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .credentials_provider(SharedCredentialsProvider::new(Role::new(imds, role)))
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         .timeout_config(timeouts);
     if let Some(url) = endpoint_url {

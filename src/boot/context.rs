@@ -1,5 +1,6 @@
 //! What the steps of a boot share: the machine, and what earlier steps found out.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, OnceLock};
@@ -7,13 +8,16 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use camino::Utf8PathBuf;
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use super::lifecycle::Launch;
-use crate::aws::imds::{self, Imds};
+use super::steps;
+use crate::aws::{self, imds::Imds};
+use crate::error::{self, Fault};
 use crate::event::Events;
 use crate::facts::{Facts, Identity};
-use crate::host::HostConfig;
+use crate::host::{Asg, Aws, HostConfig, Layer};
 use crate::sys::Runner;
 
 /// Where things are on this machine, and how patient to be. Tests have another one.
@@ -33,6 +37,8 @@ pub struct Machine {
     pub nfs_port: u16,
     /// How long all attempts to mount may take together.
     pub mount_budget: Duration,
+    /// No step may take longer, whatever its row says.
+    pub step_limit: Duration,
     /// Between two looks at something that takes time.
     pub pause: Duration,
 }
@@ -43,10 +49,11 @@ impl Default for Machine {
             root: Utf8PathBuf::from("/"),
             runner: Runner::Direct,
             imds: None,
-            imds_budget: imds::BUDGET,
+            imds_budget: aws::imds::BUDGET,
             jenkins: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             nfs_port: 2049,
             mount_budget: Duration::from_secs(90),
+            step_limit: Duration::MAX,
             pause: Duration::from_secs(1),
         }
     }
@@ -56,6 +63,11 @@ impl Machine {
     /// A path of the machine, written without the first slash.
     pub fn path(&self, path: &str) -> Utf8PathBuf {
         self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// The time-out of a step whose row says `timeout`.
+    pub fn limit(&self, timeout: Duration) -> Duration {
+        timeout.min(self.step_limit)
     }
 
     /// A path below `/run/hostkit`.
@@ -69,12 +81,39 @@ impl Machine {
 pub struct Known {
     /// Who the instance is.
     pub identity: Identity,
-    /// What it is told to be.
-    pub config: HostConfig,
     /// The metadata service.
     pub imds: Imds,
-    /// How AWS is called.
-    pub aws: SdkConfig,
+    /// What tells it what to be.
+    pub texts: Texts,
+    /// Where AWS is, as far as the texts can be read.
+    pub aws: Aws,
+    /// Its group, as far as the texts can be read.
+    pub asg: Asg,
+}
+
+/// What tells a host what to be: the texts, or why they cannot be had. User-data may hold secrets
+/// that were not meant for hostkit, so nothing shows it.
+pub struct Texts {
+    /// The image's `host.toml`.
+    pub image: Result<String, Fault>,
+    /// The user-data of the instance.
+    pub user_data: Result<String, Fault>,
+}
+
+impl fmt::Debug for Texts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Texts").finish_non_exhaustive()
+    }
+}
+
+impl Texts {
+    /// Those that there are, the lowest first. `path` is where the image has its own.
+    pub fn layers<'a>(&'a self, path: &'a str) -> Vec<Layer<'a>> {
+        let both = [(path, &self.image), ("user-data", &self.user_data)];
+        let readable =
+            both.into_iter().filter_map(|(origin, text)| Some((origin, text.as_ref().ok()?)));
+        readable.map(|(origin, text)| Layer { origin, text }).collect()
+    }
 }
 
 /// What the steps share.
@@ -89,7 +128,11 @@ pub struct Context {
     /// Where steps say things.
     pub events: Events,
     pub(super) known: OnceLock<Known>,
-    pub(super) launch: OnceLock<Launch>,
+    pub(super) config: OnceLock<HostConfig>,
+    /// How AWS is called, or why it cannot be.
+    aws: OnceCell<Result<SdkConfig, Fault>>,
+    /// `None`: there is nobody to tell.
+    pub(super) launch: OnceLock<Option<Launch>>,
     /// Whether this boot has asked for the start of Jenkins.
     pub(super) started_jenkins: AtomicBool,
     /// Tasks that live while the boot does.
@@ -105,6 +148,8 @@ impl Context {
             config_file,
             events,
             known: OnceLock::new(),
+            config: OnceLock::new(),
+            aws: OnceCell::new(),
             launch: OnceLock::new(),
             started_jenkins: AtomicBool::new(false),
             background: Mutex::new(JoinSet::new()),
@@ -119,5 +164,38 @@ impl Context {
     /// What the identity step found. For the steps that come after it.
     pub fn must_know(&self) -> &Known {
         self.known.get().expect("the table puts `identity` before every step that asks")
+    }
+
+    /// What this host is told to be. For the steps that come after `config`.
+    pub fn config(&self) -> &HostConfig {
+        self.config.get().expect("the table puts `config` before every step that asks")
+    }
+
+    /// How AWS is called. The first step that asks waits for the credentials of the instance role,
+    /// the others wait with it. For the steps that come after `identity`.
+    pub async fn aws(&self) -> Result<&SdkConfig, Fault> {
+        let known = self.must_know();
+        let connect = async || {
+            let role = known.imds.role().await.map_err(|error| as_fault(&error))?;
+            let region = known.aws.region.as_deref().unwrap_or(&known.identity.region);
+            Ok(aws::config(region, known.aws.endpoint_url.as_deref(), &known.imds, &role))
+        };
+        self.aws.get_or_init(connect).await.as_ref().map_err(Clone::clone)
+    }
+
+    /// How long the loop of a step may go on, so that it ends with its own last words and not with
+    /// the time-out of its row.
+    pub fn time_for(&self, step: &str) -> Duration {
+        let row = steps::CONTROLLER.iter().find(|row| row.name == step);
+        let limit = row.expect("a step asks with its own name").timeout;
+        self.machine.limit(limit) * 9 / 10
+    }
+}
+
+/// The fault in an error's chain, for errors that several steps end with.
+pub(super) fn as_fault(error: &anyhow::Error) -> Fault {
+    match error::fault(error) {
+        Some(fault) => fault.clone(),
+        None => Fault::environment(format!("{error:#}")),
     }
 }

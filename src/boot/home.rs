@@ -1,6 +1,9 @@
 //! The home on the file system: made once, checked every time.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::context::Context;
 use super::inside::{self, Answer, Request};
@@ -10,12 +13,19 @@ use crate::sys::mountinfo;
 /// Who owns the home: the user of Jenkins' own package.
 pub(super) const OWNER: &str = "jenkins";
 
+/// Where the file system is mounted. Not an option: Jenkins' unit depends on the mount unit of
+/// this path, and the sandbox of this one lets the mount through.
+pub(super) const MOUNT_POINT: &str = "/var/lib/jenkins";
+
+/// The file system of the home. For the steps that come after `config`.
+pub(super) fn file_system(context: &Context) -> &str {
+    context.config().efs.id.as_deref().expect("the step `config` checked it")
+}
+
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
-    let known = context.must_know();
-    let efs = &known.config.efs;
     let request = Request::Prepare {
-        mount_point: context.machine.path(&efs.mount_point),
-        file_system: efs.id.clone().expect("the identity step checked it"),
+        mount_point: context.machine.path(MOUNT_POINT),
+        file_system: file_system(&context).to_owned(),
         user: OWNER.to_owned(),
     };
     match inside::ask(&context.machine.runner, &request).await? {
@@ -27,11 +37,9 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
 /// Leaves the cause of a failed boot on the file system, if it is mounted: the host itself is
 /// about to be replaced.
 pub(super) async fn record(context: &Context, step: &str, cause: &str) -> anyhow::Result<()> {
-    let Some(known) = context.known() else { return Ok(()) };
-    let efs = &known.config.efs;
-    let (point, Some(file_system)) = (&efs.mount_point, &efs.id) else { return Ok(()) };
+    let (Some(known), Some(_)) = (context.known(), context.config.get()) else { return Ok(()) };
     let mounts = mountinfo::read(&context.machine.root)?;
-    if !mountinfo::at(&mounts, point).is_some_and(|mount| mount.kind.starts_with("nfs")) {
+    if !mountinfo::at(&mounts, MOUNT_POINT).is_some_and(|mount| mount.kind.starts_with("nfs")) {
         return Ok(());
     }
     let record = serde_json::json!({
@@ -44,10 +52,15 @@ pub(super) async fn record(context: &Context, step: &str, cause: &str) -> anyhow
         "cause": cause,
     });
     let request = Request::Record {
-        mount_point: context.machine.path(point),
-        file_system: file_system.clone(),
+        mount_point: context.machine.path(MOUNT_POINT),
+        file_system: file_system(context).to_owned(),
         name: format!("{}.json", known.identity.instance_id),
         text: format!("{record:#}\n"),
     };
-    inside::ask(&context.machine.runner, &request).await.map(drop)
+    // The child's own deadline does not end a child that the kernel does not let go.
+    let patience = inside::PATIENCE + Duration::from_secs(10);
+    match timeout(patience, inside::ask(&context.machine.runner, &request)).await {
+        Ok(end) => end.map(drop),
+        Err(_elapsed) => anyhow::bail!("the file system does not answer"),
+    }
 }

@@ -1,16 +1,16 @@
-//! Who this instance is, what it is told to be, and its name.
+//! Who this instance is, and its name.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::context::{Context, Known};
-use crate::aws::{self, imds::Imds};
+use super::context::{Context, Known, Texts, as_fault};
+use crate::aws::imds::Imds;
 use crate::error::Fault;
 use crate::event::{Events, Outcome};
 use crate::facts::Identity;
-use crate::host::{self, HostConfig, Layer, Role};
+use crate::host;
 use crate::sys::{Cmd, Tool, atomic};
 
 const STEP: &str = "identity";
@@ -19,16 +19,15 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let machine = &context.machine;
     let imds = Imds::new(machine.imds.as_deref(), machine.imds_budget)?;
     let identity = ask(&imds, &context.events, &context.facts.boot_id).await?;
-    let config = read_config(&imds, &context).await?;
-    let region = config.aws.region.as_deref().unwrap_or(&identity.region);
-    let aws = aws::config(region, config.aws.endpoint_url.as_deref(), &imds);
-
+    let texts = texts(&imds, &context).await;
+    let layers = texts.layers(context.config_file.as_str());
+    let (aws, asg) = (host::section(&layers, "aws"), host::section(&layers, "asg"));
     let json = serde_json::to_vec(&identity).expect("an identity has only string keys");
     let cached = atomic::write(&machine.run("identity.json"), &json, 0o644)
         .context("writing /run/hostkit/identity.json")?;
     let named = set_hostname(&context, &identity.hostname).await;
     context.events.log(STEP, format!("{} in {}", identity.instance_id, identity.availability_zone));
-    let first = context.known.set(Known { identity, config, imds, aws }).is_ok();
+    let first = context.known.set(Known { identity, imds, texts, aws, asg }).is_ok();
     debug_assert!(first, "this step runs once");
     Ok(Outcome::changed(cached || named))
 }
@@ -68,38 +67,16 @@ fn short_name(name: &str) -> Option<String> {
     (good && !label.starts_with('-')).then(|| label.to_owned())
 }
 
-async fn read_config(imds: &Imds, context: &Context) -> anyhow::Result<HostConfig> {
+/// The image's file and the user-data. That one cannot be had is the next step's error: the launch
+/// hook is found without them.
+async fn texts(imds: &Imds, context: &Context) -> Texts {
     let path = &context.config_file;
     let image = match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        other => other.with_context(|| format!("reading {path}"))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(Fault::environment(format!("{path} cannot be read: {error}"))),
+        Ok(text) => Ok(text),
     };
-    let user_data = imds.get("/latest/user-data", |_| {}).await?.unwrap_or_default();
-    let config = host::read(&[
-        Layer { origin: path.as_str(), text: &image },
-        Layer { origin: "user-data", text: &user_data },
-    ])?;
-    match config.role {
-        Some(Role::Controller) => {}
-        Some(role) => {
-            return Err(Fault::recipe(
-                format!("role {role:?} cannot be booted yet").to_lowercase(),
-            )
-            .hint("this version of hostkit boots `role = \"controller\"` only")
-            .into());
-        }
-        None => {
-            return Err(Fault::recipe("nothing tells this host its role")
-                .hint(format!("set `role = \"controller\"` in {path} or in user-data"))
-                .into());
-        }
-    }
-    if config.efs.id.is_none() {
-        return Err(Fault::recipe("a controller needs the file system of its home")
-            .hint(format!("set `efs.id` in {path} or in user-data"))
-            .into());
-    }
-    Ok(config)
+    Texts { image, user_data: imds.user_data().await.map_err(|error| as_fault(&error)) }
 }
 
 /// Says whether the name was changed. A host with a wrong name still serves, so a failure is only

@@ -34,6 +34,11 @@ pub enum Request {
         /// Where the file system is mounted.
         mount_point: Utf8PathBuf,
     },
+    /// Read whose the file system is.
+    ReadMark {
+        /// Where the file system is mounted.
+        mount_point: Utf8PathBuf,
+    },
     /// Make the home if the file system is empty; else check that it is the right one.
     Prepare {
         /// Where the file system is mounted.
@@ -69,6 +74,7 @@ impl Request {
     fn mount_point(&self) -> &Utf8Path {
         match self {
             Self::ReadHead { mount_point }
+            | Self::ReadMark { mount_point }
             | Self::Prepare { mount_point, .. }
             | Self::Plugins { mount_point, .. }
             | Self::Record { mount_point, .. } => mount_point,
@@ -82,6 +88,8 @@ impl Request {
 pub enum Answer {
     /// The record of the holder; absent where there never was one.
     Head(Option<String>),
+    /// The id that the file system is marked with, if any.
+    Mark(Option<String>),
     /// It is done, and whether anything had to be.
     Done {
         /// Whether anything was changed.
@@ -151,6 +159,10 @@ fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
             // By open, not by stat: NFS promises that an open sees what the last writer closed.
             let head = root.read_text(".hostkit/lease/head");
             Ok(Answer::Head(head.context("reading .hostkit/lease/head on the file system")?))
+        }
+        Request::ReadMark { .. } => {
+            let mark = root.read_text(MARK).context("reading the mark of the file system")?;
+            Ok(Answer::Mark(mark.map(|mark| mark.trim().to_owned())))
         }
         Request::Prepare { file_system, user, .. } => prepare(&root, file_system, user),
         Request::Plugins { from, user, .. } => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::Context as _;
+use tokio::time::Instant;
 
 use super::context::{Context, Machine};
 use crate::error::Fault;
@@ -46,9 +47,14 @@ pub(super) async fn stop(context: &Context) {
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let machine = &context.machine;
     atomic::write(&machine.run(MAY_START), b"", 0o444).context("allowing Jenkins to start")?;
-    if look(&context).await?.state == "active" {
-        return Ok(Outcome::Unchanged);
+    let before = look(&context).await?;
+    match before.state.as_str() {
+        "active" => return Ok(Outcome::Unchanged),
+        // Too many starts in a short time: until that is forgotten, no start is even tried.
+        "failed" => systemd::reset_failed(&machine.runner, UNIT).await?,
+        _ => {}
     }
+    let until = Instant::now() + context.time_for(STEP);
     context.started_jenkins.store(true, Ordering::Relaxed);
     systemd::start_no_block(&machine.runner, UNIT).await?;
     let mut last = String::new();
@@ -57,10 +63,9 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
         let now = look(&context).await?;
         match now.state.as_str() {
             "active" => return Ok(Outcome::Changed),
-            // `inactive` is also what a unit is between two looks, before its job runs; its job
-            // or the result of its conditions tells them apart.
-            "failed" => return Err(failed(&context, &now).await),
-            "inactive" if now.job.is_empty() => return Err(failed(&context, &now).await),
+            // Both are also what a unit is between two looks, before its job runs.
+            "failed" | "inactive" if now.job.is_empty() => return Err(failed(&context, &now).await),
+            _ if Instant::now() > until => return Err(late(&context, &now).await),
             _ => {}
         }
         if !now.status.is_empty() && now.status != last {
@@ -95,13 +100,24 @@ async fn look(context: &Context) -> anyhow::Result<Look> {
 }
 
 async fn failed(context: &Context, look: &Look) -> anyhow::Error {
-    let said = systemd::last_lines(&context.machine.runner, UNIT, 12).await;
-    let said = if said.is_empty() { "it wrote nothing to the journal".to_owned() } else { said };
     // Not started at all: an assertion of the unit did not hold, or its mount has gone.
     let result = if look.state == "inactive" { "an assertion or its mount" } else { &look.result };
     let state = &look.state;
-    anyhow::anyhow!(said).context(
-        Fault::step(format!("Jenkins did not start: the unit is {state} ({result})"))
-            .hint("journalctl -u jenkins"),
-    )
+    blame(context, format!("Jenkins did not start: the unit is {state} ({result})")).await
+}
+
+async fn late(context: &Context, look: &Look) -> anyhow::Error {
+    let seconds = context.time_for(STEP).as_secs();
+    let status = if look.status.is_empty() { "nothing" } else { look.status.as_str() };
+    let state = &look.state;
+    let what =
+        format!("Jenkins was not up within {seconds} s: the unit is {state} and says {status}");
+    blame(context, what).await
+}
+
+/// With the last lines of Jenkins' own log as the cause.
+async fn blame(context: &Context, what: String) -> anyhow::Error {
+    let said = systemd::last_lines(&context.machine.runner, UNIT, 12).await;
+    let said = if said.is_empty() { "it wrote nothing to the journal".to_owned() } else { said };
+    anyhow::anyhow!(said).context(Fault::step(what).hint("journalctl -u jenkins"))
 }

@@ -13,12 +13,14 @@ use crate::event::Outcome;
 use crate::sys::atomic;
 
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
-    let known = context.must_know();
-    let (keys, jenkins) = (&known.config.keys, &known.config.jenkins);
+    let config = context.config();
+    let (keys, jenkins) = (&config.keys, &config.jenkins);
+    let aws = context.aws().await?;
     let names = [keys.private.as_str(), &keys.public, &jenkins.admin_password];
-    let found = ssm::parameters(&known.aws, &names).await.map_err(Fault::from)?;
+    let found = ssm::parameters(aws, &names).await.map_err(Fault::from)?;
     if !found.missing.is_empty() {
-        return Err(missing(&found.missing, &known.identity.region).into());
+        let region = aws.region().map_or("this region", |region| region.as_ref());
+        return Err(missing(&found.missing, region).into());
     }
     let value = |name: &str| {
         let value = found.values.get(name).filter(|value| !value.trim().is_empty());

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::context::Known;
+use super::context::Context;
+use super::home::file_system;
 use crate::aws::Failure;
 use crate::aws::efs::{self, MountTarget, TargetState};
 use crate::error::Fault;
@@ -16,19 +17,40 @@ pub(super) enum Place {
     Coming(String),
 }
 
+/// Why no place was found.
+#[derive(Debug)]
+pub(super) enum Lost {
+    /// A moment later it may be found.
+    Passing(anyhow::Error),
+    /// It will not be.
+    Final(Fault),
+}
+
 /// Finds the mount target of this availability zone, or another one where that is allowed.
-pub(super) async fn locate(known: &Known) -> anyhow::Result<Place> {
-    let id = known.config.efs.id.as_deref().expect("the identity step checked it");
-    match efs::mount_targets(&known.aws, id).await {
+pub(super) async fn locate(context: &Context) -> Result<Place, Lost> {
+    let (config, id) = (context.config(), file_system(context));
+    let known = context.must_know();
+    let aws = context.aws().await.map_err(Lost::Final)?;
+    match efs::mount_targets(aws, id).await {
         Ok(targets) => {
             let zone = &known.identity.availability_zone_id;
-            Ok(choose(&targets, zone, known.config.efs.cross_az, id)?)
+            choose(&targets, zone, config.efs.cross_az, id).map_err(Lost::Final)
         }
         Err(failure) if failure.code() == Some("FileSystemNotFound") => {
-            Err(Fault::from(failure).hint("check `efs.id`, and that it is in this region").into())
+            let hint = "check `efs.id`, and that it is in this region";
+            Err(Lost::Final(Fault::from(failure).hint(hint)))
         }
-        Err(failure) => by_name(known, id, failure).await,
+        Err(failure) => {
+            let region = aws.region().map_or(known.identity.region.as_str(), |it| it.as_ref());
+            by_name(region, id, failure).await.map_err(Lost::Passing)
+        }
     }
+}
+
+/// Whether the file system has a mount target at this address, in whichever zone.
+pub(super) async fn is_target(context: &Context, address: &str) -> Result<bool, Fault> {
+    let targets = efs::mount_targets(context.aws().await?, file_system(context)).await?;
+    Ok(targets.iter().any(|target| target.address.to_string() == address))
 }
 
 fn choose(targets: &[MountTarget], zone: &str, cross: bool, id: &str) -> Result<Place, Fault> {
@@ -51,8 +73,7 @@ fn choose(targets: &[MountTarget], zone: &str, cross: bool, id: &str) -> Result<
 }
 
 /// The regional name resolves to the mount target of the zone that asks.
-async fn by_name(known: &Known, id: &str, failure: Failure) -> anyhow::Result<Place> {
-    let region = &known.identity.region;
+async fn by_name(region: &str, id: &str, failure: Failure) -> anyhow::Result<Place> {
     let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     // With the last dot, so that no search domain is tried first.
     let name = format!("{id}.efs.{region}.{suffix}.");

@@ -39,7 +39,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     }
     let directory = context.machine.path("etc/ssh/authorized_keys.d");
     atomic::make_directory(&directory, 0o755).with_context(|| format!("making {directory}"))?;
-    let path = directory.join(&known.config.login.user);
+    let path = directory.join(&context.config().login.user);
     let text = lines.join("\n") + "\n";
     let changed =
         atomic::write(&path, text.as_bytes(), 0o644).with_context(|| format!("writing {path}"))?;

@@ -5,6 +5,7 @@
 //! Nothing here touches the mounted home in this process: a dead NFS server would hang it for
 //! ever. Such work is done by a child with a deadline ([`inside`]).
 
+mod config;
 pub mod context;
 pub mod graph;
 mod guard;
@@ -29,6 +30,8 @@ pub mod steps;
 mod tests;
 
 use std::sync::Arc;
+#[cfg(test)]
+use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
@@ -41,6 +44,10 @@ use crate::facts::Facts;
 use crate::sys::console;
 use run::Ended;
 use status::State;
+
+/// How long giving up may take: stopping Jenkins, the record on the home, and telling the group.
+#[cfg(test)]
+const GIVING_UP: Duration = Duration::from_secs(30 + 55 + 120);
 
 /// Boots this host to the end, whichever it is.
 ///
@@ -59,7 +66,7 @@ pub async fn boot(machine: Machine, config: Utf8PathBuf, events: Events) -> anyh
             console::say(&root, "hostkit: this host is ready\n");
             Ok(())
         }
-        Some((step, cause)) => Err(give_up(&context, step, cause).await),
+        Some((step, cause)) => Err(Box::pin(give_up(&context, step, cause)).await),
     };
     let state = if end.is_ok() { State::Ready } else { State::Failed };
     let instance = context.known().map(|known| known.identity.instance_id.clone());
@@ -87,7 +94,7 @@ async fn give_up(context: &Arc<Context>, step: &str, cause: &str) -> anyhow::Err
         context.events.log(step, format!("the cause was not recorded on the home: {error:#}"));
     }
     // The last thing that this host does: its group now terminates it.
-    let told = lifecycle::abandon(context).await;
+    let told = Box::pin(lifecycle::abandon(context)).await;
     let (what, hint) = split_hint(cause);
     let fault = Fault::step(format!("the boot failed at `{step}`; {told}"));
     anyhow::anyhow!(what).context(match hint {

@@ -13,11 +13,14 @@ use anyhow::Context as _;
 use tokio::time::Instant;
 
 use super::context::{Context, Machine};
-use super::locate::{Place, locate};
+use super::home::{MOUNT_POINT, file_system};
+use super::inside::{self, Answer, Request};
+use super::locate::{Lost, Place, is_target, locate};
 use super::probe::probe;
 use crate::error::Fault;
 use crate::event::Outcome;
-use crate::sys::{Cmd, Tool, mountinfo, systemd};
+use crate::sys::mountinfo::{self, Mount};
+use crate::sys::{Cmd, Tool, systemd};
 
 const STEP: &str = "efs";
 
@@ -40,7 +43,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
         let pause = machine.pause * 2;
         if Instant::now() + pause > until {
             let seconds = machine.mount_budget.as_secs();
-            return Err(keep_hint(problem.context(format!("mounting the home for {seconds} s"))));
+            return Err(problem.context(format!("mounting the home for {seconds} s")));
         }
         // The same news every two seconds is no news.
         let text = format!("{problem:#}");
@@ -52,15 +55,6 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     }
 }
 
-/// A plain context hides the hint of the fault below it.
-fn keep_hint(error: anyhow::Error) -> anyhow::Error {
-    let hint = error.chain().find_map(|cause| cause.downcast_ref::<Fault>()?.hint_text());
-    match hint.map(str::to_owned) {
-        Some(hint) => error.context(Fault::step("the home could not be mounted").hint(hint)),
-        None => error,
-    }
-}
-
 enum Problem {
     /// Trying again may help.
     Passing(anyhow::Error),
@@ -69,28 +63,27 @@ enum Problem {
 }
 
 async fn attempt(context: &Context) -> Result<Outcome, Problem> {
-    let known = context.must_know();
     let machine = &context.machine;
-    let point = &known.config.efs.mount_point;
-    let (address, how) = match locate(known).await.map_err(Problem::Final)? {
-        Place::At(address, how) => (address, how),
-        Place::Coming(what) => return Err(Problem::Passing(anyhow::anyhow!(what))),
-    };
-    let source = format!("{address}:/");
-    if is_mounted(machine, point, &source).map_err(Problem::Final)? {
-        return Ok(Outcome::Unchanged);
+    if let Some(mount) = mounted(machine).map_err(Problem::Final)? {
+        return recognise(context, &mount).await.map(|()| Outcome::Unchanged);
     }
+    let (address, how) = match locate(context).await {
+        Ok(Place::At(address, how)) => (address, how),
+        Ok(Place::Coming(what)) => return Err(Problem::Passing(anyhow::anyhow!(what))),
+        Err(Lost::Passing(error)) => return Err(Problem::Passing(error)),
+        Err(Lost::Final(fault)) => return Err(Problem::Final(fault.into())),
+    };
     let server = SocketAddr::from((address, machine.nfs_port));
     probe(server).await.map_err(|obstacle| {
         let hint = obstacle.hint();
         Problem::Passing(anyhow::anyhow!(Fault::step(format!("{how}: {obstacle}")).hint(hint)))
     })?;
     context.events.log(STEP, format!("{how}: {server} speaks NFSv4"));
-    name_this_client(context, &known.identity.instance_id);
-    mount(machine, address, point).await?;
+    name_this_client(context, &context.must_know().identity.instance_id);
+    mount(machine, address, MOUNT_POINT).await?;
     // What counts is what the kernel says: all that follows is written there.
-    if !is_mounted(machine, point, &source).map_err(Problem::Final)? {
-        let what = format!("systemd has mounted {source}, and {point} has nothing mounted");
+    if mounted(machine).map_err(Problem::Final)?.is_none_or(|mount| !is_nfs(&mount)) {
+        let what = format!("systemd has mounted {address}:/, and {MOUNT_POINT} has no such mount");
         return Err(Problem::Passing(
             Fault::step(what).hint("systemctl list-units --type=mount --all").into(),
         ));
@@ -98,19 +91,45 @@ async fn attempt(context: &Context) -> Result<Outcome, Problem> {
     Ok(Outcome::Changed)
 }
 
-/// Whether the right thing is mounted. Another one there is nothing that trying again would cure.
-fn is_mounted(machine: &Machine, point: &str, source: &str) -> anyhow::Result<bool> {
+fn mounted(machine: &Machine) -> anyhow::Result<Option<Mount>> {
     let mounts = mountinfo::read(&machine.root).context("reading the table of mounts")?;
-    match mountinfo::at(&mounts, point) {
-        None => Ok(false),
-        Some(mount) if mount.source == source && mount.kind.starts_with("nfs") => Ok(true),
-        Some(other) => Err(Fault::step(format!(
-            "{point} has {} ({}) mounted, and not {source}",
-            other.source, other.kind
-        ))
-        .hint(format!("stop what uses it and run `umount {point}`"))
-        .into()),
+    Ok(mountinfo::at(&mounts, MOUNT_POINT).cloned())
+}
+
+fn is_nfs(mount: &Mount) -> bool {
+    mount.kind.starts_with("nfs")
+}
+
+/// Whether what is mounted already is the right file system: by its own mark, and where it has
+/// none by its address. A controller that serves must not depend on what EFS says today.
+async fn recognise(context: &Context, mount: &Mount) -> Result<(), Problem> {
+    let file_system = file_system(context);
+    if is_nfs(mount) {
+        let mount_point = context.machine.path(MOUNT_POINT);
+        let request = Request::ReadMark { mount_point };
+        let answer = inside::ask(&context.machine.runner, &request).await;
+        let Answer::Mark(mark) = answer.map_err(Problem::Passing)? else {
+            return Err(Problem::Final(anyhow::anyhow!("the child answered something else")));
+        };
+        if mark.as_deref() == Some(file_system) {
+            return Ok(());
+        }
+        let address = mount.source.split(':').next().unwrap_or_default();
+        let is_target = is_target(context, address).await;
+        // What its mark says of it is the business of the step that looks into the home.
+        if is_target.map_err(|fault| Problem::Passing(fault.into()))? {
+            return Ok(());
+        }
     }
+    // Trying again would not cure it.
+    Err(Problem::Final(
+        Fault::step(format!(
+            "{MOUNT_POINT} has {} ({}) mounted, and not {file_system}",
+            mount.source, mount.kind
+        ))
+        .hint(format!("stop what uses it and run `umount {MOUNT_POINT}`"))
+        .into(),
+    ))
 }
 
 /// Two hosts that call themselves alike look to the server like one that rebooted, and take away
@@ -187,16 +206,5 @@ mod tests {
             judge("mount.nfs4: Connection reset by peer", any()),
             Problem::Passing(_)
         ));
-    }
-
-    #[test]
-    fn the_hint_of_the_obstacle_survives_the_last_attempt() {
-        let fault = Fault::step("10.0.0.1:2049 refused the connection").hint("check it");
-        let error = keep_hint(anyhow::Error::from(fault).context("mounting the home for 90 s"));
-        let text = crate::error::render(&error);
-        assert!(
-            text.contains("refused the connection") && text.contains("hint: check it"),
-            "{text}"
-        );
     }
 }

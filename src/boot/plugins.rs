@@ -32,7 +32,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     if !from.is_dir() {
         return Ok(Outcome::Skipped("the image brings none".to_owned()));
     }
-    let mount_point = context.machine.path(&context.must_know().config.efs.mount_point);
+    let mount_point = context.machine.path(super::home::MOUNT_POINT);
     let user = super::home::OWNER.to_owned();
     let request = Request::Plugins { from, mount_point, user };
     match inside::ask(&context.machine.runner, &request).await? {

@@ -14,7 +14,7 @@ use crate::sys::atomic;
 #[expect(clippy::unused_async, reason = "every row of the table has the same shape")]
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let known = context.must_know();
-    let jenkins = &known.config.jenkins;
+    let jenkins = &context.config().jenkins;
     let address = format!("http://{}:8080/", known.identity.private_ip);
     let values = Values {
         url: jenkins.url.as_deref().unwrap_or(&address),

@@ -55,14 +55,13 @@ async fn one(step: &'static Step, before: Vec<Run>, context: Arc<Context>) -> En
     context.events.started(step.name, step.title);
     let began = Instant::now();
     let events = context.events.clone();
-    let outcome = match tokio::time::timeout(step.timeout, (step.run)(context)).await {
+    let limit = context.machine.limit(step.timeout);
+    let outcome = match tokio::time::timeout(limit, (step.run)(context)).await {
         Ok(end) => end,
-        Err(_elapsed) => Err(Fault::step(format!(
-            "`{}` did not end within {} s",
-            step.name,
-            step.timeout.as_secs()
-        ))
-        .into()),
+        Err(_elapsed) => {
+            Err(Fault::step(format!("`{}` did not end within {} s", step.name, limit.as_secs()))
+                .into())
+        }
     };
     let outcome = outcome.unwrap_or_else(|error| Outcome::Failed(readable(&error)));
     events.finished(step.name, outcome.clone(), began.elapsed());
@@ -100,5 +99,25 @@ mod tests {
         assert_eq!(steps::CONTROLLER[graph.order()[0]].name, "identity");
         let roots = steps::CONTROLLER.iter().filter(|step| step.after.is_empty());
         assert_eq!(roots.count(), 1);
+    }
+
+    /// The longest way through the table, in time-outs.
+    fn longest(table: &'static [Step]) -> Duration {
+        let graph = graph(table);
+        let mut ends = vec![Duration::ZERO; table.len()];
+        for &index in graph.order() {
+            let begins = graph.after(index).iter().map(|&before| ends[before]).max();
+            ends[index] = begins.unwrap_or_default() + table[index].timeout;
+        }
+        ends.into_iter().max().unwrap_or_default()
+    }
+
+    #[test]
+    fn systemd_is_more_patient_than_all_steps_and_a_failure_together() {
+        let unit = include_str!("../../systemd/hostkit-boot.service");
+        let line = unit.lines().find_map(|line| line.strip_prefix("TimeoutStartSec=")).unwrap();
+        let minutes: u64 = line.strip_suffix("min").unwrap().parse().unwrap();
+        let most = longest(steps::CONTROLLER) + crate::boot::GIVING_UP;
+        assert!(Duration::from_mins(minutes) > most + Duration::from_mins(1), "{most:?}");
     }
 }

@@ -8,7 +8,7 @@ use futures::future::LocalBoxFuture;
 
 use super::context::Context;
 use super::{
-    guard, home, identity, jenkins, keys, lifecycle, login, mount, plugins, ready, render,
+    config, guard, home, identity, jenkins, keys, lifecycle, login, mount, plugins, ready, render,
 };
 use crate::event::Outcome;
 
@@ -40,9 +40,17 @@ pub static CONTROLLER: &[Step] = &[
         run: |context| identity::run(context).boxed_local(),
     },
     Step {
+        name: "config",
+        title: "reading what this host is to be",
+        after: &["identity"],
+        timeout: Duration::from_secs(10),
+        required: true,
+        run: |context| config::run(context).boxed_local(),
+    },
+    Step {
         name: "login",
         title: "installing the key pair of the instance",
-        after: &["identity"],
+        after: &["config"],
         timeout: Duration::from_mins(1),
         // Nobody may be able to log in, and Jenkins still serves.
         required: false,
@@ -51,24 +59,25 @@ pub static CONTROLLER: &[Step] = &[
     Step {
         name: "hook",
         title: "finding the launch hook",
+        // Not after `config`: the group must be told of a wrong configuration too.
         after: &["identity"],
-        timeout: Duration::from_mins(2),
+        timeout: Duration::from_mins(3),
         required: true,
         run: |context| lifecycle::find(context).boxed_local(),
     },
     Step {
         name: "keys",
         title: "getting keys from Parameter Store",
-        after: &["identity"],
-        timeout: Duration::from_mins(2),
+        after: &["config"],
+        timeout: Duration::from_mins(3),
         required: true,
         run: |context| keys::run(context).boxed_local(),
     },
     Step {
         name: "efs",
         title: "mounting the home",
-        after: &["identity"],
-        timeout: Duration::from_mins(3),
+        after: &["config"],
+        timeout: Duration::from_mins(5),
         required: true,
         run: |context| mount::run(context).boxed_local(),
     },

@@ -31,6 +31,8 @@ pub struct HostConfig {
     pub role: Option<Role>,
     /// Where AWS is.
     pub aws: Aws,
+    /// The Auto Scaling group.
+    pub asg: Asg,
     /// The file system of the home.
     pub efs: Efs,
     /// The key pair for build agents.
@@ -51,22 +53,22 @@ pub struct Aws {
     pub endpoint_url: Option<String>,
 }
 
+/// `[asg]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Asg {
+    /// The launch hook that is told how a boot ended; needed where the group has several.
+    pub hook: Option<String>,
+}
+
 /// `[efs]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Efs {
     /// The file system's id. Required for a controller.
     pub id: Option<String>,
-    /// Where it is mounted.
-    pub mount_point: String,
     /// Whether a mount target in another availability zone will do.
     pub cross_az: bool,
-}
-
-impl Default for Efs {
-    fn default() -> Self {
-        Self { id: None, mount_point: "/var/lib/jenkins".to_owned(), cross_az: false }
-    }
 }
 
 /// `[keys]`: names of SSM parameters.
@@ -142,7 +144,7 @@ pub fn read(layers: &[Layer<'_>]) -> Result<HostConfig, Fault> {
     for layer in layers {
         // Each layer is parsed into the real types first: errors then point at its own lines.
         let wrong = |error: toml::de::Error| {
-            Fault::recipe(format!("{} is not right:\n{error}", layer.origin))
+            Fault::recipe(format!("{} is not right: {}", layer.origin, told(layer.text, &error)))
                 .hint("the keys of host.toml are listed in the documentation of the boot agent")
         };
         toml::from_str::<HostConfig>(layer.text).map_err(wrong)?;
@@ -153,6 +155,29 @@ pub fn read(layers: &[Layer<'_>]) -> Result<HostConfig, Fault> {
     })?;
     check(&config)?;
     Ok(config)
+}
+
+/// What is wrong and where, without the line itself: it may hold a password that was not meant
+/// for hostkit, and errors end up on the console.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let message = error.message().lines().next().unwrap_or_default();
+    format!("line {line}: {message}")
+}
+
+/// One section of the layers on its own, as far as it can be read: for what must be known even
+/// when the rest is wrong.
+pub fn section<T: serde::de::DeserializeOwned + Default>(layers: &[Layer<'_>], name: &str) -> T {
+    let readable = |layer: &Layer<'_>| {
+        let mut table: toml::Table = toml::from_str(layer.text).ok()?;
+        let Some(toml::Value::Table(section)) = table.remove(name) else { return None };
+        let checked: Result<T, _> = section.clone().try_into();
+        checked.is_ok().then_some(section)
+    };
+    let mut merged = toml::Table::new();
+    layers.iter().filter_map(readable).for_each(|section| merge(&mut merged, section));
+    merged.try_into().unwrap_or_default()
 }
 
 fn merge(below: &mut toml::Table, above: toml::Table) {
@@ -173,13 +198,6 @@ fn check(config: &HostConfig) -> Result<(), Fault> {
         let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
         require((8..=40).contains(&digits.len()) && digits.chars().all(hex), "efs.id", id)?;
     }
-    let point = &config.efs.mount_point;
-    let segment = |s: &str| !s.is_empty() && s != "." && s != ".." && s.chars().all(is_plain);
-    require(
-        point.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment)),
-        "efs.mount_point",
-        point,
-    )?;
     for (key, name) in [
         ("login.user", &config.login.user),
         ("jenkins.admin_user", &config.jenkins.admin_user),
@@ -201,10 +219,6 @@ fn require(holds: bool, key: &str, value: &str) -> Result<(), Fault> {
         return Ok(());
     }
     Err(Fault::recipe(format!("`{key}` cannot be `{}`", value.escape_debug())))
-}
-
-fn is_plain(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-_.".contains(c)
 }
 
 fn is_user_name(name: &str) -> bool {
@@ -250,11 +264,27 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_user_data_is_never_repeated() {
+        let script = "#!/bin/sh\nexport DB_PASSWORD=hunter2\n";
+        let error = read(&[layer("user-data", script)]).unwrap_err().to_string();
+        assert!(error.contains("line 2") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_section_is_read_where_another_is_wrong() {
+        let image = "[aws]\nregion = \"eu-west-1\"\n";
+        let user = "[efs]\nwrong = 1\n[aws]\nendpoint_url = \"http://x\"\n";
+        let aws: Aws = section(&[layer("host.toml", image), layer("user-data", user)], "aws");
+        assert_eq!(aws.region.as_deref(), Some("eu-west-1"));
+        assert_eq!(aws.endpoint_url.as_deref(), Some("http://x"));
+        let aws: Aws = section(&[layer("host.toml", image), layer("user-data", "?")], "aws");
+        assert_eq!(aws.region.as_deref(), Some("eu-west-1"));
+    }
+
+    #[test]
     fn values_that_would_escape_into_paths_or_templates_are_refused() {
         for text in [
             "[efs]\nid = \"fs-x\"",
-            "[efs]\nmount_point = \"/var/../etc\"",
-            "[efs]\nmount_point = \"/\"",
             "[login]\nuser = \"../root\"",
             "[jenkins]\nurl = \"http://x/${HOME}\"",
             "[jenkins]\nadmin_user = \"a\\nb\"",

@@ -20,9 +20,9 @@ pub struct Page {
     pub version: Option<String>,
 }
 
-/// Gets `/login`: the page that everybody may see.
-pub async fn login_page(address: SocketAddr) -> anyhow::Result<Page> {
-    tokio::time::timeout(PATIENCE, get(address, "/login"))
+/// Gets the page at `path` as somebody who has not logged in. Redirections are not followed.
+pub async fn page(address: SocketAddr, path: &str) -> anyhow::Result<Page> {
+    tokio::time::timeout(PATIENCE, get(address, path))
         .await
         .with_context(|| format!("no answer within {} s", PATIENCE.as_secs()))?
 }

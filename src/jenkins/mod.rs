@@ -5,5 +5,5 @@
 mod client;
 mod render;
 
-pub use client::{Page, login_page};
+pub use client::{Page, page};
 pub use render::{Rendered, Templates, Values, render};

@@ -34,11 +34,11 @@ mod tests {
 
     #[test]
     fn the_user_wins_and_the_rehearsal_fills_the_gaps() {
-        let user = "role = 'controller'\n[efs]\nid = 'fs-mine'\nmount_point = '/srv'\n";
+        let user = "role = 'controller'\n[efs]\nid = 'fs-mine'\ncross_az = true\n";
         let merged: Table = merge(user, "http://10.0.2.2:1", "fs-other").unwrap().parse().unwrap();
         assert_eq!(merged["role"].as_str(), Some("controller"));
         assert_eq!(merged["efs"]["id"].as_str(), Some("fs-mine"));
-        assert_eq!(merged["efs"]["mount_point"].as_str(), Some("/srv"));
+        assert_eq!(merged["efs"]["cross_az"].as_bool(), Some(true));
         assert_eq!(merged["aws"]["endpoint_url"].as_str(), Some("http://10.0.2.2:1"));
     }
 

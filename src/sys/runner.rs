@@ -5,6 +5,7 @@
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -13,6 +14,9 @@ use tokio::process::{Child, Command};
 use super::cmd::{Cmd, CmdError, Output};
 use super::process::Process;
 use super::tool::{PATH, Tool};
+
+/// How long a killed program may take to be gone.
+const LAST_MOMENTS: Duration = Duration::from_secs(5);
 
 /// A way to run programs.
 #[derive(Clone, Debug)]
@@ -117,7 +121,7 @@ impl Runner {
         let work = communicate(&mut child, cmd.stdin.as_deref(), &mut line);
         match tokio::time::timeout(cmd.timeout, work).await {
             Err(_elapsed) => {
-                let _ = child.kill().await;
+                end(&mut child).await;
                 Err(CmdError::Timeout { command: cmd.to_string(), timeout: cmd.timeout })
             }
             Ok(Err(source)) => Err(io(source)),
@@ -202,6 +206,13 @@ impl Runner {
         command.args(&cmd.args);
         Ok(command)
     }
+}
+
+/// Kills a child and does not wait long for its end: one that the kernel holds on to, because a
+/// file system does not answer, ends when that does.
+async fn end(child: &mut Child) {
+    let _ = child.start_kill();
+    let _ = tokio::time::timeout(LAST_MOMENTS, child.wait()).await;
 }
 
 struct Streams {

@@ -26,6 +26,12 @@ pub async fn start_no_block(runner: &Runner, unit: &str) -> Result<(), CmdError>
     runner.run(&command).await.map(drop)
 }
 
+/// Forgets that `unit` failed, and how often it was started.
+pub async fn reset_failed(runner: &Runner, unit: &str) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).args(["reset-failed", unit]).timeout(PATIENCE);
+    runner.run(&command).await.map(drop)
+}
+
 /// Enqueues the stop of `unit` and does not wait for it.
 pub async fn stop_no_block(runner: &Runner, unit: &str) -> Result<(), CmdError> {
     let command = Cmd::new(Tool::Systemctl).args(["stop", "--no-block", unit]).timeout(PATIENCE);

@@ -23,7 +23,7 @@ const LOGIN_KEY: &str =
 #[derive(Debug)]
 pub(super) struct Cloud {
     pub(super) parameters: BTreeMap<String, String>,
-    pub(super) user_data: Option<String>,
+    pub(super) user_data: Option<Vec<u8>>,
     /// Requests for a token are answered with this status where it is not 200.
     pub(super) token_status: u16,
     /// `None`: not in a group.
@@ -32,6 +32,10 @@ pub(super) struct Cloud {
     pub(super) denied: Option<&'static str>,
     /// Answers of Parameter Store end too early.
     pub(super) truncated: bool,
+    /// The next answers to an operation or a metadata path: statuses; then it answers well.
+    pub(super) hiccups: BTreeMap<&'static str, Vec<u16>>,
+    /// How often the launch hook is not active yet.
+    pub(super) inactive: u32,
     /// Everything that was asked: IMDS paths, AWS operations.
     pub(super) asked: Vec<String>,
     /// What the hook was told.
@@ -53,6 +57,8 @@ impl Default for Cloud {
             holder_state: "running",
             denied: None,
             truncated: false,
+            hiccups: BTreeMap::new(),
+            inactive: 0,
             asked: Vec::new(),
             verdicts: Vec::new(),
         }
@@ -121,6 +127,9 @@ impl Cloud {
         if token != Some("TOKEN") {
             return reply(401, "");
         }
+        if let Some(status) = self.hiccup(path) {
+            return reply(status, "");
+        }
         let text = match path.strip_prefix("/latest/").unwrap() {
             "dynamic/instance-identity/document" => serde_json::json!({
                 "instanceId": INSTANCE, "accountId": "123456789012", "region": "eu-west-1",
@@ -139,10 +148,16 @@ impl Cloud {
                 "Expiration": "2099-01-01T00:00:00Z",
             })
             .to_string(),
-            "user-data" if self.user_data.is_some() => self.user_data.clone().unwrap(),
+            "user-data" if self.user_data.is_some() => {
+                return reply(200, self.user_data.clone().unwrap());
+            }
             _ => return reply(404, ""),
         };
         reply(200, text)
+    }
+
+    fn hiccup(&mut self, what: &str) -> Option<u16> {
+        self.hiccups.get_mut(what).and_then(Vec::pop)
     }
 
     fn parameters(&mut self, body: &[u8]) -> Response<Full<Bytes>> {
@@ -167,6 +182,9 @@ impl Cloud {
 
     fn mount_targets(&mut self, query: &str) -> Response<Full<Bytes>> {
         self.asked.push("DescribeMountTargets".to_owned());
+        if let Some(status) = self.hiccup("DescribeMountTargets") {
+            return reply(status, "{\"message\":\"later\"}");
+        }
         assert_eq!(query, "FileSystemId=fs-0123456789abcdef0");
         let answer = serde_json::json!({"MountTargets": [{
             "MountTargetId": "fsmt-1", "FileSystemId": "fs-0123456789abcdef0",
@@ -182,6 +200,15 @@ impl Cloud {
         if self.denied == Some(action) {
             let error = "<Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message>";
             return reply(403, format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>"));
+        }
+        if let Some(status) = self.hiccup(action) {
+            return reply(status, "");
+        }
+        if action == "CompleteLifecycleAction" && self.inactive > 0 {
+            self.inactive -= 1;
+            let error = "<Code>ValidationError</Code><Message>No active Lifecycle Action found\
+                </Message>";
+            return reply(400, format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>"));
         }
         let result = match action {
             "DescribeAutoScalingInstances" => self.lifecycle_state.as_ref().map_or_else(
@@ -201,7 +228,7 @@ impl Cloud {
                 <LifecycleHookName>launch</LifecycleHookName>\
                 <AutoScalingGroupName>ci</AutoScalingGroupName>\
                 <LifecycleTransition>autoscaling:EC2_INSTANCE_LAUNCHING</LifecycleTransition>\
-                <HeartbeatTimeout>600</HeartbeatTimeout></member></LifecycleHooks>"
+                <HeartbeatTimeout>1</HeartbeatTimeout></member></LifecycleHooks>"
                 .to_owned(),
             "CompleteLifecycleAction" => {
                 assert_eq!(form["LifecycleHookName"], "launch");
@@ -221,6 +248,7 @@ impl Cloud {
                     ),
                 );
             }
+            "RecordLifecycleActionHeartbeat" => String::new(),
             other => panic!("the boot asked for {other}"),
         };
         reply(

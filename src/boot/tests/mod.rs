@@ -53,6 +53,7 @@ impl World {
             jenkins: jenkins(Arc::clone(&web)).await,
             nfs_port: probe::tests::nfs_server().await.port(),
             mount_budget: Duration::from_millis(300),
+            step_limit: Duration::from_secs(10),
             pause: Duration::from_millis(20),
         };
         Self { _directory: directory, root, cloud, machine, script, systemd: state, web }
@@ -260,7 +261,7 @@ async fn a_first_boot_serves_and_tells_the_group() {
     world.boot().await.unwrap();
     assert_eq!(
         world.outcomes(),
-        "efs changed, guard unchanged, home changed, hook unchanged, identity changed, \
+        "config unchanged, efs changed, guard unchanged, home changed, hook unchanged, identity changed, \
          jenkins changed, keys changed, lifecycle changed, login changed, plugins skipped, \
          ready unchanged, render changed"
     );
@@ -282,7 +283,7 @@ async fn a_second_boot_changes_nothing_and_starts_nothing() {
     let world = World::new().await;
     world.boot().await.unwrap();
     world.boot().await.unwrap();
-    assert_eq!(world.status().report.count("unchanged"), 11, "{}", world.outcomes());
+    assert_eq!(world.status().report.count("unchanged"), 12, "{}", world.outcomes());
     assert_eq!(world.verdicts(), ["CONTINUE"]);
     let calls = world.script.lock().unwrap().seen();
     let times = |prefix: &str| calls.iter().filter(|call| call.starts_with(prefix)).count();
@@ -336,7 +337,7 @@ async fn a_missing_parameter_is_named_and_the_instance_abandoned() {
     insta::assert_snapshot!(error);
     assert_eq!(
         world.outcomes(),
-        "efs changed, guard unchanged, home changed, hook unchanged, identity changed, \
+        "config unchanged, efs changed, guard unchanged, home changed, hook unchanged, identity changed, \
          jenkins blocked, keys failed, lifecycle blocked, login changed, plugins skipped, ready blocked, \
          render blocked"
     );
@@ -373,7 +374,7 @@ async fn a_metadata_service_that_refuses_ends_the_boot_at_once() {
         let error = world.boot().await.unwrap_err();
         assert!(error.contains(&format!("HTTP {status}")), "{error}");
         assert!(error.contains("hint: set HttpEndpoint=enabled"), "{error}");
-        assert_eq!(world.status().report.count("blocked"), 11);
+        assert_eq!(world.status().report.count("blocked"), 12);
         assert_eq!(world.verdicts(), [""; 0]);
     }
 }
@@ -424,9 +425,11 @@ async fn a_role_without_a_permission_is_told_which() {
 #[tokio::test]
 async fn user_data_with_an_unknown_key_is_refused_with_its_line() {
     let world = World::new().await;
-    world.cloud.lock().unwrap().user_data = Some("[efs]\nmount = \"/x\"\n".to_owned());
+    world.cloud.lock().unwrap().user_data = Some("[efs]\nmount = \"/x\"\n".into());
     let error = world.boot().await.unwrap_err();
     assert!(error.contains("user-data") && error.contains("line 2"), "{error}");
+    assert!(error.contains("boot failed at `config`"), "{error}");
+    assert_eq!(world.verdicts(), ["ABANDON"]);
 }
 
 #[tokio::test]
@@ -455,7 +458,7 @@ async fn a_mount_that_does_not_appear_is_not_written_to() {
     let world = World::new().await;
     world.systemd.lock().unwrap().mount_appears = false;
     let error = world.boot().await.unwrap_err();
-    assert!(error.contains("has nothing mounted"), "{error}");
+    assert!(error.contains("/var/lib/jenkins has no such mount"), "{error}");
     assert!(!world.has("var/lib/jenkins/.hostkit") && !world.has("var/lib/jenkins/home"));
     assert!(!world.was_run("hostkit inner home"));
     assert_eq!(world.verdicts(), ["ABANDON"]);
@@ -504,4 +507,149 @@ async fn nothing_is_left_on_a_file_system_of_somebody_else() {
     let error = world.boot().await.unwrap_err();
     assert!(error.contains("is marked as fs-0aaaaaaaaaaaaaaaa"), "{error}");
     assert!(!world.has("var/lib/jenkins/.hostkit/boots"));
+}
+
+#[tokio::test]
+async fn user_data_that_is_not_text_is_refused_at_once() {
+    let mut world = World::new().await;
+    world.machine.imds_budget = Duration::from_secs(15);
+    world.cloud.lock().unwrap().user_data = Some(vec![0x1f, 0x8b, 8, 0, 0xff, 0xfe]);
+    let began = std::time::Instant::now();
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("user-data is not text"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+}
+
+#[tokio::test]
+async fn hiccups_of_the_metadata_service_and_of_aws_are_lived_through() {
+    let mut world = World::new().await;
+    world.machine.imds_budget = Duration::from_secs(10);
+    world.machine.mount_budget = Duration::from_secs(10);
+    let role = "/latest/meta-data/iam/security-credentials/";
+    world.cloud.lock().unwrap().hiccups.extend([
+        // Not attached yet, then a hiccup.
+        (role, vec![500, 404, 404]),
+        ("/latest/meta-data/iam/security-credentials/role", vec![500, 200, 404]),
+        ("DescribeMountTargets", vec![503]),
+        ("CompleteLifecycleAction", vec![503]),
+    ]);
+    world.cloud.lock().unwrap().inactive = 2;
+    world.boot().await.unwrap();
+    assert_eq!(world.verdicts(), ["CONTINUE"]);
+}
+
+#[tokio::test]
+async fn an_instance_without_a_role_is_told_so_by_every_step_that_needs_one() {
+    let world = World::new().await;
+    let role = "/latest/meta-data/iam/security-credentials/";
+    world.cloud.lock().unwrap().hiccups.insert(role, vec![404; 100]);
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("has no IAM role") && error.contains("instance profile"), "{error}");
+    assert!(world.outcomes().contains("login changed"), "people can still log in");
+}
+
+#[tokio::test]
+async fn a_group_that_is_not_ready_to_be_told_is_told_later() {
+    let world = World::new().await;
+    world.cloud.lock().unwrap().inactive = 3;
+    world.cloud.lock().unwrap().parameters.clear();
+    world.cloud.lock().unwrap().hiccups.insert("CompleteLifecycleAction", vec![503]);
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("was told to abandon this host"), "{error}");
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+}
+
+#[tokio::test]
+async fn the_group_is_kept_waiting_while_the_boot_runs() {
+    let mut world = World::new().await;
+    world.machine.step_limit = Duration::from_secs(2);
+    world.web.lock().unwrap().login = 503;
+    let error = world.boot().await.unwrap_err();
+    // The cause is there although the time ran out.
+    assert!(error.contains("does not serve after 1 s: /login answers 503"), "{error}");
+    let asked = world.cloud.lock().unwrap().asked.clone();
+    assert!(asked.iter().any(|it| it == "RecordLifecycleActionHeartbeat"), "{asked:?}");
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+}
+
+#[tokio::test]
+async fn an_open_jenkins_is_not_put_into_service() {
+    let world = World::new().await;
+    world.web.lock().unwrap().front = 200;
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("open to everybody"), "{error}");
+    assert!(world.was_run("systemctl stop --no-block jenkins.service"));
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+}
+
+#[tokio::test]
+async fn a_jenkins_whose_home_is_elsewhere_is_not_put_into_service() {
+    let world = World::new().await;
+    world.systemd.lock().unwrap().home = "/srv/jenkins";
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("/srv/jenkins is on /dev/root"), "{error}");
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+}
+
+#[tokio::test]
+async fn a_jenkins_that_does_not_start_is_told_with_its_last_words() {
+    for (state, told) in [
+        ("failed", "the unit is failed (success)"),
+        ("inactive", "an assertion or its mount"),
+        ("activating", "not up within 1 s: the unit is activating and says loading"),
+    ] {
+        let mut world = World::new().await;
+        world.machine.step_limit = Duration::from_secs(2);
+        world.systemd.lock().unwrap().start_leads_to = state;
+        let error = world.boot().await.unwrap_err();
+        assert!(error.contains(told), "{state}: {error}");
+        assert!(error.contains("the last words of the unit"), "{state}: {error}");
+        assert_eq!(world.verdicts(), ["ABANDON"]);
+    }
+}
+
+#[tokio::test]
+async fn a_unit_that_was_started_too_often_is_started_again() {
+    let world = World::new().await;
+    world.systemd.lock().unwrap().unit = "failed";
+    world.boot().await.unwrap();
+    assert!(world.was_run("systemctl reset-failed jenkins.service"));
+}
+
+#[tokio::test]
+async fn a_mount_that_fails_is_told_with_what_the_unit_said() {
+    let world = World::new().await;
+    world.systemd.lock().unwrap().mount_fails = Some("Job failed");
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("the last words of the unit"), "{error}");
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+}
+
+#[tokio::test]
+async fn a_child_that_fails_is_told_and_the_group_too() {
+    let world = World::new().await;
+    world.systemd.lock().unwrap().child_fails = Some("killed");
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("boot failed at `guard`") && error.contains("killed"), "{error}");
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+}
+
+#[tokio::test]
+async fn a_serving_controller_does_not_depend_on_what_efs_says_today() {
+    let world = World::new().await;
+    world.boot().await.unwrap();
+    world.cloud.lock().unwrap().hiccups.insert("DescribeMountTargets", vec![500; 100]);
+    world.boot().await.unwrap();
+    assert!(world.outcomes().contains("efs unchanged"), "{}", world.outcomes());
+}
+
+#[tokio::test]
+async fn something_else_that_is_mounted_is_named() {
+    let world = World::new().await;
+    let other = HOME_MOUNT.replace("nfs4 127.0.0.1:/", "ext4 /dev/sdb");
+    fs::write(world.root.join("proc/self/mountinfo"), format!("{ROOT_MOUNT}{other}")).unwrap();
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("/var/lib/jenkins has /dev/sdb (ext4) mounted"), "{error}");
+    assert!(error.contains("umount /var/lib/jenkins"), "{error}");
 }
