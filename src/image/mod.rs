@@ -112,14 +112,8 @@ impl<'a> Clock<'a> {
             Err(error) => Outcome::Failed(format!("{error:#}")),
         };
         self.events.finished(name, outcome, self.since.elapsed());
-        end.map_err(|error| match is_full(&error) {
-            true => error.context(
-                Fault::environment("the disk is full")
-                    .hint("free some space, or name another place with --output or --cache"),
-            ),
-            false => error,
-        })
-        .or_blame(|| Fault::step(format!("{title} failed")))
+        end.map_err(|error| if is_full(&error) { error.context(disk_full()) } else { error })
+            .or_blame(|| Fault::step(format!("{title} failed")))
     }
 
     /// Begins a phase and ends the one before.
@@ -140,6 +134,11 @@ impl<'a> Clock<'a> {
         self.close();
         self.phases
     }
+}
+
+fn disk_full() -> Fault {
+    Fault::environment("the disk is full")
+        .hint("free some space, or name another place with --output or --cache")
 }
 
 /// Whether an error comes from a disk without space.

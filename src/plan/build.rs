@@ -121,17 +121,17 @@ impl Planner<'_> {
     /// The table of contents of every image.
     fn steps(&self, recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
         let mut steps = Vec::new();
-        self.each(&mut steps, &recipe.repository, |r| &r.when, Self::repository)?;
-        self.scripts(&mut steps, recipe, Hook::Early)?;
-        self.each(&mut steps, &recipe.user, |u| &u.when, Self::user)?;
+        self.each(&mut steps, &recipe.repository, |r| &r.when, |_, r| repository(r))?;
+        self.scripts(&mut steps, recipe, Hook::Early);
+        self.each(&mut steps, &recipe.user, |u| &u.when, |_, u| Ok(user(u)))?;
         self.packages(&mut steps)?;
-        self.each(&mut steps, &recipe.fetch, |f| &f.when, Self::fetch)?;
-        self.each(&mut steps, &recipe.directory, |d| &d.when, Self::directory)?;
+        self.each(&mut steps, &recipe.fetch, |f| &f.when, |_, f| Ok(fetch(f)))?;
+        self.each(&mut steps, &recipe.directory, |d| &d.when, |_, d| Ok(directory(d)))?;
         self.each(&mut steps, &recipe.file, |f| &f.when, Self::file)?;
         self.agent(&mut steps, recipe)?;
-        self.each(&mut steps, &recipe.link, |l| &l.when, Self::link)?;
-        self.each(&mut steps, &recipe.unit, |u| &u.when, Self::unit)?;
-        self.scripts(&mut steps, recipe, Hook::Late)?;
+        self.each(&mut steps, &recipe.link, |l| &l.when, |_, l| Ok(link(l)))?;
+        self.each(&mut steps, &recipe.unit, |u| &u.when, |_, u| Ok(unit(u)))?;
+        self.scripts(&mut steps, recipe, Hook::Late);
         check(&steps)?;
         Ok(steps)
     }
@@ -144,14 +144,14 @@ impl Planner<'_> {
         make: impl Fn(&Self, &T) -> anyhow::Result<Planned>,
     ) -> anyhow::Result<()> {
         for section in sections {
-            if self.applies(when(section))? {
+            if self.applies(when(section)) {
                 steps.push(make(self, section)?);
             }
         }
         Ok(())
     }
 
-    fn applies(&self, when: &When) -> anyhow::Result<bool> {
+    fn applies(&self, when: &When) -> bool {
         let is = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
         let installs = match &when.installs {
             None => true,
@@ -159,31 +159,10 @@ impl Planner<'_> {
                 self.installs.iter().any(|p| !is_file(p) && step::packages::name_of(p) == package)
             }
         };
-        Ok(is(&when.family, &self.base.distribution)
+        is(&when.family, &self.base.distribution)
             && is(&when.arch, &self.inputs.arch)
             && is(&when.target, &self.inputs.target)
-            && installs)
-    }
-
-    fn repository(&self, r: &types::Repository) -> anyhow::Result<Planned> {
-        let wherefrom = format!("[[repository]] {}", r.name);
-        let keys = r.key.iter().map(|key| {
-            Ok(step::repository::Key {
-                url: key.url.clone(),
-                fingerprint: fingerprint(&key.fingerprint, &wherefrom)?,
-            })
-        });
-        Ok(planned(
-            format!("repository:{}", r.name),
-            Step::Repository(step::repository::Repository {
-                name: r.name.clone(),
-                uri: r.uri.clone(),
-                suite: r.suite.clone(),
-                components: r.components.clone(),
-                packages: r.packages.clone(),
-                keys: keys.collect::<anyhow::Result<_>>()?,
-            }),
-        ))
+            && installs
     }
 
     fn packages(&self, steps: &mut Vec<Planned>) -> anyhow::Result<()> {
@@ -201,60 +180,6 @@ impl Planner<'_> {
             steps.push(planned("packages".to_owned(), Step::Packages(packages)));
         }
         Ok(())
-    }
-
-    #[expect(
-        clippy::unnecessary_wraps,
-        clippy::unused_self,
-        reason = "the same shape for every kind"
-    )]
-    fn user(&self, u: &types::User) -> anyhow::Result<Planned> {
-        Ok(planned(
-            format!("user:{}", u.name),
-            Step::User(step::user::User {
-                name: u.name.clone(),
-                uid: u.uid,
-                gid: u.gid.unwrap_or(u.uid),
-                home: u.home.clone().unwrap_or_else(|| "/nonexistent".to_owned()),
-                shell: u.shell.clone().unwrap_or_else(|| "/usr/sbin/nologin".to_owned()),
-                groups: u.groups.clone(),
-                system: u.system,
-            }),
-        ))
-    }
-
-    #[expect(
-        clippy::unnecessary_wraps,
-        clippy::unused_self,
-        reason = "the same shape for every kind"
-    )]
-    fn fetch(&self, f: &types::Fetch) -> anyhow::Result<Planned> {
-        Ok(planned(
-            format!("fetch:{}", f.path),
-            Step::Fetch(step::fetch::Fetch {
-                url: f.url.clone(),
-                sha256: f.sha256.to_ascii_lowercase(),
-                path: f.path.clone(),
-                mode: f.mode,
-            }),
-        ))
-    }
-
-    #[expect(
-        clippy::unnecessary_wraps,
-        clippy::unused_self,
-        reason = "the same shape for every kind"
-    )]
-    fn directory(&self, d: &types::Directory) -> anyhow::Result<Planned> {
-        Ok(planned(
-            format!("directory:{}", d.path),
-            Step::Directory(step::directory::Directory {
-                path: d.path.clone(),
-                mode: d.mode,
-                owner: d.owner.clone(),
-                group: d.group.clone(),
-            }),
-        ))
     }
 
     fn file(&self, f: &types::File) -> anyhow::Result<Planned> {
@@ -295,40 +220,14 @@ impl Planner<'_> {
         Ok(())
     }
 
-    #[expect(
-        clippy::unnecessary_wraps,
-        clippy::unused_self,
-        reason = "the same shape for every kind"
-    )]
-    fn link(&self, l: &types::Link) -> anyhow::Result<Planned> {
-        let link = step::link::Link { path: l.path.clone(), to: l.to.clone() };
-        Ok(planned(format!("link:{}", l.path), Step::Link(link)))
-    }
-
-    #[expect(
-        clippy::unnecessary_wraps,
-        clippy::unused_self,
-        reason = "the same shape for every kind"
-    )]
-    fn unit(&self, u: &types::Unit) -> anyhow::Result<Planned> {
-        let state = match u.state {
-            UnitState::Enabled => State::Enabled,
-            UnitState::Disabled => State::Disabled,
-            UnitState::Masked => State::Masked,
-        };
-        let unit = step::unit::Unit { name: u.name.clone(), state };
-        Ok(planned(format!("unit:{}", u.name), Step::Unit(unit)))
-    }
-
-    fn scripts(&self, steps: &mut Vec<Planned>, recipe: &Recipe, hook: Hook) -> anyhow::Result<()> {
+    fn scripts(&self, steps: &mut Vec<Planned>, recipe: &Recipe, hook: Hook) {
         for script in recipe.script.iter().filter(|script| script.hook == hook) {
-            if self.applies(&script.when)? {
+            if self.applies(&script.when) {
                 let (name, run) = (script.name.clone(), script.run.clone());
                 let step = step::script::Script { name, run, timeout: script.timeout };
                 steps.push(planned(format!("script:{}", script.name), Step::Script(step)));
             }
         }
-        Ok(())
     }
 
     fn asset(&self, name: &str, wherefrom: &str) -> anyhow::Result<&Asset> {
@@ -338,6 +237,81 @@ impl Planner<'_> {
                 .into()
         })
     }
+}
+
+fn repository(r: &types::Repository) -> anyhow::Result<Planned> {
+    let wherefrom = format!("[[repository]] {}", r.name);
+    let keys = r.key.iter().map(|key| {
+        Ok(step::repository::Key {
+            url: key.url.clone(),
+            fingerprint: fingerprint(&key.fingerprint, &wherefrom)?,
+        })
+    });
+    Ok(planned(
+        format!("repository:{}", r.name),
+        Step::Repository(step::repository::Repository {
+            name: r.name.clone(),
+            uri: r.uri.clone(),
+            suite: r.suite.clone(),
+            components: r.components.clone(),
+            packages: r.packages.clone(),
+            keys: keys.collect::<anyhow::Result<_>>()?,
+        }),
+    ))
+}
+
+fn user(u: &types::User) -> Planned {
+    planned(
+        format!("user:{}", u.name),
+        Step::User(step::user::User {
+            name: u.name.clone(),
+            uid: u.uid,
+            gid: u.gid.unwrap_or(u.uid),
+            home: u.home.clone().unwrap_or_else(|| "/nonexistent".to_owned()),
+            shell: u.shell.clone().unwrap_or_else(|| "/usr/sbin/nologin".to_owned()),
+            groups: u.groups.clone(),
+            system: u.system,
+        }),
+    )
+}
+
+fn fetch(f: &types::Fetch) -> Planned {
+    planned(
+        format!("fetch:{}", f.path),
+        Step::Fetch(step::fetch::Fetch {
+            url: f.url.clone(),
+            sha256: f.sha256.to_ascii_lowercase(),
+            path: f.path.clone(),
+            mode: f.mode,
+        }),
+    )
+}
+
+fn directory(d: &types::Directory) -> Planned {
+    planned(
+        format!("directory:{}", d.path),
+        Step::Directory(step::directory::Directory {
+            path: d.path.clone(),
+            mode: d.mode,
+            owner: d.owner.clone(),
+            group: d.group.clone(),
+        }),
+    )
+}
+
+fn link(l: &types::Link) -> Planned {
+    let link = step::link::Link { path: l.path.clone(), to: l.to.clone() };
+    planned(format!("link:{}", l.path), Step::Link(link))
+}
+
+fn unit(u: &types::Unit) -> Planned {
+    let state = match u.state {
+        UnitState::Enabled => State::Enabled,
+        UnitState::Disabled => State::Disabled,
+        UnitState::Masked => State::Masked,
+    };
+    let unit = step::unit::Unit { name: u.name.clone(), state };
+    planned(format!("unit:{}", u.name), Step::Unit(unit))
 }
 
 /// `[host]` without its empty strings: a variable with an empty default leaves the matter to
