@@ -25,8 +25,8 @@ pub struct Which {
     /// Sets a variable of the recipe
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     var: Vec<(String, String)>,
-    /// What is made
-    #[arg(long, value_enum, default_value_t)]
+    /// What is made: a bootable disk image (`disk`)
+    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
     target: Target,
 }
 
@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(short, long, value_name = "DIR", default_value = "out")]
     output: Utf8PathBuf,
     /// Where base trees and downloaded packages are kept
-    #[arg(long, value_name = "DIR", env = "HOSTKIT_CACHE", default_value = "/var/cache/hostkit")]
+    #[arg(long, value_name = "DIR", env = "HOSTKIT_CACHE", hide_env_values = true, default_value = "/var/cache/hostkit")]
     cache: Utf8PathBuf,
     /// Bake again even if nothing has changed, with the newest packages
     #[arg(long)]

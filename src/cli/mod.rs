@@ -13,14 +13,15 @@ use clap::{Parser, Subcommand};
 
 use crate::ui::Format;
 
-/// Bakes, boots and upgrades Jenkins controllers and ECS hosts on AWS.
+/// Bakes and boots machine images of highly available Jenkins controllers on AWS.
 #[derive(Debug, Parser)]
 #[command(name = "hostkit", version, max_term_width = 80, disable_help_subcommand = true)]
 #[command(after_help = "Exit codes: 0 ok, 1 a bug, 2 usage, 3 recipe or configuration,\n\
     4 environment, 5 a step or check failed, 6 AWS refused or timed out, 130 interrupted.")]
 pub struct Cli {
-    /// How to talk: text for people, or JSON lines.
+    /// Talk to people (`human`) or to programs (`json`, an object a line).
     #[arg(long, global = true, value_enum, default_value_t, env = "HOSTKIT_FORMAT")]
+    #[arg(hide_possible_values = true, hide_env_values = true, display_order = 100)]
     pub format: Format,
     /// What to do.
     #[command(subcommand)]

@@ -12,5 +12,6 @@ mod imports;
 mod jenkins_package;
 mod layers;
 mod machine;
+mod parsers;
 mod support;
 mod units;
