@@ -653,3 +653,31 @@ async fn something_else_that_is_mounted_is_named() {
     assert!(error.contains("/var/lib/jenkins has /dev/sdb (ext4) mounted"), "{error}");
     assert!(error.contains("umount /var/lib/jenkins"), "{error}");
 }
+
+#[tokio::test]
+async fn a_new_secret_is_not_called_done_while_jenkins_has_the_old_one() {
+    let world = World::new().await;
+    world.boot().await.unwrap();
+    let password = "/devops-tools/jenkins/admin_password".to_owned();
+    world.cloud.lock().unwrap().parameters.insert(password, "another horse".to_owned());
+    world.boot().await.unwrap();
+    assert!(world.outcomes().contains("jenkins skipped"), "{}", world.outcomes());
+    assert!(world.status().render().contains("systemctl restart jenkins"));
+}
+
+#[tokio::test]
+async fn a_login_that_fails_does_not_fail_the_boot() {
+    let world = World::new().await;
+    fs::write(world.root.join("etc/ssh/authorized_keys.d"), "a file in the way").unwrap();
+    world.boot().await.unwrap();
+    assert!(world.outcomes().contains("login failed"), "{}", world.outcomes());
+    assert_eq!(world.verdicts(), ["CONTINUE"]);
+}
+
+#[tokio::test]
+async fn a_password_that_is_missing_is_named_with_its_own_key() {
+    let world = World::new().await;
+    world.cloud.lock().unwrap().parameters.remove("/devops-tools/jenkins/admin_password");
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("in `jenkins.admin_password` of host.toml"), "{error}");
+}
