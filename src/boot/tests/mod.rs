@@ -681,3 +681,29 @@ async fn a_password_that_is_missing_is_named_with_its_own_key() {
     let error = world.boot().await.unwrap_err();
     assert!(error.contains("in `jenkins.admin_password` of host.toml"), "{error}");
 }
+
+#[tokio::test]
+async fn a_file_system_that_hangs_is_told_and_so_is_the_group() {
+    let world = World::new().await;
+    world.script.lock().unwrap().hang("hostkit inner home");
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("the file system did not answer within 45 s"), "{error}");
+    assert!(error.contains("hint: the mount hangs"), "{error}");
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+}
+
+#[tokio::test]
+async fn a_jenkins_that_does_not_say_that_it_is_one_or_serves_nothing_is_not_put_into_service() {
+    for (web, told) in [
+        (Web { login: 200, front: 403, named: false }, "is not Jenkins"),
+        (Web { login: 503, front: 503, named: false }, "/login answers 503"),
+        (Web { login: 200, front: 302, named: true }, "/ answers 302, and not 403"),
+    ] {
+        let mut world = World::new().await;
+        world.machine.step_limit = Duration::from_secs(1);
+        *world.web.lock().unwrap() = web;
+        let error = world.boot().await.unwrap_err();
+        assert!(error.contains(told), "{error}");
+        assert_eq!(world.verdicts(), ["ABANDON"]);
+    }
+}
