@@ -69,7 +69,7 @@ prove() {
 	[ "$owner" -ne 0 ] || die "$home/secrets/master.key belongs to root, not to Jenkins"
 	[ -n "$(as_root find "$home" -type f -newermt "@$1" -print -quit)" ] ||
 		die "nothing in $home was written by this boot"
-	if as_root grep -rlIE '^-----BEGIN .*PRIVATE KEY-----$' "$efs"; then
+	if as_root grep -rlIE '-----BEGIN .*PRIVATE KEY-----' "$efs"; then
 		die "a private key is in plain text on the file system"
 	fi
 	as_root ls -l "$home" | sed 's/^/    /'

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::mpsc;
 
 /// How one step ended.
@@ -65,7 +65,17 @@ pub enum Event {
     /// A line worth showing below its step: output of a program, a decision, a retry.
     Log { step: String, line: String },
     /// A step has ended.
-    Finished { step: String, outcome: Outcome, took: Duration },
+    Finished {
+        step: String,
+        outcome: Outcome,
+        #[serde(serialize_with = "seconds")]
+        took: Duration,
+    },
+}
+
+/// As seconds with milliseconds, like every other time that hostkit writes.
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
 /// What a [`Event::Progress`] counts.

@@ -1,16 +1,98 @@
-//! hostkit: one binary that bakes, boots and upgrades Jenkins controllers and ECS hosts on AWS.
+//! hostkit: one binary that bakes disk images of Jenkins controllers and boots them.
 //!
 //! # The architecture in five sentences
 //!
 //! 1. A [`recipe::Recipe`] (TOML, nouns) with its variables becomes a [`plan::Plan`] (JSON, an
 //!    ordered list of a closed set of [`step::Step`]s) by a pure function.
 //! 2. A plan is applied to a [`sys::Host`] (a root directory plus a way to run programs), and
-//!    nothing else touches machines.
+//!    nothing else changes what is installed in an image.
 //! 3. The same binary is the boot agent inside the image: [`boot`] runs a table of steps as a
 //!    graph under systemd.
-//! 4. Locally one tree is built; a disk image is one way to pack that tree ([`image`]).
-//! 5. Engines emit [`event::Event`]s; a [`report::Report`] is their fold; only [`ui`] prints; only
-//!    `main` chooses an exit code.
+//! 4. One tree is built, cleaned and packed; a disk image is the one way to pack it that there is
+//!    today ([`image`]).
+//! 5. Engines emit [`event::Event`]s; a [`report::Report`] is their fold; only [`ui`] prints; an
+//!    error says who must act ([`error::Blame`]), and `main` makes that the exit code.
+//!
+//! # The rooms
+//!
+//! What users write, and what becomes of it:
+//!
+//! - [`recipe`]: the types of a recipe, `extends`, variables, and the files that recipes name
+//! - [`plan`]: (recipe, variables, hashes) to steps in their fixed order, with a digest; pure
+//! - [`step`]: the closed set of things that a plan can do, one file a kind
+//! - [`apply`]: runs a plan on a host, and stops at the first step that fails
+//!
+//! What an image is:
+//!
+//! - [`image`]: the table of contents of a bake, and what must be true before it begins
+//! - [`image::tree`], [`image::workspace`]: the base, its cache, the folder of one bake
+//! - [`image::hygiene`]: what must not be in an image, removed and then proven to be gone
+//! - [`image::disk`], [`image::layout`], [`image::grub`]: the tree as a disk that boots
+//! - [`image::manifest`]: what is in an image, and how it takes the place of the last one
+//!
+//! What happens on a host:
+//!
+//! - [`host`]: the types of `host.toml`; pure, and known to all
+//! - [`boot`]: the agent; [`boot::steps`] is the table, [`boot::graph`] its order, [`boot::run`]
+//!   runs it, and each step has a file of its own
+//! - [`boot::inside`]: what is done on the mounted home, in a child that can be killed
+//! - [`boot::status`]: the report of a boot, and how `hostkit status` tells about it
+//! - [`lease`]: the record of the home's holder, and what a newcomer may conclude from it; nothing
+//!   writes it yet
+//! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
+//! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values
+//!
+//! How anything outside is touched. These two do not know each other:
+//!
+//! - [`sys`]: programs ([`sys::runner`], [`sys::tool`]), files below a root ([`sys::root`]),
+//!   namespaces ([`sys::namespaces`]), systemd ([`sys::systemd`])
+//! - [`aws`]: thin functions over the SDK's clients, one file a service, our types out
+//!
+//! What is said, and to whom:
+//!
+//! - [`event`]: what engines say while they work
+//! - [`report`]: what a run did, folded from its events
+//! - [`error`]: errors sorted by who must act
+//! - [`ui`]: how events, results and errors are printed
+//! - [`cli`]: the command line, one file a verb
+//! - [`digest`]: SHA-256, which names content everywhere
+//!
+//! The rehearsal account:
+//!
+//! - [`sim`]: a simulated AWS whose one instance is a virtual machine; a cargo feature, on by
+//!   default, that only [`cli`] knows
+//!
+//! # The invariants
+//!
+//! - **Layers.** Which room may import which is a table in `tests/it/layers.rs`; a test reads the
+//!   `crate::` paths of every file, and names file and line of one that is not allowed.
+//! - **Who prints: [`ui`].** Kept by clippy (`print_stdout`, `print_stderr` in `Cargo.toml`). The
+//!   parser prints help and errors of usage; the last words of a failed boot go to the machine's
+//!   consoles by [`sys::console`].
+//! - **Who starts programs: [`sys::Runner`].** Kept by clippy (`disallowed-methods` in
+//!   `.clippy.toml`), with one more, marked place in [`sys::namespaces`]: the second half of one
+//!   start. What may be started is the closed set [`sys::Tool`]. A child gets a closed environment
+//!   and a deadline ([`sys::Cmd`]), and dies with hostkit ([`sys::namespaces::tether`]).
+//! - **Who mounts: [`sys::namespaces`]**, and only inside a mount namespace that ends with the
+//!   program in it. On a host systemd mounts, asked by the `efs` step: the boot unit has no right
+//!   to. That nobody else uses `nix::mount` is kept by review.
+//! - **The mounted home is never touched in the agent's process**, because a dead server would hang
+//!   it for ever. Steps send a [`boot::inside::Request`] to a child with a deadline; what is
+//!   mounted is read from the kernel's table ([`sys::mountinfo`]). Kept by review.
+//! - **Steps write below a target root through `openat2(RESOLVE_IN_ROOT)`** ([`sys::Root`]): no
+//!   link leads out of the tree. What enters a tree (`sys::namespaces`) and what packs it
+//!   ([`image::disk`], `mke2fs`) takes its path as a whole. Kept by review.
+//! - **Files are whole or not there**: [`sys::atomic`] on a host, [`sys::Root`] in a tree,
+//!   [`image::manifest`] for an image.
+//! - **Secrets** are in no recipe, no plan and no image. On a host they are in 0400 files on tmpfs
+//!   (the `keys` step), which systemd hands to Jenkins; rendered text only names them
+//!   ([`jenkins`]). [`aws::ssm::Values`] wipes its values and does not show them. The tests of the
+//!   baked machine (`tests/it/machine.rs`) look for them in the image, the file system, the journal
+//!   and the console.
+//! - **Exit codes** say who must act: [`error::Blame::exit_code`]. The outermost [`error::Fault`]
+//!   of a chain decides, and an error without one is a bug. Two verbs end with a number of their own:
+//!   `status` ([`boot::status::Status::exit_code`]) and `vm` (that of the guest's command).
+//! - **No `unsafe`**: forbidden in `Cargo.toml`.
 
 pub mod apply;
 pub mod aws;

@@ -40,8 +40,10 @@ pub struct Base {
     pub distribution: String,
     /// Its release: `trixie`.
     pub suite: String,
-    /// Where its packages come from.
+    /// Where the release is, to see whether it exists.
     pub mirror: String,
+    /// Everything that its packages come from, as lines of `sources.list`.
+    pub sources: Vec<String>,
     /// The processor: `amd64`.
     pub arch: String,
 }

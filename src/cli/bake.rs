@@ -6,11 +6,12 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 use indicatif::HumanBytes;
+use serde::Serialize;
 
 use crate::digest::sha256_of;
 use crate::error::Fault;
 use crate::event::Outcome;
-use crate::image::{self, Baked, Places};
+use crate::image::{self, Baked, Manifest, Places};
 use crate::plan::{self, Inputs, Plan};
 use crate::recipe::assets::Assets;
 use crate::recipe::{Recipe, Vars, load};
@@ -48,6 +49,9 @@ pub struct Args {
     /// Where base trees and downloaded packages are kept
     #[arg(long, value_name = "DIR", env = "HOSTKIT_CACHE", default_value = "/var/cache/hostkit")]
     cache: Utf8PathBuf,
+    /// Bake again even if nothing has changed, with the newest packages
+    #[arg(long)]
+    rebuild: bool,
 }
 
 /// Shows what a recipe comes to, without doing it.
@@ -60,7 +64,8 @@ pub struct PlanArgs {
 /// `hostkit bake`.
 pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
     let plan = make_plan(&args.which)?;
-    let places = Places { output: args.output, cache: absolute(&args.cache)? };
+    let places =
+        Places { output: args.output, cache: absolute(&args.cache)?, rebuild: args.rebuild };
     let (events, printer) = ui::start(format);
     let end = tokio::select! {
         end = image::bake(&plan, &places, &events) => end,
@@ -71,7 +76,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
     let baked = end?;
     match format {
         Format::Human => ui::text(&recap(&baked)),
-        Format::Json => ui::json(&baked.manifest),
+        Format::Json => ui::json(&Line { outcome: baked.outcome, manifest: &baked.manifest }),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -90,12 +95,17 @@ pub fn show(args: &PlanArgs, format: Format) -> anyhow::Result<ExitCode> {
 fn make_plan(which: &Which) -> anyhow::Result<Plan> {
     let assets = Assets::new(absolute(Utf8Path::new("."))?);
     let loaded = load(&which.recipe, &assets)?;
-    let vars = Vars::resolve(&loaded.recipe.vars, &which.var, std::env::vars())?;
-    let inputs = read_inputs(&loaded.recipe, &vars, &assets)?;
-    plan::plan(&loaded.recipe, &vars, &inputs)
+    // A variable of the environment that is not text cannot be one of ours.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let vars = Vars::resolve(&loaded.recipe.vars, &which.var, environment)?;
+    let recipe = vars.fill(&loaded.recipe)?;
+    recipe.check()?;
+    let inputs = read_inputs(&recipe, &assets)?;
+    plan::plan(&recipe, &vars, &inputs)
 }
 
-fn read_inputs(recipe: &Recipe, vars: &Vars, assets: &Assets) -> anyhow::Result<Inputs> {
+fn read_inputs(recipe: &Recipe, assets: &Assets) -> anyhow::Result<Inputs> {
     let mut inputs = Inputs {
         arch: "amd64".to_owned(),
         target: "disk".to_owned(),
@@ -104,7 +114,9 @@ fn read_inputs(recipe: &Recipe, vars: &Vars, assets: &Assets) -> anyhow::Result<
     };
     let named = recipe.file.iter().filter_map(|f| f.source.as_ref().or(f.template.as_ref()));
     for name in named {
-        if let Some(asset) = assets.find(name).with_context(|| format!("reading {name}"))? {
+        let asset = assets.find(name);
+        let asset = asset.with_context(|| Fault::recipe(format!("{name} cannot be read")))?;
+        if let Some(asset) = asset {
             inputs.assets.insert(name.clone(), asset);
         }
     }
@@ -113,15 +125,22 @@ fn read_inputs(recipe: &Recipe, vars: &Vars, assets: &Assets) -> anyhow::Result<
         let name = path.trim_start_matches("templates/").to_owned();
         inputs.boot_templates.insert(name, asset);
     }
-    for name in plan::local_files(recipe, vars)? {
-        let path = assets.on_disk(&name);
+    for name in plan::local_files(recipe) {
+        let path = assets.on_disk(name);
         let sha256 = sha256_of(&path).with_context(|| {
             Fault::recipe(format!("the package file {name} cannot be read"))
                 .hint("a package is a name, name=version, or a path relative to this folder")
         })?;
-        inputs.package_files.insert(name, (path.into_string(), sha256));
+        inputs.package_files.insert(name.clone(), (path.into_string(), sha256));
     }
     Ok(inputs)
+}
+
+/// The last line of a bake, for programs.
+#[derive(Serialize)]
+struct Line<'a> {
+    outcome: Outcome,
+    manifest: &'a Manifest,
 }
 
 fn recap(baked: &Baked) -> String {

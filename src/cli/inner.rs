@@ -10,7 +10,6 @@ use crate::boot::inside;
 #[cfg(feature = "sim")]
 use crate::sim::relay;
 use crate::sys::namespaces;
-use crate::sys::runner::Bind;
 use crate::{error, ui};
 
 /// What such a process does.
@@ -36,6 +35,8 @@ pub enum Inner {
     },
     /// The first process of such a namespace.
     Contained {
+        /// The parent's process id.
+        parent: i32,
         /// The program and its arguments.
         #[arg(last = true)]
         argv: Vec<String>,
@@ -46,9 +47,6 @@ pub enum Inner {
         parent: i32,
         /// The tree.
         root: PathBuf,
-        /// Directories of this machine that appear inside, as FROM:TO.
-        #[arg(long)]
-        bind: Vec<Bind>,
         /// The program and its arguments.
         #[arg(last = true)]
         argv: Vec<String>,
@@ -61,11 +59,10 @@ pub enum Inner {
     },
     /// The first process inside.
     Inside {
+        /// The parent's process id.
+        parent: i32,
         /// The tree.
         root: PathBuf,
-        /// Directories of this machine that appear inside, as FROM:TO.
-        #[arg(long)]
-        bind: Vec<Bind>,
         /// The program and its arguments.
         #[arg(last = true)]
         argv: Vec<String>,
@@ -80,10 +77,12 @@ pub fn run(command: &Inner) -> ExitCode {
             namespaces::tether(*parent, argv).map(|never| match never {})
         }
         Inner::Contain { parent, argv } => namespaces::contain(*parent, argv),
-        Inner::Contained { argv } => namespaces::contained(argv).map(|never| match never {}),
-        Inner::Enter { parent, root, bind, argv } => namespaces::enter(*parent, root, bind, argv),
-        Inner::Inside { root, bind, argv } => {
-            namespaces::inside(root, bind, argv).map(|never| match never {})
+        Inner::Contained { parent, argv } => {
+            namespaces::contained(*parent, argv).map(|never| match never {})
+        }
+        Inner::Enter { parent, root, argv } => namespaces::enter(*parent, root, argv),
+        Inner::Inside { parent, root, argv } => {
+            namespaces::inside(*parent, root, argv).map(|never| match never {})
         }
         #[cfg(feature = "sim")]
         Inner::Relay { socket } => {

@@ -48,13 +48,16 @@ pub enum Command {
     Inner(inner::Inner),
 }
 
-/// Ends when a person presses Ctrl-C or a service manager asks to stop.
+/// Ends when a person presses Ctrl-C or goes away, or a service manager asks to stop.
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).expect("signals can be listened to");
+    let listen = |kind| signal(kind).expect("signals can be listened to");
+    let mut terminate = listen(SignalKind::terminate());
+    let mut hang_up = listen(SignalKind::hangup());
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
     }
 }
 

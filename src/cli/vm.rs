@@ -88,7 +88,8 @@ pub enum VmFault {
 /// Runs it; the guest command's exit status becomes ours.
 pub async fn run(args: Vm, format: Format) -> anyhow::Result<ExitCode> {
     let (events, printer) = ui::start(format);
-    let end = vm::run(&args.options(format), &events).await;
+    let options = args.options(format);
+    let end = Box::pin(vm::run(&options, &events)).await;
     drop(events);
     printer.finish().await;
     let ended = end?;

@@ -3,17 +3,23 @@
 use std::fs::File;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::growth::watch_growth;
 use super::layout::{self, BIOS, BLOCK, ESP, Layout};
 use super::workspace::Workspace;
 use super::{grub, layout::Partition};
 use crate::digest::sha256_of;
 use crate::error::Fault;
+use crate::event::Events;
 use crate::plan::Plan;
 use crate::sys::{Cmd, Host, Owner, Runner, Tool};
+
+/// How long filling the root file system may take, on a slow disk.
+const MAKE_ROOT_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// A finished disk in the work folder.
 #[derive(Clone, Debug)]
@@ -29,11 +35,18 @@ pub struct Packed {
 }
 
 /// Packs the tree of `host`.
-pub(super) async fn pack(host: &Host, plan: &Plan, work: &Workspace) -> anyhow::Result<Packed> {
+pub(super) async fn pack(
+    host: &Host,
+    plan: &Plan,
+    work: &Workspace,
+    events: &Events,
+) -> anyhow::Result<Packed> {
+    can_boot(host)?;
     let root_uuid = plan.uuid("root");
     write_boot_files(host, plan, &root_uuid)?;
     let code = grub::boot_code(host, &root_uuid).await?;
-    let layout = Layout::for_content(content_of(host.root.path().as_std_path())?);
+    let content = content_of(host.root.path().as_std_path())?;
+    let layout = Layout::for_content(content.bytes);
 
     let path = work.path().join("disk.raw");
     let disk = File::create_new(&path).context("making the disk")?;
@@ -42,7 +55,8 @@ pub(super) async fn pack(host: &Host, plan: &Plan, work: &Workspace) -> anyhow::
     disk.write_all_at(&code.boot, 0).context("writing the boot code")?;
     disk.write_all_at(&code.core, BIOS.start).context("writing GRUB's core image")?;
     make_esp(&path, plan).await?;
-    make_root(&path, layout.root, host.root.path(), plan).await?;
+    let making = make_root(&path, layout.root, host.root.path(), content.files, plan);
+    watch_growth(making, &path, Some(content.bytes), events, "pack").await?;
     disk.sync_all().context("writing the disk")?;
 
     let meta = disk.metadata().context("measuring the disk")?;
@@ -91,6 +105,7 @@ async fn make_root(
     disk: &Utf8Path,
     root: Partition,
     tree: &Utf8Path,
+    files: u64,
     plan: &Plan,
 ) -> anyhow::Result<()> {
     let uuid = plan.uuid("root");
@@ -98,8 +113,10 @@ async fn make_root(
         format!("offset={},hash_seed={},root_owner=0:0,lazy_itable_init=1", root.start, uuid);
     let cmd = Cmd::new(Tool::Mke2fs)
         .args(["-q", "-F", "-t", "ext4", "-b", &BLOCK.to_string(), "-m", "1", "-L", "root"])
+        .args(["-N", &inodes(root, files).to_string()])
         .args(["-U", &uuid, "-E", &options, "-d", tree.as_str(), disk.as_str()])
-        .arg((root.bytes / BLOCK).to_string());
+        .arg((root.bytes / BLOCK).to_string())
+        .timeout(MAKE_ROOT_TIMEOUT);
     let end = Runner::Direct.run(&cmd).await;
     end.context(Fault::step("the root file system was not made")).map(drop)
 }
@@ -109,20 +126,50 @@ fn esp_id(plan: &Plan) -> String {
     plan.uuid("esp")[..8].to_uppercase()
 }
 
-/// What the files of a tree take in whole blocks, each name once.
-fn content_of(tree: &Path) -> anyhow::Result<u64> {
-    let mut bytes = 0;
+/// As many inodes as mke2fs would make, and more where a tree has many small files.
+const fn inodes(root: Partition, files: u64) -> u64 {
+    let usual = root.bytes / 16384;
+    let needed = files + files / 4 + 16384;
+    if needed > usual { needed } else { usual }
+}
+
+/// What a tree holds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Content {
+    /// In whole blocks, each name once.
+    bytes: u64,
+    /// Files, directories and links.
+    files: u64,
+}
+
+fn content_of(tree: &Path) -> anyhow::Result<Content> {
+    let mut content = Content::default();
     let mut folders = vec![tree.to_owned()];
     while let Some(folder) = folders.pop() {
         let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
         for entry in entries {
             let entry = entry.context("walking the tree")?;
             let meta = entry.metadata().context("walking the tree")?;
-            bytes += meta.len().next_multiple_of(BLOCK).max(BLOCK);
+            content.bytes += meta.len().next_multiple_of(BLOCK).max(BLOCK);
+            content.files += 1;
             if meta.is_dir() {
                 folders.push(entry.path());
             }
         }
     }
-    Ok(bytes)
+    Ok(content)
+}
+
+/// A disk that cannot boot is no image: better to say so than to pack it.
+fn can_boot(host: &Host) -> anyhow::Result<()> {
+    for (path, package) in
+        [(grub::BOOT_IMAGE, "grub-pc-bin"), ("/vmlinuz", "linux-image-cloud-amd64")]
+    {
+        if !host.root.exists(path)? {
+            return Err(Fault::recipe(format!("the tree has no {path}: it could not boot"))
+                .hint(format!("install {package}, or extend `base`"))
+                .into());
+        }
+    }
+    Ok(())
 }

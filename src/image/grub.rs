@@ -9,6 +9,9 @@ use anyhow::Context as _;
 use super::layout::{BIOS, SECTOR};
 use crate::sys::{Cmd, Host, Tool};
 
+/// GRUB's first piece in the tree.
+pub(super) const BOOT_IMAGE: &str = "/usr/lib/grub/i386-pc/boot.img";
+
 /// The boot code may use so much of the first sector; behind it stands the partition table.
 const BOOT_CODE: usize = 440;
 
@@ -63,7 +66,7 @@ pub async fn boot_code(host: &Host, root_uuid: &str) -> anyhow::Result<BootCode>
     let core = host.root.read(CORE)?.context("GRUB's core image is not there")?;
     host.root.remove(EARLY)?;
     host.root.remove(CORE)?;
-    let boot = host.root.read("/usr/lib/grub/i386-pc/boot.img")?;
+    let boot = host.root.read(BOOT_IMAGE)?;
     patch(&boot.context("the tree has no GRUB for BIOS (package grub-pc-bin)")?, core)
 }
 

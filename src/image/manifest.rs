@@ -100,13 +100,13 @@ impl Manifest {
 ///
 /// The disk is brought beside its place first, so that both change names within a moment. The
 /// old manifest goes before the old disk: a manifest without its disk is never seen.
-pub(super) fn publish(
+pub(super) async fn publish(
     manifest: &Manifest,
     disk: &Utf8Path,
     folder: &Utf8Path,
 ) -> anyhow::Result<Utf8PathBuf> {
     let place = folder.join(&manifest.disk.file);
-    let beside = Beside::bring(disk, folder)?;
+    let beside = Beside::bring(disk, folder).await?;
     let mut file = tempfile::Builder::new().prefix(".hostkit-").tempfile_in(folder)?;
     serde_json::to_writer_pretty(&mut file, manifest).context("writing the manifest")?;
     file.write_all(b"\n")?;
@@ -136,18 +136,26 @@ fn set_readable(path: &Utf8Path) -> std::io::Result<()> {
 struct Beside(Utf8PathBuf);
 
 impl Beside {
-    fn bring(disk: &Utf8Path, folder: &Utf8Path) -> anyhow::Result<Self> {
-        let beside = Self(folder.join(format!(".hostkit-{}.raw", std::process::id())));
+    async fn bring(disk: &Utf8Path, folder: &Utf8Path) -> anyhow::Result<Self> {
+        // A name that nobody can have planted; a killed bake leaves it, and it says what it is.
+        let mut name = tempfile::Builder::new();
+        let beside = name.prefix(".hostkit-").suffix(".raw.part").tempfile_in(folder);
+        let beside = beside.context("making the disk in the output folder")?;
+        let beside = Utf8PathBuf::from_path_buf(beside.into_temp_path().keep()?)
+            .map_err(|path| anyhow::anyhow!("{} is not UTF-8", path.display()))?;
+        let beside = Self(beside);
         match std::fs::rename(disk, &beside.0) {
-            Ok(()) => Ok(beside),
+            Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
-                copy_sparse(disk, &beside.0).with_context(|| {
-                    Fault::environment(format!("the disk cannot be copied to {folder}"))
-                })?;
-                Ok(beside)
+                let (from, to) = (disk.to_owned(), beside.0.clone());
+                tokio::task::spawn_blocking(move || copy_sparse(&from, &to)).await?.with_context(
+                    || Fault::environment(format!("the disk cannot be copied to {folder}")),
+                )?;
             }
-            Err(error) => Err(error).context("moving the disk"),
+            Err(error) => return Err(error).context("moving the disk"),
         }
+        set_readable(&beside.0)?;
+        Ok(beside)
     }
 
     fn keep_as(self, place: &Utf8Path) -> anyhow::Result<()> {

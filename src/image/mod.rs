@@ -5,6 +5,7 @@
 //! its mounts and processes are gone and its work folder goes with it (or with the next bake).
 
 pub mod disk;
+mod growth;
 pub mod grub;
 pub mod hygiene;
 pub mod layout;
@@ -19,7 +20,7 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::apply::apply;
-use crate::error::Fault;
+use crate::error::{Blamed as _, Fault};
 use crate::event::{Events, Outcome};
 use crate::plan::Plan;
 use crate::step::packages::installed_in;
@@ -33,6 +34,8 @@ pub struct Places {
     pub output: Utf8PathBuf,
     /// What may be lost at any time: base trees, downloaded packages, work folders.
     pub cache: Utf8PathBuf,
+    /// Bake even if the image is there, and from the newest packages.
+    pub rebuild: bool,
 }
 
 /// What a bake came to.
@@ -48,27 +51,27 @@ pub struct Baked {
 
 /// Bakes `plan` into a disk image and its manifest.
 pub async fn bake(plan: &Plan, places: &Places, events: &Events) -> anyhow::Result<Baked> {
-    if let Some(baked) = already_there(plan, places) {
+    if let Some(baked) = already_there(plan, places).filter(|_| !places.rebuild) {
         return Ok(baked);
     }
-    preflight::check(places)?;
+    preflight::check(places).await?;
     std::fs::create_dir_all(&places.output)
         .with_context(|| Fault::environment(format!("{} cannot be made", places.output)))?;
     let work = workspace::Workspace::create(&places.cache)?;
     let mut clock = Clock::new(events);
 
-    let tree = clock.phase("base", "building the base tree", tree::base(plan, &work, places));
-    let host = tree.await?;
+    let base = tree::base(plan, &work, places, events);
+    let host = clock.phase("base", "building the base tree", base).await?;
     clock.mark("steps");
     apply(&plan.steps, &host, events).await?;
     let packages = installed_in(&host.runner).await?;
     let cleaning = async { hygiene::clean(&host.root) };
     clock.phase("clean", "cleaning the tree", cleaning).await?;
-    let packing = disk::pack(&host, plan, &work);
+    let packing = disk::pack(&host, plan, &work, events);
     let packed = clock.phase("pack", "packing the disk", packing).await?;
 
     let manifest = Manifest::new(plan, packages, &packed, clock.phases());
-    let disk = manifest::publish(&manifest, &packed.path, &places.output)?;
+    let disk = manifest::publish(&manifest, &packed.path, &places.output).await?;
     Ok(Baked { manifest, disk, outcome: Outcome::Changed })
 }
 
@@ -109,7 +112,8 @@ impl<'a> Clock<'a> {
             Err(error) => Outcome::Failed(format!("{error:#}")),
         };
         self.events.finished(name, outcome, self.since.elapsed());
-        end
+        end.map_err(|error| if is_full(&error) { error.context(disk_full()) } else { error })
+            .or_blame(|| Fault::step(format!("{title} failed")))
     }
 
     /// Begins a phase and ends the one before.
@@ -130,6 +134,20 @@ impl<'a> Clock<'a> {
         self.close();
         self.phases
     }
+}
+
+fn disk_full() -> Fault {
+    Fault::environment("the disk is full")
+        .hint("free some space, or name another place with --output or --cache")
+}
+
+/// Whether an error comes from a disk without space.
+fn is_full(error: &anyhow::Error) -> bool {
+    let full = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
+    };
+    error.chain().any(full)
 }
 
 /// The file name of a recipe's disk image.

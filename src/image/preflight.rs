@@ -9,7 +9,7 @@ use nix::unistd::geteuid;
 
 use super::{Places, directory_of};
 use crate::error::Fault;
-use crate::sys::Tool;
+use crate::sys::{Cmd, Runner, Tool};
 
 /// What a bake needs of the machine. What runs inside the tree comes with the tree.
 const TOOLS: &[Tool] = &[
@@ -28,13 +28,19 @@ const CACHE_SPACE: u64 = 4 << 30;
 /// Free space for the finished disk where it is not on the same file system, in bytes.
 const OUTPUT_SPACE: u64 = 2 << 30;
 
-pub(super) fn check(places: &Places) -> anyhow::Result<()> {
+pub(super) async fn check(places: &Places) -> anyhow::Result<()> {
     if !geteuid().is_root() {
         return Err(Fault::environment("a bake needs root: it makes namespaces and owns files")
             .hint("run it with sudo")
             .into());
     }
     Tool::require(TOOLS)?;
+    // Root in a container often may not.
+    let nothing = Cmd::new(Tool::Shell).args(["-c", ":"]);
+    Runner::Contained.run(&nothing).await.context(
+        Fault::environment("namespaces cannot be made here")
+            .hint("a bake needs CAP_SYS_ADMIN; give a container `--privileged`"),
+    )?;
     has_space(&places.cache, CACHE_SPACE)?;
     has_space(&places.output, OUTPUT_SPACE)
 }

@@ -6,12 +6,13 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Places;
+use super::growth::watch_growth;
 use super::workspace::Workspace;
 use crate::digest::sha256;
 use crate::error::Fault;
+use crate::event::{Events, Unit};
 use crate::plan::{Base, Plan};
-use crate::sys::runner::Bind;
-use crate::sys::{Cmd, CmdError, Host, Root, Runner, Tool};
+use crate::sys::{Cmd, Downloads, Host, Root, Runner, Tool};
 
 /// How long a base tree in the cache is good. Without a limit an image would be as old as the
 /// first bake on the machine.
@@ -20,27 +21,49 @@ const BASE_LIFETIME: Duration = Duration::from_hours(24 * 7);
 /// How long building a base may take.
 const BASE_TIMEOUT: Duration = Duration::from_mins(30);
 
+/// How long unpacking it may take, on a slow disk.
+const UNPACK_TIMEOUT: Duration = Duration::from_mins(15);
+
 /// What every base has beyond the distribution's essential packages: how to fetch over https.
 const BASE_PACKAGES: &str = "ca-certificates";
 
 /// Unpacks the base of `plan` into the work folder, from the cache if it is there.
-pub(super) async fn base(plan: &Plan, work: &Workspace, places: &Places) -> anyhow::Result<Host> {
+pub(super) async fn base(
+    plan: &Plan,
+    work: &Workspace,
+    places: &Places,
+    events: &Events,
+) -> anyhow::Result<Host> {
     let archive = cached(&plan.base, &places.cache);
-    if !is_fresh(&archive) {
-        build(&plan.base, &archive, work).await?;
+    let was_there = is_fresh(&archive) && !places.rebuild;
+    if !was_there {
+        build(&plan.base, &archive, work, events).await?;
     }
     let tree = work.path().join("tree");
-    std::fs::create_dir(&tree).context("making the tree")?;
-    let cmd = Cmd::new(Tool::Tar)
-        .args(["--extract", "--numeric-owner", "--same-permissions", "--xattrs"])
-        .args(["--directory", tree.as_str(), "--file", archive.as_str()]);
-    Runner::Direct.run(&cmd).await.context("unpacking the base tree")?;
+    let mut unpacked = unpack(&archive, &tree, events).await;
+    if unpacked.is_err() && was_there {
+        // A power cut can leave an archive without its end: made again, it is whole.
+        events.log("base", "the cached base tree is broken: building it again");
+        std::fs::remove_dir_all(&tree).context("removing what was unpacked")?;
+        build(&plan.base, &archive, work, events).await?;
+        unpacked = unpack(&archive, &tree, events).await;
+    }
+    unpacked?;
+    let downloads = Downloads::open(places.cache.join("downloads"));
+    let downloads = downloads.context("making the cache of downloads")?;
+    Ok(Host::tree(Root::open(&tree).context("opening the tree")?, downloads))
+}
 
-    // Downloaded packages outlive the tree, and never get into it.
-    let packages = places.cache.join("packages").join(&plan.base.suite);
-    std::fs::create_dir_all(packages.join("partial")).context("making the package cache")?;
-    let bind = Bind { from: packages, to: Utf8PathBuf::from("/var/cache/apt/archives") };
-    Ok(Host::tree(Root::open(&tree).context("opening the tree")?, vec![bind]))
+async fn unpack(archive: &Utf8Path, tree: &Utf8Path, events: &Events) -> anyhow::Result<()> {
+    std::fs::create_dir(tree).context("making the tree")?;
+    let total = std::fs::metadata(archive).map(|meta| meta.len()).ok();
+    let cmd = Cmd::new(Tool::Tar)
+        .args(["--extract", "--numeric-owner", "--same-permissions"])
+        .args(["--xattrs", "--xattrs-include=*"])
+        .args(["--directory", tree.as_str(), "--file", archive.as_str()])
+        .timeout(UNPACK_TIMEOUT);
+    events.progress("base", 0, total, Unit::Bytes);
+    Runner::Direct.run(&cmd).await.context("unpacking the base tree").map(drop)
 }
 
 fn cached(base: &Base, cache: &Utf8Path) -> Utf8PathBuf {
@@ -56,7 +79,12 @@ fn is_fresh(archive: &Utf8Path) -> bool {
 }
 
 /// Builds the base from the distribution's packages, and puts it into the cache when it is whole.
-async fn build(base: &Base, archive: &Utf8Path, work: &Workspace) -> anyhow::Result<()> {
+async fn build(
+    base: &Base,
+    archive: &Utf8Path,
+    work: &Workspace,
+    events: &Events,
+) -> anyhow::Result<()> {
     is_published(base).await?;
     let fresh = work.path().join("base.tar");
     let cmd = Cmd::new(Tool::Mmdebstrap)
@@ -64,12 +92,17 @@ async fn build(base: &Base, archive: &Utf8Path, work: &Workspace) -> anyhow::Res
         .arg(format!("--architectures={}", base.arch))
         .arg(format!("--include={BASE_PACKAGES}"))
         .arg("--aptopt=Acquire::Retries \"3\"")
-        .args([base.suite.as_str(), fresh.as_str(), base.mirror.as_str()])
+        .args([&base.suite, fresh.as_str()])
+        .args(&base.sources)
         .env("TMPDIR", work.path().as_str())
         .timeout(BASE_TIMEOUT);
-    Runner::Contained.run(&cmd).await.with_context(|| {
+    let building = Runner::Contained.run(&cmd);
+    let built = watch_growth(building, &fresh, None, events, "base").await;
+    built.with_context(|| {
         Fault::step(format!("the base `{}:{}` was not built", base.distribution, base.suite))
     })?;
+    let written = std::fs::File::open(&fresh).and_then(|file| file.sync_all());
+    written.context("writing the base tree")?;
     let folder = super::directory_of(archive);
     std::fs::create_dir_all(folder).context("making the cache of base trees")?;
     std::fs::rename(&fresh, archive).context("keeping the base tree")
@@ -79,22 +112,25 @@ async fn build(base: &Base, archive: &Utf8Path, work: &Workspace) -> anyhow::Res
 async fn is_published(base: &Base) -> anyhow::Result<()> {
     let release = format!("{}/dists/{}/InRelease", base.mirror, base.suite);
     let cmd = Cmd::new(Tool::Curl)
-        .args(["--fail", "--silent", "--show-error", "--location", "--head"])
-        .args(["--connect-timeout", "20", "--retry", "2", "--output", "/dev/null", "--"])
-        .arg(release);
-    // curl ends with 22 for an HTTP error, with 37 for a file that is not there.
-    match Runner::Direct.run(&cmd).await {
-        Ok(_) => Ok(()),
-        Err(error @ CmdError::Failed { code: Some(22 | 37), .. }) => Err(error).context(
-            Fault::recipe(format!(
-                "there is no base `{}:{}` at {}",
-                base.distribution, base.suite, base.mirror
-            ))
-            .hint("the current release of Debian is `debian:trixie`"),
-        ),
-        Err(error) => Err(error).context(
-            Fault::environment(format!("the mirror {} does not answer", base.mirror))
-                .hint("check the network, or name another with `mirror = …` in [base]"),
-        ),
-    }
+        .args(["--silent", "--show-error", "--location", "--head"])
+        .args(["--connect-timeout", "20", "--retry", "2", "--output", "/dev/null"])
+        .args(["--write-out", "%{http_code}", "--", &release]);
+    let problem = match Runner::Direct.run(&cmd).await {
+        Ok(output) => match output.text().as_str() {
+            // 000 is what a `file:` URL has for a status.
+            "200" | "000" => return Ok(()),
+            "404" => {
+                let Base { distribution, suite, mirror, .. } = base;
+                let what = format!("there is no base `{distribution}:{suite}` at {mirror}");
+                let hint = "the current release of Debian is `debian:trixie`";
+                return Err(Fault::recipe(what).hint(hint).into());
+            }
+            status => anyhow::anyhow!("{release} gave HTTP {status}"),
+        },
+        Err(error) => error.into(),
+    };
+    Err(problem.context(
+        Fault::environment(format!("the mirror {} does not answer", base.mirror))
+            .hint("check the network, or name another with `mirror = …` in [base]"),
+    ))
 }

@@ -26,13 +26,15 @@ impl Workspace {
         std::fs::create_dir_all(&all)
             .with_context(|| Fault::environment(format!("{all} cannot be made")))?;
         sweep(&all);
-        let directory = tempfile::Builder::new().prefix("bake-").tempdir_in(&all)?.keep();
-        let path = Utf8PathBuf::from_path_buf(directory)
-            .map_err(|path| Fault::environment(format!("{} is not UTF-8", path.display())))?;
-        let lock = File::create(lock_file(&path)).context("locking the work folder")?;
-        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
+        // The lock comes before the folder, so that nobody ever finds a living one unlocked.
+        let lock = tempfile::Builder::new().prefix("bake-").suffix(".lock").tempfile_in(&all)?;
+        let (file, name) = lock.keep().context("locking the work folder")?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, errno)| errno)
             .context("locking the work folder")?;
+        let path = Utf8PathBuf::from_path_buf(name.with_extension(""))
+            .map_err(|path| Fault::environment(format!("{} is not UTF-8", path.display())))?;
+        std::fs::create_dir(&path).context("making the work folder")?;
         Ok(Self { path, _lock: lock })
     }
 
@@ -57,10 +59,10 @@ fn lock_file(path: &Utf8Path) -> Utf8PathBuf {
 /// Removes the folders of dead bakes. What cannot be removed now is tried again next time.
 fn sweep(all: &Utf8Path) {
     let entries = all.read_dir_utf8().into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.path().extension().is_none()) {
-        let Ok(lock) = File::open(lock_file(entry.path())) else { continue };
+    for entry in entries.filter(|entry| entry.path().extension() == Some("lock")) {
+        let Ok(lock) = File::open(entry.path()) else { continue };
         if Flock::lock(lock, FlockArg::LockExclusiveNonblock).is_ok() {
-            let _ = remove(entry.path());
+            let _ = remove(&entry.path().with_extension(""));
         }
     }
 }
@@ -81,7 +83,9 @@ fn remove(path: &Utf8Path) -> io::Result<()> {
         #[expect(clippy::disallowed_methods, reason = "nothing else runs at this point")]
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let _ = std::fs::remove_file(lock_file(path));
+    if end.is_ok() {
+        let _ = std::fs::remove_file(lock_file(path));
+    }
     end
 }
 

@@ -1,14 +1,16 @@
 //! (Recipe, variables, hashes) -> Plan. The order of application is fixed and cheap-last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 
 use super::{Base, Plan, Planned, VERSION};
 use crate::digest::sha256;
 use crate::error::{Blamed as _, Fault};
+use crate::host;
 use crate::recipe::types::{self, Hook, UnitState, When};
 use crate::recipe::{Recipe, Vars, assets::Asset};
+use crate::step::unit::State;
 use crate::step::{self, Step};
 
 /// The layout of the disks that this version packs. A new one makes every image a new image.
@@ -31,12 +33,12 @@ pub struct Inputs {
     pub package_files: BTreeMap<String, (String, String)>,
 }
 
-/// Turns a recipe into a plan.
+/// Turns a recipe into a plan. Its strings have been rendered; `vars` are for its templates.
 pub fn plan(recipe: &Recipe, vars: &Vars, inputs: &Inputs) -> anyhow::Result<Plan> {
     let name = &recipe.recipe.name;
-    let base = base(recipe, vars, inputs)?;
-    let installs = rendered_packages(recipe, vars)?;
-    let planner = Planner { vars, inputs, base: &base, installs: &installs };
+    let base = base(recipe, inputs)?;
+    let installs = &recipe.packages.install;
+    let planner = Planner { vars, inputs, base: &base, installs };
     let steps = planner.steps(recipe).or_blame(|| Fault::recipe(format!("planning `{name}`")))?;
     let mut plan = Plan {
         version: VERSION,
@@ -46,19 +48,24 @@ pub fn plan(recipe: &Recipe, vars: &Vars, inputs: &Inputs) -> anyhow::Result<Pla
         base,
         steps,
     };
-    let bytes = serde_json::to_vec(&(IMAGE_LAYOUT, &plan)).context("a plan is plain data")?;
-    plan.digest = sha256(bytes);
+    plan.digest = digest(&plan)?;
     Ok(plan)
 }
 
-/// The package files on this machine that a recipe installs: they must be hashed before planning.
-pub fn local_files(recipe: &Recipe, vars: &Vars) -> anyhow::Result<Vec<String>> {
-    let all = rendered_packages(recipe, vars)?;
-    Ok(all.into_iter().filter(|package| is_file(package)).collect())
+/// Where a package file is on this machine makes no difference to the image.
+fn digest(plan: &Plan) -> anyhow::Result<String> {
+    let mut plan = plan.clone();
+    for planned in &mut plan.steps {
+        if let Step::Packages(packages) = &mut planned.step {
+            packages.files.iter_mut().for_each(|file| file.path.clear());
+        }
+    }
+    Ok(sha256(serde_json::to_vec(&(IMAGE_LAYOUT, &plan)).context("a plan is plain data")?))
 }
 
-fn rendered_packages(recipe: &Recipe, vars: &Vars) -> anyhow::Result<Vec<String>> {
-    recipe.packages.install.iter().map(|p| vars.render(p, "[packages]")).collect()
+/// The package files on this machine that a recipe installs: they must be hashed before planning.
+pub fn local_files(recipe: &Recipe) -> impl Iterator<Item = &String> {
+    recipe.packages.install.iter().filter(|package| is_file(package))
 }
 
 fn is_file(package: &str) -> bool {
@@ -66,29 +73,41 @@ fn is_file(package: &str) -> bool {
         || [".deb", ".rpm"].iter().any(|ending| package.to_ascii_lowercase().ends_with(ending))
 }
 
-fn base(recipe: &Recipe, vars: &Vars, inputs: &Inputs) -> anyhow::Result<Base> {
+fn base(recipe: &Recipe, inputs: &Inputs) -> anyhow::Result<Base> {
     let Some(base) = &recipe.base else {
         return Err(Fault::recipe(format!("`{}` has no [base]", recipe.recipe.name))
             .hint("add `[base]` with `os = \"debian:trixie\"`, or `extends = \"base\"`")
             .into());
     };
-    let os = vars.render(&base.os, "[base] os")?;
-    let (distribution, suite) = os.split_once(':').unwrap_or((&os, ""));
-    let own_mirror = match (distribution, suite) {
-        ("debian", suite) if !suite.is_empty() => "http://deb.debian.org/debian",
-        _ => {
-            return Err(Fault::recipe(format!("there is no base `{os}`"))
-                .hint("a base is `debian:SUITE`, for instance `debian:trixie`")
-                .into());
-        }
-    };
-    let mirror = base.mirror.as_deref().unwrap_or(own_mirror);
+    let (distribution, suite) = base.os.split_once(':').unwrap_or((&base.os, ""));
+    if distribution != "debian" || suite.is_empty() {
+        return Err(Fault::recipe(format!("there is no base `{}`", base.os))
+            .hint("a base is `debian:SUITE`, for instance `debian:trixie`")
+            .into());
+    }
+    let mirror = base.mirror.as_deref().unwrap_or("http://deb.debian.org/debian");
     Ok(Base {
         distribution: distribution.to_owned(),
         suite: suite.to_owned(),
-        mirror: vars.render(mirror, "[base] mirror")?,
+        mirror: mirror.to_owned(),
+        sources: sources(suite, mirror, base.security_mirror.as_deref()),
         arch: inputs.arch.clone(),
     })
+}
+
+/// The repositories of a release with its updates. Without the security archive an image would
+/// have the kernel and the Java of the last point release.
+fn sources(suite: &str, mirror: &str, security: Option<&str>) -> Vec<String> {
+    let release = format!("deb {mirror} {suite} main");
+    if matches!(suite, "sid" | "unstable") {
+        return vec![release];
+    }
+    let security = security.unwrap_or("http://deb.debian.org/debian-security");
+    vec![
+        release,
+        format!("deb {mirror} {suite}-updates main"),
+        format!("deb {security} {suite}-security main"),
+    ]
 }
 
 struct Planner<'a> {
@@ -102,17 +121,18 @@ impl Planner<'_> {
     /// The table of contents of every image.
     fn steps(&self, recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
         let mut steps = Vec::new();
-        self.each(&mut steps, &recipe.repository, |r| &r.when, Self::repository)?;
-        self.scripts(&mut steps, recipe, Hook::Early)?;
-        self.each(&mut steps, &recipe.user, |u| &u.when, Self::user)?;
+        self.each(&mut steps, &recipe.repository, |r| &r.when, |_, r| repository(r))?;
+        self.scripts(&mut steps, recipe, Hook::Early);
+        self.each(&mut steps, &recipe.user, |u| &u.when, |_, u| Ok(user(u)))?;
         self.packages(&mut steps)?;
-        self.each(&mut steps, &recipe.fetch, |f| &f.when, Self::fetch)?;
-        self.each(&mut steps, &recipe.directory, |d| &d.when, Self::directory)?;
+        self.each(&mut steps, &recipe.fetch, |f| &f.when, |_, f| Ok(fetch(f)))?;
+        self.each(&mut steps, &recipe.directory, |d| &d.when, |_, d| Ok(directory(d)))?;
         self.each(&mut steps, &recipe.file, |f| &f.when, Self::file)?;
         self.agent(&mut steps, recipe)?;
-        self.each(&mut steps, &recipe.link, |l| &l.when, Self::link)?;
-        self.each(&mut steps, &recipe.unit, |u| &u.when, Self::unit)?;
-        self.scripts(&mut steps, recipe, Hook::Late)?;
+        self.each(&mut steps, &recipe.link, |l| &l.when, |_, l| Ok(link(l)))?;
+        self.each(&mut steps, &recipe.unit, |u| &u.when, |_, u| Ok(unit(u)))?;
+        self.scripts(&mut steps, recipe, Hook::Late);
+        check(&steps)?;
         Ok(steps)
     }
 
@@ -124,51 +144,25 @@ impl Planner<'_> {
         make: impl Fn(&Self, &T) -> anyhow::Result<Planned>,
     ) -> anyhow::Result<()> {
         for section in sections {
-            if self.applies(when(section))? {
+            if self.applies(when(section)) {
                 steps.push(make(self, section)?);
             }
         }
         Ok(())
     }
 
-    fn applies(&self, when: &When) -> anyhow::Result<bool> {
+    fn applies(&self, when: &When) -> bool {
         let is = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
         let installs = match &when.installs {
             None => true,
             Some(package) => {
-                let package = self.vars.render(package, "when")?;
                 self.installs.iter().any(|p| !is_file(p) && step::packages::name_of(p) == package)
             }
         };
-        Ok(is(&when.family, &self.base.distribution)
+        is(&when.family, &self.base.distribution)
             && is(&when.arch, &self.inputs.arch)
             && is(&when.target, &self.inputs.target)
-            && installs)
-    }
-
-    fn render(&self, text: &str, wherefrom: &str) -> anyhow::Result<String> {
-        self.vars.render(text, wherefrom)
-    }
-
-    fn repository(&self, r: &types::Repository) -> anyhow::Result<Planned> {
-        let wherefrom = format!("[[repository]] {}", r.name);
-        let keys = r.key.iter().map(|key| {
-            Ok(step::repository::Key {
-                url: self.render(&key.url, &wherefrom)?,
-                fingerprint: fingerprint(&key.fingerprint, &wherefrom)?,
-            })
-        });
-        Ok(planned(
-            format!("repository:{}", r.name),
-            Step::Repository(step::repository::Repository {
-                name: r.name.clone(),
-                uri: self.render(&r.uri, &wherefrom)?,
-                suite: self.render(&r.suite, &wherefrom)?,
-                components: r.components.clone(),
-                packages: r.packages.clone(),
-                keys: keys.collect::<anyhow::Result<_>>()?,
-            }),
-        ))
+            && installs
     }
 
     fn packages(&self, steps: &mut Vec<Planned>) -> anyhow::Result<()> {
@@ -188,64 +182,14 @@ impl Planner<'_> {
         Ok(())
     }
 
-    #[expect(
-        clippy::unnecessary_wraps,
-        clippy::unused_self,
-        reason = "the same shape for every kind"
-    )]
-    fn user(&self, u: &types::User) -> anyhow::Result<Planned> {
-        Ok(planned(
-            format!("user:{}", u.name),
-            Step::User(step::user::User {
-                name: u.name.clone(),
-                uid: u.uid,
-                gid: u.gid.unwrap_or(u.uid),
-                home: u.home.clone().unwrap_or_else(|| "/nonexistent".to_owned()),
-                shell: u.shell.clone().unwrap_or_else(|| "/usr/sbin/nologin".to_owned()),
-                groups: u.groups.clone(),
-                system: u.system,
-            }),
-        ))
-    }
-
-    fn fetch(&self, f: &types::Fetch) -> anyhow::Result<Planned> {
-        let wherefrom = format!("[[fetch]] {}", f.path);
-        Ok(planned(
-            format!("fetch:{}", f.path),
-            Step::Fetch(step::fetch::Fetch {
-                url: self.render(&f.url, &wherefrom)?,
-                sha256: self.render(&f.sha256, &wherefrom)?.to_ascii_lowercase(),
-                path: f.path.clone(),
-                mode: f.mode,
-            }),
-        ))
-    }
-
-    #[expect(
-        clippy::unnecessary_wraps,
-        clippy::unused_self,
-        reason = "the same shape for every kind"
-    )]
-    fn directory(&self, d: &types::Directory) -> anyhow::Result<Planned> {
-        Ok(planned(
-            format!("directory:{}", d.path),
-            Step::Directory(step::directory::Directory {
-                path: d.path.clone(),
-                mode: d.mode,
-                owner: d.owner.clone(),
-                group: d.group.clone(),
-            }),
-        ))
-    }
-
     fn file(&self, f: &types::File) -> anyhow::Result<Planned> {
         let wherefrom = format!("[[file]] {}", f.path);
         let content = match (&f.content, &f.source, &f.template) {
-            (Some(content), None, None) => self.render(content, &wherefrom)?,
+            (Some(content), None, None) => content.clone(),
             (None, Some(source), None) => text_of(self.asset(source, &wherefrom)?)?,
             (None, None, Some(template)) => {
                 let asset = self.asset(template, &wherefrom)?;
-                self.render(&text_of(asset)?, &asset.name)?
+                self.vars.render_template(&text_of(asset)?, &asset.name)?
             }
             _ => {
                 return Err(Fault::recipe(format!(
@@ -270,63 +214,20 @@ impl Planner<'_> {
             let path = format!("/usr/share/hostkit/templates/{name}");
             steps.push(file(&path, text_of(asset)?, 0o644, root()));
         }
-        let host = self.host_table(&recipe.host)?;
-        let host = toml::to_string(&host).context("writing [host]")?;
-        steps.push(file("/etc/hostkit/host.toml", host, 0o644, root()));
+        let text = toml::to_string(&without_empty(&recipe.host)).context("writing [host]")?;
+        host::read(&[host::Layer { origin: "[host]", text: &text }])?;
+        steps.push(file("/etc/hostkit/host.toml", text, 0o644, root()));
         Ok(())
     }
 
-    /// `[host]` with its strings rendered. One that comes out empty is left out: a variable with
-    /// an empty default leaves the matter to user-data.
-    fn host_table(&self, table: &toml::Table) -> anyhow::Result<toml::Table> {
-        let mut rendered = toml::Table::new();
-        for (key, value) in table {
-            let value = match value {
-                toml::Value::Table(inner) => toml::Value::Table(self.host_table(inner)?),
-                toml::Value::String(text) => {
-                    toml::Value::String(self.render(text, &format!("[host] {key}"))?)
-                }
-                other => other.clone(),
-            };
-            if value.as_str() != Some("") {
-                rendered.insert(key.clone(), value);
-            }
-        }
-        Ok(rendered)
-    }
-
-    fn link(&self, l: &types::Link) -> anyhow::Result<Planned> {
-        let to = self.render(&l.to, &format!("[[link]] {}", l.path))?;
-        let link = step::link::Link { path: l.path.clone(), to };
-        Ok(planned(format!("link:{}", l.path), Step::Link(link)))
-    }
-
-    #[expect(
-        clippy::unnecessary_wraps,
-        clippy::unused_self,
-        reason = "the same shape for every kind"
-    )]
-    fn unit(&self, u: &types::Unit) -> anyhow::Result<Planned> {
-        let state = match u.state {
-            UnitState::Enabled => step::unit::State::Enabled,
-            UnitState::Disabled => step::unit::State::Disabled,
-            UnitState::Masked => step::unit::State::Masked,
-        };
-        let unit = step::unit::Unit { name: u.name.clone(), state };
-        Ok(planned(format!("unit:{}", u.name), Step::Unit(unit)))
-    }
-
-    fn scripts(&self, steps: &mut Vec<Planned>, recipe: &Recipe, hook: Hook) -> anyhow::Result<()> {
+    fn scripts(&self, steps: &mut Vec<Planned>, recipe: &Recipe, hook: Hook) {
         for script in recipe.script.iter().filter(|script| script.hook == hook) {
-            if self.applies(&script.when)? {
-                let wherefrom = format!("[[script]] {}", script.name);
-                let run = self.render(&script.run, &wherefrom)?;
-                let name = script.name.clone();
+            if self.applies(&script.when) {
+                let (name, run) = (script.name.clone(), script.run.clone());
                 let step = step::script::Script { name, run, timeout: script.timeout };
                 steps.push(planned(format!("script:{}", script.name), Step::Script(step)));
             }
         }
-        Ok(())
     }
 
     fn asset(&self, name: &str, wherefrom: &str) -> anyhow::Result<&Asset> {
@@ -336,6 +237,115 @@ impl Planner<'_> {
                 .into()
         })
     }
+}
+
+fn repository(r: &types::Repository) -> anyhow::Result<Planned> {
+    let wherefrom = format!("[[repository]] {}", r.name);
+    let keys = r.key.iter().map(|key| {
+        Ok(step::repository::Key {
+            url: key.url.clone(),
+            fingerprint: fingerprint(&key.fingerprint, &wherefrom)?,
+        })
+    });
+    Ok(planned(
+        format!("repository:{}", r.name),
+        Step::Repository(step::repository::Repository {
+            name: r.name.clone(),
+            uri: r.uri.clone(),
+            suite: r.suite.clone(),
+            components: r.components.clone(),
+            packages: r.packages.clone(),
+            keys: keys.collect::<anyhow::Result<_>>()?,
+        }),
+    ))
+}
+
+fn user(u: &types::User) -> Planned {
+    planned(
+        format!("user:{}", u.name),
+        Step::User(step::user::User {
+            name: u.name.clone(),
+            uid: u.uid,
+            gid: u.gid.unwrap_or(u.uid),
+            home: u.home.clone().unwrap_or_else(|| "/nonexistent".to_owned()),
+            shell: u.shell.clone().unwrap_or_else(|| "/usr/sbin/nologin".to_owned()),
+            groups: u.groups.clone(),
+            system: u.system,
+        }),
+    )
+}
+
+fn fetch(f: &types::Fetch) -> Planned {
+    planned(
+        format!("fetch:{}", f.path),
+        Step::Fetch(step::fetch::Fetch {
+            url: f.url.clone(),
+            sha256: f.sha256.to_ascii_lowercase(),
+            path: f.path.clone(),
+            mode: f.mode,
+        }),
+    )
+}
+
+fn directory(d: &types::Directory) -> Planned {
+    planned(
+        format!("directory:{}", d.path),
+        Step::Directory(step::directory::Directory {
+            path: d.path.clone(),
+            mode: d.mode,
+            owner: d.owner.clone(),
+            group: d.group.clone(),
+        }),
+    )
+}
+
+fn link(l: &types::Link) -> Planned {
+    let link = step::link::Link { path: l.path.clone(), to: l.to.clone() };
+    planned(format!("link:{}", l.path), Step::Link(link))
+}
+
+fn unit(u: &types::Unit) -> Planned {
+    let state = match u.state {
+        UnitState::Enabled => State::Enabled,
+        UnitState::Disabled => State::Disabled,
+        UnitState::Masked => State::Masked,
+    };
+    let unit = step::unit::Unit { name: u.name.clone(), state };
+    planned(format!("unit:{}", u.name), Step::Unit(unit))
+}
+
+/// `[host]` without its empty strings: a variable with an empty default leaves the matter to
+/// user-data.
+fn without_empty(table: &toml::Table) -> toml::Table {
+    let kept = table.iter().filter(|(_, value)| value.as_str() != Some(""));
+    kept.map(|(key, value)| match value {
+        toml::Value::Table(inner) => (key.clone(), toml::Value::Table(without_empty(inner))),
+        value => (key.clone(), value.clone()),
+    })
+    .collect()
+}
+
+/// Two steps about one thing undo each other; and an agent that is enabled must be there.
+fn check(steps: &[Planned]) -> anyhow::Result<()> {
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = steps.iter().find(|planned| !seen.insert(&planned.id)) {
+        let fault = Fault::recipe(format!("`{}` is there twice", twice.id));
+        return Err(fault
+            .hint("say it once, or give each a `when` that excludes the other")
+            .into());
+    }
+    let enabled = |planned: &&Planned| match &planned.step {
+        Step::Unit(unit) => unit.name == "hostkit-boot.service" && unit.state == State::Enabled,
+        _ => false,
+    };
+    if steps.iter().find(enabled).is_some() && !seen.contains(&"agent".to_owned()) {
+        return Err(Fault::recipe(
+            "hostkit-boot.service is enabled and nothing tells it what to be",
+        )
+        .hint("add [host] with role = \"controller\"; `base` is there to be extended")
+        .into());
+    }
+    Ok(())
 }
 
 fn planned(id: String, step: Step) -> Planned {
@@ -380,10 +390,11 @@ mod tests {
     fn plan_of(text: &str, given: &[(String, String)]) -> anyhow::Result<Plan> {
         let recipe: Recipe = toml::from_str(text).unwrap();
         let vars = Vars::resolve(&recipe.vars, given, std::iter::empty())?;
+        let recipe = vars.fill(&recipe)?;
         let mut inputs =
             Inputs { arch: "amd64".into(), target: "disk".into(), ..Inputs::default() };
-        for name in local_files(&recipe, &vars)? {
-            inputs.package_files.insert(name.clone(), (name, "00".into()));
+        for name in local_files(&recipe) {
+            inputs.package_files.insert(name.clone(), (format!("/somewhere/{name}"), "00".into()));
         }
         plan(&recipe, &vars, &inputs)
     }
@@ -436,7 +447,9 @@ mod tests {
             file.content.clone()
         };
         assert!(!host_toml(&[]).contains("id"));
-        assert!(host_toml(&[("efs_id".into(), "fs-1".into())]).contains("id = \"fs-1\""));
+        assert!(
+            host_toml(&[("efs_id".into(), "fs-12345678".into())]).contains("id = \"fs-12345678\"")
+        );
     }
 
     #[test]

@@ -30,17 +30,28 @@ impl Recipe {
     }
 }
 
-/// The parent's things, then the child's. A child's thing takes its namesake's place.
+/// The parent's things, then the child's. What the child says of a name takes the place of what
+/// the parent said of it: the first of the child's namesakes stands where the parent's stood.
 fn stack<T>(parent: Vec<T>, child: Vec<T>, key: impl Fn(&T) -> String) -> Vec<T> {
-    let mut all = parent;
-    for thing in child {
+    let mut children: Vec<Option<T>> = child.into_iter().map(Some).collect();
+    let mut all = Vec::new();
+    for thing in parent {
         let name = key(&thing);
-        match all.iter_mut().find(|other| key(other) == name) {
-            Some(place) => *place = thing,
-            None => all.push(thing),
+        let mine = |slot: &&mut Option<T>| slot.as_ref().is_some_and(|c| key(c) == name);
+        let mut namesakes: Vec<T> =
+            children.iter_mut().filter(mine).filter_map(Option::take).collect();
+        if namesakes.is_empty() {
+            // Two of the parent's may share a name (for different processors, say): both go.
+            let replaced = all.iter().any(|other: &(bool, T)| other.0 && key(&other.1) == name);
+            if !replaced {
+                all.push((false, thing));
+            }
+        } else {
+            all.extend(namesakes.drain(..).map(|c| (true, c)));
         }
     }
-    all
+    let rest = children.into_iter().flatten().map(|c| (true, c));
+    all.into_iter().chain(rest).map(|(_, thing)| thing).collect()
 }
 
 fn union(parent: Vec<String>, child: Vec<String>) -> Vec<String> {
@@ -87,6 +98,18 @@ mod tests {
         assert_eq!(merged.unit.len(), 1);
         assert_eq!(merged.host["efs"]["id"].as_str(), Some("fs-2"));
         assert_eq!(merged.host["efs"]["cross_az"].as_bool(), Some(true));
+    }
+
+    #[test]
+    fn two_variants_of_one_file_live_side_by_side_and_are_replaced_together() {
+        let two = "[recipe]\nname = 'two'\n[[file]]\npath = '/z'\ncontent = 'a'\nwhen = { arch = 'amd64' }\n\
+                   [[file]]\npath = '/z'\ncontent = 'b'\nwhen = { arch = 'arm64' }\n";
+        let base = recipe("[recipe]\nname = 'base'\n[[file]]\npath = '/z'\ncontent = 'old'\n");
+        let both = recipe(two).on(base.clone());
+        let contents =
+            |r: &Recipe| r.file.iter().map(|f| f.content.clone().unwrap()).collect::<Vec<_>>();
+        assert_eq!(contents(&both), ["a", "b"]);
+        assert_eq!(contents(&base.on(recipe(two))), ["old"]);
     }
 
     proptest::proptest! {

@@ -4,6 +4,7 @@
 //! variables their values. Nothing here acts on a machine: the only I/O is reading recipe files.
 
 pub mod assets;
+mod check;
 pub mod load;
 pub mod merge;
 pub mod types;

@@ -74,6 +74,8 @@ pub struct Base {
     pub os: String,
     /// The mirror to take it from; else the distribution's own.
     pub mirror: Option<String>,
+    /// The mirror of its security updates; else the distribution's own.
+    pub security_mirror: Option<String>,
 }
 
 /// `[vars.NAME]`.

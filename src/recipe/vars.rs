@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use tera::{Context, Tera};
 
 use super::load::nearest;
-use super::types::Variable;
+use super::types::{Header, Recipe, Variable};
 use crate::error::Fault;
 
 /// The prefix of environment variables that set recipe variables.
@@ -52,11 +52,54 @@ impl Vars {
         Ok(Self(values))
     }
 
-    /// Renders a string of the recipe.
+    /// The recipe with every string of it rendered, but for its name, its parent's name and the
+    /// variables themselves.
+    pub fn fill(&self, recipe: &Recipe) -> anyhow::Result<Recipe> {
+        let mut table = toml::Table::try_from(recipe).context("a recipe is plain data")?;
+        for (section, value) in &mut table {
+            if section != "vars" {
+                self.fill_value(value, &format!("[{section}]"))?;
+            }
+        }
+        let header = Header {
+            version: self.render(&recipe.recipe.version, "[recipe] version")?,
+            ..recipe.recipe.clone()
+        };
+        let filled: Recipe = table.try_into().context("rendering changes only text")?;
+        Ok(Recipe { recipe: header, ..filled })
+    }
+
+    fn fill_value(&self, value: &mut toml::Value, at: &str) -> anyhow::Result<()> {
+        match value {
+            toml::Value::String(text) => *text = self.render(text, at)?,
+            toml::Value::Array(items) => {
+                for item in items {
+                    let name =
+                        ["name", "path", "url"].iter().find_map(|key| item.get(key)?.as_str());
+                    let at = name.map_or_else(|| at.to_owned(), |name| format!("[{at}] {name}"));
+                    self.fill_value(item, &at)?;
+                }
+            }
+            toml::Value::Table(table) => {
+                for (key, value) in table {
+                    self.fill_value(value, &format!("{at} {key}"))?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Renders a string of the recipe. There `{#` is no comment: shell scripts are full of it.
     pub fn render(&self, text: &str, wherefrom: &str) -> anyhow::Result<String> {
-        if !text.contains("{{") && !text.contains("{%") && !text.contains("{#") {
+        if !text.contains("{{") && !text.contains("{%") {
             return Ok(text.to_owned());
         }
+        self.render_template(&text.replace("{#", "{{ \"{#\" }}"), wherefrom)
+    }
+
+    /// Renders a template file.
+    pub fn render_template(&self, text: &str, wherefrom: &str) -> anyhow::Result<String> {
         let mut context = Context::new();
         for (name, value) in &self.0 {
             context.insert(name.clone(), value);
@@ -64,11 +107,6 @@ impl Vars {
         Tera::default()
             .render_str(text, &context, false)
             .with_context(|| Fault::recipe(format!("{wherefrom} cannot be rendered")))
-    }
-
-    /// All of them, for manifests.
-    pub const fn all(&self) -> &BTreeMap<String, String> {
-        &self.0
     }
 }
 
@@ -107,6 +145,32 @@ mod tests {
         let given = [efs, pair("java", "26")];
         let vars = Vars::resolve(&declared(), &given, environment()).unwrap();
         assert_eq!(vars.render("{{ java }}", "x").unwrap(), "26");
+    }
+
+    #[test]
+    fn every_string_is_rendered_and_a_shell_script_is_not_taken_for_a_template() {
+        let recipe: Recipe = toml::from_str(
+            "[recipe]\nname = 'x'\nversion = '{{ java }}'\n[[unit]]\nname = '{{ java }}.service'\nstate = 'enabled'\n\
+             [[script]]\nname = 's'\nhook = 'late'\nrun = 'echo ${#x} {{ java }} # #}'\n\
+             [[directory]]\npath = '/opt/{{ java }}'\nmode = 0o700\n[host.efs]\nid = '{{ efs_id }}'\n",
+        )
+        .unwrap();
+        let vars =
+            Vars::resolve(&declared(), &[pair("efs_id", "fs-1")], std::iter::empty()).unwrap();
+        let filled = vars.fill(&recipe).unwrap();
+        assert_eq!(filled.recipe.version, "21");
+        assert_eq!(filled.unit[0].name, "21.service");
+        assert_eq!(filled.script[0].run, "echo ${#x} 21 # #}");
+        assert_eq!(
+            (filled.directory[0].path.as_str(), filled.directory[0].mode),
+            ("/opt/21", 0o700)
+        );
+        assert_eq!(filled.host["efs"]["id"].as_str(), Some("fs-1"));
+        let error = Vars::default().fill(&recipe).unwrap_err();
+        assert!(
+            format!("{error:#}").contains("[recipe]") || format!("{error:#}").contains("[["),
+            "{error:#}"
+        );
     }
 
     #[test]

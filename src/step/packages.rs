@@ -72,11 +72,68 @@ impl Packages {
         }
         run(site, apt().arg("update"), "reading the package lists").await?;
         let cmd = apt().args(["install", "--yes", "--no-install-recommends"]).args(packages);
+        let archives = archives(site, cmd.clone()).await?;
+        lend(site, &archives)?;
         let end = run(site, cmd, "installing packages").await;
+        keep(site, if end.is_ok() { &archives } else { &[] })?;
         for n in 0..self.files.len() {
             site.host.root.remove(inside(n))?;
         }
         end
+    }
+}
+
+/// A file that apt would fetch, and what it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Archive {
+    name: String,
+    digest: String,
+}
+
+/// What apt would fetch if it had nothing.
+async fn archives(site: &Site<'_>, install: Cmd) -> anyhow::Result<Vec<Archive>> {
+    // Without this it tells the MD5 sum, which proves nothing.
+    let list = install.args(["--print-uris", "-o", "Acquire::ForceHash=SHA256"]);
+    let list = site.host.runner.run(&list).await;
+    let list = list.with_context(|| Fault::step("installing packages failed"))?.text();
+    Ok(list.lines().filter_map(archive).collect())
+}
+
+/// Reads `'URI' NAME SIZE SHA256:DIGEST`; other lines are talk.
+fn archive(line: &str) -> Option<Archive> {
+    let mut fields = line.split_whitespace().skip(1);
+    let (name, digest) = (fields.next()?, fields.nth(1)?.strip_prefix("SHA256:")?);
+    let plain = !name.contains('/') && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    plain.then(|| Archive { name: name.to_owned(), digest: digest.to_owned() })
+}
+
+/// Puts what was fetched before where apt looks. apt takes a file that is there by its name and
+/// size alone: here it is the one with the digest that is signed today.
+fn lend(site: &Site<'_>, archives: &[Archive]) -> anyhow::Result<()> {
+    let Some(downloads) = &site.host.downloads else { return Ok(()) };
+    for archive in archives {
+        if let Some(file) = downloads.find(&archive.digest) {
+            site.host.root.lend(&file, archive.inside()).context("using a downloaded package")?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps what apt has fetched and verified, and takes it out of the tree.
+fn keep(site: &Site<'_>, archives: &[Archive]) -> anyhow::Result<()> {
+    let Some(downloads) = &site.host.downloads else { return Ok(()) };
+    for archive in archives {
+        if let Ok(file) = site.host.root.borrow(archive.inside()) {
+            downloads.keep(&archive.digest, &file.path);
+        }
+        site.host.root.remove(archive.inside())?;
+    }
+    Ok(())
+}
+
+impl Archive {
+    fn inside(&self) -> String {
+        format!("/var/cache/apt/archives/{}", self.name)
     }
 }
 
@@ -102,6 +159,8 @@ fn apt() -> Cmd {
         .args(["-qq", "-o", "Dpkg::Options::=--force-confold", "-o", "Acquire::Retries=3"])
         .args(["-o", "DPkg::Lock::Timeout=120", "-o", "APT::Sandbox::User=root"])
         .args(["-o", "Dpkg::Use-Pty=0"])
+        // A security archive that does not answer is an error, not a warning.
+        .args(["-o", "APT::Update::Error-Mode=any"])
         .timeout(TIMEOUT)
 }
 
@@ -154,6 +213,16 @@ fn has(installed: &BTreeMap<String, String>, wanted: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_apt_would_fetch_is_read_from_its_list() {
+        let line = "'http://x/pool/g/git_2%3a1_amd64.deb' git_2%3a1_amd64.deb 100 SHA256:0aff";
+        let wanted = Archive { name: "git_2%3a1_amd64.deb".into(), digest: "0aff".into() };
+        assert_eq!(archive(line), Some(wanted));
+        for talk in ["Reading package lists...", "'http://x/a.deb' ../a.deb 1 SHA256:00", ""] {
+            assert_eq!(archive(talk), None, "{talk}");
+        }
+    }
 
     #[test]
     fn only_what_is_fully_installed_counts() {

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::Site;
 use crate::error::Fault;
 use crate::event::Outcome;
-use crate::sys::{Cmd, Tool};
+use crate::sys::{Cmd, Owner, Tool};
+
+/// Where it stands while it runs.
+const PATH: &str = "/var/lib/hostkit-script";
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,11 +33,13 @@ impl Script {
     }
 
     pub(super) async fn apply(&self, site: &Site<'_>) -> anyhow::Result<Outcome> {
-        let cmd = Cmd::new(Tool::Shell)
-            .args(["-eu", "-s"])
-            .stdin(self.run.as_bytes())
-            .timeout(Duration::from_secs(self.timeout));
+        // From a file and without an input: a program that reads its input would read the rest
+        // of the script. Not below /tmp or /run, which are fresh for each program.
+        site.host.root.write(PATH, self.run.as_bytes(), 0o700, Owner::ROOT)?;
+        let cmd =
+            Cmd::new(Tool::Shell).args(["-eu", PATH]).timeout(Duration::from_secs(self.timeout));
         let done = site.host.runner.run_with(&cmd, |line| site.log(line)).await;
+        site.host.root.remove(PATH)?;
         done.with_context(|| Fault::step(format!("the script `{}` failed", self.name)))?;
         Ok(Outcome::Changed)
     }

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::Site;
+use crate::error::Fault;
 use crate::event::Outcome;
 use crate::sys::{Cmd, CmdError, Tool};
 
@@ -42,6 +43,10 @@ impl Unit {
         let cmd = systemctl(&[verb(self.state), &self.name]);
         site.host.runner.run(&cmd).await.with_context(|| self.title())?;
         let after = self.state_of(site).await?;
+        if self.state == State::Enabled && after == "static" {
+            let fault = Fault::step(format!("{} cannot be enabled", self.name));
+            return Err(fault.hint("it has no [Install] section").into());
+        }
         anyhow::ensure!(is(self.state, &after), "{} is still `{after}`", self.name);
         Ok(Outcome::Changed)
     }
@@ -71,7 +76,7 @@ fn systemctl(args: &[&str]) -> Cmd {
 
 fn is(wanted: State, word: &str) -> bool {
     match wanted {
-        State::Enabled => matches!(word, "enabled" | "alias" | "static"),
+        State::Enabled => matches!(word, "enabled" | "alias"),
         State::Disabled => matches!(word, "disabled" | "static" | "indirect"),
         State::Masked => word == "masked",
     }

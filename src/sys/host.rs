@@ -2,6 +2,7 @@
 
 use camino::Utf8Path;
 
+use super::downloads::Downloads;
 use super::root::{Owner, Root};
 use super::runner::Runner;
 
@@ -14,15 +15,15 @@ pub struct Host {
     pub runner: Runner,
     /// How programs run here, where what is fetched arrives and is verified.
     pub outside: Runner,
+    /// What was fetched and verified before, if anybody keeps it.
+    pub downloads: Option<Downloads>,
 }
 
 impl Host {
-    /// A tree on this machine whose programs run inside it. `binds` are directories of this
-    /// machine that its programs see at another path.
-    pub fn tree(root: Root, binds: Vec<super::runner::Bind>) -> Self {
-        let path = root.path().to_owned();
-        let runner = Runner::Chroot(super::runner::Chroot { root: path, binds });
-        Self { root, runner, outside: Runner::Direct }
+    /// A tree on this machine whose programs run inside it.
+    pub fn tree(root: Root, downloads: Downloads) -> Self {
+        let runner = Runner::Chroot(root.path().to_owned());
+        Self { root, runner, outside: Runner::Direct, downloads: Some(downloads) }
     }
 
     /// The numbers of a user and group of *this host*, by its own account files.

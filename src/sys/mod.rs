@@ -6,6 +6,7 @@
 pub mod atomic;
 pub mod cmd;
 pub mod console;
+pub mod downloads;
 pub mod host;
 pub mod mountinfo;
 pub mod namespaces;
@@ -17,6 +18,7 @@ pub mod systemd;
 pub mod tool;
 
 pub use cmd::{Cmd, CmdError, Output};
+pub use downloads::Downloads;
 pub use host::Host;
 pub use process::Process;
 pub use root::{Owner, Root};

@@ -12,9 +12,8 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use nix::unistd::{chdir, chroot, execvp, getppid, sethostname};
+use nix::unistd::{chdir, chroot, execvp, sethostname};
 
-use super::runner::Bind;
 use super::tool::Tool;
 
 /// Becomes `argv`, and dies when the process `parent` dies.
@@ -28,7 +27,7 @@ pub fn tether(parent: i32, argv: &[String]) -> anyhow::Result<std::convert::Infa
 ///
 /// When this process or the one inside ends, the kernel kills whatever was started within and
 /// takes down every mount: there is nothing to clean up.
-pub fn enter(parent: i32, root: &Path, binds: &[Bind], argv: &[String]) -> anyhow::Result<u8> {
+pub fn enter(parent: i32, root: &Path, argv: &[String]) -> anyhow::Result<u8> {
     die_with(parent)?;
     unshare(
         CloneFlags::CLONE_NEWNS
@@ -37,8 +36,7 @@ pub fn enter(parent: i32, root: &Path, binds: &[Bind], argv: &[String]) -> anyho
             | CloneFlags::CLONE_NEWIPC,
     )
     .context("making namespaces (this needs root)")?;
-    let binds = binds.iter().map(|Bind { from, to }| format!("--bind={from}:{to}"));
-    first_process(|again| again.arg("inside").arg(root).args(binds), argv)
+    first_process(|again| again.args(["inside", &me()]).arg(root), argv)
 }
 
 /// A pid namespace begins with the next child: that child mounts and becomes the program.
@@ -62,12 +60,12 @@ pub fn contain(parent: i32, argv: &[String]) -> anyhow::Result<u8> {
     die_with(parent)?;
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)
         .context("making namespaces (this needs root)")?;
-    first_process(|again| again.arg("contained"), argv)
+    first_process(|again| again.args(["contained", &me()]), argv)
 }
 
 /// The second half of [`contain`]: the first process inside.
-pub fn contained(argv: &[String]) -> anyhow::Result<std::convert::Infallible> {
-    die_with(0)?;
+pub fn contained(parent: i32, argv: &[String]) -> anyhow::Result<std::convert::Infallible> {
+    die_with(parent)?;
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
         .context("making mounts private")?;
@@ -78,12 +76,11 @@ pub fn contained(argv: &[String]) -> anyhow::Result<std::convert::Infallible> {
 /// The second half of [`enter`]: the first process inside. Mounts the kernel's file systems,
 /// changes root and becomes `argv`.
 pub fn inside(
+    parent: i32,
     root: &Path,
-    binds: &[Bind],
     argv: &[String],
 ) -> anyhow::Result<std::convert::Infallible> {
-    // The parent lives in the outer pid namespace, where it reads as 0 from here.
-    die_with(0)?;
+    die_with(parent)?;
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
         .context("making mounts private")?;
@@ -99,11 +96,6 @@ pub fn inside(
             .with_context(|| format!("mounting /{path}"))?;
     }
     bring_resolver(root)?;
-    for Bind { from, to } in binds {
-        let to = root.join(to.as_str().trim_start_matches('/'));
-        mount(Some(from.as_std_path()), &to, none, MsFlags::MS_BIND, none)
-            .with_context(|| format!("binding {from}"))?;
-    }
     sethostname("hostkit-bake").context("setting the host name of the namespace")?;
     chroot(root).with_context(|| format!("changing root to {}", root.display()))?;
     chdir("/").context("entering the tree")?;
@@ -153,10 +145,19 @@ fn bring_resolver(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn me() -> String {
+    std::process::id().to_string()
+}
+
+/// Ends with the process `parent`, also if that has ended already.
 fn die_with(parent: i32) -> anyhow::Result<()> {
     set_pdeathsig(Signal::SIGKILL).context("tying this process to its parent")?;
-    // Had the parent ended before the line above, nobody would tell us.
-    anyhow::ensure!(getppid().as_raw() == parent, "the parent has ended");
+    // Had the parent ended before the line above, nobody would tell us. Inside a new pid namespace
+    // every parent reads as 0; but `/proc` is still that of the outside, which has the number.
+    let status = std::fs::read_to_string("/proc/self/status").context("looking for the parent")?;
+    let now = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    let now = now.and_then(|number| number.trim().parse::<i32>().ok());
+    anyhow::ensure!(now == Some(parent), "the parent has ended");
     Ok(())
 }
 

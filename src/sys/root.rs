@@ -55,6 +55,14 @@ struct Entry {
     parent: PathBuf,
 }
 
+/// A file of a root, pinned open.
+#[derive(Debug)]
+pub struct Borrowed {
+    /// Leads to the file while this lives.
+    pub path: Utf8PathBuf,
+    _fd: OwnedFd,
+}
+
 impl Root {
     /// Opens `path` as a root.
     pub fn open(path: impl AsRef<Utf8Path>) -> io::Result<Self> {
@@ -145,8 +153,21 @@ impl Root {
     ) -> io::Result<()> {
         let entry = self.entry(path.as_ref())?;
         let mut file = tempfile::Builder::new().prefix(".hostkit-").tempfile_in(&entry.parent)?;
-        io::copy(&mut File::open(from)?, &mut file)?;
+        io::copy(&mut File::open(from)?, file.as_file_mut())?;
         finish(file, &entry, mode, owner)
+    }
+
+    /// Copies a file of this machine to `path` without waiting for the disk: for what can be had
+    /// again.
+    pub fn lend(&self, from: &Utf8Path, path: impl AsRef<Utf8Path>) -> io::Result<()> {
+        std::fs::copy(from, self.entry(path.as_ref())?.path).map(drop)
+    }
+
+    /// Where a file of the root is on this machine, for reading while the answer is held.
+    pub fn borrow(&self, path: impl AsRef<Utf8Path>) -> io::Result<Borrowed> {
+        let fd = self.open_at(path.as_ref(), OFlag::O_RDONLY)?;
+        let path = format!("/proc/self/fd/{}", fd.as_raw_fd()).into();
+        Ok(Borrowed { path, _fd: fd })
     }
 
     /// Makes `path` a directory with this mode and owner, and missing parents as root's 0755.

@@ -28,37 +28,11 @@ pub enum Runner {
     Contained,
     /// Inside a tree: changed root, own mount, pid, uts and ipc namespaces. All mounts and all
     /// processes of a call are gone when it ends, whatever ends it.
-    Chroot(Chroot),
+    Chroot(Utf8PathBuf),
     /// Answers from a script, and a record of what was asked. For tests.
     Scripted(Arc<Mutex<Script>>),
 }
 
-/// A tree, and what of this machine its programs may see.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chroot {
-    /// The tree.
-    pub root: Utf8PathBuf,
-    /// Directories of this machine, and where they appear inside.
-    pub binds: Vec<Bind>,
-}
-
-/// A directory of this machine that appears inside a tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bind {
-    /// The directory here.
-    pub from: Utf8PathBuf,
-    /// An absolute path inside, which must be there.
-    pub to: Utf8PathBuf,
-}
-
-impl std::str::FromStr for Bind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (from, to) = text.split_once(':').ok_or("wanted FROM:TO")?;
-        Ok(Self { from: from.into(), to: to.into() })
-    }
-}
 /// What a scripted program does: standard output, or an exit status and a complaint.
 type Answer = Box<dyn FnMut(&Cmd) -> Result<String, (i32, String)> + Send>;
 
@@ -233,12 +207,8 @@ impl Runner {
             Self::Contained => {
                 command.args(["inner", "contain", &parent, "--"]).arg(cmd.tool.find()?);
             }
-            Self::Chroot(Chroot { root, binds }) => {
-                command.args(["inner", "enter", &parent, root.as_str()]);
-                for Bind { from, to } in binds {
-                    command.arg(format!("--bind={from}:{to}"));
-                }
-                command.args(["--", cmd.tool.name()]);
+            Self::Chroot(root) => {
+                command.args(["inner", "enter", &parent, root.as_str(), "--", cmd.tool.name()]);
             }
             Self::Scripted(_) => unreachable!("a scripted runner starts nothing"),
         }

@@ -33,9 +33,7 @@ macro_rules! tools {
 
 tools! {
     AptGet = "apt-get" in "apt",
-    Chpasswd = "chpasswd" in "passwd",
     Curl = "curl" in "curl",
-    DpkgDeb = "dpkg-deb" in "dpkg",
     DpkgQuery = "dpkg-query" in "dpkg",
     Ganesha = "ganesha.nfsd" in "nfs-ganesha nfs-ganesha-vfs",
     Gpg = "gpg" in "gnupg",
@@ -43,7 +41,6 @@ tools! {
     GrubMkimage = "grub-mkimage" in "grub-common",
     Hostnamectl = "hostnamectl" in "systemd",
     Journalctl = "journalctl" in "systemd",
-    Mcopy = "mcopy" in "mtools",
     Mke2fs = "mke2fs" in "e2fsprogs",
     MkfsFat = "mkfs.fat" in "dosfstools",
     Mmdebstrap = "mmdebstrap" in "mmdebstrap",
@@ -53,11 +50,9 @@ tools! {
     Shell = "sh" in "dash",
     Ssh = "ssh" in "openssh-client",
     SshKeygen = "ssh-keygen" in "openssh-client",
-    Sync = "sync" in "coreutils",
     Systemctl = "systemctl" in "systemd",
     SystemdMount = "systemd-mount" in "systemd",
     Tar = "tar" in "tar",
-    Umount = "umount" in "mount",
     Useradd = "useradd" in "passwd",
     Usermod = "usermod" in "passwd",
 }

@@ -26,7 +26,7 @@ pub struct Human {
 struct Bar {
     title: String,
     announced: bool,
-    bar: ProgressBar,
+    line: ProgressBar,
 }
 
 impl Human {
@@ -58,7 +58,7 @@ impl Human {
         bar.set_style(style("{elapsed_precise:>9}  {spinner} {msg}"));
         bar.set_message(title.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
-        let bar = Bar { title: title.to_owned(), announced: self.live, bar };
+        let bar = Bar { title: title.to_owned(), announced: self.live, line: bar };
         self.bars.insert(step.to_owned(), bar);
     }
 
@@ -77,21 +77,21 @@ impl Human {
     }
 
     fn advance(&mut self, step: &str, done: u64, total: Option<u64>, unit: Unit) {
-        let Some(Bar { title, bar, .. }) = self.bars.get(step) else { return };
+        let Some(Bar { title, line, .. }) = self.bars.get(step) else { return };
         let amount = match (unit, total) {
             (Unit::Bytes, Some(total)) => format!("{} of {}", HumanBytes(done), HumanBytes(total)),
             (Unit::Bytes, None) => HumanBytes(done).to_string(),
             (Unit::Items, Some(total)) => format!("{done} of {total}"),
             (Unit::Items, None) => done.to_string(),
         };
-        bar.set_message(format!("{title}: {amount}"));
+        line.set_message(format!("{title}: {amount}"));
     }
 
     fn end(&mut self, step: &str, outcome: &Outcome, took: Duration) {
         let title = self.bars.remove(step).map_or_else(
             || step.to_owned(),
-            |Bar { title, bar, .. }| {
-                bar.finish_and_clear();
+            |Bar { title, line, .. }| {
+                line.finish_and_clear();
                 title
             },
         );

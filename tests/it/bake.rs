@@ -1,4 +1,4 @@
-//! `hostkit bake` with bad input, interrupted, and repeated.
+//! `hostkit bake` with bad input, interrupted and killed.
 //!
 //! Packages come from Debian's mirror, which must be reached. The tests that make a tree need root
 //! and say so when they are skipped.
@@ -32,11 +32,16 @@ fn bake(project: &Path) -> assert_cmd::Command {
     command
 }
 
-/// Nothing of hostkit is mounted or attached.
+/// No process lives in a tree below `cache` or has one mounted, in whatever namespace, and no tree
+/// is left.
 fn assert_nothing_is_left(cache: &Path) {
-    let mounts = fs::read_to_string("/proc/mounts").unwrap();
-    let cache_name = cache.to_str().unwrap();
-    assert!(!mounts.contains(cache_name), "mounted below the cache:\n{mounts}");
+    let name = cache.to_str().unwrap();
+    for process in fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()) {
+        let root = fs::read_link(process.join("root")).unwrap_or_default();
+        assert!(!root.starts_with(cache), "{} lives in a tree", process.display());
+        let mounts = fs::read_to_string(process.join("mountinfo")).unwrap_or_default();
+        assert!(!mounts.contains(name), "{} sees a mount:\n{mounts}", process.display());
+    }
     let work = cache.join("work");
     let left: Vec<_> = fs::read_dir(&work).map(|d| d.flatten().collect()).unwrap_or_default();
     assert!(left.is_empty(), "work folders left: {left:?}");
@@ -208,13 +213,7 @@ fn interrupted_or_killed_it_leaves_no_mount_no_process_and_no_tree() {
     let cache = scratch();
     // The signal a person sends, the one a service manager sends, and the one nobody can handle.
     for (signal, ends_by_itself) in [("INT", true), ("TERM", true), ("KILL", false)] {
-        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_hostkit"))
-            .args(["bake", "mine", "--cache"])
-            .arg(cache.path())
-            .current_dir(project.path())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = start(project.path(), cache.path());
         let sleeping = await_sleeper(cache.path());
         send(signal, child.id());
         let status = child.wait().unwrap();
@@ -224,11 +223,29 @@ fn interrupted_or_killed_it_leaves_no_mount_no_process_and_no_tree() {
             assert_nothing_is_left(cache.path());
         }
     }
+    // At any moment, not only while a program sleeps.
+    for wait in [0, 1, 3, 7, 15, 40, 90, 200, 400] {
+        let mut child = start(project.path(), cache.path());
+        std::thread::sleep(Duration::from_millis(wait));
+        send("KILL", child.id());
+        child.wait().unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(500));
     // What a kill left, the next bake removes; this one ends at a base that does not exist.
     let next = "[recipe]\nname = 'mine'\n[base]\nos = 'debian:nosuch'\n";
     fs::write(project.path().join("image-recipes/mine.toml"), next).unwrap();
     bake(project.path()).arg("--cache").arg(cache.path()).assert().code(3);
     assert_nothing_is_left(cache.path());
+}
+
+fn start(project: &Path, cache: &Path) -> std::process::Child {
+    std::process::Command::new(env!("CARGO_BIN_EXE_hostkit"))
+        .args(["bake", "mine", "--cache"])
+        .arg(cache)
+        .current_dir(project)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// The process that sleeps inside a tree below `cache`, once it is there.

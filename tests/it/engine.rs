@@ -34,7 +34,7 @@ impl Repository {
     fn new() -> Self {
         let folder = scratch();
         let fingerprint = make_key(folder.path());
-        make_package(folder.path());
+        make_package(folder.path(), &fingerprint);
         sign(folder.path());
         let port = serve(folder.path().to_owned());
         Self { folder, port, fingerprint }
@@ -79,7 +79,8 @@ fn make_key(folder: &Path) -> String {
     line.split(':').nth(9).unwrap().to_owned()
 }
 
-fn make_package(folder: &Path) {
+/// The package of every repository has the same name, version and size, and another content.
+fn make_package(folder: &Path, mark: &str) {
     let tree = folder.join("tree");
     fs::create_dir_all(tree.join("DEBIAN")).unwrap();
     fs::create_dir_all(tree.join("usr/share/tiny")).unwrap();
@@ -87,6 +88,7 @@ fn make_package(folder: &Path) {
     let control = "Package: tiny\nVersion: 1.2\nArchitecture: all\nMaintainer: A Test <t@example.com>\n\
                    Description: a package of a test\n";
     fs::write(tree.join("DEBIAN/control"), control).unwrap();
+    fs::write(tree.join("usr/share/tiny/mark"), mark).unwrap();
     // It would start a service: policy must keep it from doing so.
     let postinst = "#!/bin/sh\nset -e\n\
         if [ -x /usr/sbin/policy-rc.d ]; then /usr/sbin/policy-rc.d tiny start && touch /started || true; \
@@ -157,6 +159,8 @@ fn project(sections: &str) -> TempDir {
     let recipe = "[recipe]\nname = 'small'\nversion = '1.0'\n[base]\nos = 'debian:trixie'\n\
         [vars.place]\ndefault = 'nowhere'\n\
         [packages]\ninstall = ['grub-common', 'grub-pc-bin', 'tiny=1.2']\n\
+        [[link]]\npath = '/vmlinuz'\nto = 'boot/none'\n\
+        [[link]]\npath = '/initrd.img'\nto = 'boot/none'\n\
         [[user]]\nname = 'worker'\nuid = 777\nhome = '/home/worker'\ngroups = ['makers']\n\
         [[directory]]\npath = '/srv/work/deep'\nowner = 'worker'\ngroup = 'worker'\nmode = 0o750\n\
         [[file]]\npath = '/etc/motd'\ntemplate = 'templates/motd.tera'\n\
@@ -203,7 +207,9 @@ fn a_recipe_with_one_of_each_kind_becomes_the_disk_that_it_describes() {
     let first = first.unwrap();
     let said = String::from_utf8(first.stdout).unwrap();
     assert!(first.status.success(), "{said}");
-    let manifest: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    let last: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(last["outcome"], "changed");
+    let manifest = last["manifest"].clone();
     let disk = project.path().join("out/small.raw");
 
     assert_eq!(manifest["recipe"], "small");
@@ -213,6 +219,8 @@ fn a_recipe_with_one_of_each_kind_becomes_the_disk_that_it_describes() {
     assert_eq!(serde_json::from_slice::<Value>(&on_disk).unwrap(), manifest);
 
     assert_eq!(look(&disk, "cat /usr/share/tiny/hello"), "from the repository\n");
+    // And not the namesake that another test has left in the package cache.
+    assert_eq!(look(&disk, "cat /usr/share/tiny/mark"), repository.fingerprint);
     assert_eq!(look(&disk, "cat /srv/motd"), "welcome to here\n");
     assert_eq!(look(&disk, "cat /srv/name"), "hostkit-bake\n", "a name space of its own");
     assert_eq!(look(&disk, "cat /opt/new/fetched"), "fetched\n");
