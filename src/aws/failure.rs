@@ -103,7 +103,9 @@ impl Failure {
 impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
         let hint = if failure.is_denied() {
-            format!("allow `{}` in the policy of the instance role", failure.call())
+            // The call may need more than its own permission: `ssm:GetParameters`, a KMS key.
+            let wanted = action(failure.message()).unwrap_or(failure.call());
+            format!("allow `{wanted}` in the policy of the instance role")
         } else if failure.code().is_some() {
             "the answer is from AWS itself; its code is in the documentation of that call"
                 .to_owned()
@@ -119,9 +121,37 @@ impl From<Failure> for Fault {
     }
 }
 
+/// The action that a denial names: `… is not authorized to perform: kms:Decrypt on resource: …`.
+fn action(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("not authorized to perform: ")?;
+    let action = rest.split_whitespace().next()?;
+    action.contains(':').then_some(action)
+}
+
 /// The chain of causes in one line: what each says of itself, and never its `Debug`, which holds
 /// the whole answer.
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.map(|error| error.to_string().replace('\n', " ")).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_is_told_by_the_action_that_it_names() {
+        let denied = |message: &str| Failure::Refused {
+            call: "ssm:GetParameters",
+            status: 400,
+            code: "AccessDeniedException".to_owned(),
+            message: message.to_owned(),
+        };
+        let key =
+            "User: arn:x is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:k";
+        for (message, wanted) in [(key, "`kms:Decrypt`"), ("no", "`ssm:GetParameters`")] {
+            let fault = Fault::from(denied(message));
+            assert!(fault.hint_text().unwrap().contains(wanted), "{fault}");
+        }
+    }
 }

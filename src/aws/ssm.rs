@@ -51,7 +51,11 @@ pub async fn parameters(config: &SdkConfig, names: &[&str]) -> Result<Found, Fai
         .parameters
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|parameter| Some((parameter.name?, Zeroizing::new(parameter.value?))))
+        .filter_map(|parameter| {
+            // As it was asked for: with the version or label behind the name.
+            let name = parameter.name? + &parameter.selector.unwrap_or_default();
+            Some((name, Zeroizing::new(parameter.value?)))
+        })
         .collect();
     Ok(Found { values: Values(values), missing })
 }

@@ -133,6 +133,8 @@ pub struct Context {
     aws: OnceCell<Result<SdkConfig, Fault>>,
     /// `None`: there is nobody to tell.
     pub(super) launch: OnceLock<Option<Launch>>,
+    /// Whether this boot has written secrets or configuration that Jenkins has not read.
+    pub(super) news: AtomicBool,
     /// Whether this boot has asked for the start of Jenkins.
     pub(super) started_jenkins: AtomicBool,
     /// Tasks that live while the boot does.
@@ -151,6 +153,7 @@ impl Context {
             config: OnceLock::new(),
             aws: OnceCell::new(),
             launch: OnceLock::new(),
+            news: AtomicBool::new(false),
             started_jenkins: AtomicBool::new(false),
             background: Mutex::new(JoinSet::new()),
         }

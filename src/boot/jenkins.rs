@@ -49,6 +49,13 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     atomic::write(&machine.run(MAY_START), b"", 0o444).context("allowing Jenkins to start")?;
     let before = look(&context).await?;
     match before.state.as_str() {
+        // It has read its secrets and its configuration when it started.
+        "active" if context.news.load(Ordering::Relaxed) => {
+            let what = "it runs with what it read before: `systemctl restart jenkins` has it \
+                take the new secrets and configuration";
+            context.events.log(STEP, what);
+            return Ok(Outcome::Skipped(what.to_owned()));
+        }
         "active" => return Ok(Outcome::Unchanged),
         // Too many starts in a short time: until that is forgotten, no start is even tried.
         "failed" => systemd::reset_failed(&machine.runner, UNIT).await?,

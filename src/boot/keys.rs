@@ -3,6 +3,7 @@
 //! One batched call. The files lie on tmpfs, never on EFS; `LoadCredential=` hands them to Jenkins.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::Context as _;
 
@@ -20,7 +21,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let found = ssm::parameters(aws, &names).await.map_err(Fault::from)?;
     if !found.missing.is_empty() {
         let region = aws.region().map_or("this region", |region| region.as_ref());
-        return Err(missing(&found.missing, region).into());
+        return Err(missing(&found.missing, region, &jenkins.admin_password).into());
     }
     let value = |name: &str| {
         let value = found.values.get(name).filter(|value| !value.trim().is_empty());
@@ -46,13 +47,21 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
             .with_context(|| format!("writing /run/hostkit/{name}"))?;
         outcome = outcome.and(Outcome::changed(changed));
     }
+    context.news.fetch_or(outcome == Outcome::Changed, Ordering::Relaxed);
     Ok(outcome)
 }
 
-fn missing(names: &[String], region: &str) -> Fault {
+fn missing(names: &[String], region: &str, password: &str) -> Fault {
+    let key = if names.iter().any(|name| name == password) {
+        "`jenkins.admin_password`"
+    } else {
+        "[keys]"
+    };
     let list: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     let (noun, verb) = if list.len() == 1 { ("parameter", "does") } else { ("parameters", "do") };
     Fault::aws(format!("the {noun} {} {verb} not exist in {region}", list.join(", "))).hint(
-        "create it in Parameter Store of this region, or name another one in [keys] of host.toml",
+        format!(
+            "create it in Parameter Store of this region, or name another one in {key} of host.toml"
+        ),
     )
 }

@@ -1,16 +1,20 @@
 //! The image's plugins, put into the home: the image owns them, and the home holds state.
 //!
 //! Jenkins loads plugins from its home only. What the image brings replaces a plugin of the same
-//! name; what people have added beside is left alone. [`install`] runs in the child: the home is
+//! name, and goes when the image drops it; what people have added beside is left alone. [`install`] runs in the child: the home is
 //! never touched in the agent itself.
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use camino::Utf8Path;
 use nix::unistd::{getegid, geteuid};
+
+use serde::{Deserialize, Serialize};
 
 use super::context::Context;
 use super::inside::{self, Answer, Request};
@@ -20,6 +24,24 @@ use crate::sys::{Owner, Root};
 
 /// Where the image has them.
 const IN_THE_IMAGE: &str = "/usr/share/hostkit/jenkins/plugins";
+
+/// A plugin as it was installed.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Installed {
+    /// The digest of its content.
+    sha256: String,
+    /// Its size and its time of change (seconds, nanoseconds): who replaces it changes them.
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Installed {
+    fn new(sha256: &str, meta: &Metadata) -> Self {
+        // A link or a folder in its place is no plugin of this size.
+        let size = if meta.is_file() { meta.len() } else { 0 };
+        Self { sha256: sha256.to_owned(), size, changed: (meta.mtime(), meta.mtime_nsec()) }
+    }
+}
 
 /// Where Jenkins looks for them, on the file system.
 const FOLDER: &str = "home/plugins";
@@ -47,33 +69,46 @@ pub(super) fn install(from: &Utf8Path, root: &Root, owner: Owner) -> anyhow::Res
     let image = digests(from).context("reading the plugins of the image")?;
     let record = root.read(RECORD).context("reading what was installed")?;
     // A record that cannot be read is no record: everything is copied again.
-    let installed: BTreeMap<String, String> =
+    let installed: BTreeMap<String, Installed> =
         record.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
     if !root.exists(FOLDER).context("looking for the folder of plugins")? {
         root.make_dir(FOLDER, 0o755, owner).context("making the folder of plugins")?;
     }
     let mut changed = false;
+    // What the image brought once and brings no more; what people have added has no record.
+    for name in installed.keys().filter(|name| !image.contains_key(*name) && is_plugin(name)) {
+        let gone = root.remove(Utf8Path::new(FOLDER).join(name));
+        changed |= gone.with_context(|| format!("removing {name}"))?;
+    }
+    let mut now = BTreeMap::new();
     for (name, digest) in &image {
         let to = Utf8Path::new(FOLDER).join(name);
-        let meta = root.metadata(&to).with_context(|| format!("looking at {name}"))?;
-        if installed.get(name) != Some(digest) || !meta.is_some_and(|meta| meta.is_file()) {
+        let look = || root.metadata(&to).with_context(|| format!("looking at {name}"));
+        let found = look()?.map(|meta| Installed::new(digest, &meta));
+        if found.is_none() || found.as_ref() != installed.get(name) {
             // Whole or not at all: Jenkins refuses to start with half a plugin.
             root.copy_in(&from.join(name), &to, 0o644, owner)
                 .with_context(|| format!("installing {name}"))?;
             changed = true;
         }
+        let meta = look()?.with_context(|| format!("{name} is gone again"))?;
+        now.insert(name, Installed::new(digest, &meta));
     }
-    let text = serde_json::to_vec_pretty(&image).context("a map of text is plain data")?;
+    let text = serde_json::to_vec_pretty(&now).context("a map of text is plain data")?;
     let mine = Owner { uid: geteuid().as_raw(), gid: getegid().as_raw() };
     Ok(root.write(RECORD, &text, 0o600, mine).context("recording the plugins")? | changed)
+}
+
+/// A plain file name with the ending of a plugin.
+fn is_plugin(name: &str) -> bool {
+    !name.contains('/') && matches!(Utf8Path::new(name).extension(), Some("jpi" | "hpi"))
 }
 
 fn digests(folder: &Utf8Path) -> io::Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
     for entry in folder.read_dir_utf8()? {
         let entry = entry?;
-        let plugin = matches!(entry.path().extension(), Some("jpi" | "hpi"));
-        if plugin && entry.file_type()?.is_file() {
+        if is_plugin(entry.file_name()) && entry.file_type()?.is_file() {
             all.insert(entry.file_name().to_owned(), sha256_of(entry.path())?);
         }
     }
@@ -110,6 +145,13 @@ mod tests {
 
         fs::remove_file(efs.join("home/plugins/git.jpi")).unwrap();
         assert!(install(&image, &tree, me).unwrap(), "a lost plugin comes back");
+
+        fs::write(efs.join("home/plugins/git.jpi"), "git of somebody").unwrap();
+        assert!(install(&image, &tree, me).unwrap(), "a replaced plugin is put back");
+        assert_eq!(plugin("git.jpi").unwrap(), "git 2");
+        fs::rename(image.join("git.jpi"), image.join("other.jpi")).unwrap();
+        assert!(install(&image, &tree, me).unwrap(), "a dropped plugin goes");
+        assert!(plugin("git.jpi").is_err() && plugin("own.jpi").is_ok());
 
         let elsewhere = tempfile::tempdir().unwrap();
         fs::rename(efs.join("home/plugins"), efs.join("home/old")).unwrap();

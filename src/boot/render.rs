@@ -1,6 +1,7 @@
 //! Renders what Jenkins reads when it starts.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::Context as _;
 use camino::Utf8Path;
@@ -39,6 +40,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     atomic::make_directory(&directory, 0o755).with_context(|| format!("making {directory}"))?;
     let configuration = put(&directory.join("jenkins.yaml"), &rendered.configuration)?;
     let environment = put(&directory.join("environment"), &rendered.environment)?;
+    context.news.fetch_or(configuration || environment, Ordering::Relaxed);
     Ok(Outcome::changed(configuration || environment))
 }
 

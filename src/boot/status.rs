@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::context::Machine;
+use super::steps;
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::report::{Report, StepReport};
@@ -15,6 +16,11 @@ pub const VERSION: u32 = 1;
 
 /// How wide the timeline is, in characters.
 const TIMELINE: f64 = 28.0;
+
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
 
 /// How a boot stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,9 +81,22 @@ impl Status {
             }
             other => other.with_context(|| format!("reading {path}"))?,
         };
-        let mut status: Self = serde_json::from_str(&text).context("reading the report")?;
-        // A killed agent cannot say that it failed.
-        let alive = machine.path(&format!("proc/{}", status.pid)).exists();
+        let unreadable = |why: String| {
+            Fault::environment(format!("{path} cannot be read: {why}"))
+                .hint("journalctl -u hostkit-boot tells the same")
+        };
+        // The version decides alone whether the rest may be understood.
+        let Version { version } =
+            serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
+        if version > VERSION {
+            let why = format!("it has version {version}, and this hostkit reads {VERSION}");
+            return Err(unreadable(why).into());
+        }
+        let mut status: Self =
+            serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
+        // A killed agent cannot say that it failed, and another program may get its number.
+        let name = machine.path(&format!("proc/{}/comm", status.pid));
+        let alive = std::fs::read_to_string(name).is_ok_and(|name| name.trim() == "hostkit");
         if status.state == State::Running && !alive {
             status.state = State::Failed;
         }
@@ -87,18 +106,36 @@ impl Status {
     /// How it stands in one line.
     pub fn headline(&self) -> String {
         let seconds = self.seconds();
-        match (self.state, self.report.failure()) {
+        match (self.state, self.failure()) {
             (State::Ready, _) => format!("ready in {seconds:.1} s"),
             (State::Failed, Some((step, cause))) => {
                 format!("failed at {}: {}", step.step, cause.lines().next().unwrap_or_default())
             }
             (State::Failed, None) => "failed: the agent was stopped before the end".to_owned(),
-            (State::Running, _) => {
+            (State::Running, failure) => {
                 let running = self.report.steps.iter().filter(|step| step.outcome.is_none());
                 let names: Vec<_> = running.map(|step| step.step.as_str()).collect();
-                format!("in progress: {}", names.join(", "))
+                match failure {
+                    // The last thing that is done has no step of its own.
+                    Some((step, _)) if names.is_empty() => {
+                        format!("giving up, because {} failed", step.step)
+                    }
+                    _ if names.is_empty() => "in progress".to_owned(),
+                    _ => format!("in progress: {}", names.join(", ")),
+                }
             }
         }
+    }
+
+    /// The step that the boot failed at: the first in the table that failed and had to succeed.
+    fn failure(&self) -> Option<(&StepReport, &str)> {
+        let required = steps::CONTROLLER.iter().filter(|row| row.required);
+        required
+            .filter_map(|row| self.report.steps.iter().find(|step| step.step == row.name))
+            .find_map(|step| match &step.outcome {
+                Some(Outcome::Failed(cause)) => Some((step, cause.as_str())),
+                _ => None,
+            })
     }
 
     /// The exit code of `hostkit status`.
@@ -122,11 +159,16 @@ impl Status {
         facts.extend(self.instance_id.clone());
         let _ = writeln!(out, "{}\n", facts.join(" · "));
         let _ = writeln!(out, "   {:<10} {:<10}{:>8}   {:>6}", "step", "outcome", "start", "took");
-        let total = self.seconds();
-        for step in &self.report.steps {
+        let now = (jiff::Timestamp::now() - self.started).total(jiff::Unit::Second).unwrap_or(0.0);
+        let mut steps = self.report.steps.clone();
+        for step in steps.iter_mut().filter(|step| step.outcome.is_none()) {
+            step.took = (now - step.at).max(0.0);
+        }
+        let total = steps.iter().map(|step| step.at + step.took).fold(0.0, f64::max);
+        for step in &steps {
             out += &row(step, total);
         }
-        if let Some((_, cause)) = self.report.failure() {
+        if let Some((_, cause)) = self.failure().or_else(|| self.report.failure()) {
             let _ = writeln!(out, "\n{}", indent(cause));
         }
         out
@@ -214,5 +256,55 @@ mod tests {
             (status.headline().as_str(), status.exit_code()),
             ("in progress: keys, efs", 11)
         );
+    }
+
+    fn failed(step: &str) -> StepReport {
+        StepReport {
+            step: step.to_owned(),
+            title: String::new(),
+            outcome: Some(Outcome::Failed("no".to_owned())),
+            at: 0.0,
+            took: 0.1,
+        }
+    }
+
+    #[test]
+    fn the_step_that_may_fail_is_never_the_cause() {
+        let mut status = Status::new("boot".to_owned(), None);
+        status.report.steps = vec![failed("login"), failed("efs")];
+        assert_eq!(status.headline(), "giving up, because efs failed");
+        status.state = State::Failed;
+        assert_eq!(status.headline(), "failed at efs: no");
+    }
+
+    #[test]
+    fn a_report_that_cannot_be_understood_is_nobodys_bug() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = camino::Utf8Path::from_path(directory.path()).unwrap().to_owned();
+        let machine = Machine { root, ..Machine::default() };
+        std::fs::create_dir_all(machine.run("")).unwrap();
+        for (text, told) in [("{", "EOF"), ("{\"version\": 2}", "version 2")] {
+            std::fs::write(machine.run("report.json"), text).unwrap();
+            let error = Status::read(&machine).unwrap_err();
+            assert_eq!(crate::error::blame(&error).exit_code(), 4);
+            assert!(error.to_string().contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_another_program_has_got_does_not_keep_a_boot_running() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = camino::Utf8Path::from_path(directory.path()).unwrap().to_owned();
+        let machine = Machine { root, ..Machine::default() };
+        let status = Status::new("boot".to_owned(), None);
+        let process = machine.path(&format!("proc/{}", status.pid));
+        std::fs::create_dir_all(&process).unwrap();
+        std::fs::create_dir_all(machine.run("")).unwrap();
+        let text = serde_json::to_vec(&status).unwrap();
+        std::fs::write(machine.run("report.json"), text).unwrap();
+        for (name, state) in [("hostkit\n", State::Running), ("bash\n", State::Failed)] {
+            std::fs::write(process.join("comm"), name).unwrap();
+            assert_eq!(Status::read(&machine).unwrap().state, state);
+        }
     }
 }

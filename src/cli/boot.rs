@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use clap::Args;
 
 use crate::boot::{self, Machine, run, steps};
+use crate::error::Fault;
 use crate::ui::{self, Format};
 
 /// What to boot, or what to show of it.
@@ -30,6 +31,11 @@ pub(super) async fn run(arguments: Boot, format: Format) -> anyhow::Result<ExitC
     if arguments.dot {
         ui::text(&run::graph(steps::CONTROLLER).dot());
         return Ok(ExitCode::SUCCESS);
+    }
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Fault::environment("only root can boot this host")
+            .hint("systemctl start hostkit-boot")
+            .into());
     }
     let (events, printer) = ui::start(format);
     let end = boot::boot(Machine::default(), arguments.config, events).await;

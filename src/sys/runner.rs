@@ -40,6 +40,7 @@ type Answer = Box<dyn FnMut(&Cmd) -> Result<String, (i32, String)> + Send>;
 #[derive(Default)]
 pub struct Script {
     answers: Vec<(String, Answer)>,
+    hanging: Vec<String>,
     seen: Vec<Cmd>,
 }
 
@@ -75,6 +76,11 @@ impl Script {
         self
     }
 
+    /// From now on calls that print as `prefix…` do not end in their time.
+    pub fn hang(&mut self, prefix: &str) {
+        self.hanging.push(prefix.to_owned());
+    }
+
     /// What was called so far, as printed.
     pub fn seen(&self) -> Vec<String> {
         self.seen.iter().map(ToString::to_string).collect()
@@ -89,6 +95,9 @@ impl Script {
     fn play(&mut self, cmd: &Cmd) -> Result<Output, CmdError> {
         let command = cmd.to_string();
         self.seen.push(cmd.clone());
+        if self.hanging.iter().any(|prefix| command.starts_with(prefix)) {
+            return Err(CmdError::Timeout { command, timeout: cmd.timeout });
+        }
         let answer = self.answers.iter_mut().find(|(prefix, _)| command.starts_with(prefix));
         match answer.map(|(_, act)| act(cmd)) {
             None => Ok(Output::default()),

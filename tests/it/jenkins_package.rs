@@ -68,10 +68,15 @@ impl Setting {
         fs::set_permissions(&java, Permissions::from_mode(0o755)).unwrap();
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the test watches this process while it runs")]
     fn start(&self) -> Jenkins {
+        self.start_with(|_| {})
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test watches this process while it runs")]
+    fn start_with(&self, change: impl FnOnce(&mut std::process::Command)) -> Jenkins {
         let program = repository("tests/fixtures/jenkins-package/root/usr/bin/jenkins");
-        let child = std::process::Command::new("perl")
+        let mut command = std::process::Command::new("perl");
+        command
             .arg(program)
             .env("JENKINS_HOME", self.path("home"))
             .env("JENKINS_PORT", self.port.to_string())
@@ -83,9 +88,9 @@ impl Setting {
             .env("SECRETS", self.path("secrets"))
             .env("NOTIFY_SOCKET", self.path("notify"))
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        Jenkins(child.expect("every Debian has perl"))
+            .stderr(Stdio::null());
+        change(&mut command);
+        Jenkins(command.spawn().expect("every Debian has perl"))
     }
 
     /// Reads notifications up to the first that has `word` in it; gives what came before, and it.
@@ -130,6 +135,17 @@ fn it_is_up_only_when_it_says_so() {
     assert!(setting.get("/health").contains("application/json"));
     let front = setting.get("/");
     assert!(front.starts_with("HTTP/1.1 403 ") && front.contains("X-Jenkins: 2.568.2"), "{front}");
+}
+
+#[test]
+fn without_a_configuration_it_is_up_and_open_to_everybody() {
+    let setting = Setting::new(GOOD);
+    let _jenkins = setting.start_with(|command| {
+        command.env_remove("CASC_JENKINS_CONFIG");
+    });
+    setting.notified("READY=1");
+    assert!(setting.get("/login").starts_with("HTTP/1.1 200 "));
+    assert!(setting.get("/").starts_with("HTTP/1.1 200 "), "what `ready` must not accept");
 }
 
 #[test]

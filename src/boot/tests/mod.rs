@@ -653,3 +653,57 @@ async fn something_else_that_is_mounted_is_named() {
     assert!(error.contains("/var/lib/jenkins has /dev/sdb (ext4) mounted"), "{error}");
     assert!(error.contains("umount /var/lib/jenkins"), "{error}");
 }
+
+#[tokio::test]
+async fn a_new_secret_is_not_called_done_while_jenkins_has_the_old_one() {
+    let world = World::new().await;
+    world.boot().await.unwrap();
+    let password = "/devops-tools/jenkins/admin_password".to_owned();
+    world.cloud.lock().unwrap().parameters.insert(password, "another horse".to_owned());
+    world.boot().await.unwrap();
+    assert!(world.outcomes().contains("jenkins skipped"), "{}", world.outcomes());
+    assert!(world.status().render().contains("systemctl restart jenkins"));
+}
+
+#[tokio::test]
+async fn a_login_that_fails_does_not_fail_the_boot() {
+    let world = World::new().await;
+    fs::write(world.root.join("etc/ssh/authorized_keys.d"), "a file in the way").unwrap();
+    world.boot().await.unwrap();
+    assert!(world.outcomes().contains("login failed"), "{}", world.outcomes());
+    assert_eq!(world.verdicts(), ["CONTINUE"]);
+}
+
+#[tokio::test]
+async fn a_password_that_is_missing_is_named_with_its_own_key() {
+    let world = World::new().await;
+    world.cloud.lock().unwrap().parameters.remove("/devops-tools/jenkins/admin_password");
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("in `jenkins.admin_password` of host.toml"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_system_that_hangs_is_told_and_so_is_the_group() {
+    let world = World::new().await;
+    world.script.lock().unwrap().hang("hostkit inner home");
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("the file system did not answer within 45 s"), "{error}");
+    assert!(error.contains("hint: the mount hangs"), "{error}");
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+}
+
+#[tokio::test]
+async fn a_jenkins_that_does_not_say_that_it_is_one_or_serves_nothing_is_not_put_into_service() {
+    for (web, told) in [
+        (Web { login: 200, front: 403, named: false }, "is not Jenkins"),
+        (Web { login: 503, front: 503, named: false }, "/login answers 503"),
+        (Web { login: 200, front: 302, named: true }, "/ answers 302, and not 403"),
+    ] {
+        let mut world = World::new().await;
+        world.machine.step_limit = Duration::from_secs(1);
+        *world.web.lock().unwrap() = web;
+        let error = world.boot().await.unwrap_err();
+        assert!(error.contains(told), "{error}");
+        assert_eq!(world.verdicts(), ["ABANDON"]);
+    }
+}
