@@ -47,7 +47,13 @@ pub struct Args {
     #[arg(short, long, value_name = "DIR", default_value = "out")]
     output: Utf8PathBuf,
     /// Where base trees and downloaded packages are kept
-    #[arg(long, value_name = "DIR", env = "HOSTKIT_CACHE", hide_env_values = true, default_value = "/var/cache/hostkit")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "HOSTKIT_CACHE",
+        hide_env_values = true,
+        default_value = "/var/cache/hostkit"
+    )]
     cache: Utf8PathBuf,
     /// Bake again even if nothing has changed, with the newest packages
     #[arg(long)]
