@@ -180,7 +180,8 @@ pub fn section<T: serde::de::DeserializeOwned + Default>(layers: &[Layer<'_>], n
     merged.try_into().unwrap_or_default()
 }
 
-fn merge(below: &mut toml::Table, above: toml::Table) {
+/// Puts `above` over `below`, table by table; anything but a table replaces.
+pub fn merge(below: &mut toml::Table, above: toml::Table) {
     for (key, value) in above {
         match (below.get_mut(&key), value) {
             (Some(toml::Value::Table(below)), toml::Value::Table(above)) => merge(below, above),

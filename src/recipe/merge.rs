@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::types::{Header, Packages, Recipe};
+use crate::host;
 
 impl Recipe {
     /// This recipe with `parent` below it.
@@ -10,8 +11,8 @@ impl Recipe {
     pub fn on(self, parent: Self) -> Self {
         let mut vars = parent.vars;
         vars.extend(self.vars);
-        let mut host = parent.host;
-        merge_tables(&mut host, self.host);
+        let mut settings = parent.host;
+        host::merge(&mut settings, self.host);
         Self {
             recipe: Header { extends: parent.recipe.extends, ..self.recipe },
             base: self.base.or(parent.base),
@@ -25,7 +26,7 @@ impl Recipe {
             unit: stack(parent.unit, self.unit, |u| u.name.clone()),
             fetch: stack(parent.fetch, self.fetch, |f| f.path.clone()),
             script: stack(parent.script, self.script, |s| s.name.clone()),
-            host,
+            host: settings,
         }
     }
 }
@@ -57,20 +58,6 @@ fn stack<T>(parent: Vec<T>, child: Vec<T>, key: impl Fn(&T) -> String) -> Vec<T>
 fn union(parent: Vec<String>, child: Vec<String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     parent.into_iter().chain(child).filter(|item| seen.insert(item.clone())).collect()
-}
-
-/// Puts `above` over `below`, table by table; anything but a table replaces.
-pub fn merge_tables(below: &mut toml::Table, above: toml::Table) {
-    for (key, value) in above {
-        match (below.get_mut(&key), value) {
-            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => {
-                merge_tables(below, above);
-            }
-            (_, value) => {
-                below.insert(key, value);
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -79,7 +79,8 @@ impl fmt::Display for Cmd {
     }
 }
 
-fn quote(arg: &str) -> String {
+/// One word of a shell's command line that comes out as `arg`.
+pub fn quote(arg: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     if !arg.is_empty() && arg.chars().all(plain) {
         arg.to_owned()

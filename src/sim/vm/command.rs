@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use super::run_dir::RunDir;
 use crate::event::Events;
 use crate::sim::timeline::{Milestone, Recorder};
+use crate::sys::cmd::quote;
 use crate::sys::{Cmd, CmdError, Runner, Tool};
 
 /// The key pair's file in the run folder.
@@ -84,13 +85,4 @@ fn ssh(run_dir: &RunDir, port: u16) -> anyhow::Result<Cmd> {
         ssh = ssh.args(["-o", option]);
     }
     Ok(ssh.args(["-p".to_owned(), port.to_string(), format!("{USER}@127.0.0.1"), "--".to_owned()]))
-}
-
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
