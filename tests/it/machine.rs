@@ -331,6 +331,7 @@ fn without_its_file_system_a_host_gives_up_and_says_why() {
     let (efs, folder) = (file_system(), scratch());
     let console = folder.path().join("console.log");
     vm(efs.path())
+        .env("TMPDIR", folder.path()) // where the console of a failure stays
         .args(["--fault", "efs-down", "--until", "ready", "--console-log"])
         .arg(&console)
         .assert()
@@ -357,6 +358,7 @@ fn an_image_that_does_not_boot_is_given_up_with_its_last_words() {
     hostkit()
         .arg("vm")
         .arg(&disk)
+        .env("TMPDIR", folder.path())
         .args(["--until", "ready", "--timeout", "15s"])
         .assert()
         .code(5)
