@@ -1,7 +1,7 @@
 //! A [`Report`] is the fold of a run's events: what every step did and how long it took.
 //!
-//! It is written to disk by the boot agent, put into image manifests by the bake engine and shown
-//! by `hostkit status`. Its JSON form is versioned.
+//! It is written to disk by the boot agent and shown by `hostkit status`. Its JSON form is
+//! versioned.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

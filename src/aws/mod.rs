@@ -1,8 +1,9 @@
 //! AWS as this host sees it: thin async functions over the SDK's clients, our types out.
 //!
 //! One file a service. Nothing here decides what a call is for, starts a program or reads a file.
-//! Credentials come from the instance's metadata service and from nowhere else: an environment
-//! variable or a profile on a host must not make it act as somebody else.
+//! Credentials come from the instance's metadata service and from nowhere else: a profile or keys in
+//! the environment of a host must not make it act as somebody else. Where that service is may be
+//! said by the SDK's own variable, `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
 
 pub mod asg;
 pub mod ec2;

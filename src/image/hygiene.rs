@@ -79,6 +79,9 @@ fn left_behind(root: &Root) -> anyhow::Result<Vec<String>> {
             left.push((*path).to_owned());
         }
     }
+    for path in EMPTIED {
+        left.extend(root.list(path)?.into_iter().map(|name| format!("{path}/{name}")));
+    }
     for name in root.list("/etc/ssh")? {
         if name.starts_with("ssh_host_") {
             left.push(format!("/etc/ssh/{name}"));

@@ -267,7 +267,7 @@ fn user(u: &types::User) -> Planned {
             name: u.name.clone(),
             uid: u.uid,
             gid: u.gid.unwrap_or(u.uid),
-            home: u.home.clone().unwrap_or_else(|| "/nonexistent".to_owned()),
+            home: u.home.clone().unwrap_or_else(|| step::user::NO_HOME.to_owned()),
             shell: u.shell.clone().unwrap_or_else(|| "/usr/sbin/nologin".to_owned()),
             groups: u.groups.clone(),
             system: u.system,

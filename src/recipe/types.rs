@@ -1,7 +1,8 @@
 //! The sections of a recipe, as people write them.
 //!
 //! Every type refuses unknown keys. Nothing is untagged, flattened or internally tagged: an error
-//! points at the line and column that is wrong. Every string may use `{{ variable }}`.
+//! points at the line and column that is wrong. Every string but the recipe's name and its parent's
+//! may use `{{ variable }}`.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +60,7 @@ pub struct Header {
     /// The version of the image that it describes.
     #[serde(default)]
     pub version: String,
-    /// One line for `hostkit recipes`.
+    /// One line for people.
     #[serde(default)]
     pub description: String,
     /// The name of a recipe whose sections come first.

@@ -13,6 +13,9 @@ use crate::sys::Owner;
 /// Where it goes.
 const PATH: &str = "/usr/bin/hostkit";
 
+/// Everybody may ask it for the status.
+const MODE: u32 = 0o755;
+
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,10 +38,12 @@ impl Agent {
                 .hint("plan and apply with the same binary")
                 .into());
         }
-        if site.host.root.read(PATH)?.is_some_and(|now| sha256(&now) == self.sha256) {
+        let root = &site.host.root;
+        let there = root.read(PATH)?.is_some_and(|now| sha256(&now) == self.sha256);
+        if there && root.mode(PATH)? == Some(MODE) {
             return Ok(Outcome::Unchanged);
         }
-        site.host.root.copy_in(running, PATH, 0o755, Owner::ROOT)?;
+        root.copy_in(running, PATH, MODE, Owner::ROOT)?;
         Ok(Outcome::Changed)
     }
 }

@@ -11,7 +11,7 @@ use super::file::make_parents;
 use crate::digest::{sha256, sha256_of};
 use crate::error::Fault;
 use crate::event::Outcome;
-use crate::sys::{Cmd, Owner, Runner, Tool};
+use crate::sys::{Cmd, Host, Owner, Tool};
 
 /// How long a download may take.
 const TIMEOUT: Duration = Duration::from_mins(15);
@@ -37,10 +37,11 @@ impl Fetch {
 
     pub(super) async fn apply(&self, site: &Site<'_>) -> anyhow::Result<Outcome> {
         let root = &site.host.root;
-        if root.read(&self.path)?.is_some_and(|now| sha256(&now) == self.sha256) {
+        let there = root.read(&self.path)?.is_some_and(|now| sha256(&now) == self.sha256);
+        if there && root.mode(&self.path)? == Some(self.mode) {
             return Ok(Outcome::Unchanged);
         }
-        let arrived = download(&site.host.outside, &self.url).await?;
+        let arrived = download(site.host, &self.url).await?;
         let got = sha256_of(&arrived.path).context("reading what arrived")?;
         if got != self.sha256 {
             return Err(Fault::step(format!("what came from {} is not what is pinned", self.url))
@@ -56,14 +57,14 @@ impl Fetch {
 /// A file that arrived. It goes when this goes.
 #[derive(Debug)]
 pub(super) struct Arrived {
-    /// Where it is for now.
+    /// Where it is, in a folder of its own.
     pub(super) path: Utf8PathBuf,
     _directory: tempfile::TempDir,
 }
 
 /// Brings a URL onto this machine, unverified. Only `https:` and `file:`, also after redirects.
-pub(super) async fn download(runner: &Runner, url: &str) -> anyhow::Result<Arrived> {
-    let directory = tempfile::Builder::new().prefix("hostkit-fetch-").tempdir()?;
+pub(super) async fn download(host: &Host, url: &str) -> anyhow::Result<Arrived> {
+    let directory = host.scratch().context("making a folder for what arrives")?;
     let path = Utf8PathBuf::from_path_buf(directory.path().join("arrived"))
         .map_err(|path| anyhow::anyhow!("{} is not UTF-8", path.display()))?;
     let cmd = Cmd::new(Tool::Curl)
@@ -72,6 +73,9 @@ pub(super) async fn download(runner: &Runner, url: &str) -> anyhow::Result<Arriv
         .args(["--connect-timeout", "20", "--retry", "3", "--retry-connrefused"])
         .args(["--output", path.as_str(), "--", url])
         .timeout(TIMEOUT);
-    runner.run(&cmd).await.with_context(|| Fault::step(format!("{url} could not be fetched")))?;
+    host.outside
+        .run(&cmd)
+        .await
+        .with_context(|| Fault::step(format!("{url} could not be fetched")))?;
     Ok(Arrived { path, _directory: directory })
 }

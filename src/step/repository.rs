@@ -67,8 +67,8 @@ impl Repository {
 
     /// The key in binary form, once it is known to be the pinned one and that one alone.
     async fn verified(&self, key: &Key, site: &Site<'_>) -> anyhow::Result<Vec<u8>> {
-        let arrived = download(&site.host.outside, &key.url).await?;
-        let home = tempfile::tempdir().context("making a home for gpg")?;
+        let arrived = download(site.host, &key.url).await?;
+        let home = site.host.scratch().context("making a home for gpg")?;
         let home = home.path().to_string_lossy().into_owned();
         let gpg = || Cmd::new(Tool::Gpg).args(["--batch", "--quiet", "--homedir", &home]);
         let show = gpg().args(["--show-keys", "--with-colons", arrived.path.as_str()]);

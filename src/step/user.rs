@@ -9,6 +9,9 @@ use crate::event::Outcome;
 use crate::sys::host::account;
 use crate::sys::{Cmd, Tool};
 
+/// The home of an account that has none, by Debian's convention.
+pub const NO_HOME: &str = "/nonexistent";
+
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,7 +95,8 @@ impl User {
 
     fn useradd(&self) -> Cmd {
         let (uid, gid) = (self.uid.to_string(), self.gid.to_string());
-        let home = if self.system { "--no-create-home" } else { "--create-home" };
+        let has_home = !self.system && self.home != NO_HOME;
+        let home = if has_home { "--create-home" } else { "--no-create-home" };
         let cmd = Cmd::new(Tool::Useradd).args(["--uid", &uid, "--gid", &gid, home]);
         cmd.args(["--home-dir", &self.home, "--shell", &self.shell])
     }

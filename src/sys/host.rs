@@ -26,6 +26,17 @@ impl Host {
         Self { root, runner, outside: Runner::Direct, downloads: Some(downloads) }
     }
 
+    /// A folder that goes when it is dropped: beside a tree, so that nothing of a bake that is
+    /// killed stays elsewhere; on a live host where temporary files go.
+    pub fn scratch(&self) -> std::io::Result<tempfile::TempDir> {
+        let mut folder = tempfile::Builder::new();
+        folder.prefix("hostkit-scratch-");
+        match self.root.path().parent() {
+            Some(beside) => folder.tempdir_in(beside),
+            None => folder.tempdir(),
+        }
+    }
+
     /// The numbers of a user and group of *this host*, by its own account files.
     pub fn owner(&self, user: &str, group: &str) -> anyhow::Result<Owner> {
         let uid = self.lookup("/etc/passwd", user)?;

@@ -112,6 +112,11 @@ impl Root {
         Ok(self.metadata(path)?.is_some())
     }
 
+    /// The permission bits of what is at `path` itself; `None` if nothing is.
+    pub fn mode(&self, path: impl AsRef<Utf8Path>) -> io::Result<Option<u32>> {
+        Ok(self.metadata(path)?.map(|meta| meta.mode() & 0o7777))
+    }
+
     /// The names in a directory, sorted; empty if it is not there.
     pub fn list(&self, path: impl AsRef<Utf8Path>) -> io::Result<Vec<String>> {
         let Some(fd) = absent(self.open_at(path.as_ref(), OFlag::O_DIRECTORY))? else {

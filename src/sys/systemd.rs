@@ -50,7 +50,11 @@ pub async fn last_lines(runner: &Runner, unit: &str, count: u32) -> String {
 
 /// The value of `name` in the property `Environment`: words, quoted where they hold spaces.
 pub fn environment<'a>(property: &'a str, name: &str) -> Option<&'a str> {
-    let words = property.split(' ').map(|word| word.trim_matches('"'));
+    let mut quoted = false;
+    let words = property.split(|c: char| {
+        quoted ^= c == '"';
+        c == '"' || (c == ' ' && !quoted)
+    });
     words.filter_map(|word| word.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v)
 }
 
@@ -58,6 +62,14 @@ pub fn environment<'a>(property: &'a str, name: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
     use crate::sys::runner::Script;
+
+    #[test]
+    fn a_quoted_value_keeps_its_spaces() {
+        let property = "A=1 \"JAVA_OPTS=-Xmx1g -Da=b\" JENKINS_HOME=/home";
+        assert_eq!(environment(property, "JAVA_OPTS"), Some("-Xmx1g -Da=b"));
+        assert_eq!(environment(property, "JENKINS_HOME"), Some("/home"));
+        assert_eq!(environment(property, "-Da"), None);
+    }
 
     #[tokio::test]
     async fn a_property_may_hold_an_equals_sign() {

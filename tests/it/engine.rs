@@ -162,10 +162,10 @@ fn project(sections: &str) -> TempDir {
         [[link]]\npath = '/vmlinuz'\nto = 'boot/none'\n\
         [[link]]\npath = '/initrd.img'\nto = 'boot/none'\n\
         [[user]]\nname = 'worker'\nuid = 777\nhome = '/home/worker'\ngroups = ['makers']\n\
-        [[directory]]\npath = '/srv/work/deep'\nowner = 'worker'\ngroup = 'worker'\nmode = 0o750\n\
+        [[directory]]\npath = '/srv/deep/er'\nowner = 'worker'\ngroup = 'worker'\nmode = 0o750\n\
         [[file]]\npath = '/etc/motd'\ntemplate = 'templates/motd.tera'\n\
         [[file]]\npath = '/etc/secret'\ncontent = 'x'\nmode = 0o600\nowner = 'worker'\n\
-        [[link]]\npath = '/etc/work'\nto = '/srv/work'\n\
+        [[link]]\npath = '/etc/work'\nto = '/srv/deep'\n\
         [[script]]\nname = 'late'\nhook = 'late'\nrun = 'cat /etc/motd > /srv/motd; hostname > /srv/name'\n";
     fs::write(dir.path().join("image-recipes/small.toml"), format!("{recipe}{sections}")).unwrap();
     dir
@@ -224,8 +224,8 @@ fn a_recipe_with_one_of_each_kind_becomes_the_disk_that_it_describes() {
     assert_eq!(look(&disk, "cat /srv/motd"), "welcome to here\n");
     assert_eq!(look(&disk, "cat /srv/name"), "hostkit-bake\n", "a name space of its own");
     assert_eq!(look(&disk, "cat /opt/new/fetched"), "fetched\n");
-    assert!(look(&disk, "stat /etc/work").contains("/srv/work"));
-    let directory = look(&disk, "stat /srv/work/deep");
+    assert!(look(&disk, "stat /etc/work").contains("/srv/deep"));
+    let directory = look(&disk, "stat /srv/deep/er");
     assert!(directory.contains("Mode:  0750") && directory.contains("User:   777"), "{directory}");
     let secret = look(&disk, "stat /etc/secret");
     assert!(secret.contains("Mode:  0600") && secret.contains("User:   777"), "{secret}");
