@@ -52,6 +52,7 @@
 //!
 //! - [`event`]: what engines say while they work
 //! - [`report`]: what a run did, folded from its events
+//! - [`secret`]: values that are used and never shown or kept
 //! - [`error`]: errors sorted by who must act
 //! - [`ui`]: how events, results and errors are printed
 //! - [`cli`]: the command line, one file a verb
@@ -109,6 +110,7 @@ pub mod lease;
 pub mod plan;
 pub mod recipe;
 pub mod report;
+pub mod secret;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod step;

@@ -54,8 +54,36 @@ pub struct Base {
 pub struct Planned {
     /// Unique in the plan: the kind and what it is about, as `file:/etc/fstab`.
     pub id: String,
+    /// The part of the order that it belongs to.
+    pub section: Section,
     /// What is done.
     pub step: Step,
+}
+
+/// The parts of a plan, in the order in which they are applied: what rarely changes comes first.
+/// Each is a layer of its own in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Section {
+    /// Package repositories.
+    Repositories,
+    /// Scripts that come before the packages.
+    Early,
+    /// Groups and users, so that packages find their numbers pinned.
+    Users,
+    /// Packages.
+    Packages,
+    /// Files from elsewhere.
+    Fetches,
+    /// Scripts that need the packages and what was fetched, and not the recipe's own files. The
+    /// last part that is slow: all that follows is quick to do again.
+    Installed,
+    /// The hostkit binary.
+    Agent,
+    /// Settings, directories, files, links and units.
+    Files,
+    /// Scripts that need everything.
+    Late,
 }
 
 impl Plan {

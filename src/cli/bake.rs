@@ -15,6 +15,7 @@ use crate::image::{self, Baked, Manifest, Places};
 use crate::plan::{self, Inputs, Plan};
 use crate::recipe::assets::Assets;
 use crate::recipe::{Recipe, Vars, load};
+use crate::secret::Secrets;
 use crate::ui::{self, Format};
 
 /// What says which plan is meant.
@@ -72,9 +73,10 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
     let plan = make_plan(&args.which)?;
     let places =
         Places { output: args.output, cache: absolute(&args.cache)?, rebuild: args.rebuild };
+    let secrets = Secrets::default();
     let (events, printer) = ui::start(format);
     let end = tokio::select! {
-        end = image::bake(&plan, &places, &events) => end,
+        end = image::bake(&plan, &places, &secrets, &events) => end,
         () = super::stop_signal() => Err(Fault::interrupted().into()),
     };
     drop(events);

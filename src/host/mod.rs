@@ -4,6 +4,7 @@
 //! wins key by key. Pure: it reads text and never files, and knows nothing of machines or of AWS.
 //! Unknown keys are errors, because a misspelt key that is ignored is found out in production.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Fault;
@@ -12,7 +13,7 @@ use crate::error::Fault;
 pub const PATH: &str = "/etc/hostkit/host.toml";
 
 /// What a host is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// The one Jenkins controller on its EFS home.
@@ -24,7 +25,7 @@ pub enum Role {
 }
 
 /// A whole `host.toml`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HostConfig {
     /// What the host is for. Required, in the image or in user-data.
@@ -44,7 +45,7 @@ pub struct HostConfig {
 }
 
 /// `[aws]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Aws {
     /// The region; from the identity document if absent.
@@ -54,7 +55,7 @@ pub struct Aws {
 }
 
 /// `[asg]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Asg {
     /// The launch hook that is told how a boot ended; needed where the group has several.
@@ -62,7 +63,7 @@ pub struct Asg {
 }
 
 /// `[efs]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Efs {
     /// The file system's id. Required for a controller.
@@ -72,7 +73,7 @@ pub struct Efs {
 }
 
 /// `[keys]`: names of SSM parameters.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Keys {
     /// The private key, a `SecureString`.
@@ -91,7 +92,7 @@ impl Default for Keys {
 }
 
 /// `[login]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Login {
     /// Who gets the public key of the EC2 key pair.
@@ -105,7 +106,7 @@ impl Default for Login {
 }
 
 /// `[jenkins]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Jenkins {
     /// The address that people use; the private address on port 8080 if absent.

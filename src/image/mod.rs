@@ -23,6 +23,7 @@ use crate::apply::apply;
 use crate::error::{Blamed as _, Fault};
 use crate::event::{Events, Outcome};
 use crate::plan::Plan;
+use crate::secret::Secrets;
 use crate::step::packages::installed_in;
 
 pub use manifest::Manifest;
@@ -50,7 +51,12 @@ pub struct Baked {
 }
 
 /// Bakes `plan` into a disk image and its manifest.
-pub async fn bake(plan: &Plan, places: &Places, events: &Events) -> anyhow::Result<Baked> {
+pub async fn bake(
+    plan: &Plan,
+    places: &Places,
+    secrets: &Secrets,
+    events: &Events,
+) -> anyhow::Result<Baked> {
     if let Some(baked) = already_there(plan, places).filter(|_| !places.rebuild) {
         return Ok(baked);
     }
@@ -63,7 +69,7 @@ pub async fn bake(plan: &Plan, places: &Places, events: &Events) -> anyhow::Resu
     let base = tree::base(plan, &work, places, events);
     let host = clock.phase("base", "building the base tree", base).await?;
     clock.mark("steps");
-    apply(&plan.steps, &host, events).await?;
+    apply(&plan.steps, &host, secrets, events).await?;
     let packages = installed_in(&host.runner).await?;
     let cleaning = async { hygiene::clean(&host.root) };
     clock.phase("clean", "cleaning the tree", cleaning).await?;

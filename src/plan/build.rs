@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 
-use super::{Base, Plan, Planned, VERSION};
+use super::{Base, Plan, Planned, Section, VERSION};
 use crate::digest::sha256;
 use crate::error::{Blamed as _, Fault};
 use crate::host;
@@ -126,9 +126,11 @@ impl Planner<'_> {
         self.each(&mut steps, &recipe.user, |u| &u.when, |_, u| Ok(user(u)))?;
         self.packages(&mut steps)?;
         self.each(&mut steps, &recipe.fetch, |f| &f.when, |_, f| Ok(fetch(f)))?;
+        self.scripts(&mut steps, recipe, Hook::Installed);
+        self.agent(&mut steps, recipe);
         self.each(&mut steps, &recipe.directory, |d| &d.when, |_, d| Ok(directory(d)))?;
         self.each(&mut steps, &recipe.file, |f| &f.when, Self::file)?;
-        self.agent(&mut steps, recipe)?;
+        self.host(&mut steps, recipe)?;
         self.each(&mut steps, &recipe.link, |l| &l.when, |_, l| Ok(link(l)))?;
         self.each(&mut steps, &recipe.unit, |u| &u.when, |_, u| Ok(unit(u)))?;
         self.scripts(&mut steps, recipe, Hook::Late);
@@ -177,7 +179,7 @@ impl Planner<'_> {
             files: files.collect::<anyhow::Result<_>>()?,
         };
         if packages != step::packages::Packages::default() {
-            steps.push(planned("packages".to_owned(), Step::Packages(packages)));
+            steps.push(planned(Section::Packages, "packages".to_owned(), Step::Packages(packages)));
         }
         Ok(())
     }
@@ -202,14 +204,21 @@ impl Planner<'_> {
         Ok(file(&f.path, content, f.mode, owner))
     }
 
-    /// The binary, what it renders at boot, and what it is told to be.
-    fn agent(&self, steps: &mut Vec<Planned>, recipe: &Recipe) -> anyhow::Result<()> {
+    /// The binary.
+    fn agent(&self, steps: &mut Vec<Planned>, recipe: &Recipe) {
+        if !recipe.host.is_empty() {
+            let sha256 = self.inputs.agent_sha256.clone();
+            let agent = Step::Agent(step::agent::Agent { sha256 });
+            steps.push(planned(Section::Agent, "agent".to_owned(), agent));
+        }
+    }
+
+    /// What the agent renders at boot, and what it is told to be.
+    fn host(&self, steps: &mut Vec<Planned>, recipe: &Recipe) -> anyhow::Result<()> {
         if recipe.host.is_empty() {
             return Ok(());
         }
         let root = || ("root".to_owned(), "root".to_owned());
-        let sha256 = self.inputs.agent_sha256.clone();
-        steps.push(planned("agent".to_owned(), Step::Agent(step::agent::Agent { sha256 })));
         for (name, asset) in &self.inputs.boot_templates {
             let path = format!("/usr/share/hostkit/templates/{name}");
             steps.push(file(&path, text_of(asset)?, 0o644, root()));
@@ -221,11 +230,16 @@ impl Planner<'_> {
     }
 
     fn scripts(&self, steps: &mut Vec<Planned>, recipe: &Recipe, hook: Hook) {
+        let section = match hook {
+            Hook::Early => Section::Early,
+            Hook::Installed => Section::Installed,
+            Hook::Late => Section::Late,
+        };
         for script in recipe.script.iter().filter(|script| script.hook == hook) {
             if self.applies(&script.when) {
                 let (name, run) = (script.name.clone(), script.run.clone());
                 let step = step::script::Script { name, run, timeout: script.timeout };
-                steps.push(planned(format!("script:{}", script.name), Step::Script(step)));
+                steps.push(planned(section, format!("script:{}", script.name), Step::Script(step)));
             }
         }
     }
@@ -248,6 +262,7 @@ fn repository(r: &types::Repository) -> anyhow::Result<Planned> {
         })
     });
     Ok(planned(
+        Section::Repositories,
         format!("repository:{}", r.name),
         Step::Repository(step::repository::Repository {
             name: r.name.clone(),
@@ -262,6 +277,7 @@ fn repository(r: &types::Repository) -> anyhow::Result<Planned> {
 
 fn user(u: &types::User) -> Planned {
     planned(
+        Section::Users,
         format!("user:{}", u.name),
         Step::User(step::user::User {
             name: u.name.clone(),
@@ -277,6 +293,7 @@ fn user(u: &types::User) -> Planned {
 
 fn fetch(f: &types::Fetch) -> Planned {
     planned(
+        Section::Fetches,
         format!("fetch:{}", f.path),
         Step::Fetch(step::fetch::Fetch {
             url: f.url.clone(),
@@ -289,6 +306,7 @@ fn fetch(f: &types::Fetch) -> Planned {
 
 fn directory(d: &types::Directory) -> Planned {
     planned(
+        Section::Files,
         format!("directory:{}", d.path),
         Step::Directory(step::directory::Directory {
             path: d.path.clone(),
@@ -301,7 +319,7 @@ fn directory(d: &types::Directory) -> Planned {
 
 fn link(l: &types::Link) -> Planned {
     let link = step::link::Link { path: l.path.clone(), to: l.to.clone() };
-    planned(format!("link:{}", l.path), Step::Link(link))
+    planned(Section::Files, format!("link:{}", l.path), Step::Link(link))
 }
 
 fn unit(u: &types::Unit) -> Planned {
@@ -311,7 +329,7 @@ fn unit(u: &types::Unit) -> Planned {
         UnitState::Masked => State::Masked,
     };
     let unit = step::unit::Unit { name: u.name.clone(), state };
-    planned(format!("unit:{}", u.name), Step::Unit(unit))
+    planned(Section::Files, format!("unit:{}", u.name), Step::Unit(unit))
 }
 
 /// `[host]` without its empty strings: a variable with an empty default leaves the matter to
@@ -348,13 +366,13 @@ fn check(steps: &[Planned]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn planned(id: String, step: Step) -> Planned {
-    Planned { id, step }
+fn planned(section: Section, id: String, step: Step) -> Planned {
+    Planned { id, section, step }
 }
 
 fn file(path: &str, content: String, mode: u32, (owner, group): (String, String)) -> Planned {
     let file = step::file::File { path: path.to_owned(), content, mode, owner, group };
-    planned(format!("file:{path}"), Step::File(file))
+    planned(Section::Files, format!("file:{path}"), Step::File(file))
 }
 
 fn text_of(asset: &Asset) -> anyhow::Result<String> {

@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A whole recipe file.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// What it is.
@@ -48,11 +49,12 @@ pub struct Recipe {
     pub script: Vec<Script>,
     /// What the boot agent does: becomes `/etc/hostkit/host.toml`.
     #[serde(default)]
+    #[schemars(with = "crate::host::HostConfig")]
     pub host: toml::Table,
 }
 
 /// `[recipe]`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
     /// The recipe's name; images are named after it.
@@ -68,7 +70,7 @@ pub struct Header {
 }
 
 /// `[base]`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Base {
     /// A distribution built from its packages, as `debian:trixie`.
@@ -80,7 +82,7 @@ pub struct Base {
 }
 
 /// `[vars.NAME]`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Variable {
     /// Its value if nobody sets it. Without one, a bake must set it.
@@ -91,7 +93,7 @@ pub struct Variable {
 }
 
 /// When a section applies: all that is given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct When {
     /// The package family of the base: `debian`.
@@ -105,7 +107,7 @@ pub struct When {
 }
 
 /// `[[repository]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Repository {
     /// The name of its files.
@@ -128,7 +130,7 @@ pub struct Repository {
 }
 
 /// A key that may sign a repository.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RepositoryKey {
     /// Where it is: `https:` or `file:`.
@@ -138,7 +140,7 @@ pub struct RepositoryKey {
 }
 
 /// `[packages]`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Packages {
     /// `name`, `name=version`, or the path of a package file on this machine.
@@ -147,7 +149,7 @@ pub struct Packages {
 }
 
 /// `[[user]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct User {
     /// The login name; its group has the same.
@@ -172,7 +174,7 @@ pub struct User {
 }
 
 /// `[[directory]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Directory {
     /// Where it is.
@@ -192,7 +194,7 @@ pub struct Directory {
 }
 
 /// `[[file]]`: exactly one of `content`, `source` and `template`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// Where it goes.
@@ -218,7 +220,7 @@ pub struct File {
 }
 
 /// `[[link]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
     /// Where the link is.
@@ -231,7 +233,7 @@ pub struct Link {
 }
 
 /// `[[unit]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unit {
     /// Its full name, as `jenkins.service`.
@@ -244,7 +246,7 @@ pub struct Unit {
 }
 
 /// What an image does with a unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnitState {
     /// Started at boot.
@@ -256,7 +258,7 @@ pub enum UnitState {
 }
 
 /// `[[fetch]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fetch {
     /// Where it is: `https:` or `file:`.
@@ -274,7 +276,7 @@ pub struct Fetch {
 }
 
 /// `[[script]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
     /// Its name in plans and logs.
@@ -291,12 +293,15 @@ pub struct Script {
     pub when: When,
 }
 
-/// The two places where a script may run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+/// The places where a script may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hook {
     /// After the repositories, before the packages.
     Early,
+    /// After the packages and what was fetched, before the recipe's own files: what is slow and
+    /// does not need those files belongs here, and is not run again when one of them changes.
+    Installed,
     /// After everything else.
     Late,
 }

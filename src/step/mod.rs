@@ -17,6 +17,7 @@ pub mod user;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Events, Outcome};
+use crate::secret::Secrets;
 use crate::sys::Host;
 
 /// One thing to do.
@@ -52,6 +53,8 @@ pub struct Site<'a> {
     pub host: &'a Host,
     /// The listener.
     pub events: &'a Events,
+    /// What the references of a plan stand for.
+    pub secrets: &'a Secrets,
     /// The id of the step in its plan.
     pub id: &'a str,
 }
@@ -59,7 +62,7 @@ pub struct Site<'a> {
 impl Site<'_> {
     /// Shows a line below the step.
     pub fn log(&self, line: impl Into<String>) {
-        self.events.log(self.id, line);
+        self.events.log(self.id, self.secrets.redact(&line.into()));
     }
 }
 

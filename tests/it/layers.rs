@@ -20,10 +20,11 @@ const fn room(name: &'static str, may: &'static [&'static str]) -> Room {
 }
 
 /// The shared vocabulary, and what a host is told to be.
-const EVERYBODY: &[&str] = &["digest", "error", "event", "report", "teardown", "host"];
+const EVERYBODY: &[&str] = &["digest", "error", "event", "report", "secret", "teardown", "host"];
 
 /// The vocabulary itself imports nothing but vocabulary.
-const VOCABULARY: &[&str] = &["digest", "error", "event", "report", "teardown", "host", "ui"];
+const VOCABULARY: &[&str] =
+    &["digest", "error", "event", "report", "secret", "teardown", "host", "ui"];
 
 /// What is done on a running host, or to one from outside, stands on these.
 const ON_A_HOST: &[&str] = &["lease", "jenkins", "facts", "sys", "aws"];
@@ -44,6 +45,7 @@ const ROOMS: &[Room] = &[
     room("error", &[]),
     room("event", &[]),
     room("report", &[]),
+    room("secret", &[]),
     room("teardown", &[]),
     room("host", &[]),
     room("ui", &[]),
