@@ -12,7 +12,7 @@ use crate::digest::sha256_of;
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::image::{self, Baked, Manifest, Places};
-use crate::plan::{self, Inputs, Plan};
+use crate::plan::{self, AgentBinary, Inputs, Plan};
 use crate::recipe::assets::Assets;
 use crate::recipe::{Recipe, Vars, load};
 use crate::secret::Secrets;
@@ -115,9 +115,10 @@ fn make_plan(which: &Which) -> anyhow::Result<Plan> {
 
 fn read_inputs(recipe: &Recipe, assets: &Assets) -> anyhow::Result<Inputs> {
     let mut inputs = Inputs {
-        arch: "amd64".to_owned(),
-        target: "disk".to_owned(),
-        agent_sha256: sha256_of(Utf8Path::new("/proc/self/exe")).context("reading hostkit")?,
+        agent: AgentBinary {
+            sha256: sha256_of(Utf8Path::new("/proc/self/exe")).context("reading hostkit")?,
+            path: None,
+        },
         ..Inputs::default()
     };
     let named = recipe.file.iter().filter_map(|f| f.source.as_ref().or(f.template.as_ref()));
