@@ -5,9 +5,13 @@
 
 mod base;
 mod build;
+mod changes;
 pub mod test;
 
 pub use build::{AgentBinary, Inputs, local_files, plan};
+pub use changes::Changes;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256;
@@ -128,6 +132,22 @@ pub enum Section {
     Files,
     /// Scripts that need everything.
     Late,
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Repositories => "repositories",
+            Self::Early => "early",
+            Self::Users => "users",
+            Self::Packages => "packages",
+            Self::Fetches => "fetches",
+            Self::Installed => "installed",
+            Self::Agent => "agent",
+            Self::Files => "files",
+            Self::Late => "late",
+        })
+    }
 }
 
 impl Plan {
