@@ -8,10 +8,10 @@ mod build;
 mod changes;
 pub mod test;
 
-pub use build::{AgentBinary, Inputs, local_files, plan};
-pub use changes::Changes;
 use std::fmt;
 
+pub use build::{AgentBinary, Inputs, local_files, plan};
+pub use changes::Changes;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256;
@@ -134,9 +134,24 @@ pub enum Section {
     Late,
 }
 
+impl Section {
+    /// All of them, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Repositories,
+        Self::Early,
+        Self::Users,
+        Self::Packages,
+        Self::Fetches,
+        Self::Installed,
+        Self::Agent,
+        Self::Files,
+        Self::Late,
+    ];
+}
+
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+        f.write_str(match self {
             Self::Repositories => "repositories",
             Self::Early => "early",
             Self::Users => "users",
@@ -147,6 +162,22 @@ impl fmt::Display for Section {
             Self::Files => "files",
             Self::Late => "late",
         })
+    }
+}
+
+impl Planned {
+    /// Without the places of files on this machine: their content makes a difference to an image,
+    /// their place makes none.
+    #[must_use]
+    pub fn without_places(mut self) -> Self {
+        match &mut self.step {
+            Step::Packages(packages) => {
+                packages.files.iter_mut().for_each(|file| file.path.clear());
+            }
+            Step::Agent(agent) => agent.path = None,
+            _ => {}
+        }
+        self
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Plan;
+use super::{Plan, Planned};
 use crate::digest::sha256;
 use crate::step::Step;
 
@@ -33,9 +33,8 @@ impl Plan {
     /// one by one, as `packages.install:git`.
     pub fn step_digests(&self) -> BTreeMap<String, String> {
         let mut digests = BTreeMap::new();
-        for planned in &self.steps {
-            let value = serde_json::to_value(planned.step.without_places());
-            let value = value.expect("a step is plain data");
+        for planned in self.steps.iter().cloned().map(Planned::without_places) {
+            let value = serde_json::to_value(&planned.step).expect("a step is plain data");
             match (&planned.step, inner(&value)) {
                 (Step::Packages(_), Value::Object(lists)) => {
                     for (list, items) in lists {
@@ -47,7 +46,7 @@ impl Plan {
                         }
                     }
                 }
-                _ => drop(digests.insert(planned.id.clone(), sha256(value.to_string()))),
+                _ => drop(digests.insert(planned.id, sha256(value.to_string()))),
             }
         }
         digests

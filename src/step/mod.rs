@@ -90,21 +90,6 @@ impl Step {
         each!(self, step => step.title())
     }
 
-    /// The same without the paths of files on this machine: they make no difference to what it
-    /// does.
-    #[must_use]
-    pub fn without_places(&self) -> Self {
-        let mut step = self.clone();
-        match &mut step {
-            Self::Packages(packages) => {
-                packages.files.iter_mut().for_each(|file| file.path.clear());
-            }
-            Self::Agent(agent) => agent.path = None,
-            _ => {}
-        }
-        step
-    }
-
     /// Makes it so.
     pub async fn apply(&self, site: &Site<'_>) -> anyhow::Result<Outcome> {
         each!(self, step => step.apply(site).await)
