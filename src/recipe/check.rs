@@ -264,11 +264,16 @@ impl Checker<'_, '_> {
     fn packages(&mut self, recipe: &Recipe) {
         for (n, package) in recipe.packages.install.iter().enumerate() {
             let path = [Key::Name("packages".into()), Key::Name("install".into()), Key::Index(n)];
-            let blank = package.is_empty() || package.contains(char::is_whitespace);
-            let stands_in = package.contains(STAND_IN);
-            if blank && !stands_in && !package.contains('/') {
+            if package.contains(STAND_IN) {
+                continue;
+            }
+            let hint = "a package is `name`, `name=version`, or the path of a file".to_owned();
+            if is_file(package) {
+                if !self.assets.on_disk(package).is_file() {
+                    self.wrong(&path, format!("there is no package file `{package}`"), Some(hint));
+                }
+            } else if package.is_empty() || package.contains(char::is_whitespace) {
                 let message = format!("there is no package `{}`", package.escape_debug());
-                let hint = "a package is `name`, `name=version`, or the path of a file".to_owned();
                 self.wrong(&path, message, Some(hint));
             }
         }
@@ -357,6 +362,12 @@ impl Checker<'_, '_> {
             }
         }
     }
+}
+
+/// Whether a package is a file of this machine.
+pub fn is_file(package: &str) -> bool {
+    package.contains('/')
+        || [".deb", ".rpm"].iter().any(|ending| package.to_ascii_lowercase().ends_with(ending))
 }
 
 fn is_name(name: &str) -> bool {
