@@ -4,8 +4,10 @@
 //! here; nothing is looked up, fetched or run. The same inputs give the same digest.
 
 mod build;
+mod sections;
 
 pub use build::{Inputs, local_files, plan};
+pub use sections::named_files;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256;

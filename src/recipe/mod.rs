@@ -7,6 +7,7 @@ pub mod assets;
 mod check;
 pub mod load;
 pub mod merge;
+pub mod system;
 pub mod types;
 pub mod vars;
 

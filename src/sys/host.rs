@@ -1,10 +1,13 @@
 //! A [`Host`]: a root directory plus a way to run programs there. What a plan is applied to.
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::downloads::Downloads;
 use super::root::{Owner, Root};
 use super::runner::Runner;
+
+/// The binary of this process.
+const RUNNING: &str = "/proc/self/exe";
 
 /// A machine, or a tree that will be one.
 #[derive(Clone, Debug)]
@@ -17,13 +20,31 @@ pub struct Host {
     pub outside: Runner,
     /// What was fetched and verified before, if anybody keeps it.
     pub downloads: Option<Downloads>,
+    /// The hostkit binary that it is given: one that runs on its processor.
+    pub agent: Utf8PathBuf,
 }
 
 impl Host {
     /// A tree on this machine whose programs run inside it.
     pub fn tree(root: Root, downloads: Downloads) -> Self {
+        Self { downloads: Some(downloads), ..Self::folder(root) }
+    }
+
+    /// As [`Host::tree`], for a tree that nobody keeps downloads for.
+    pub fn folder(root: Root) -> Self {
         let runner = Runner::Chroot(root.path().to_owned());
-        Self { root, runner, outside: Runner::Direct, downloads: Some(downloads) }
+        Self { root, runner, outside: Runner::Direct, downloads: None, agent: RUNNING.into() }
+    }
+
+    /// This machine.
+    pub fn live() -> std::io::Result<Self> {
+        let root = Root::open("/")?;
+        Ok(Self { runner: Runner::Direct, ..Self::folder(root) })
+    }
+
+    /// Whether it is this machine, with services that run, and not a tree.
+    pub fn is_live(&self) -> bool {
+        self.root.path() == "/"
     }
 
     /// A folder that goes when it is dropped: beside a tree, so that nothing of a bake that is
