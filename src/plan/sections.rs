@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 
-use super::build::{Planner, is_file};
+use super::build::{AgentBinary, Planner, is_file};
 use super::{Planned, Section};
 use crate::error::Fault;
 use crate::host;
+use crate::recipe::platform;
 use crate::recipe::types::{self, Hook, PackageGroup, Packages, UnitState};
 use crate::recipe::{Recipe, assets::Asset};
 use crate::step::openpgp::Key;
@@ -23,7 +24,10 @@ const FOLDER_MODE: u32 = 0o755;
 impl Planner<'_> {
     /// The package manager of the base.
     fn family(&self) -> Family {
-        Family::of(&self.base.distribution)
+        match self.base.distribution.family() {
+            platform::Family::Debian => Family::Debian,
+            platform::Family::Redhat => Family::Redhat,
+        }
     }
 
     pub(super) fn repository(&self, r: &types::Repository) -> anyhow::Result<Planned> {
@@ -141,8 +145,9 @@ impl Planner<'_> {
     /// The binary.
     pub(super) fn agent(&self, steps: &mut Vec<Planned>, recipe: &Recipe) {
         if !recipe.host.is_empty() {
-            let (sha256, arch) = (self.inputs.agent_sha256.clone(), self.base.arch.clone());
-            let agent = Step::Agent(step::agent::Agent { sha256, arch });
+            let AgentBinary { sha256, path } = self.inputs.agent.clone();
+            let arch = self.base.arch.name().to_owned();
+            let agent = Step::Agent(step::agent::Agent { sha256, path, arch });
             steps.push(planned(Section::Agent, "agent".to_owned(), agent));
         }
     }

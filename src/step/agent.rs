@@ -24,6 +24,9 @@ const MODE: u32 = 0o755;
 pub struct Agent {
     /// The SHA-256 of the binary that was planned with.
     pub sha256: String,
+    /// Where it is on this machine, if it is not the binary that runs: one for another processor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// The processor that it must run on: `amd64`.
     pub arch: String,
 }
@@ -41,7 +44,7 @@ impl Agent {
         if there && root.mode(PATH)? == Some(MODE) {
             return Ok(Outcome::Unchanged);
         }
-        let binary = &site.host.agent;
+        let binary = Utf8Path::new(self.path.as_deref().unwrap_or("/proc/self/exe"));
         self.check(binary)?;
         if site.may("installing hostkit") {
             root.make_parents(PATH)?;

@@ -37,13 +37,6 @@ pub enum Family {
     Redhat,
 }
 
-impl Family {
-    /// That of a distribution: `debian`, `ubuntu`, `amazon`.
-    pub fn of(distribution: &str) -> Self {
-        if distribution == "amazon" { Self::Redhat } else { Self::Debian }
-    }
-}
-
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

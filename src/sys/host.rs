@@ -1,13 +1,10 @@
 //! A [`Host`]: a root directory plus a way to run programs there. What a plan is applied to.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use super::downloads::Downloads;
 use super::root::{Owner, Root};
 use super::runner::Runner;
-
-/// The binary of this process.
-const RUNNING: &str = "/proc/self/exe";
 
 /// A machine, or a tree that will be one.
 #[derive(Clone, Debug)]
@@ -20,8 +17,6 @@ pub struct Host {
     pub outside: Runner,
     /// What was fetched and verified before, if anybody keeps it.
     pub downloads: Option<Downloads>,
-    /// The hostkit binary that it is given: one that runs on its processor.
-    pub agent: Utf8PathBuf,
 }
 
 impl Host {
@@ -33,7 +28,7 @@ impl Host {
     /// As [`Host::tree`], for a tree that nobody keeps downloads for.
     pub fn folder(root: Root) -> Self {
         let runner = Runner::Chroot(root.path().to_owned());
-        Self { root, runner, outside: Runner::Direct, downloads: None, agent: RUNNING.into() }
+        Self { root, runner, outside: Runner::Direct, downloads: None }
     }
 
     /// This machine.
