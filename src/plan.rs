@@ -6,12 +6,14 @@
 mod base;
 mod build;
 mod changes;
+mod sections;
 pub mod test;
 
 use std::fmt;
 
 pub use build::{AgentBinary, Inputs, local_files, plan};
 pub use changes::Changes;
+pub use sections::named_files;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256;

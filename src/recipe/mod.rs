@@ -12,6 +12,7 @@ mod merge;
 pub mod platform;
 pub mod problem;
 mod read;
+pub mod system;
 mod tree;
 pub mod types;
 pub mod value;
