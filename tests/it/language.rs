@@ -153,8 +153,7 @@ fn a_new_project_is_right_and_is_not_overwritten() {
     init(&acme, &["--name", "acme-ci"]).code(2).stderr(contains("is there already"));
     init(&acme, &["--name", "other", "--extends", "bse"]).code(2).stderr(contains("`base`"));
     init(&acme, &["--name", "agent", "--extends", "base"]).success();
-    // `base` alone has nothing that tells its agent what to be.
-    hostkit().current_dir(&acme).args(["check", "acme-ci"]).assert().success();
+    hostkit().current_dir(&acme).arg("check").assert().success().stdout(contains("agent: ok"));
 }
 
 #[test]
