@@ -4,6 +4,9 @@
 //! here; nothing is looked up, fetched or run. The same inputs give the same digest.
 
 mod build;
+pub mod lock;
+
+use std::fmt;
 
 pub use build::{Inputs, local_files, plan};
 use serde::{Deserialize, Serialize};
@@ -84,6 +87,49 @@ pub enum Section {
     Files,
     /// Scripts that need everything.
     Late,
+}
+
+impl Section {
+    /// All of them, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Repositories,
+        Self::Early,
+        Self::Users,
+        Self::Packages,
+        Self::Fetches,
+        Self::Installed,
+        Self::Agent,
+        Self::Files,
+        Self::Late,
+    ];
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Repositories => "repositories",
+            Self::Early => "early",
+            Self::Users => "users",
+            Self::Packages => "packages",
+            Self::Fetches => "fetches",
+            Self::Installed => "installed",
+            Self::Agent => "agent",
+            Self::Files => "files",
+            Self::Late => "late",
+        })
+    }
+}
+
+impl Planned {
+    /// Without the places of files on this machine: their content makes a difference to an image,
+    /// their place makes none.
+    #[must_use]
+    pub fn without_places(mut self) -> Self {
+        if let Step::Packages(packages) = &mut self.step {
+            packages.files.iter_mut().for_each(|file| file.path.clear());
+        }
+        self
+    }
 }
 
 impl Plan {

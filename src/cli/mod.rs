@@ -49,6 +49,14 @@ pub enum Command {
     Inner(inner::Inner),
 }
 
+impl Command {
+    /// Whether this process mounts trees, and so needs a mount namespace of its own before it has
+    /// threads.
+    pub const fn mounts(&self) -> bool {
+        matches!(self, Self::Bake(_))
+    }
+}
+
 /// Ends when a person presses Ctrl-C or goes away, or a service manager asks to stop.
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
