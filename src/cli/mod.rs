@@ -2,10 +2,14 @@
 
 pub mod bake;
 pub mod boot;
+pub mod cache;
 pub mod inner;
+pub mod lock;
+pub mod plan;
 pub mod status;
 #[cfg(feature = "sim")]
 pub mod vm;
+pub mod which;
 
 use std::process::ExitCode;
 
@@ -34,7 +38,10 @@ pub enum Command {
     /// Bake a recipe into an image
     Bake(bake::Args),
     /// Show what a recipe comes to, without doing it
-    Plan(bake::PlanArgs),
+    Plan(plan::Args),
+    /// Show or reduce what bakes keep for the next one
+    #[command(subcommand)]
+    Cache(cache::Cache),
     /// Boot an image in a simulated AWS account, on this machine.
     #[cfg(feature = "sim")]
     Vm(vm::Vm),
@@ -75,7 +82,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let format = cli.format;
     match cli.command {
         Command::Bake(args) => bake::run(args, format).await,
-        Command::Plan(args) => bake::show(&args, format),
+        Command::Plan(args) => plan::run(&args, format),
+        Command::Cache(command) => cache::run(&command, format),
         #[cfg(feature = "sim")]
         Command::Vm(args) => Box::pin(vm::run(args, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,

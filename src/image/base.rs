@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::layers::BASE_PACKAGES;
 use super::tree::{self, Job};
 use crate::error::Fault;
-use crate::plan::Base;
+use crate::plan::{Base, Os};
 use crate::plan::lock::{self, Resolution};
 use crate::sys::cmd::quote;
 use crate::sys::{Archive, Cmd, Downloads, Runner, Tool};
@@ -150,13 +150,12 @@ impl Desk {
 
 /// What can be built on this machine at all.
 fn can_be_built(base: &Base) -> anyhow::Result<()> {
-    let distribution = base.distribution.to_string();
-    if distribution == "amazon" {
+    if base.distribution == Os::Amazon {
         return Err(Fault::environment("Amazon Linux comes as an AMI, and is built upon in AWS")
             .hint("a bake on this machine starts from `debian:SUITE` or `ubuntu:SUITE`")
             .into());
     }
-    if distribution == "ubuntu" && !Utf8Path::new(UBUNTU_KEYS).exists() {
+    if base.distribution == Os::Ubuntu && !Utf8Path::new(UBUNTU_KEYS).exists() {
         return Err(Fault::environment("the keys of Ubuntu's archive are not on this machine")
             .hint("apt-get install ubuntu-keyring")
             .into());

@@ -34,7 +34,7 @@ impl Claim {
     ///
     /// # Errors
     /// Another bake has it: its process, command line and beginning are named.
-    pub fn take(folder: &Utf8Path, name: &str) -> anyhow::Result<Self> {
+    pub(super) fn take(folder: &Utf8Path, name: &str) -> anyhow::Result<Self> {
         let path = folder.join(format!(".{name}.lock"));
         loop {
             let mut options = File::options();

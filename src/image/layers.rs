@@ -60,12 +60,12 @@ pub(super) fn layers(plan: &Plan) -> Vec<Layer> {
 
 impl Layer {
     /// Whether packages are chosen here, so that its key depends on the choice.
-    pub fn resolves(&self) -> bool {
+    pub(super) fn resolves(&self) -> bool {
         matches!(self.part, Part::Base | Part::Section(Section::Packages))
     }
 
     /// What the lock says about the packages of this layer.
-    pub fn locked<'a>(&self, entry: Option<&'a Image>) -> Option<&'a Resolution> {
+    pub(super) fn locked<'a>(&self, entry: Option<&'a Image>) -> Option<&'a Resolution> {
         entry.filter(|_| self.resolves()).map(|entry| match self.part {
             Part::Base => &entry.base,
             _ => &entry.packages,
@@ -73,7 +73,7 @@ impl Layer {
     }
 
     /// Names everything that goes into this layer, but the choice of its packages.
-    pub fn seed(&self, plan: &Plan, below: &str) -> String {
+    pub(super) fn seed(&self, plan: &Plan, below: &str) -> String {
         let base = (self.part == Part::Base).then_some((&plan.base, BASE_PACKAGES));
         let steps = self.steps.iter().cloned().map(Planned::without_places);
         let all = (ENGINE_VERSION, self.part, below, base, steps.collect::<Vec<_>>());

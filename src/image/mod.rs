@@ -46,6 +46,8 @@ pub struct Places {
     pub no_cache: bool,
     /// Take today's packages instead of those in the lock.
     pub update_lock: bool,
+    /// Fail if the lock would have to change.
+    pub frozen: bool,
     /// The clock of a bake that has none in the lock: seconds since 1970.
     pub epoch: Option<i64>,
 }

@@ -62,6 +62,17 @@ pub(super) struct Held {
     _lock: Option<Flock<File>>,
 }
 
+impl Held {
+    /// Says that it was of use now.
+    pub(super) fn touch(&self) {
+        let record = self.tree.with_file_name("layer.json");
+        let touched = File::open(record).and_then(|file| file.set_modified(SystemTime::now()));
+        if let Err(error) = touched {
+            tracing::debug!(%error, layer = %self.tree, "a layer keeps its old time");
+        }
+    }
+}
+
 /// What became of a look into the cache.
 #[derive(Debug)]
 pub(super) enum Found {
@@ -81,22 +92,22 @@ pub(super) struct Store {
 
 impl Store {
     /// The layers in `cache`, which need not exist.
-    pub fn new(cache: &Utf8Path) -> Self {
+    pub(super) fn new(cache: &Utf8Path) -> Self {
         Self { cache: cache.to_owned() }
     }
 
     /// The folder of all layers.
-    pub fn folder(&self) -> Utf8PathBuf {
+    pub(super) fn folder(&self) -> Utf8PathBuf {
         self.cache.join("layers")
     }
 
     /// Whether a layer is there. Not whether it is whole.
-    pub fn has(&self, key: &str) -> bool {
+    pub(super) fn has(&self, key: &str) -> bool {
         record_of(&self.folder().join(key)).is_file()
     }
 
     /// Finds a layer, locks it, and looks whether it is what it was when it was built.
-    pub fn find(&self, key: &str, below: &str) -> anyhow::Result<Found> {
+    pub(super) fn find(&self, key: &str, below: &str) -> anyhow::Result<Found> {
         let folder = self.folder().join(key);
         // Whoever removes a layer has it locked for himself, and takes it away under our hands.
         let Some(lock) = lock(&folder, FlockArg::LockSharedNonblock) else {
@@ -118,15 +129,12 @@ impl Store {
             }
             write(&record_of(&folder), &record).context("keeping the record of a layer")?;
         }
-        // When it was last of use.
-        let used = File::open(record_of(&folder));
-        let _ = used.and_then(|file| file.set_modified(SystemTime::now()));
         Ok(Found::Whole(Box::new(Held { tree, record, _lock: Some(lock) })))
     }
 
     /// Takes a finished layer over: `fresh` has a `tree` in it, is on the same file system, and
     /// becomes `layers/KEY`. If another bake was quicker, `fresh` stays where it is, and is used.
-    pub fn keep(&self, key: &str, fresh: &Utf8Path, record: Record) -> anyhow::Result<Held> {
+    pub(super) fn keep(&self, key: &str, fresh: &Utf8Path, record: Record) -> anyhow::Result<Held> {
         write(&record_of(fresh), &record).context("writing the record of a layer")?;
         std::fs::create_dir_all(self.folder()).context("making the folder of the layers")?;
         let folder = self.folder().join(key);
@@ -140,14 +148,14 @@ impl Store {
     }
 
     /// Moves a layer out of the cache to `grave`, unless somebody uses it. Says whether it is gone.
-    pub fn discard(&self, key: &str, grave: &Utf8Path) -> bool {
+    pub(super) fn discard(&self, key: &str, grave: &Utf8Path) -> bool {
         let folder = self.folder().join(key);
         let Some(_lock) = lock(&folder, FlockArg::LockExclusiveNonblock) else { return false };
         std::fs::rename(&folder, grave).is_ok()
     }
 
     /// The newest choice of packages for a layer, if it is not too old.
-    pub fn resolution(&self, seed: &str) -> Option<Choice> {
+    pub(super) fn resolution(&self, seed: &str) -> Option<Choice> {
         let path = self.resolved(seed);
         let made = std::fs::metadata(&path).and_then(|meta| meta.modified()).ok()?;
         let age = SystemTime::now().duration_since(made).ok()?;
@@ -155,7 +163,7 @@ impl Store {
     }
 
     /// Keeps a choice of packages.
-    pub fn resolve(&self, seed: &str, choice: &Choice) -> anyhow::Result<()> {
+    pub(super) fn resolve(&self, seed: &str, choice: &Choice) -> anyhow::Result<()> {
         let path = self.resolved(seed);
         std::fs::create_dir_all(super::directory_of(&path)).context("making a folder")?;
         write(&path, choice).context("keeping the choice of packages")

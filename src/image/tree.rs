@@ -29,7 +29,7 @@ use crate::sys::{Archive, Downloads, Host, Overlay, Owner, Root};
 pub(super) const PREFERENCES: &str = "/etc/apt/preferences.d/00-hostkit-lock";
 
 /// What apt has learned about its repositories: old the next day, and large.
-const LISTS: &str = "/var/lib/apt/lists";
+const LEARNED: &[&str] = &["/var/lib/apt/lists", "/var/cache/apt"];
 
 /// What a tree is built for, from and with.
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +132,9 @@ impl<'a> Stack<'a> {
             Part::Base => clock.phase("base", "building the base tree", building).await?,
             Part::Section(_) | Part::Clean => building.await?,
         };
+        if self.job.places.frozen && chosen.as_ref() != layer.locked(self.job.locked) {
+            return Err(moved(&layer.part).into());
+        }
         let key = key(&seed, epoch, chosen.as_ref());
         if let Some(packages) = chosen.clone().filter(|_| layer.resolves()) {
             self.store.resolve(&seed, &Choice { epoch, packages })?;
@@ -245,7 +248,10 @@ impl<'a> Stack<'a> {
         }
         apply(&layer.steps, host, secrets, events).await?;
         host.root.remove(PREFERENCES)?;
-        host.root.empty_dir(LISTS).context("removing apt's lists")
+        for folder in LEARNED {
+            host.root.empty_dir(folder).with_context(|| format!("emptying {folder}"))?;
+        }
+        Ok(())
     }
 
     /// Measures a finished layer and puts it into the cache.
@@ -292,6 +298,8 @@ impl<'a> Stack<'a> {
         let host = last.host(self.downloads.clone())?;
         hygiene::clean(&host.root)?;
         let packages = installed_in(&host.runner).await?;
+        // The lowest last: what others stand on is the last to go.
+        self.held.iter().rev().for_each(Held::touch);
         let late = self.held[*count..].iter().map(|held| held.tree.clone());
         Ok(Built {
             host,
@@ -368,6 +376,11 @@ pub(super) fn agree(locked: Option<&Resolution>, now: &Resolution) -> anyhow::Re
     let hint = "take what there is today with --update-lock, or pin the repositories to a day \
                 with `snapshot = …` in [base]";
     Err(Fault::recipe(what).hint(hint).into())
+}
+
+fn moved(part: &Part) -> Fault {
+    Fault::recipe(format!("hostkit.lock does not fit the recipe: the packages of `{part}` differ"))
+        .hint("bake without --locked, look at what changes in the lock, and keep it")
 }
 
 /// The clock of a bake without a lock: the last midnight, so that recipes that are first baked on

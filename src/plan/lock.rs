@@ -120,7 +120,7 @@ impl Lock {
 
 /// The name of the image of a plan.
 fn name(plan: &Plan) -> Name {
-    [plan.recipe.clone(), plan.base.arch.to_string(), "disk".to_owned()]
+    [plan.recipe.clone(), plan.base.arch.to_string(), plan.target.to_string()]
 }
 
 /// The base of a plan, as people write it.
