@@ -11,6 +11,7 @@ pub mod disk;
 mod growth;
 pub mod grub;
 pub mod hygiene;
+mod keystore;
 pub mod layers;
 pub mod layout;
 pub mod manifest;
@@ -32,6 +33,7 @@ use crate::plan::lock::Image;
 use crate::secret::Secrets;
 
 pub use manifest::Manifest;
+use tree::Built;
 
 /// Where a bake takes from and puts to, and what it may take from there.
 #[derive(Clone, Debug)]
@@ -89,7 +91,7 @@ pub async fn bake(
     let packing = disk::pack(&built.host, plan, &work, events);
     let packed = clock.phase("pack", "packing the disk", packing).await?;
 
-    let tree::Built { packages, locked, .. } = &built;
+    let Built { packages, locked, .. } = &built;
     let digest = locked.digest(plan);
     let manifest = Manifest::new(plan, &digest, packages.clone(), &packed, clock.phases());
     let disk = manifest::publish(&manifest, &packed.path, &places.output).await?;
@@ -151,7 +153,10 @@ impl<'a> Clock<'a> {
     fn close(&mut self) {
         if let Some(name) = self.open.take() {
             let seconds = (self.since.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-            self.phases.push((name, seconds));
+            match self.phases.iter_mut().find(|(phase, _)| *phase == name) {
+                Some((_, sum)) => *sum += seconds,
+                None => self.phases.push((name, seconds)),
+            }
         }
     }
 
