@@ -4,9 +4,14 @@ pub mod apply;
 pub mod bake;
 pub mod boot;
 pub mod cache;
+pub mod check;
+pub mod docs;
+pub mod init;
 pub mod inner;
 pub mod lock;
 pub mod plan;
+pub mod recipes;
+mod reference;
 pub mod status;
 #[cfg(feature = "sim")]
 pub mod vm;
@@ -43,6 +48,12 @@ pub enum Command {
     /// Show or reduce what bakes keep for the next one
     #[command(subcommand)]
     Cache(cache::Cache),
+    /// Begin a project: a recipe that extends a shipped one
+    Init(init::Args),
+    /// List the recipes that can be baked
+    Recipes(recipes::Args),
+    /// Look for everything that is wrong with recipes, offline
+    Check(check::Args),
     /// Apply a plan to this machine or to a tree, or check it against one
     ///
     /// Ends with 10 when a check finds a difference.
@@ -56,6 +67,9 @@ pub enum Command {
     ///
     /// Ends with 0 when it is ready, 5 when it failed, 11 while it runs.
     Status,
+    /// Write what is generated: schemas, the reference, man pages, completions
+    #[command(subcommand)]
+    Docs(docs::Docs),
     /// Parts of hostkit that run as processes of their own.
     #[command(subcommand, hide = true)]
     Inner(inner::Inner),
@@ -90,6 +104,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Apply(args) => apply::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
         Command::Cache(command) => cache::run(&command, format),
+        Command::Init(args) => init::run(&args, format),
+        Command::Recipes(args) => recipes::run(&args, format),
+        Command::Check(args) => check::run(&args, format),
+        Command::Docs(command) => docs::run(command),
         #[cfg(feature = "sim")]
         Command::Vm(args) => Box::pin(vm::run(args, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,
