@@ -8,7 +8,6 @@ mod build;
 pub use build::{Inputs, local_files, plan};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::sha256;
 use crate::step::Step;
 
 /// The version of the JSON form.
@@ -87,16 +86,6 @@ pub enum Section {
 }
 
 impl Plan {
-    /// A UUID that this plan gives to the thing called `name`, the same in every build.
-    pub fn uuid(&self, name: &str) -> String {
-        let mut hex = sha256(format!("{}:{name}", self.digest));
-        // Version 8 (the maker's own scheme), variant 1: what RFC 9562 asks of such a number.
-        hex.replace_range(12..13, "8");
-        hex.replace_range(16..17, "8");
-        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]];
-        parts.join("-")
-    }
-
     /// The first digits of the digest, for names.
     pub fn short_digest(&self) -> &str {
         self.digest.get(..8).unwrap_or(&self.digest)
