@@ -1,11 +1,8 @@
 //! From a built tree to the files of an image: what is made, under which names, and what the
 //! manifest says of it.
 
-use std::io::Write as _;
-
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
-use flate2::{Compression, GzBuilder};
 
 use super::blocks::Table;
 use super::contents::Contents;
@@ -13,7 +10,7 @@ use super::manifest::{self, Changed, File, Manifest, Oci, stem};
 use super::publish::Output;
 use super::workspace::Workspace;
 use super::tree::Built;
-use super::{Places, disk, oci};
+use super::{Places, disk, files, oci};
 use crate::error::Fault;
 use crate::event::Events;
 use crate::plan::{Plan, Target};
@@ -92,7 +89,6 @@ fn changed(table: &Table, previous: &Manifest, folder: &Utf8Path) -> Option<Chan
     Some(Changed { blocks: table.changed_since(&before), of: table.len() })
 }
 
-/// Writes the list of files: a line of JSON for each, compressed.
 fn list_files(
     contents: &Contents,
     stem: &str,
@@ -100,14 +96,7 @@ fn list_files(
     outputs: &mut Vec<Output>,
 ) -> anyhow::Result<File> {
     let file = output(work, format!("{stem}.files.gz"), outputs);
-    let out = std::fs::File::create(work.join(&file)).context("making the list of files")?;
-    let mut out = std::io::BufWriter::new(GzBuilder::new().write(out, Compression::fast()));
-    for entry in &contents.entries {
-        serde_json::to_writer(&mut out, entry)?;
-        out.write_all(b"\n")?;
-    }
-    let out = out.into_inner().context("writing the list of files")?;
-    let bytes = out.finish().context("writing the list of files")?.metadata()?.len();
+    let bytes = files::write(&contents.entries, &work.join(&file))?;
     Ok(File { file, bytes })
 }
 
