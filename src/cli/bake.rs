@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
@@ -32,6 +32,9 @@ pub struct Args {
     /// Bake again even if nothing has changed, with the newest packages
     #[arg(long)]
     rebuild: bool,
+    /// Write the disk as qcow2, too
+    #[arg(long)]
+    qcow2: bool,
 }
 
 /// `hostkit bake`.
@@ -39,7 +42,8 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
     let Planned { plan, secrets } = args.which.plan()?;
     args.which.check_agent(&plan)?;
     let places =
-        Places { output: args.output, cache: absolute(&args.cache)?, rebuild: args.rebuild };
+        Places { output: args.output, cache: absolute(&args.cache)?, rebuild: args.rebuild, qcow2: args.qcow2 };
+    let output = places.output.clone();
     let (events, printer) = ui::start(format);
     let end = tokio::select! {
         end = image::bake(&plan, &places, &secrets, &events) => end,
@@ -49,7 +53,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
     printer.finish().await;
     let baked = end?;
     match format {
-        Format::Human => ui::text(&recap(&baked)),
+        Format::Human => ui::text(&recap(&baked, &output)),
         Format::Json => ui::json(&Line { outcome: baked.outcome, manifest: &baked.manifest }),
     }
     Ok(ExitCode::SUCCESS)
@@ -62,7 +66,7 @@ struct Line<'a> {
     manifest: &'a Manifest,
 }
 
-fn recap(baked: &Baked) -> String {
+fn recap(baked: &Baked, folder: &Utf8Path) -> String {
     let manifest = &baked.manifest;
     let word = match baked.outcome {
         Outcome::Unchanged => "unchanged",
@@ -74,18 +78,34 @@ fn recap(baked: &Baked) -> String {
         manifest.image_version,
         &manifest.digest[..8.min(manifest.digest.len())]
     );
-    text += &format!(
-        "  disk      {}  {}, {} of it used\n  sha256    {}\n  packages  {}\n",
-        baked.disk,
-        HumanBytes(manifest.disk.bytes),
-        HumanBytes(manifest.disk.allocated),
-        manifest.disk.sha256,
-        manifest.packages.len()
-    );
+    text += &outputs(manifest, folder);
+    text += &format!("  packages  {}\n", manifest.packages.len());
     if baked.outcome == Outcome::Changed {
         let total: f64 = manifest.phases.iter().map(|phase| phase.seconds).sum();
         let each = manifest.phases.iter().map(|p| format!("{} {:.1} s", p.name, p.seconds));
         text += &format!("  time      {total:.1} s: {}\n", each.collect::<Vec<_>>().join(", "));
+    }
+    text
+}
+
+/// What was made, and how large it is.
+fn outputs(manifest: &Manifest, folder: &Utf8Path) -> String {
+    let mut text = String::new();
+    if let Some(disk) = &manifest.disk {
+        let (all, used) = (HumanBytes(disk.bytes), HumanBytes(disk.allocated));
+        text += &format!("  disk      {}  {all}, {used} of it used\n", folder.join(&disk.file));
+        text += &format!("  digest    {}\n", disk.digest.as_deref().unwrap_or("unknown"));
+        if let Some(changed) = disk.changed {
+            text += &format!("  blocks    {}\n", super::images::in_blocks(changed));
+        }
+    }
+    if let Some(qcow2) = &manifest.qcow2 {
+        let (file, bytes) = (folder.join(&qcow2.file), HumanBytes(qcow2.bytes));
+        text += &format!("  qcow2     {file}  {bytes}\n");
+    }
+    if let Some(oci) = &manifest.oci {
+        let (place, bytes) = (folder.join(&oci.folder), HumanBytes(oci.bytes));
+        text += &format!("  layout    {place}  {bytes}\n  manifest  {}\n", oci.digest);
     }
     text
 }

@@ -2,6 +2,7 @@
 
 pub mod bake;
 pub mod boot;
+pub mod images;
 pub mod inner;
 pub mod plan;
 pub mod status;
@@ -37,6 +38,9 @@ pub enum Command {
     Bake(bake::Args),
     /// Show what a recipe comes to, without doing it
     Plan(plan::Args),
+    /// List images, show one, or show what differs between two
+    #[command(subcommand)]
+    Images(images::Images),
     /// Boot an image in a simulated AWS account, on this machine.
     #[cfg(feature = "sim")]
     Vm(vm::Vm),
@@ -70,6 +74,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Bake(args) => bake::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
+        Command::Images(verb) => images::run(&verb, format),
         #[cfg(feature = "sim")]
         Command::Vm(args) => Box::pin(vm::run(args, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,

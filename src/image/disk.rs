@@ -63,6 +63,7 @@ pub(super) async fn pack(
         let difference = Difference::between(&foundation.contents, &contents);
         let (place, tree) = (foundation.root(&layout, &path), built.host.root.path());
         ext4::change(&place, &difference, tree, &immutable, work.path()).await?;
+        ext4::check(&place, work.path()).await?;
         let (table, base_is_whole) = measure(&path, base).await?;
         if base_is_whole {
             let meta = std::fs::metadata(&path).context("measuring the disk")?;

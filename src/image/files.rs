@@ -11,7 +11,7 @@ use super::contents::Entry;
 use crate::error::Fault;
 
 /// Writes the list. The same entries give the same bytes. Returns their number.
-pub(super) fn write(entries: &[Entry], to: &Utf8Path) -> anyhow::Result<u64> {
+pub fn write(entries: &[Entry], to: &Utf8Path) -> anyhow::Result<u64> {
     let file = std::fs::File::create(to).context("making the list of files")?;
     let gzip = GzBuilder::new().write(file, Compression::fast());
     let mut lines = BufWriter::with_capacity(1 << 16, gzip);
@@ -19,7 +19,7 @@ pub(super) fn write(entries: &[Entry], to: &Utf8Path) -> anyhow::Result<u64> {
         serde_json::to_writer(&mut lines, entry)?;
         lines.write_all(b"\n")?;
     }
-    let gzip = lines.into_inner().context("writing the list of files")?;
+    let gzip = lines.into_inner().map_err(std::io::IntoInnerError::into_error)?;
     Ok(gzip.finish().context("writing the list of files")?.metadata()?.len())
 }
 

@@ -4,13 +4,28 @@
 //! folder is written; the previous image stays until the new one is whole; whatever ends a bake,
 //! its mounts and processes are gone and its work folder goes with it (or with the next bake).
 
+pub mod archive;
+pub mod blocks;
+pub mod compare;
+pub mod contents;
+pub mod difference;
 pub mod disk;
+mod efi;
+mod ext4;
+pub mod files;
+mod firmware;
+mod foundation;
 mod growth;
 pub mod grub;
 pub mod hygiene;
 pub mod layout;
 pub mod manifest;
+mod oci;
+mod pack;
+mod parallel;
 pub mod preflight;
+pub mod publish;
+mod sparse;
 pub mod tree;
 pub mod workspace;
 
@@ -19,12 +34,10 @@ use std::time::Instant;
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::apply::apply;
 use crate::error::{Blamed as _, Fault};
 use crate::event::{Events, Outcome};
 use crate::plan::Plan;
 use crate::secret::Secrets;
-use crate::step::packages::installed_in;
 
 pub use manifest::Manifest;
 
@@ -35,6 +48,8 @@ pub struct Places {
     pub output: Utf8PathBuf,
     /// What may be lost at any time: base trees, downloaded packages, work folders.
     pub cache: Utf8PathBuf,
+    /// Whether a disk is made as qcow2, too.
+    pub qcow2: bool,
     /// Bake even if the image is there, and from the newest packages.
     pub rebuild: bool,
 }
@@ -44,8 +59,6 @@ pub struct Places {
 pub struct Baked {
     /// What the image is.
     pub manifest: Manifest,
-    /// The disk.
-    pub disk: Utf8PathBuf,
     /// Whether the image was there already.
     pub outcome: Outcome,
 }
@@ -66,28 +79,22 @@ pub async fn bake(
     let work = workspace::Workspace::create(&places.cache)?;
     let mut clock = Clock::new(events);
 
-    let base = tree::base(plan, &work, places, events);
-    let host = clock.phase("base", "building the base tree", base).await?;
     clock.mark("steps");
-    apply(&plan.steps, &host, secrets, events).await?;
-    let packages = installed_in(&host.runner).await?;
-    let cleaning = async { hygiene::clean(&host.root) };
-    clock.phase("clean", "cleaning the tree", cleaning).await?;
-    let packing = disk::pack(&host, plan, &work, events);
-    let packed = clock.phase("pack", "packing the disk", packing).await?;
+    let built = tree::build_all(plan, &work, places, secrets, events).await?;
+    let packing = pack::pack(&built, plan, places, &work, events);
+    let packed = clock.phase("pack", "packing the image", packing).await?;
 
-    let manifest = Manifest::new(plan, packages, &packed, clock.phases());
-    let disk = manifest::publish(&manifest, &packed.path, &places.output).await?;
-    Ok(Baked { manifest, disk, outcome: Outcome::Changed })
+    let manifest = Manifest::new(plan, &plan.digest, &built, &packed, clock.phases());
+    publish::publish(&manifest, packed.outputs, &places.output).await?;
+    Ok(Baked { manifest, outcome: Outcome::Changed })
 }
 
 /// The same digest is the same image: there is nothing to do.
 fn already_there(plan: &Plan, places: &Places) -> Option<Baked> {
-    let manifest = Manifest::read(&places.output, &plan.recipe)?;
-    let disk = places.output.join(&manifest.disk.file);
-    let whole = std::fs::metadata(&disk).is_ok_and(|meta| meta.len() == manifest.disk.bytes);
-    let same = whole && manifest.digest == plan.digest;
-    same.then_some(Baked { manifest, disk, outcome: Outcome::Unchanged })
+    let manifest = Manifest::read(&places.output, &plan.recipe, plan.target)?;
+    let asked = !places.qcow2 || manifest.qcow2.is_some();
+    let same = asked && manifest.digest == plan.digest && manifest.is_whole(&places.output);
+    same.then_some(Baked { manifest, outcome: Outcome::Unchanged })
 }
 
 /// Times the phases of a bake and says them.
@@ -154,11 +161,6 @@ fn is_full(error: &anyhow::Error) -> bool {
         io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
     };
     error.chain().any(full)
-}
-
-/// The file name of a recipe's disk image.
-fn disk_name(recipe: &str) -> String {
-    format!("{recipe}.raw")
 }
 
 /// The directory that holds `path`.

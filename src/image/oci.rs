@@ -94,10 +94,10 @@ impl<'a> Layout<'a> {
         let gzip = GzBuilder::new().write(Hashing::new(file), LEVEL);
         let mut archive = BufWriter::with_capacity(1 << 20, Hashing::new(gzip));
         archive::write(tree, contents, &mut archive)?;
-        let archive = archive.into_inner().context("writing the layer")?;
+        let archive = archive.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         let diff_id = hex(&archive.hasher.finalize());
         let gzip = archive.inner.finish().context("writing the layer")?;
-        let file = gzip.inner.into_inner().context("writing the layer")?;
+        let file = gzip.inner.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         file.sync_all().context("writing the layer")?;
         let (digest, bytes) = (hex(&gzip.hasher.finalize()), file.metadata()?.len());
         std::fs::rename(&fresh, self.blob(&digest)).context("naming the layer")?;

@@ -27,6 +27,53 @@ const UNPACK_TIMEOUT: Duration = Duration::from_mins(15);
 /// What every base has beyond the distribution's essential packages: how to fetch over https.
 const BASE_PACKAGES: &str = "ca-certificates";
 
+/// TEMPORARY
+#[derive(Debug)]
+pub(super) struct Built {
+    pub host: Host,
+    pub foundation: Utf8PathBuf,
+    pub foundation_key: String,
+    pub packages: std::collections::BTreeMap<String, String>,
+    pub epoch: i64,
+}
+
+/// TEMPORARY
+pub(super) async fn build_all(
+    plan: &Plan,
+    work: &Workspace,
+    places: &Places,
+    secrets: &crate::secret::Secrets,
+    events: &Events,
+) -> anyhow::Result<Built> {
+    let host = base(plan, work, places, events).await?;
+    let at = plan.steps.iter().position(|s| s.section > crate::plan::Section::Installed);
+    let (early, late) = plan.steps.split_at(at.unwrap_or(plan.steps.len()));
+    let epoch = 1_790_000_000;
+    let foundation = work.path().join("foundation");
+    let mut key = sha256(format!("{early:?}"));
+    if let Ok(given) = std::env::var("HOSTKIT_FOUNDATION") {
+        // reuse
+        let _ = std::fs::remove_dir_all(host.root.path());
+        let cp = Cmd::new(Tool::Shell).args(["-c".to_owned(), format!("cp -a {given} {foundation}; cp -a {given}.dirty {}", host.root.path())]);
+        Runner::Direct.run(&cp).await?;
+        key = "given".to_owned();
+    } else {
+        crate::apply::apply(early, &host, secrets, events).await?;
+        let cp = Cmd::new(Tool::Shell).args(["-c".to_owned(), format!("cp -a {} {foundation}", host.root.path())]);
+        Runner::Direct.run(&cp).await?;
+        super::hygiene::clean(&Root::open(&foundation)?)?;
+        if let Ok(keep) = std::env::var("KEEP_FOUNDATION") {
+            let cp = Cmd::new(Tool::Shell).args(["-c".to_owned(), format!("cp -a {foundation} {keep}; cp -a {} {keep}.dirty", host.root.path())]);
+            Runner::Direct.run(&cp).await?;
+        }
+    }
+    let host = Host { root: Root::open(host.root.path())?, ..host };
+    crate::apply::apply(late, &host, secrets, events).await?;
+    let packages = crate::step::packages::installed_in(&host.runner).await?;
+    super::hygiene::clean(&host.root)?;
+    Ok(Built { host, foundation, foundation_key: key, packages, epoch })
+}
+
 /// Unpacks the base of `plan` into the work folder, from the cache if it is there.
 pub(super) async fn base(
     plan: &Plan,

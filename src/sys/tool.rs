@@ -36,6 +36,7 @@ tools! {
     Curl = "curl" in "curl",
     Debugfs = "debugfs" in "e2fsprogs",
     DpkgQuery = "dpkg-query" in "dpkg",
+    E2fsck = "e2fsck" in "e2fsprogs",
     Ganesha = "ganesha.nfsd" in "nfs-ganesha nfs-ganesha-vfs",
     Gpg = "gpg" in "gnupg",
     Groupadd = "groupadd" in "passwd",

@@ -7,6 +7,8 @@
 //! stands still at the image's epoch. Nothing is mounted.
 
 mod script;
+#[cfg(test)]
+mod tests;
 
 use std::io::{BufWriter, Write as _};
 use std::time::Duration;
@@ -110,6 +112,14 @@ pub(super) async fn change(
         return Err(anyhow::anyhow!("debugfs: {first}").context(fault()));
     }
     Ok(())
+}
+
+/// Proves that the file system is whole. Changes nothing.
+pub(super) async fn check(place: &Place, work: &Utf8Path) -> anyhow::Result<()> {
+    let disk = format!("{}?offset={}", place.disk, place.part.start);
+    let cmd = place.cmd(Tool::E2fsck, work)?.args(["-f", "-n", &disk]);
+    let end = Runner::Direct.run(&cmd).await;
+    end.context(Fault::step("the root file system that was made is not whole")).map(drop)
 }
 
 /// As many inodes as mke2fs would make, and more where a tree has many small files.

@@ -34,7 +34,7 @@ pub(super) struct Script<'a> {
 
 impl<'a> Script<'a> {
     /// A script without commands. New files come from `tree`.
-    pub(super) const fn new(epoch: i64, tree: &'a Utf8Path, work: &'a Utf8Path) -> Self {
+    pub(super) fn new(epoch: i64, tree: &'a Utf8Path, work: &'a Utf8Path) -> Self {
         let (lines, known) = (Vec::new(), BTreeSet::new());
         Self { epoch, tree, work, values: 0, folder: String::new(), lines, known }
     }

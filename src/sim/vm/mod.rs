@@ -120,7 +120,7 @@ impl Rehearsal<'_> {
         say(format!("the processor: {why}"));
         let stage = Stage::set(self.options, &self.runner, self.run_dir, &self.recorder).await?;
         let build = Build {
-            firmware: options.firmware,
+            firmware: self.options.firmware,
             chosen,
             memory_mib: self.options.memory_mib,
             cpus: self.options.cpus,
