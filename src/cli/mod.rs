@@ -2,8 +2,10 @@
 
 pub mod bake;
 pub mod boot;
+pub mod cache;
 pub mod images;
 pub mod inner;
+pub mod lock;
 pub mod plan;
 pub mod status;
 #[cfg(feature = "sim")]
@@ -41,6 +43,9 @@ pub enum Command {
     /// List images, show one, or show what differs between two
     #[command(subcommand)]
     Images(images::Images),
+    /// Show or reduce what bakes keep for the next one
+    #[command(subcommand)]
+    Cache(cache::Cache),
     /// Boot an image in a simulated AWS account, on this machine.
     #[cfg(feature = "sim")]
     Vm(vm::Vm),
@@ -53,6 +58,14 @@ pub enum Command {
     /// Parts of hostkit that run as processes of their own.
     #[command(subcommand, hide = true)]
     Inner(inner::Inner),
+}
+
+impl Command {
+    /// Whether this process mounts trees, and so needs a mount namespace of its own before it has
+    /// threads.
+    pub const fn mounts(&self) -> bool {
+        matches!(self, Self::Bake(_))
+    }
 }
 
 /// Ends when a person presses Ctrl-C or goes away, or a service manager asks to stop.
@@ -75,6 +88,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bake(args) => bake::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
         Command::Images(verb) => images::run(&verb, format),
+        Command::Cache(command) => cache::run(&command, format),
         #[cfg(feature = "sim")]
         Command::Vm(args) => Box::pin(vm::run(args, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,
