@@ -7,6 +7,7 @@ pub mod cache;
 pub mod check;
 pub mod docs;
 pub mod init;
+pub mod images;
 pub mod inner;
 pub mod lock;
 pub mod plan;
@@ -45,6 +46,9 @@ pub enum Command {
     Bake(bake::Args),
     /// Show what a recipe comes to, without doing it
     Plan(plan::Args),
+    /// List images, show one, or show what differs between two
+    #[command(subcommand)]
+    Images(images::Images),
     /// Show or reduce what bakes keep for the next one
     #[command(subcommand)]
     Cache(cache::Cache),
@@ -103,6 +107,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bake(args) => bake::run(args, format).await,
         Command::Apply(args) => apply::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
+        Command::Images(verb) => images::run(&verb, format),
         Command::Cache(command) => cache::run(&command, format),
         Command::Init(args) => init::run(&args, format),
         Command::Recipes(args) => recipes::run(&args, format),

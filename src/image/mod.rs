@@ -4,10 +4,20 @@
 //! folder is written; the previous image stays until the new one is whole; whatever ends a bake,
 //! its mounts and processes are gone and its work folder goes with it (or with the next bake).
 
+pub mod archive;
 mod base;
+pub mod blocks;
 pub mod cache;
 mod claim;
+pub mod compare;
+pub mod contents;
+pub mod difference;
 pub mod disk;
+mod efi;
+mod ext4;
+pub mod files;
+mod firmware;
+mod foundation;
 mod growth;
 pub mod grub;
 pub mod hygiene;
@@ -15,7 +25,12 @@ mod keystore;
 pub mod layers;
 pub mod layout;
 pub mod manifest;
+mod oci;
+mod pack;
+mod parallel;
 pub mod preflight;
+pub mod publish;
+mod sparse;
 mod stamp;
 mod store;
 pub mod tree;
@@ -33,7 +48,6 @@ use crate::plan::lock::Image;
 use crate::secret::Secrets;
 
 pub use manifest::Manifest;
-use tree::Built;
 
 /// Where a bake takes from and puts to, and what it may take from there.
 #[derive(Clone, Debug)]
@@ -42,6 +56,8 @@ pub struct Places {
     pub output: Utf8PathBuf,
     /// What may be lost at any time: layers, downloaded packages, work folders.
     pub cache: Utf8PathBuf,
+    /// Whether a disk is made as qcow2, too.
+    pub qcow2: bool,
     /// How large the cache may be after a bake, in bytes.
     pub cache_limit: u64,
     /// Build every layer, whatever is in the cache, and an image that is there already.
@@ -59,8 +75,6 @@ pub struct Places {
 pub struct Baked {
     /// What the image is.
     pub manifest: Manifest,
-    /// The disk.
-    pub disk: Utf8PathBuf,
     /// Whether the image was there already.
     pub outcome: Outcome,
     /// What the next bake of it is locked to.
@@ -82,33 +96,31 @@ pub async fn bake(
     preflight::check(places).await?;
     std::fs::create_dir_all(&places.output)
         .with_context(|| Fault::environment(format!("{} cannot be made", places.output)))?;
-    let _claim = claim::Claim::take(&places.output, &plan.recipe)?;
+    let _claim = claim::Claim::take(&places.output, &manifest::stem(&plan.recipe, plan.target))?;
     let work = workspace::Workspace::create(&places.cache)?;
     let mut clock = Clock::new(events);
 
     let job = tree::Job { plan, locked, places, secrets, work: &work, events };
     let built = tree::build(&job, &mut clock).await?;
-    let packing = disk::pack(&built.host, plan, &work, events);
-    let packed = clock.phase("pack", "packing the disk", packing).await?;
+    let packing = pack::pack(&built, plan, places, &work, events);
+    let packed = clock.phase("pack", "packing the image", packing).await?;
 
-    let Built { packages, locked, .. } = &built;
-    let digest = locked.digest(plan);
-    let manifest = Manifest::new(plan, &digest, packages.clone(), &packed, clock.phases());
-    let disk = manifest::publish(&manifest, &packed.path, &places.output).await?;
-    let baked = Baked { manifest, disk, outcome: Outcome::Changed, locked: locked.clone() };
+    let locked = built.locked.clone();
+    let manifest = Manifest::new(plan, &locked.digest(plan), &built, &packed, clock.phases());
+    publish::publish(&manifest, packed.outputs, &places.output).await?;
     cache::shrink(&places.cache, places.cache_limit, events);
-    Ok(baked)
+    Ok(Baked { manifest, outcome: Outcome::Changed, locked })
 }
 
 /// The same digest is the same image: there is nothing to do.
 fn already_there(plan: &Plan, locked: Option<&Image>, places: &Places) -> Option<Baked> {
     let locked = locked?;
-    let manifest = Manifest::read(&places.output, &plan.recipe)?;
-    let disk = places.output.join(&manifest.disk.file);
-    let whole = std::fs::metadata(&disk).is_ok_and(|meta| meta.len() == manifest.disk.bytes);
-    let same = whole && manifest.digest == locked.digest(plan);
+    let manifest = Manifest::read(&places.output, &plan.recipe, plan.target)?;
+    let asked = !places.qcow2 || manifest.qcow2.is_some();
+    let same = manifest.digest == locked.digest(plan);
     let locked = locked.clone();
-    same.then_some(Baked { manifest, disk, outcome: Outcome::Unchanged, locked })
+    (asked && same && manifest.is_whole(&places.output))
+        .then_some(Baked { manifest, outcome: Outcome::Unchanged, locked })
 }
 
 /// Times the phases of a bake and says them.
@@ -178,11 +190,6 @@ fn is_full(error: &anyhow::Error) -> bool {
         io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
     };
     error.chain().any(full)
-}
-
-/// The file name of a recipe's disk image.
-fn disk_name(recipe: &str) -> String {
-    format!("{recipe}.raw")
 }
 
 /// The directory that holds `path`.
