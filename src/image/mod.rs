@@ -19,10 +19,11 @@ use std::time::Instant;
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
+use self::hygiene::Terms;
 use crate::apply::apply;
 use crate::error::{Blamed as _, Fault};
 use crate::event::{Events, Outcome};
-use crate::plan::Plan;
+use crate::plan::{Plan, Section};
 use crate::secret::Secrets;
 use crate::step::packages::installed_in;
 
@@ -60,6 +61,7 @@ pub async fn bake(
     if let Some(baked) = already_there(plan, places).filter(|_| !places.rebuild) {
         return Ok(baked);
     }
+    let terms = Terms::of(plan)?;
     preflight::check(places).await?;
     std::fs::create_dir_all(&places.output)
         .with_context(|| Fault::environment(format!("{} cannot be made", places.output)))?;
@@ -69,9 +71,13 @@ pub async fn bake(
     let base = tree::base(plan, &work, places, events);
     let host = clock.phase("base", "building the base tree", base).await?;
     clock.mark("steps");
-    apply(&plan.steps, &host, secrets, events).await?;
+    let late = plan.steps.partition_point(|planned| planned.section <= Section::Installed);
+    let (foundation, late) = plan.steps.split_at(late);
+    apply(foundation, &host, secrets, events).await?;
+    let terms = terms.made(hygiene::identities(&host.root)?);
+    apply(late, &host, secrets, events).await?;
     let packages = installed_in(&host.runner).await?;
-    let cleaning = async { hygiene::clean(&host.root) };
+    let cleaning = async { hygiene::clean(&host.root, &terms) };
     clock.phase("clean", "cleaning the tree", cleaning).await?;
     let packing = disk::pack(&host, plan, &work, events);
     let packed = clock.phase("pack", "packing the disk", packing).await?;
