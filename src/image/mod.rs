@@ -11,6 +11,8 @@ pub mod hygiene;
 pub mod layout;
 pub mod manifest;
 pub mod preflight;
+pub mod sbom;
+pub mod secrets;
 pub mod tree;
 pub mod workspace;
 

@@ -46,6 +46,7 @@ tools! {
     Mmdebstrap = "mmdebstrap" in "mmdebstrap",
     Qemu = "qemu-system-x86_64" in "qemu-system-x86",
     QemuImg = "qemu-img" in "qemu-utils",
+    Rpm = "rpm" in "rpm",
     Sfdisk = "sfdisk" in "fdisk",
     Shell = "sh" in "dash",
     Ssh = "ssh" in "openssh-client",

@@ -6,7 +6,6 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use memchr::memmem;
 
 use super::canon::{Action, CANON, Kind, Rule};
 use super::glob;
@@ -191,10 +190,10 @@ fn is_private_key(bytes: &[u8]) -> bool {
     /// The shortest line of a key that is worth the name.
     const LINE: usize = 32;
     let mut from = 0;
-    while let Some(at) = memmem::find(&bytes[from..], END).map(|at| from + at) {
+    while let Some(at) = find(&bytes[from..], END).map(|at| from + at) {
         from = at + END.len();
         let line = bytes[..at].iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
-        let marked = memmem::find(&bytes[line..at], b"-----BEGIN ").is_some();
+        let marked = find(&bytes[line..at], b"-----BEGIN ").is_some();
         let rest = &bytes[from..];
         let rest = rest.strip_prefix(b" BLOCK").unwrap_or(rest);
         let Some(rest) = rest.strip_prefix(b"-----") else { continue };
@@ -209,6 +208,10 @@ fn is_private_key(bytes: &[u8]) -> bool {
         }
     }
     false
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 #[cfg(test)]
