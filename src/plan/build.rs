@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 
-use super::{Base, Plan, Planned, Section, VERSION};
+use super::{Base, Plan, Planned, Section, Test, VERSION};
 use crate::digest::sha256;
 use crate::error::{Blamed as _, Fault};
 use crate::host;
+use crate::recipe::platform::{Arch, Target};
 use crate::recipe::types::{self, Hook, UnitState, When};
 use crate::recipe::{Recipe, Vars, assets::Asset};
 use crate::step::unit::State;
@@ -19,18 +20,27 @@ const IMAGE_LAYOUT: u32 = 1;
 /// What was read before planning, so that planning itself is pure.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
-    /// The processor that is built for: `amd64`.
-    pub arch: String,
-    /// What is made: `disk`.
-    pub target: String,
-    /// SHA-256 of the hostkit binary that goes into the image.
-    pub agent_sha256: String,
+    /// The processor that is built for.
+    pub arch: Arch,
+    /// What is made.
+    pub target: Target,
+    /// The hostkit binary that goes into the image.
+    pub agent: AgentBinary,
     /// The files that `[[file]]` sections name, by that name.
     pub assets: BTreeMap<String, Asset>,
     /// The templates that the boot agent renders, by file name.
     pub boot_templates: BTreeMap<String, Asset>,
     /// Package files on this machine: the absolute path and SHA-256, by the name given.
     pub package_files: BTreeMap<String, (String, String)>,
+}
+
+/// The hostkit binary that goes into an image.
+#[derive(Clone, Debug, Default)]
+pub struct AgentBinary {
+    /// Its SHA-256. Empty: there is none for this processor, and the plan cannot be applied.
+    pub sha256: String,
+    /// Where it is on this machine, if it is not the binary that runs.
+    pub path: Option<String>,
 }
 
 /// Turns a recipe into a plan. Its strings have been rendered; `vars` are for its templates.
@@ -40,24 +50,31 @@ pub fn plan(recipe: &Recipe, vars: &Vars, inputs: &Inputs) -> anyhow::Result<Pla
     let installs = &recipe.packages.install;
     let planner = Planner { vars, inputs, base: &base, installs };
     let steps = planner.steps(recipe).or_blame(|| Fault::recipe(format!("planning `{name}`")))?;
+    let tests = planner.tests(recipe)?;
     let mut plan = Plan {
         version: VERSION,
         recipe: name.clone(),
         image_version: recipe.recipe.version.clone(),
         digest: String::new(),
         base,
+        target: inputs.target,
         steps,
+        tests,
     };
     plan.digest = digest(&plan)?;
     Ok(plan)
 }
 
-/// Where a package file is on this machine makes no difference to the image.
+/// Where a file is on this machine makes no difference to the image.
 fn digest(plan: &Plan) -> anyhow::Result<String> {
     let mut plan = plan.clone();
     for planned in &mut plan.steps {
-        if let Step::Packages(packages) = &mut planned.step {
-            packages.files.iter_mut().for_each(|file| file.path.clear());
+        match &mut planned.step {
+            Step::Packages(packages) => {
+                packages.files.iter_mut().for_each(|file| file.path.clear());
+            }
+            Step::Agent(agent) => agent.path = None,
+            _ => {}
         }
     }
     Ok(sha256(serde_json::to_vec(&(IMAGE_LAYOUT, &plan)).context("a plan is plain data")?))
@@ -79,35 +96,7 @@ fn base(recipe: &Recipe, inputs: &Inputs) -> anyhow::Result<Base> {
             .hint("add `[base]` with `os = \"debian:trixie\"`, or `extends = \"base\"`")
             .into());
     };
-    let (distribution, suite) = base.os.split_once(':').unwrap_or((&base.os, ""));
-    if distribution != "debian" || suite.is_empty() {
-        return Err(Fault::recipe(format!("there is no base `{}`", base.os))
-            .hint("a base is `debian:SUITE`, for instance `debian:trixie`")
-            .into());
-    }
-    let mirror = base.mirror.as_deref().unwrap_or("http://deb.debian.org/debian");
-    Ok(Base {
-        distribution: distribution.to_owned(),
-        suite: suite.to_owned(),
-        mirror: mirror.to_owned(),
-        sources: sources(suite, mirror, base.security_mirror.as_deref()),
-        arch: inputs.arch.clone(),
-    })
-}
-
-/// The repositories of a release with its updates. Without the security archive an image would
-/// have the kernel and the Java of the last point release.
-fn sources(suite: &str, mirror: &str, security: Option<&str>) -> Vec<String> {
-    let release = format!("deb {mirror} {suite} main");
-    if matches!(suite, "sid" | "unstable") {
-        return vec![release];
-    }
-    let security = security.unwrap_or("http://deb.debian.org/debian-security");
-    vec![
-        release,
-        format!("deb {mirror} {suite}-updates main"),
-        format!("deb {security} {suite}-security main"),
-    ]
+    Ok(super::base::base(base, inputs.arch)?)
 }
 
 struct Planner<'a> {
@@ -154,17 +143,23 @@ impl Planner<'_> {
     }
 
     fn applies(&self, when: &When) -> bool {
-        let is = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
         let installs = match &when.installs {
             None => true,
             Some(package) => {
                 self.installs.iter().any(|p| !is_file(p) && step::packages::name_of(p) == package)
             }
         };
-        is(&when.family, &self.base.distribution)
-            && is(&when.arch, &self.inputs.arch)
-            && is(&when.target, &self.inputs.target)
+        let os = self.base.distribution;
+        when.family.is_none_or(|family| family == os.family())
+            && when.os.is_none_or(|wanted| wanted == os)
+            && when.arch.is_none_or(|arch| arch == self.inputs.arch)
+            && when.target.is_none_or(|target| target == self.inputs.target)
             && installs
+    }
+
+    fn tests(&self, recipe: &Recipe) -> anyhow::Result<Vec<Test>> {
+        let tests = recipe.test.iter().filter(|test| self.applies(&test.when));
+        Ok(tests.map(Test::new).collect::<Result<_, _>>()?)
     }
 
     fn packages(&self, steps: &mut Vec<Planned>) -> anyhow::Result<()> {
@@ -207,8 +202,8 @@ impl Planner<'_> {
     /// The binary.
     fn agent(&self, steps: &mut Vec<Planned>, recipe: &Recipe) {
         if !recipe.host.is_empty() {
-            let sha256 = self.inputs.agent_sha256.clone();
-            let agent = Step::Agent(step::agent::Agent { sha256 });
+            let AgentBinary { sha256, path } = self.inputs.agent.clone();
+            let agent = Step::Agent(step::agent::Agent { sha256, path });
             steps.push(planned(Section::Agent, "agent".to_owned(), agent));
         }
     }
@@ -409,8 +404,7 @@ mod tests {
         let recipe: Recipe = toml::from_str(text).unwrap();
         let vars = Vars::resolve(&recipe.vars, given, std::iter::empty())?;
         let recipe = vars.fill(&recipe)?;
-        let mut inputs =
-            Inputs { arch: "amd64".into(), target: "disk".into(), ..Inputs::default() };
+        let mut inputs = Inputs { arch: Arch::Amd64, ..Inputs::default() };
         for name in local_files(&recipe) {
             inputs.package_files.insert(name.clone(), (format!("/somewhere/{name}"), "00".into()));
         }

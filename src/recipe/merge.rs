@@ -26,6 +26,7 @@ impl Recipe {
             unit: stack(parent.unit, self.unit, |u| u.name.clone()),
             fetch: stack(parent.fetch, self.fetch, |f| f.path.clone()),
             script: stack(parent.script, self.script, |s| s.name.clone()),
+            test: stack(parent.test, self.test, |t| t.name.clone()),
             host: settings,
         }
     }

@@ -22,6 +22,9 @@ const MODE: u32 = 0o755;
 pub struct Agent {
     /// The SHA-256 of the binary that was planned with.
     pub sha256: String,
+    /// Where it is on this machine, if it is not the binary that runs: one for another processor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 impl Agent {
@@ -32,8 +35,8 @@ impl Agent {
 
     #[expect(clippy::unused_async, reason = "the same shape for every kind")]
     pub(super) async fn apply(&self, site: &Site<'_>) -> anyhow::Result<Outcome> {
-        let running = Utf8Path::new("/proc/self/exe");
-        if sha256_of(running).context("reading the running binary")? != self.sha256 {
+        let binary = Utf8Path::new(self.path.as_deref().unwrap_or("/proc/self/exe"));
+        if sha256_of(binary).with_context(|| format!("reading {binary}"))? != self.sha256 {
             return Err(Fault::step("the plan was made by another build of hostkit")
                 .hint("plan and apply with the same binary")
                 .into());
@@ -43,7 +46,7 @@ impl Agent {
         if there && root.mode(PATH)? == Some(MODE) {
             return Ok(Outcome::Unchanged);
         }
-        root.copy_in(running, PATH, MODE, Owner::ROOT)?;
+        root.copy_in(binary, PATH, MODE, Owner::ROOT)?;
         Ok(Outcome::Changed)
     }
 }
