@@ -208,7 +208,11 @@ impl System {
 fn escape(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~".contains(&byte);
     text.bytes().fold(String::new(), |out, byte| {
-        if plain(byte) { out + &char::from(byte).to_string() } else { out + &format!("%{byte:02X}") }
+        if plain(byte) {
+            out + &char::from(byte).to_string()
+        } else {
+            out + &format!("%{byte:02X}")
+        }
     })
 }
 

@@ -46,7 +46,9 @@ pub fn search_tree(root: &Utf8Path, secrets: &Secrets) -> anyhow::Result<Vec<Fin
         let entry = entry.context("walking the tree")?;
         let path = entry.path();
         let shown = || shown(root, path);
-        found.extend(needles.in_bytes(entry.file_name().as_bytes()).map(|at| needles.finding(at, shown())));
+        found.extend(
+            needles.in_bytes(entry.file_name().as_bytes()).map(|at| needles.finding(at, shown())),
+        );
         if entry.file_type().is_symlink() {
             let target = std::fs::read_link(path).with_context(|| path.display().to_string())?;
             let bytes = target.as_os_str().as_bytes();
@@ -77,7 +79,9 @@ pub fn refuse(place: &str, found: &[Finding]) -> anyhow::Result<()> {
         text += &format!("\n{path}: `{variable}`, {form}");
     }
     let hint = "a script that is given it must not write it to a file; what it installs may";
-    Err(Fault::step(text).hint(format!("{hint} have kept it (a log, a cache, a settings file)")).into())
+    Err(Fault::step(text)
+        .hint(format!("{hint} have kept it (a log, a cache, a settings file)"))
+        .into())
 }
 
 /// Looks into files with all processors.
@@ -136,7 +140,10 @@ impl Needles {
         }
         let longest = patterns.iter().map(Vec::len).max().unwrap_or_default();
         let mut automaton = AhoCorasick::builder();
-        let automaton = automaton.match_kind(MatchKind::LeftmostFirst).build(&patterns).context("preparing the search for secrets")?;
+        let automaton = automaton
+            .match_kind(MatchKind::LeftmostFirst)
+            .build(&patterns)
+            .context("preparing the search for secrets")?;
         Ok(Some(Self { automaton, meanings, longest }))
     }
 

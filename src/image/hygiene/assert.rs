@@ -109,8 +109,7 @@ impl Walk<'_> {
         let kind = entry.file_type()?;
         if kind.is_dir() {
             let here = self.path.as_str();
-            let packaged =
-                (packaged || PACKAGED.contains(&here)) && !OURS.contains(&here);
+            let packaged = (packaged || PACKAGED.contains(&here)) && !OURS.contains(&here);
             return self.folder(&entry.path(), packaged);
         }
         if !kind.is_file() {
@@ -225,7 +224,9 @@ mod tests {
         for text in [
             format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{LINE}\n-----END"),
             format!("-----BEGIN PRIVATE KEY-----\r\n{LINE}\r\n"),
-            format!("Bag Attributes\n-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n{LINE}"),
+            format!(
+                "Bag Attributes\n-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n{LINE}"
+            ),
             format!("{{\"key\": \"-----BEGIN EC PRIVATE KEY-----\\n{LINE}\\n\"}}"),
             format!("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{LINE}\n"),
         ] {

@@ -57,8 +57,10 @@ impl Terms {
         for planned in &plan.steps {
             let Some((path, is_directory)) = target(&planned.step) else { continue };
             if let Some(rule) = forbids(path, is_directory) {
-                let what = format!("hygiene: `{}`: no image may hold it ({})", planned.id, rule.why);
-                let hint = "what is the same in every instance, or is lost at boot, is made at boot";
+                let what =
+                    format!("hygiene: `{}`: no image may hold it ({})", planned.id, rule.why);
+                let hint =
+                    "what is the same in every instance, or is lost at boot, is made at boot";
                 return Err(Fault::recipe(what).hint(hint).into());
             }
             terms.puts.insert(path.to_owned());

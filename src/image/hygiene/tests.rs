@@ -185,7 +185,8 @@ fn a_recipe_cannot_ask_for_what_no_image_may_hold() {
     ] {
         assert!(forbids(path, false).is_some(), "{path}");
     }
-    for path in ["/etc/hostname", "/etc/resolv.conf", "/etc/ssh/sshd_config.d/10.conf", "/var/tmp"] {
+    for path in ["/etc/hostname", "/etc/resolv.conf", "/etc/ssh/sshd_config.d/10.conf", "/var/tmp"]
+    {
         assert!(forbids(path, false).is_none(), "{path}");
     }
     assert!(forbids("/var/log/app", true).is_none(), "a folder for logs is fine");

@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn a_plugin_says_who_it_is_however_its_archive_was_made() {
-        let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut packed =
+            flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
         packed.write_all(TEXT.as_bytes()).unwrap();
         let packed = packed.finish().unwrap();
         let folder = entry("META-INF/", 0, 0, 0, b"");
