@@ -6,6 +6,7 @@
 
 pub mod checks;
 pub mod disk;
+mod existing;
 mod growth;
 pub mod grub;
 pub mod hygiene;

@@ -2,6 +2,7 @@
 //!
 //! The key is the instance's EC2 key pair: that it lets us in shows that the image installs it.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -67,7 +68,9 @@ pub async fn run(
     let ended = match session {
         Session::None => return Ok(Answer::default()),
         Session::Attached(words) => attach(runner, &ssh()?.arg("--").arg(line(words))).await,
-        Session::Shell => attach(runner, &ssh()?.arg("-t")).await,
+        // Without a terminal it reads its commands from our input.
+        Session::Shell if std::io::stdin().is_terminal() => attach(runner, &ssh()?.arg("-t")).await,
+        Session::Shell => attach(runner, &ssh()?).await,
         Session::Followed(words) => {
             let command = ssh()?.arg("--").arg(line(words));
             answer(runner.run_with(&command, |line| events.log("command", line)).await)

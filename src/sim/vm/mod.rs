@@ -206,8 +206,11 @@ impl Rehearsal<'_> {
         // No step while it runs: its own output has the screen.
         let work = command::run(&self.runner, self.run_dir, port, session, self.events);
         if *session == Session::Shell {
-            // A person takes the time that they need.
-            return work.await;
+            // A person takes the time that they need. Ctrl-C goes to the guest.
+            return tokio::select! {
+                answer = work => answer,
+                () = watch.stopped() => Err(Fault::interrupted().into()),
+            };
         }
         let what = "the command ended";
         watch.over_machine(machine, &stage.account, Hook::Ignored, what, work).await
