@@ -1,8 +1,8 @@
 //! SHA-256, in lower-case hexadecimal: how hostkit names content.
 
 use std::io::Read;
+use std::path::Path;
 
-use camino::Utf8Path;
 use sha2::{Digest as _, Sha256};
 
 /// The digest of some bytes.
@@ -11,7 +11,7 @@ pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// The digest of a file of this machine.
-pub fn sha256_of(path: &Utf8Path) -> std::io::Result<String> {
+pub fn sha256_of(path: impl AsRef<Path>) -> std::io::Result<String> {
     let mut file = std::fs::File::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
@@ -23,7 +23,8 @@ pub fn sha256_of(path: &Utf8Path) -> std::io::Result<String> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes in lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
@@ -41,6 +42,6 @@ mod tests {
         std::fs::write(file.path(), "abc").unwrap();
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256("abc"), abc);
-        assert_eq!(sha256_of(Utf8Path::from_path(file.path()).unwrap()).unwrap(), abc);
+        assert_eq!(sha256_of(file.path()).unwrap(), abc);
     }
 }

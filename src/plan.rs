@@ -5,13 +5,16 @@
 
 mod base;
 mod build;
+pub mod lock;
 pub mod test;
+
+use std::fmt;
 
 pub use build::{AgentBinary, Inputs, local_files, plan};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256;
-use crate::recipe::platform::{Arch, Os, Target};
+pub use crate::recipe::platform::{Arch, Os, Target};
 use crate::step::Step;
 
 pub use test::Test;
@@ -128,6 +131,53 @@ pub enum Section {
     Files,
     /// Scripts that need everything.
     Late,
+}
+
+impl Section {
+    /// All of them, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Repositories,
+        Self::Early,
+        Self::Users,
+        Self::Packages,
+        Self::Fetches,
+        Self::Installed,
+        Self::Agent,
+        Self::Files,
+        Self::Late,
+    ];
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Repositories => "repositories",
+            Self::Early => "early",
+            Self::Users => "users",
+            Self::Packages => "packages",
+            Self::Fetches => "fetches",
+            Self::Installed => "installed",
+            Self::Agent => "agent",
+            Self::Files => "files",
+            Self::Late => "late",
+        })
+    }
+}
+
+impl Planned {
+    /// Without the places of files on this machine: their content makes a difference to an image,
+    /// their place makes none.
+    #[must_use]
+    pub fn without_places(mut self) -> Self {
+        match &mut self.step {
+            Step::Packages(packages) => {
+                packages.files.iter_mut().for_each(|file| file.path.clear());
+            }
+            Step::Agent(agent) => agent.path = None,
+            _ => {}
+        }
+        self
+    }
 }
 
 impl Plan {

@@ -6,6 +6,8 @@ use camino::Utf8PathBuf;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
+use super::cache::{self, Place};
+use super::lock::LockFile;
 use super::which::{Planned, Which, absolute};
 use crate::error::Fault;
 use crate::event::Outcome;
@@ -20,39 +22,74 @@ pub struct Args {
     /// Where the image and its manifest go
     #[arg(short, long, value_name = "DIR", default_value = "out")]
     output: Utf8PathBuf,
-    /// Where base trees and downloaded packages are kept
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "HOSTKIT_CACHE",
-        hide_env_values = true,
-        default_value = "/var/cache/hostkit"
-    )]
-    cache: Utf8PathBuf,
-    /// Bake again even if nothing has changed, with the newest packages
+    #[command(flatten)]
+    place: Place,
+    /// How large the cache may be after the bake
+    #[arg(long, value_name = "SIZE", value_parser = cache::size, default_value = "20G")]
+    cache_size: u64,
+    /// Build everything anew, whatever is in the cache (downloaded packages are still used)
     #[arg(long)]
-    rebuild: bool,
+    no_cache: bool,
+    /// Take today's packages, and move hostkit.lock to them
+    #[arg(long)]
+    update_lock: bool,
+    /// Fail if hostkit.lock would have to change
+    #[arg(long, conflicts_with = "update_lock")]
+    locked: bool,
+    /// Open a shell in the tree when a step fails
+    #[arg(long)]
+    shell_on_error: bool,
 }
 
 /// `hostkit bake`.
 pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
     let Planned { plan, secrets } = args.which.plan()?;
     args.which.check_agent(&plan)?;
-    let places =
-        Places { output: args.output, cache: absolute(&args.cache)?, rebuild: args.rebuild };
+    let lock = LockFile::of(&args.which.recipe)?;
+    let entry = lock.read()?.entry(&plan).cloned();
+    if args.locked && entry.is_none() {
+        return Err(lock.lacks(&plan).into());
+    }
+    let places = Places {
+        output: args.output,
+        cache: absolute(&args.place.cache)?,
+        cache_limit: args.cache_size,
+        no_cache: args.no_cache,
+        update_lock: args.update_lock,
+        frozen: args.locked,
+        epoch: epoch()?,
+        shell_on_error: args.shell_on_error,
+    };
     let (events, printer) = ui::start(format);
     let end = tokio::select! {
-        end = image::bake(&plan, &places, &secrets, &events) => end,
+        end = image::bake(&plan, entry.as_ref(), &places, &secrets, &events) => end,
         () = super::stop_signal() => Err(Fault::interrupted().into()),
     };
     drop(events);
     printer.finish().await;
     let baked = end?;
+    lock.keep(&baked.locked)?;
     match format {
         Format::Human => ui::text(&recap(&baked)),
         Format::Json => ui::json(&Line { outcome: baked.outcome, manifest: &baked.manifest }),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The clock that the caller asks for, as reproducible builds do everywhere.
+fn epoch() -> anyhow::Result<Option<i64>> {
+    let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let epoch = text.parse().ok().filter(|epoch| *epoch >= 0);
+    let epoch = epoch.ok_or_else(|| {
+        Fault::usage(format!("SOURCE_DATE_EPOCH is `{text}`"))
+            .hint("it is a number of seconds since 1970, or not set")
+    })?;
+    if epoch > jiff::Timestamp::now().as_second() {
+        return Err(Fault::usage("SOURCE_DATE_EPOCH lies in the future")
+            .hint("no file in an image is younger than it: a bake today could not be repeated")
+            .into());
+    }
+    Ok(Some(epoch))
 }
 
 /// The last line of a bake, for programs.

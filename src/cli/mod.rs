@@ -2,7 +2,9 @@
 
 pub mod bake;
 pub mod boot;
+pub mod cache;
 pub mod inner;
+pub mod lock;
 pub mod plan;
 pub mod status;
 #[cfg(feature = "sim")]
@@ -37,6 +39,9 @@ pub enum Command {
     Bake(bake::Args),
     /// Show what a recipe comes to, without doing it
     Plan(plan::Args),
+    /// Show or reduce what bakes keep for the next one
+    #[command(subcommand)]
+    Cache(cache::Cache),
     /// Boot an image in a simulated AWS account, on this machine.
     #[cfg(feature = "sim")]
     Vm(vm::Vm),
@@ -49,6 +54,14 @@ pub enum Command {
     /// Parts of hostkit that run as processes of their own.
     #[command(subcommand, hide = true)]
     Inner(inner::Inner),
+}
+
+impl Command {
+    /// Whether this process mounts trees, and so needs a mount namespace of its own before it has
+    /// threads.
+    pub const fn mounts(&self) -> bool {
+        matches!(self, Self::Bake(_))
+    }
 }
 
 /// Ends when a person presses Ctrl-C or goes away, or a service manager asks to stop.
@@ -70,6 +83,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Bake(args) => bake::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
+        Command::Cache(command) => cache::run(&command, format),
         #[cfg(feature = "sim")]
         Command::Vm(args) => Box::pin(vm::run(args, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,

@@ -11,8 +11,7 @@ use serde::Serialize;
 use crate::error::Fault;
 use crate::event::{Events, Outcome};
 use crate::plan::Test;
-use crate::plan::test::Check;
-use crate::recipe::types::{On, TestState};
+use crate::plan::test::{Check, On, TestState};
 use crate::sys::cmd::quote;
 use crate::sys::{Cmd, Runner, Tool};
 

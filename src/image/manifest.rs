@@ -25,7 +25,7 @@ pub struct Manifest {
     pub recipe: String,
     /// The version of the image.
     pub image_version: String,
-    /// The digest of the plan: the same digest is the same image.
+    /// The digest of the plan and of what the lock has for it: the same digest is the same image.
     pub digest: String,
     /// What the tree started from.
     pub base: Base,
@@ -66,6 +66,7 @@ pub struct Phase {
 impl Manifest {
     pub(super) fn new(
         plan: &Plan,
+        digest: &str,
         packages: BTreeMap<String, String>,
         packed: &Packed,
         phases: Vec<(String, f64)>,
@@ -74,7 +75,7 @@ impl Manifest {
             version: VERSION,
             recipe: plan.recipe.clone(),
             image_version: plan.image_version.clone(),
-            digest: plan.digest.clone(),
+            digest: digest.to_owned(),
             base: plan.base.clone(),
             created: jiff::Timestamp::now(),
             hostkit: env!("CARGO_PKG_VERSION").to_owned(),

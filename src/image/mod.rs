@@ -4,17 +4,24 @@
 //! folder is written; the previous image stays until the new one is whole; whatever ends a bake,
 //! its mounts and processes are gone and its work folder goes with it (or with the next bake).
 
+mod base;
+pub mod cache;
 pub mod checks;
+mod claim;
 pub mod disk;
 mod existing;
 mod growth;
 pub mod grub;
 pub mod hygiene;
+pub mod layers;
 pub mod layout;
 pub mod manifest;
 pub mod preflight;
 pub mod sbom;
 pub mod secrets;
+pub mod shell;
+mod stamp;
+mod store;
 pub mod tree;
 pub mod workspace;
 
@@ -24,24 +31,34 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use self::hygiene::Terms;
-use crate::apply::apply;
 use crate::error::{Blamed as _, Fault};
 use crate::event::{Events, Outcome};
-use crate::plan::{Plan, Section};
+use crate::plan::Plan;
+use crate::plan::lock::Image;
+use crate::plan::test::On;
 use crate::secret::Secrets;
-use crate::step::packages::installed_in;
 
 pub use manifest::Manifest;
 
-/// Where a bake takes from and puts to.
+/// Where a bake takes from and puts to, and what it may take from there.
 #[derive(Clone, Debug)]
 pub struct Places {
     /// The folder of the finished images.
     pub output: Utf8PathBuf,
-    /// What may be lost at any time: base trees, downloaded packages, work folders.
+    /// What may be lost at any time: layers, downloaded packages, work folders.
     pub cache: Utf8PathBuf,
-    /// Bake even if the image is there, and from the newest packages.
-    pub rebuild: bool,
+    /// How large the cache may be after a bake, in bytes.
+    pub cache_limit: u64,
+    /// Build every layer, whatever is in the cache, and an image that is there already.
+    pub no_cache: bool,
+    /// Take today's packages instead of those in the lock.
+    pub update_lock: bool,
+    /// Fail if the lock would have to change.
+    pub frozen: bool,
+    /// The clock of a bake that has none in the lock: seconds since 1970.
+    pub epoch: Option<i64>,
+    /// Whether a step that fails opens a shell in its tree.
+    pub shell_on_error: bool,
 }
 
 /// What a bake came to.
@@ -53,51 +70,73 @@ pub struct Baked {
     pub disk: Utf8PathBuf,
     /// Whether the image was there already.
     pub outcome: Outcome,
+    /// What the next bake of it is locked to.
+    pub locked: Image,
 }
 
-/// Bakes `plan` into a disk image and its manifest.
+/// Bakes `plan` into a disk image and its manifest, from the packages that it is locked to.
 pub async fn bake(
     plan: &Plan,
+    locked: Option<&Image>,
     places: &Places,
     secrets: &Secrets,
     events: &Events,
 ) -> anyhow::Result<Baked> {
-    if let Some(baked) = already_there(plan, places).filter(|_| !places.rebuild) {
+    let locked = locked.filter(|_| !places.update_lock);
+    if let Some(baked) = already_there(plan, locked, places).filter(|_| !places.no_cache) {
         return Ok(baked);
     }
     let terms = Terms::of(plan)?;
     preflight::check(places).await?;
     std::fs::create_dir_all(&places.output)
         .with_context(|| Fault::environment(format!("{} cannot be made", places.output)))?;
+    let _claim = claim::Claim::take(&places.output, &plan.recipe)?;
     let work = workspace::Workspace::create(&places.cache)?;
     let mut clock = Clock::new(events);
 
-    let base = tree::base(plan, &work, places, events);
-    let host = clock.phase("base", "building the base tree", base).await?;
-    clock.mark("steps");
-    let late = plan.steps.partition_point(|planned| planned.section <= Section::Installed);
-    let (foundation, late) = plan.steps.split_at(late);
-    apply(foundation, &host, secrets, events).await?;
-    let terms = terms.made(hygiene::identities(&host.root)?);
-    apply(late, &host, secrets, events).await?;
-    let packages = installed_in(&host.runner).await?;
-    let cleaning = async { hygiene::clean(&host.root, &terms) };
-    clock.phase("clean", "cleaning the tree", cleaning).await?;
-    let packing = disk::pack(&host, plan, &work, events);
+    let job = tree::Job { plan, terms: &terms, locked, places, secrets, work: &work, events };
+    let built = tree::build(&job, &mut clock).await?;
+    let proving = prove(&built, plan, secrets, &work, events);
+    clock.phase("prove", "testing the tree", proving).await?;
+    let packing = disk::pack(&built.host, plan, &work, events);
     let packed = clock.phase("pack", "packing the disk", packing).await?;
 
-    let manifest = Manifest::new(plan, packages, &packed, clock.phases());
+    let tree::Built { packages, locked, .. } = &built;
+    let digest = locked.digest(plan);
+    let manifest = Manifest::new(plan, &digest, packages.clone(), &packed, clock.phases());
     let disk = manifest::publish(&manifest, &packed.path, &places.output).await?;
-    Ok(Baked { manifest, disk, outcome: Outcome::Changed })
+    let baked = Baked { manifest, disk, outcome: Outcome::Changed, locked: locked.clone() };
+    cache::shrink(&places.cache, places.cache_limit, events);
+    Ok(baked)
+}
+
+/// What must hold of a finished tree before it is packed.
+async fn prove(
+    built: &tree::Built,
+    plan: &Plan,
+    secrets: &Secrets,
+    work: &workspace::Workspace,
+    events: &Events,
+) -> anyhow::Result<()> {
+    let found = secrets::search_tree(built.host.root.path(), secrets)?;
+    secrets::refuse("the image", &found)?;
+    if plan.tests.iter().any(|test| test.on == On::Tree) {
+        // What a test writes must not get into the image.
+        let tree = built.throw_away(work.path())?;
+        checks::in_tree(&plan.tests, &tree.host.runner, events).await?;
+    }
+    Ok(())
 }
 
 /// The same digest is the same image: there is nothing to do.
-fn already_there(plan: &Plan, places: &Places) -> Option<Baked> {
+fn already_there(plan: &Plan, locked: Option<&Image>, places: &Places) -> Option<Baked> {
+    let locked = locked?;
     let manifest = Manifest::read(&places.output, &plan.recipe)?;
     let disk = places.output.join(&manifest.disk.file);
     let whole = std::fs::metadata(&disk).is_ok_and(|meta| meta.len() == manifest.disk.bytes);
-    let same = whole && manifest.digest == plan.digest;
-    same.then_some(Baked { manifest, disk, outcome: Outcome::Unchanged })
+    let same = whole && manifest.digest == locked.digest(plan);
+    let locked = locked.clone();
+    same.then_some(Baked { manifest, disk, outcome: Outcome::Unchanged, locked })
 }
 
 /// Times the phases of a bake and says them.

@@ -67,16 +67,8 @@ pub fn plan(recipe: &Recipe, vars: &Vars, inputs: &Inputs) -> anyhow::Result<Pla
 
 /// Where a file is on this machine makes no difference to the image.
 fn digest(plan: &Plan) -> anyhow::Result<String> {
-    let mut plan = plan.clone();
-    for planned in &mut plan.steps {
-        match &mut planned.step {
-            Step::Packages(packages) => {
-                packages.files.iter_mut().for_each(|file| file.path.clear());
-            }
-            Step::Agent(agent) => agent.path = None,
-            _ => {}
-        }
-    }
+    let steps = plan.steps.iter().cloned().map(Planned::without_places);
+    let plan = Plan { steps: steps.collect(), ..plan.clone() };
     Ok(sha256(serde_json::to_vec(&(IMAGE_LAYOUT, &plan)).context("a plan is plain data")?))
 }
 

@@ -28,9 +28,19 @@ pub enum Runner {
     Contained,
     /// Inside a tree: changed root, own mount, pid, uts and ipc namespaces. All mounts and all
     /// processes of a call are gone when it ends, whatever ends it.
-    Chroot(Utf8PathBuf),
+    Chroot(Inside),
     /// Answers from a script, and a record of what was asked. For tests.
     Scripted(Arc<Mutex<Script>>),
+}
+
+/// The tree of [`Runner::Chroot`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// Where it is.
+    pub root: Utf8PathBuf,
+    /// The time that every program writes instead of its own, if the tree is to come out the same
+    /// whenever it is made: seconds since 1970, as `SOURCE_DATE_EPOCH`.
+    pub epoch: Option<i64>,
 }
 
 /// What a scripted program does: standard output, or an exit status and a complaint.
@@ -186,12 +196,17 @@ impl Runner {
             .env("PATH", PATH)
             .env("LANG", "C.UTF-8")
             .env("HOME", "/root")
+            .envs(self.epoch().map(|epoch| ("SOURCE_DATE_EPOCH", epoch.to_string())))
             .envs(cmd.env.iter().map(|(name, value)| (name, value)))
             .stdin(if cmd.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(stdout)
             .stderr(stderr)
             .kill_on_drop(true);
         Ok(command)
+    }
+
+    fn epoch(&self) -> Option<i64> {
+        if let Self::Chroot(inside) = self { inside.epoch } else { None }
     }
 
     /// Both real ways go through hostkit's own hidden commands, because what they must do between
@@ -207,7 +222,7 @@ impl Runner {
             Self::Contained => {
                 command.args(["inner", "contain", &parent, "--"]).arg(cmd.tool.find()?);
             }
-            Self::Chroot(root) => {
+            Self::Chroot(Inside { root, .. }) => {
                 command.args(["inner", "enter", &parent, root.as_str(), "--", cmd.tool.name()]);
             }
             Self::Scripted(_) => unreachable!("a scripted runner starts nothing"),

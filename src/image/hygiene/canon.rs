@@ -3,6 +3,8 @@
 //! Data only. A path that begins with `/` is anchored, and `*` stands for any part of one name;
 //! `**/x` is anything called `x`, wherever it is. The order is the order of cleaning.
 
+use crate::digest::sha256;
+
 /// One thing that no image may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -273,6 +275,11 @@ pub const CANON: &[Rule] = &[
     leftover("/etc/subgid-", "the account file before the last change"),
     leftover("/var/lib/hostkit-script*", STATE),
 ];
+
+/// Names this canon: a tree that was cleaned by another one is cleaned again.
+pub fn digest() -> String {
+    sha256(format!("{CANON:?}"))
+}
 
 #[cfg(test)]
 mod tests {
