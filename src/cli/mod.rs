@@ -6,7 +6,10 @@ pub mod cache;
 pub mod inner;
 pub mod lock;
 pub mod plan;
+pub mod shell;
 pub mod status;
+#[cfg(feature = "sim")]
+pub mod test;
 #[cfg(feature = "sim")]
 pub mod vm;
 pub mod which;
@@ -42,6 +45,11 @@ pub enum Command {
     /// Show or reduce what bakes keep for the next one
     #[command(subcommand)]
     Cache(cache::Cache),
+    /// Boot an image and run its tests
+    #[cfg(feature = "sim")]
+    Test(test::Run),
+    /// Open a shell in the tree of a recipe, or in a booted image
+    Shell(shell::Shell),
     /// Boot an image in a simulated AWS account, on this machine.
     #[cfg(feature = "sim")]
     Vm(vm::Vm),
@@ -60,7 +68,7 @@ impl Command {
     /// Whether this process mounts trees, and so needs a mount namespace of its own before it has
     /// threads.
     pub const fn mounts(&self) -> bool {
-        matches!(self, Self::Bake(_))
+        matches!(self, Self::Bake(_) | Self::Shell(_))
     }
 }
 
@@ -84,6 +92,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bake(args) => bake::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
         Command::Cache(command) => cache::run(&command, format),
+        #[cfg(feature = "sim")]
+        Command::Test(args) => Box::pin(test::run(args, format)).await,
+        Command::Shell(args) => Box::pin(shell::run(args, format)).await,
         #[cfg(feature = "sim")]
         Command::Vm(args) => Box::pin(vm::run(args, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,

@@ -59,11 +59,18 @@ pub(super) async fn pack(
     watch_growth(making, &path, Some(content.bytes), events, "pack").await?;
     disk.sync_all().context("writing the disk")?;
 
-    let meta = disk.metadata().context("measuring the disk")?;
+    drop(disk);
+    measure(&path).await
+}
+
+/// A disk as it is.
+pub(super) async fn measure(path: &Utf8Path) -> anyhow::Result<Packed> {
+    let meta = std::fs::metadata(path).context("measuring the disk")?;
     // Hashing takes seconds: elsewhere, so that Ctrl-C and the clock on the screen go on.
-    let hashing = path.clone();
+    let hashing = path.to_owned();
     let sha256 = tokio::task::spawn_blocking(move || sha256_of(&hashing)).await?;
     let sha256 = sha256.context("hashing the disk")?;
+    let path = path.to_owned();
     Ok(Packed { path, bytes: meta.len(), allocated: meta.blocks() * 512, sha256 })
 }
 

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::disk::Packed;
 use super::disk_name;
 use crate::error::Fault;
-use crate::plan::{Base, Plan};
+use crate::plan::{Base, Plan, Test};
+use crate::step::Step;
 
 /// The version of the JSON form.
 pub const VERSION: u32 = 1;
@@ -37,6 +38,12 @@ pub struct Manifest {
     pub disk: Disk,
     /// The versions of all packages, by name.
     pub packages: BTreeMap<String, String>,
+    /// What must hold of the image.
+    #[serde(default)]
+    pub tests: Vec<Test>,
+    /// Whether hostkit is in the image and boots it.
+    #[serde(default)]
+    pub agent: bool,
     /// How long each phase took, in order.
     pub phases: Vec<Phase>,
 }
@@ -86,8 +93,18 @@ impl Manifest {
                 sha256: packed.sha256.clone(),
             },
             packages,
+            tests: plan.tests.clone(),
+            agent: plan.steps.iter().any(|planned| matches!(planned.step, Step::Agent(_))),
             phases: phases.into_iter().map(|(name, seconds)| Phase { name, seconds }).collect(),
         }
+    }
+
+    /// Reads a manifest.
+    pub fn load(path: &Utf8Path) -> anyhow::Result<Self> {
+        let text = std::fs::read(path)
+            .with_context(|| Fault::environment(format!("{path} cannot be read")))?;
+        let fault = || Fault::recipe(format!("{path} is not the manifest of an image"));
+        serde_json::from_slice(&text).with_context(fault)
     }
 
     /// The manifest of a recipe's image in `folder`, if a readable one is there.

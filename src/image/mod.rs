@@ -29,14 +29,17 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
+use futures::future::LocalBoxFuture;
 
 use self::hygiene::Terms;
+use self::sbom::Bom;
 use crate::error::{Blamed as _, Fault};
 use crate::event::{Events, Outcome};
 use crate::plan::Plan;
-use crate::plan::lock::Image;
+use crate::plan::lock::{Image, Resolution};
 use crate::plan::test::On;
 use crate::secret::Secrets;
+use crate::sys::atomic;
 
 pub use manifest::Manifest;
 
@@ -74,6 +77,11 @@ pub struct Baked {
     pub locked: Image,
 }
 
+/// What an image must stand before it is published, if anything: given the packed disk and its
+/// manifest.
+pub type Trial =
+    Box<dyn FnOnce(Utf8PathBuf, Manifest) -> LocalBoxFuture<'static, anyhow::Result<()>>>;
+
 /// Bakes `plan` into a disk image and its manifest, from the packages that it is locked to.
 pub async fn bake(
     plan: &Plan,
@@ -81,6 +89,7 @@ pub async fn bake(
     places: &Places,
     secrets: &Secrets,
     events: &Events,
+    trial: Option<Trial>,
 ) -> anyhow::Result<Baked> {
     let locked = locked.filter(|_| !places.update_lock);
     if let Some(baked) = already_there(plan, locked, places).filter(|_| !places.no_cache) {
@@ -95,19 +104,34 @@ pub async fn bake(
     let mut clock = Clock::new(events);
 
     let job = tree::Job { plan, terms: &terms, locked, places, secrets, work: &work, events };
-    let built = tree::build(&job, &mut clock).await?;
-    let proving = prove(&built, plan, secrets, &work, events);
-    clock.phase("prove", "testing the tree", proving).await?;
-    let packing = disk::pack(&built.host, plan, &work, events);
-    let packed = clock.phase("pack", "packing the disk", packing).await?;
-
-    let tree::Built { packages, locked, .. } = &built;
+    let (packed, packages, bom, locked) = match &plan.base.image {
+        Some(image) => {
+            let existing::Finished { disk, packages, bom, epoch } =
+                existing::build(&job, image, &mut clock).await?;
+            let none = Resolution::default;
+            (disk::measure(&disk).await?, packages, bom, Image::new(plan, epoch, none(), none()))
+        }
+        None => {
+            let built = tree::build(&job, &mut clock).await?;
+            let proving = prove(&built, plan, secrets, &work, events);
+            clock.phase("prove", "testing the tree", proving).await?;
+            let bom = Bom::of_tree(&built.host, plan, built.epoch).await?;
+            let packing = disk::pack(&built.host, plan, &work, events);
+            let packed = clock.phase("pack", "packing the disk", packing).await?;
+            (packed, built.packages.clone(), bom, built.locked.clone())
+        }
+    };
+    secrets::refuse("the packed disk", &secrets::search_file(&packed.path, secrets)?)?;
     let digest = locked.digest(plan);
-    let manifest = Manifest::new(plan, &digest, packages.clone(), &packed, clock.phases());
+    let manifest = Manifest::new(plan, &digest, packages, &packed, clock.phases());
+    if let Some(trial) = trial {
+        trial(packed.path.clone(), manifest.clone()).await?;
+    }
+    let bill = places.output.join(format!("{}.cdx.json", plan.recipe));
+    atomic::write(&bill, bom.to_json().as_bytes(), 0o644).context("writing the SBOM")?;
     let disk = manifest::publish(&manifest, &packed.path, &places.output).await?;
-    let baked = Baked { manifest, disk, outcome: Outcome::Changed, locked: locked.clone() };
     cache::shrink(&places.cache, places.cache_limit, events);
-    Ok(baked)
+    Ok(Baked { manifest, disk, outcome: Outcome::Changed, locked })
 }
 
 /// What must hold of a finished tree before it is packed.

@@ -78,18 +78,27 @@ pub(super) struct ThrowAway {
 }
 
 impl Built {
-    /// Lays a writable layer in `work` over the final tree, for whoever may change it and must not.
+    /// The final tree, for whoever may change it and must not.
     pub fn throw_away(&self, work: &Utf8Path) -> anyhow::Result<ThrowAway> {
-        let (at, upper) = (work.join("throw-away"), work.join("thrown-away"));
-        let scratch = work.join("scratch-throw-away");
-        [&at, &upper, &scratch].into_iter().try_for_each(|folder| make_folder(folder))?;
         let all = self.layers.iter().map(|held| held.tree.as_path());
         let layers: Vec<_> = all.chain(self.late.last().map(Utf8PathBuf::as_path)).collect();
-        let overlay = Overlay::writable(&at, &layers, &upper, &scratch).with_context(not_here)?;
-        let root = Root::open(overlay.path()).context("opening the tree")?;
         let downloads = self.host.downloads.clone().context("a tree has a cache of downloads")?;
-        Ok(ThrowAway { host: Host::tree(root, downloads).at(self.epoch), _overlay: overlay })
+        lay_over(&layers, work, downloads)
     }
+}
+
+/// Lays a writable layer in the folder `work` over `layers`, the lowest first.
+pub(super) fn lay_over(
+    layers: &[&Utf8Path],
+    work: &Utf8Path,
+    downloads: Downloads,
+) -> anyhow::Result<ThrowAway> {
+    let (at, upper) = (work.join("throw-away"), work.join("thrown-away"));
+    let scratch = work.join("scratch-throw-away");
+    [&at, &upper, &scratch].into_iter().try_for_each(|folder| make_folder(folder))?;
+    let overlay = Overlay::writable(&at, layers, &upper, &scratch).with_context(not_here)?;
+    let root = Root::open(overlay.path()).context("opening the tree")?;
+    Ok(ThrowAway { host: Host::tree(root, downloads), _overlay: overlay })
 }
 
 /// Builds the tree of a plan.
@@ -420,7 +429,7 @@ fn moved(part: &Part) -> Fault {
 
 /// The clock of a bake without a lock: the last midnight, so that recipes that are first baked on
 /// one day share their layers.
-fn today() -> i64 {
+pub(super) fn today() -> i64 {
     const DAY: i64 = 24 * 60 * 60;
     jiff::Timestamp::now().as_second() / DAY * DAY
 }

@@ -7,6 +7,7 @@
 
 mod partitions;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -17,12 +18,17 @@ use serde::Deserialize;
 
 use self::partitions::Partition;
 use super::growth::watch_growth;
+use super::sbom::Bom;
+use super::tree::{self, Job};
+use super::{Clock, checks, hygiene, secrets};
+use crate::apply::apply;
 use crate::digest::sha256_of;
 use crate::error::Fault;
 use crate::event::Events;
-use crate::plan::{Base, BaseImage};
+use crate::plan::{Base, BaseImage, Section};
+use crate::step::packages::installed_in;
 use crate::sys::loopdev::{FileSystem, Mounted};
-use crate::sys::{Cmd, Root, Runner, Tool};
+use crate::sys::{Cmd, Downloads, Host, Root, Runner, Tool};
 
 /// What must be free on the root file system before anything is done to it, in bytes.
 const FREE: u64 = 64 << 20;
@@ -32,6 +38,62 @@ const CONVERT_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// The places where a distribution keeps its boot files on partitions of their own.
 const BOOT: [&str; 3] = ["/boot", "/boot/efi", "/efi"];
+
+/// A finished disk, and what is in it.
+#[derive(Debug)]
+pub(super) struct Finished {
+    /// Where it is.
+    pub disk: Utf8PathBuf,
+    /// The versions of all packages, by name.
+    pub packages: BTreeMap<String, String>,
+    /// The bill of materials.
+    pub bom: Bom,
+    /// The clock of all programs that ran, in seconds since 1970.
+    pub epoch: i64,
+}
+
+/// Makes a disk out of the existing one that `image` names: all steps of the plan, in place.
+pub(super) async fn build(
+    job: &Job<'_>,
+    image: &BaseImage,
+    clock: &mut Clock<'_>,
+) -> anyhow::Result<Finished> {
+    let Job { plan, terms, places, secrets, events, .. } = *job;
+    let work = job.work.path();
+    let opening = Opened::new(&plan.base, image, work, events);
+    let opened = clock.phase("base", "copying the base image", opening).await?;
+    let epoch = job.locked.map(|locked| locked.epoch).or(places.epoch).unwrap_or_else(tree::today);
+    let downloads = Downloads::open(places.cache.join("downloads"));
+    let downloads = downloads.context("making the cache of downloads")?;
+    let root = Root::open(opened.root()).context("opening the tree")?;
+    let host = Host::tree(root, downloads.clone()).at(epoch);
+
+    clock.mark("steps");
+    let late = plan.steps.partition_point(|planned| planned.section <= Section::Installed);
+    let (foundation, late) = plan.steps.split_at(late);
+    apply(foundation, &host, secrets, events).await?;
+    // What the disk came with, and what packages made: a step that comes later has no excuse.
+    let terms = terms.clone().made(hygiene::identities(&host.root)?);
+    apply(late, &host, secrets, events).await?;
+    let cleaning = async { hygiene::clean(&host.root, &terms) };
+    clock.phase("clean", "cleaning the tree", cleaning).await?;
+    let packages = installed_in(&host.runner).await?;
+    let bom = Bom::of_tree(&host, plan, epoch).await?;
+    let proving = prove(job, &host, downloads);
+    clock.phase("prove", "testing the tree", proving).await?;
+    drop(host);
+
+    let disk = clock.phase("pack", "trimming the disk", opened.close()).await?;
+    Ok(Finished { disk, packages, bom, epoch })
+}
+
+/// What must hold of the finished tree. What a test writes goes to a layer that is not kept.
+async fn prove(job: &Job<'_>, host: &Host, downloads: Downloads) -> anyhow::Result<()> {
+    let root = host.root.path();
+    secrets::refuse("the image", &secrets::search_tree(root, job.secrets)?)?;
+    let tree = tree::lay_over(&[root], job.work.path(), downloads)?;
+    checks::in_tree(&job.plan.tests, &tree.host.runner, job.events).await
+}
 
 /// A copy of the disk, with its file systems mounted.
 #[derive(Debug)]
