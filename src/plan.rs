@@ -6,11 +6,13 @@
 mod base;
 mod build;
 pub mod lock;
+mod sections;
 pub mod test;
 
 use std::fmt;
 
 pub use build::{AgentBinary, Inputs, local_files, plan};
+pub use sections::named_files;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256;

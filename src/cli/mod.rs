@@ -1,5 +1,6 @@
 //! The command line: types for the parser, and one file per verb that calls one function each.
 
+pub mod apply;
 pub mod bake;
 pub mod boot;
 pub mod cache;
@@ -50,6 +51,10 @@ pub enum Command {
     Test(test::Run),
     /// Open a shell in the tree of a recipe, or in a booted image
     Shell(shell::Shell),
+    /// Apply a plan to this machine or to a tree, or check it against one
+    ///
+    /// Ends with 10 when a check finds a difference.
+    Apply(apply::Args),
     /// Boot an image in a simulated AWS account, on this machine.
     #[cfg(feature = "sim")]
     Vm(vm::Vm),
@@ -90,6 +95,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let format = cli.format;
     match cli.command {
         Command::Bake(args) => bake::run(args, format).await,
+        Command::Apply(args) => apply::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
         Command::Cache(command) => cache::run(&command, format),
         #[cfg(feature = "sim")]

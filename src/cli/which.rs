@@ -87,8 +87,7 @@ impl Which {
             agent: self.agent(arch)?,
             ..Inputs::default()
         };
-        let named = recipe.file.iter().filter_map(|f| f.source.as_ref().or(f.template.as_ref()));
-        for name in named {
+        for name in plan::named_files(recipe) {
             let asset = assets.find(name);
             let asset = asset.with_context(|| Fault::recipe(format!("{name} cannot be read")))?;
             if let Some(asset) = asset {

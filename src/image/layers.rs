@@ -31,8 +31,16 @@ pub enum Part {
     Base,
     /// What the steps of a section do.
     Section(Section),
-    /// What is taken away from the foundation, so that it is clean.
-    Clean,
+}
+
+impl Part {
+    /// Whether it belongs to the foundation: what is slow to make and rarely changes.
+    pub fn is_foundation(self) -> bool {
+        match self {
+            Self::Base => true,
+            Self::Section(section) => section <= FOUNDATION,
+        }
+    }
 }
 
 /// A layer that a plan asks for, and what it does to those below.
@@ -48,15 +56,9 @@ pub(super) fn layers(plan: &Plan) -> Vec<Layer> {
         let steps = plan.steps.iter().filter(|planned| planned.section == section);
         Layer { part: Part::Section(section), steps: steps.cloned().collect() }
     };
-    let any = |layer: &Layer| !layer.steps.is_empty();
-    let (foundation, late): (Vec<_>, Vec<_>) =
-        Section::ALL.iter().copied().partition(|section| *section <= FOUNDATION);
-    let alone = |part| Layer { part, steps: Vec::new() };
-    let mut layers = vec![alone(Part::Base)];
-    layers.extend(foundation.into_iter().map(of).filter(any));
-    layers.push(alone(Part::Clean));
-    layers.extend(late.into_iter().map(of).filter(any));
-    layers
+    let base = Layer { part: Part::Base, steps: Vec::new() };
+    let sections = Section::ALL.into_iter().map(of).filter(|layer| !layer.steps.is_empty());
+    std::iter::once(base).chain(sections).collect()
 }
 
 impl Layer {
@@ -77,7 +79,7 @@ impl Layer {
     pub(super) fn seed(&self, plan: &Plan, below: &str) -> String {
         let base = (self.part == Part::Base).then_some((&plan.base, BASE_PACKAGES));
         let steps = self.steps.iter().cloned().map(Planned::without_places);
-        let canon = (self.part == Part::Clean).then(canon::digest);
+        let canon = self.part.is_foundation().then(canon::digest);
         let all = (ENGINE_VERSION, self.part, below, base, canon, steps.collect::<Vec<_>>());
         sha256(serde_json::to_vec(&all).expect("a plan is plain data"))
     }
@@ -125,7 +127,6 @@ impl fmt::Display for Part {
         match self {
             Self::Base => f.write_str("base"),
             Self::Section(section) => write!(f, "{section}"),
-            Self::Clean => f.write_str("clean"),
         }
     }
 }

@@ -13,6 +13,7 @@ mod existing;
 mod growth;
 pub mod grub;
 pub mod hygiene;
+mod keystore;
 pub mod layers;
 pub mod layout;
 pub mod manifest;
@@ -205,7 +206,10 @@ impl<'a> Clock<'a> {
     fn close(&mut self) {
         if let Some(name) = self.open.take() {
             let seconds = (self.since.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-            self.phases.push((name, seconds));
+            match self.phases.iter_mut().find(|(phase, _)| *phase == name) {
+                Some((_, sum)) => *sum += seconds,
+                None => self.phases.push((name, seconds)),
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use super::layers::{self, Layer, Part, key};
 use super::stamp::{self, Measure};
 use super::store::{Choice, Found, Held, Record, Store};
 use super::workspace::Workspace;
-use super::{Clock, Places, base, secrets, shell};
+use super::{Clock, Places, base, keystore, secrets, shell};
 use crate::apply::apply;
 use crate::error::Fault;
 use crate::event::{Events, Outcome};
@@ -29,8 +29,6 @@ use crate::sys::{Archive, Downloads, Host, Overlay, Owner, Root};
 /// Where apt reads what it is held to, while packages are chosen.
 pub(super) const PREFERENCES: &str = "/etc/apt/preferences.d/00-hostkit-lock";
 
-/// What apt has learned about its repositories: old the next day, and large.
-const LEARNED: &[&str] = &["/var/lib/apt/lists", "/var/cache/apt"];
 
 /// What a tree is built for, from and with.
 #[derive(Clone, Copy, Debug)]
@@ -148,7 +146,6 @@ impl<'a> Stack<'a> {
         clock.mark(match layer.part {
             Part::Base => "base",
             Part::Section(_) => "steps",
-            Part::Clean => "clean",
         });
         let seed = layer.seed(self.job.plan, &self.key);
         let choice = self.choice(layer, &seed);
@@ -165,7 +162,7 @@ impl<'a> Stack<'a> {
         let building = self.build(layer, epoch, chosen.as_ref());
         let (fresh, chosen) = match layer.part {
             Part::Base => clock.phase("base", "building the base tree", building).await?,
-            Part::Section(_) | Part::Clean => building.await?,
+            Part::Section(_) => building.await?,
         };
         if self.job.places.frozen && chosen.as_ref() != layer.locked(self.job.locked) {
             return Err(moved(&layer.part).into());
@@ -187,7 +184,9 @@ impl<'a> Stack<'a> {
             Part::Base => self.base = chosen(),
             Part::Section(Section::Packages) => self.packages = chosen(),
             Part::Section(_) => {}
-            Part::Clean => self.foundation = (key.clone(), self.held.len() + 1),
+        }
+        if layer.part.is_foundation() {
+            self.foundation = (key.clone(), self.held.len() + 1);
         }
         self.key = key;
         self.held.push(held);
@@ -250,7 +249,9 @@ impl<'a> Stack<'a> {
             Part::Base => {
                 let packages = (locked, known);
                 let building = base::build(self.job, packages, (&tree, epoch), &self.downloads);
-                Some(building.await?)
+                let chosen = building.await?;
+                clean(&Root::open(&tree).context("opening the base tree")?, epoch, &Terms::default())?;
+                Some(chosen)
             }
             Part::Section(_) => {
                 let chosen = Arc::new(Mutex::new(Resolution::default()));
@@ -258,13 +259,11 @@ impl<'a> Stack<'a> {
                 let site = self.open(&layer.part.to_string(), &tree, epoch)?;
                 let host = site.host(self.downloads.clone().watched_by(witness))?.at(epoch);
                 self.apply(layer, &host, locked).await?;
+                if layer.part.is_foundation() {
+                    clean(&host.root, epoch, &Terms::default())?;
+                }
                 let chosen = chosen.lock().expect("never poisoned").clone();
                 layer.resolves().then_some(chosen)
-            }
-            Part::Clean => {
-                let site = self.open("clean", &tree, epoch)?;
-                hygiene::clean(&site.host(self.downloads.clone())?.root, &Terms::default())?;
-                None
             }
         };
         Ok((fresh, chosen))
@@ -290,9 +289,6 @@ impl<'a> Stack<'a> {
         }
         applied?;
         host.root.remove(PREFERENCES)?;
-        for folder in LEARNED {
-            host.root.empty_dir(folder).with_context(|| format!("emptying {folder}"))?;
-        }
         Ok(())
     }
 
@@ -333,6 +329,10 @@ impl<'a> Stack<'a> {
         let at = self.job.work.path().join("foundation");
         make_folder(&at)?;
         let layers: Vec<_> = self.held[..*count].iter().map(|held| held.tree.as_path()).collect();
+        // The kernel wants two at least, and a recipe may add nothing to its base.
+        let empty = self.job.work.path().join("empty");
+        make_folder(&empty)?;
+        let layers: Vec<_> = layers.into_iter().chain([empty.as_path()]).collect();
         let foundation = Overlay::read_only(&at, &layers).with_context(not_here)?;
 
         let upper = self.job.work.path().join("upper");
@@ -340,7 +340,7 @@ impl<'a> Stack<'a> {
         let last = self.open("final", &upper, epoch)?;
         let host = last.host(self.downloads.clone())?;
         // On a clean foundation: an identity that is there now was put by what came after it.
-        hygiene::clean(&host.root, &self.job.terms.clone().made(Identities::default()))?;
+        clean(&host.root, epoch, &self.job.terms.clone().made(Identities::default()))?;
         let packages = installed_in(&host.runner).await?;
         // The lowest last: what others stand on is the last to go.
         self.held.iter().rev().for_each(Held::touch);
@@ -380,6 +380,13 @@ impl Layer {
             steps => format!("{} from the cache ({steps} steps)", self.part),
         }
     }
+}
+
+/// Takes away what must not be in an image, and what would be another in every bake. Each layer of
+/// the foundation is cleaned before it is kept, so that the foundation is clean by itself.
+fn clean(root: &Root, epoch: i64, terms: &Terms) -> anyhow::Result<()> {
+    hygiene::clean(root, terms)?;
+    keystore::settle(root, epoch)
 }
 
 /// Hears which packages are chosen, writes them down, and objects where the lock says otherwise.

@@ -8,6 +8,7 @@ mod check;
 pub mod load;
 pub mod merge;
 pub mod platform;
+pub mod system;
 pub mod types;
 pub mod value;
 pub mod vars;

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Fault;
-
 use super::platform::{Arch, Family, Os, Target};
+pub use super::system::{DropIn, Group, Kernel, Setting, Unit, UnitState};
 use super::value::{Kind, Value};
+use crate::error::Fault;
 
 /// A whole recipe file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -31,9 +31,18 @@ pub struct Recipe {
     /// Packages.
     #[serde(default)]
     pub packages: Packages,
+    /// Groups. Made before the users.
+    #[serde(default)]
+    pub group: Vec<Group>,
     /// Accounts. Made before packages are installed, so that a package finds the numbers pinned.
     #[serde(default)]
     pub user: Vec<User>,
+    /// Settings of the running kernel, by name: `/etc/sysctl.d/60-hostkit.conf`.
+    #[serde(default)]
+    pub sysctl: BTreeMap<String, Setting>,
+    /// Modules and command line of the kernel.
+    #[serde(default)]
+    pub kernel: Kernel,
     /// Directories.
     #[serde(default)]
     pub directory: Vec<Directory>,
@@ -176,11 +185,12 @@ pub struct When {
 pub struct Repository {
     /// The name of its files.
     pub name: String,
-    /// Where it is.
+    /// Where it is. For dnf its `baseurl`, which may use dnf's own `$releasever` and `$basearch`.
     pub uri: String,
-    /// Its suite; one that ends in `/` has no components.
+    /// Its suite, for apt; one that ends in `/` has no components.
+    #[serde(default)]
     pub suite: String,
-    /// Its components.
+    /// Its components, for apt.
     #[serde(default)]
     pub components: Vec<String>,
     /// The only packages that may come from it; empty means any.
@@ -210,6 +220,33 @@ pub struct Packages {
     /// `name`, `name=version`, or the path of a package file on this machine.
     #[serde(default)]
     pub install: Vec<String>,
+    /// Packages that must not be there, nor their configuration.
+    #[serde(default)]
+    pub remove: Vec<String>,
+    /// Packages that no upgrade may change.
+    #[serde(default)]
+    pub hold: Vec<String>,
+    /// More of the same, for some images only.
+    #[serde(default)]
+    pub group: Vec<PackageGroup>,
+}
+
+/// `[[packages.group]]`: packages with a condition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PackageGroup {
+    /// When it applies.
+    #[serde(default)]
+    pub when: When,
+    /// As in `[packages]`.
+    #[serde(default)]
+    pub install: Vec<String>,
+    /// As in `[packages]`.
+    #[serde(default)]
+    pub remove: Vec<String>,
+    /// As in `[packages]`.
+    #[serde(default)]
+    pub hold: Vec<String>,
 }
 
 /// `[[user]]`.
@@ -296,50 +333,43 @@ pub struct Link {
     pub when: When,
 }
 
-/// `[[unit]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Unit {
-    /// Its full name, as `jenkins.service`.
-    pub name: String,
-    /// What the image does with it.
-    pub state: UnitState,
-    /// When it applies.
-    #[serde(default)]
-    pub when: When,
-}
-
-/// What an image does with a unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum UnitState {
-    /// Started at boot.
-    Enabled,
-    /// Not started at boot.
-    Disabled,
-    /// Cannot be started at all.
-    Masked,
-}
-
-/// `[[fetch]]`.
+/// `[[fetch]]`: exactly one of `sha256` and `signature` with its `key`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fetch {
     /// Where it is: `https:` or `file:`.
     pub url: String,
     /// The SHA-256 of what must arrive, in hexadecimal.
-    pub sha256: String,
+    pub sha256: Option<String>,
+    /// Where its detached OpenPGP signature is.
+    pub signature: Option<String>,
+    /// The key that must have made the signature.
+    pub key: Option<RepositoryKey>,
     /// Where it goes.
     pub path: String,
-    /// Its mode, as `0o644`.
-    #[serde(default = "file_mode")]
-    pub mode: u32,
+    /// Its mode, else `0o644`; of a folder that is unpacked into, else `0o755`.
+    pub mode: Option<u32>,
+    /// Its user, and that of all that is unpacked.
+    #[serde(default = "root")]
+    pub owner: String,
+    /// Its group, and that of all that is unpacked.
+    #[serde(default = "root")]
+    pub group: String,
+    /// It is an archive (tar with gzip, xz, zstd or nothing, or zip) to unpack into `path`.
+    #[serde(default)]
+    pub unpack: bool,
+    /// How many leading parts of the paths in the archive are dropped.
+    #[serde(default)]
+    pub strip: u32,
+    /// Headers of the request. A value may be a secret variable.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     /// When it applies.
     #[serde(default)]
     pub when: When,
 }
 
-/// `[[script]]`.
+/// `[[script]]`: exactly one of `run` and `source`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
@@ -348,7 +378,18 @@ pub struct Script {
     /// When in the order it runs.
     pub hook: Hook,
     /// What `sh -eu` runs inside the tree.
-    pub run: String,
+    pub run: Option<String>,
+    /// A file that `sh -eu` runs inside the tree: of the project, else shipped with hostkit.
+    pub source: Option<String>,
+    /// A file whose bytes are its standard input: of the project, else shipped with hostkit.
+    pub input: Option<String>,
+    /// Variables of its environment. A value may be a secret variable.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// A path that it makes: where that is, it does not run again.
+    pub creates: Option<String>,
+    /// A command that only looks: where it succeeds, the script does not run.
+    pub unless: Option<String>,
     /// Seconds until it is killed.
     #[serde(default = "script_timeout")]
     pub timeout: u64,

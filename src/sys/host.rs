@@ -22,8 +22,23 @@ pub struct Host {
 impl Host {
     /// A tree on this machine whose programs run inside it.
     pub fn tree(root: Root, downloads: Downloads) -> Self {
+        Self { downloads: Some(downloads), ..Self::folder(root) }
+    }
+
+    /// As [`Host::tree`], for a tree that nobody keeps downloads for.
+    pub fn folder(root: Root) -> Self {
         let runner = Runner::Chroot(Inside { root: root.path().to_owned(), epoch: None });
-        Self { root, runner, outside: Runner::Direct, downloads: Some(downloads) }
+        Self { root, runner, outside: Runner::Direct, downloads: None }
+    }
+
+    /// This machine, whose root is `/`.
+    pub fn live(root: Root) -> Self {
+        Self { runner: Runner::Direct, ..Self::folder(root) }
+    }
+
+    /// Whether it is this machine, with services that run, and not a tree.
+    pub fn is_live(&self) -> bool {
+        self.root.path() == "/"
     }
 
     /// Has every program inside the tree take `epoch` (seconds since 1970) for the time that it

@@ -52,10 +52,10 @@ fn anchored(root: &Root, terms: &Terms, found: &mut Vec<Violation>) -> anyhow::R
                     left.extend(root.list(&path)?.iter().map(|name| format!("{path}/{name}")));
                 }
                 Action::EmptyFiles => files_below(root, &path, &mut left)?,
-                Action::Clear if root.read(&path)?.is_none_or(|bytes| !bytes.is_empty()) => {
+                Action::Clear(_) if root.read(&path)?.is_none_or(|bytes| !bytes.is_empty()) => {
                     left.push(path);
                 }
-                Action::Clear => {}
+                Action::Clear(_) => {}
             }
             let why = rule.why.to_owned();
             found.extend(left.into_iter().map(|path| Violation { path, why: why.clone() }));

@@ -27,8 +27,8 @@ pub enum Action {
     Empty,
     /// The files below the directory go; the directories stay, because services expect them.
     EmptyFiles,
-    /// It becomes an empty file.
-    Clear,
+    /// It becomes an empty file with this mode.
+    Clear(u32),
 }
 
 /// Whose a thing is.
@@ -91,7 +91,7 @@ pub const CANON: &[Rule] = &[
     identity("/etc/dropbear/dropbear_*_host_key", HOST_KEY),
     // An empty file, never the word `uninitialized`: that makes systemd preset every unit at the
     // first boot, which would enable Jenkins. The file must be there for a read-only /etc.
-    rule("/etc/machine-id", Action::Clear, Kind::Identity, SAME_ID),
+    rule("/etc/machine-id", Action::Clear(0o444), Kind::Identity, SAME_ID),
     identity("/var/lib/dbus/machine-id", SAME_ID),
     identity("/etc/machine-info", SAME_ID),
     identity("/etc/hostid", SAME_ID),
@@ -184,7 +184,8 @@ pub const CANON: &[Rule] = &[
     leftover("/var/lib/awstoe", STATE),
     // The network of the machine that built.
     machine("/etc/hostname", LOCAL),
-    machine("/etc/resolv.conf", LOCAL),
+    // Not removed: while a tree is worked in, this machine's resolver file is laid over it.
+    rule("/etc/resolv.conf", Action::Clear(0o644), Kind::Machine, LOCAL),
     leftover("/var/lib/dhcp/*", LEASE),
     leftover("/var/lib/dhclient/*", LEASE),
     leftover("/var/lib/dhcpcd/*.lease*", LEASE),

@@ -86,9 +86,10 @@ impl Terms {
     /// What becomes of something that a rule found.
     fn verdict(&self, rule: &Rule, root: &Root, path: &str) -> anyhow::Result<Verdict> {
         Ok(match (rule.kind, &self.made) {
-            (Kind::Machine, _) if self.puts.contains(path) => Verdict::Keep,
+            // A link says nothing of the machine that it was made on.
+            (Kind::Machine, _) if self.puts.contains(path) || is_link(root, path)? => Verdict::Keep,
             (Kind::Credential, _) => Verdict::Refuse,
-            (Kind::Identity, Some(made)) if rule.action == Action::Clear => {
+            (Kind::Identity, Some(made)) if matches!(rule.action, Action::Clear(_)) => {
                 let now = fingerprint(root, path)?;
                 let cleared = now == sha256("");
                 if cleared || made.0.get(path) == Some(&now) {
@@ -141,7 +142,7 @@ pub fn clean(root: &Root, terms: &Terms) -> anyhow::Result<()> {
         }
     }
     if !root.exists("/etc/machine-id")? && root.exists("/etc")? {
-        act(root, Action::Clear, "/etc/machine-id").context("making an empty /etc/machine-id")?;
+        act(root, Action::Clear(0o444), "/etc/machine-id").context("making an empty /etc/machine-id")?;
     }
     refused.extend(assert::look(root, terms)?);
     refused.sort();
@@ -154,7 +155,7 @@ fn act(root: &Root, action: Action, path: &str) -> std::io::Result<()> {
         Action::Remove => root.remove_all(path).map(drop),
         Action::Empty => root.empty_dir(path),
         Action::EmptyFiles => remove_files(root, Utf8Path::new(path)),
-        Action::Clear => root.write(path, b"", 0o444, Owner::ROOT).map(drop),
+        Action::Clear(mode) => root.write(path, b"", mode, Owner::ROOT).map(drop),
     }
 }
 
@@ -188,7 +189,7 @@ fn fail_if_any(violations: &[Violation]) -> anyhow::Result<()> {
 /// The rule by which nothing may stand at `path`, whatever the tree has there.
 fn forbids(path: &str, is_directory: bool) -> Option<&'static Rule> {
     CANON.iter().filter(|rule| rule.kind != Kind::Machine).find(|rule| match rule.action {
-        Action::Remove | Action::Clear => glob::matches(rule.path, path, true),
+        Action::Remove | Action::Clear(_) => glob::matches(rule.path, path, true),
         Action::Empty => glob::is_below(rule.path, path),
         Action::EmptyFiles => !is_directory && glob::is_below(rule.path, path),
     })
@@ -203,6 +204,10 @@ fn target(step: &Step) -> Option<(&str, bool)> {
         Step::Directory(directory) => Some((&directory.path, true)),
         _ => None,
     }
+}
+
+fn is_link(root: &Root, path: &str) -> std::io::Result<bool> {
+    Ok(root.metadata(path)?.is_some_and(|meta| meta.is_symlink()))
 }
 
 /// A digest of what is at `path`. Only files have content that says whose they are.
