@@ -23,7 +23,17 @@ pub fn sha256_of(path: impl AsRef<Path>) -> std::io::Result<String> {
     }
 }
 
-/// Bytes in lower-case hexadecimal.
+/// A UUID that `seed` gives to the thing called `name`, the same in every build.
+pub fn uuid(seed: &str, name: &str) -> String {
+    let mut hex = sha256(format!("{seed}:{name}"));
+    // Version 8 (the maker's own scheme), variant 1: what RFC 9562 asks of such a number.
+    hex.replace_range(12..13, "8");
+    hex.replace_range(16..17, "8");
+    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]];
+    parts.join("-")
+}
+
+/// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut out, byte| {
@@ -35,6 +45,15 @@ pub fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_uuid_is_of_its_seed_and_name_alone() {
+        assert_eq!(uuid("seed", "root"), uuid("seed", "root"));
+        assert_ne!(uuid("seed", "root"), uuid("seed", "esp"));
+        assert_ne!(uuid("seed", "root"), uuid("other", "root"));
+        let groups: Vec<_> = uuid("seed", "root").split('-').map(str::len).collect();
+        assert_eq!(groups, [8, 4, 4, 4, 12]);
+    }
 
     #[test]
     fn a_file_and_its_bytes_have_the_same_digest() {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use futures::FutureExt as _;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -44,6 +44,9 @@ pub struct Args {
     #[cfg(feature = "sim")]
     #[arg(long)]
     boot_test: bool,
+    /// Write the disk as qcow2, too
+    #[arg(long)]
+    qcow2: bool,
 }
 
 /// `hostkit bake`.
@@ -55,18 +58,20 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
     if args.locked && entry.is_none() {
         return Err(lock.lacks(&plan).into());
     }
+    let (events, printer) = ui::start(format);
+    let trial = args.trial(&events);
     let places = Places {
         output: args.output,
         cache: absolute(&args.place.cache)?,
         cache_limit: args.cache_size,
+        qcow2: args.qcow2,
         no_cache: args.no_cache,
         update_lock: args.update_lock,
         frozen: args.locked,
         epoch: epoch()?,
         shell_on_error: args.shell_on_error,
     };
-    let (events, printer) = ui::start(format);
-    let trial = args.trial(&events);
+    let output = places.output.clone();
     let end = tokio::select! {
         end = image::bake(&plan, entry.as_ref(), &places, &secrets, &events, trial) => end,
         () = super::stop_signal() => Err(Fault::interrupted().into()),
@@ -76,7 +81,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
     let baked = end?;
     lock.keep(&baked.locked)?;
     match format {
-        Format::Human => ui::text(&recap(&baked)),
+        Format::Human => ui::text(&recap(&baked, &output)),
         Format::Json => ui::json(&Line { outcome: baked.outcome, manifest: &baked.manifest }),
     }
     Ok(ExitCode::SUCCESS)
@@ -108,6 +113,7 @@ pub(super) fn places(place: &Place) -> anyhow::Result<Places> {
     Ok(Places {
         output: Utf8PathBuf::from("."),
         cache: absolute(&place.cache)?,
+        qcow2: false,
         cache_limit: u64::MAX,
         no_cache: false,
         update_lock: false,
@@ -140,7 +146,7 @@ struct Line<'a> {
     manifest: &'a Manifest,
 }
 
-fn recap(baked: &Baked) -> String {
+fn recap(baked: &Baked, folder: &Utf8Path) -> String {
     let manifest = &baked.manifest;
     let word = match baked.outcome {
         Outcome::Unchanged => "unchanged",
@@ -152,18 +158,34 @@ fn recap(baked: &Baked) -> String {
         manifest.image_version,
         &manifest.digest[..8.min(manifest.digest.len())]
     );
-    text += &format!(
-        "  disk      {}  {}, {} of it used\n  sha256    {}\n  packages  {}\n",
-        baked.disk,
-        HumanBytes(manifest.disk.bytes),
-        HumanBytes(manifest.disk.allocated),
-        manifest.disk.sha256,
-        manifest.packages.len()
-    );
+    text += &outputs(manifest, folder);
+    text += &format!("  packages  {}\n", manifest.packages.len());
     if baked.outcome == Outcome::Changed {
         let total: f64 = manifest.phases.iter().map(|phase| phase.seconds).sum();
         let each = manifest.phases.iter().map(|p| format!("{} {:.1} s", p.name, p.seconds));
         text += &format!("  time      {total:.1} s: {}\n", each.collect::<Vec<_>>().join(", "));
+    }
+    text
+}
+
+/// What was made, and how large it is.
+fn outputs(manifest: &Manifest, folder: &Utf8Path) -> String {
+    let mut text = String::new();
+    if let Some(disk) = &manifest.disk {
+        let (all, used) = (HumanBytes(disk.bytes), HumanBytes(disk.allocated));
+        text += &format!("  disk      {}  {all}, {used} of it used\n", folder.join(&disk.file));
+        text += &format!("  digest    {}\n", disk.digest.as_deref().unwrap_or("unknown"));
+        if let Some(changed) = disk.changed {
+            text += &format!("  blocks    {}\n", super::images::in_blocks(changed));
+        }
+    }
+    if let Some(qcow2) = &manifest.qcow2 {
+        let (file, bytes) = (folder.join(&qcow2.file), HumanBytes(qcow2.bytes));
+        text += &format!("  qcow2     {file}  {bytes}\n");
+    }
+    if let Some(oci) = &manifest.oci {
+        let (place, bytes) = (folder.join(&oci.folder), HumanBytes(oci.bytes));
+        text += &format!("  layout    {place}  {bytes}\n  manifest  {}\n", oci.digest);
     }
     text
 }

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod bake;
 pub mod boot;
 pub mod cache;
+pub mod images;
 pub mod inner;
 pub mod lock;
 pub mod plan;
@@ -43,6 +44,9 @@ pub enum Command {
     Bake(bake::Args),
     /// Show what a recipe comes to, without doing it
     Plan(plan::Args),
+    /// List images, show one, or show what differs between two
+    #[command(subcommand)]
+    Images(images::Images),
     /// Show or reduce what bakes keep for the next one
     #[command(subcommand)]
     Cache(cache::Cache),
@@ -97,6 +101,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bake(args) => bake::run(args, format).await,
         Command::Apply(args) => apply::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
+        Command::Images(verb) => images::run(&verb, format),
         Command::Cache(command) => cache::run(&command, format),
         #[cfg(feature = "sim")]
         Command::Test(args) => Box::pin(test::run(args, format)).await,

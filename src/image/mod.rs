@@ -4,12 +4,22 @@
 //! folder is written; the previous image stays until the new one is whole; whatever ends a bake,
 //! its mounts and processes are gone and its work folder goes with it (or with the next bake).
 
+pub mod archive;
 mod base;
+pub mod blocks;
 pub mod cache;
 pub mod checks;
 mod claim;
+pub mod compare;
+pub mod contents;
+pub mod difference;
 pub mod disk;
+mod efi;
 mod existing;
+mod ext4;
+pub mod files;
+mod firmware;
+mod foundation;
 mod growth;
 pub mod grub;
 pub mod hygiene;
@@ -17,15 +27,21 @@ mod keystore;
 pub mod layers;
 pub mod layout;
 pub mod manifest;
+mod oci;
+mod pack;
+mod parallel;
 pub mod preflight;
+pub mod publish;
 pub mod sbom;
 pub mod secrets;
 pub mod shell;
+mod sparse;
 mod stamp;
 mod store;
 pub mod tree;
 pub mod workspace;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -37,10 +53,9 @@ use self::sbom::Bom;
 use crate::error::{Blamed as _, Fault};
 use crate::event::{Events, Outcome};
 use crate::plan::Plan;
-use crate::plan::lock::{Image, Resolution};
+use crate::plan::lock::Image;
 use crate::plan::test::On;
 use crate::secret::Secrets;
-use crate::sys::atomic;
 
 pub use manifest::Manifest;
 
@@ -51,6 +66,8 @@ pub struct Places {
     pub output: Utf8PathBuf,
     /// What may be lost at any time: layers, downloaded packages, work folders.
     pub cache: Utf8PathBuf,
+    /// Whether a disk is made as qcow2, too.
+    pub qcow2: bool,
     /// How large the cache may be after a bake, in bytes.
     pub cache_limit: u64,
     /// Build every layer, whatever is in the cache, and an image that is there already.
@@ -70,8 +87,6 @@ pub struct Places {
 pub struct Baked {
     /// What the image is.
     pub manifest: Manifest,
-    /// The disk.
-    pub disk: Utf8PathBuf,
     /// Whether the image was there already.
     pub outcome: Outcome,
     /// What the next bake of it is locked to.
@@ -96,43 +111,74 @@ pub async fn bake(
     if let Some(baked) = already_there(plan, locked, places).filter(|_| !places.no_cache) {
         return Ok(baked);
     }
-    let terms = Terms::of(plan)?;
+    let terms = Terms::of(plan)?.mount_points(plan.immutable.clone());
     preflight::check(places).await?;
     std::fs::create_dir_all(&places.output)
         .with_context(|| Fault::environment(format!("{} cannot be made", places.output)))?;
-    let _claim = claim::Claim::take(&places.output, &plan.recipe)?;
+    let _claim = claim::Claim::take(&places.output, &manifest::stem(&plan.recipe, plan.target))?;
     let work = workspace::Workspace::create(&places.cache)?;
     let mut clock = Clock::new(events);
 
     let job = tree::Job { plan, terms: &terms, locked, places, secrets, work: &work, events };
-    let (packed, packages, bom, locked) = match &plan.base.image {
-        Some(image) => {
-            let existing::Finished { disk, packages, bom, epoch } =
-                existing::build(&job, image, &mut clock).await?;
-            let none = Resolution::default;
-            (disk::measure(&disk).await?, packages, bom, Image::new(plan, epoch, none(), none()))
-        }
-        None => {
-            let built = tree::build(&job, &mut clock).await?;
-            let proving = prove(&built, plan, secrets, &work, events);
-            clock.phase("prove", "testing the tree", proving).await?;
-            let bom = Bom::of_tree(&built.host, plan, built.epoch).await?;
-            let packing = disk::pack(&built.host, plan, &work, events);
-            let packed = clock.phase("pack", "packing the disk", packing).await?;
-            (packed, built.packages.clone(), bom, built.locked.clone())
-        }
+    let mut made = match &plan.base.image {
+        Some(image) => existing::make(&job, image, &mut clock).await?,
+        None => from_packages(&job, &mut clock).await?,
     };
-    secrets::refuse("the packed disk", &secrets::search_file(&packed.path, secrets)?)?;
-    let digest = locked.digest(plan);
-    let manifest = Manifest::new(plan, &digest, packages, &packed, clock.phases());
-    if let Some(trial) = trial {
-        trial(packed.path.clone(), manifest.clone()).await?;
-    }
-    let bill = places.output.join(format!("{}.cdx.json", plan.recipe));
-    atomic::write(&bill, bom.to_json().as_bytes(), 0o644).context("writing the SBOM")?;
-    let disk = manifest::publish(&manifest, &packed.path, &places.output).await?;
+    let manifest = Manifest::new(plan, &made.locked.digest(plan), &made, clock.phases());
+    try_out(trial, &manifest, &made.packed.outputs).await?;
+    let outputs = std::mem::take(&mut made.packed.outputs);
+    publish::publish(&manifest, outputs, &places.output).await?;
     cache::shrink(&places.cache, places.cache_limit, events);
-    Ok(Baked { manifest, disk, outcome: Outcome::Changed, locked })
+    Ok(Baked { manifest, outcome: Outcome::Changed, locked: made.locked })
+}
+
+/// An image in the work folder, whatever it was made from.
+#[derive(Clone, Debug)]
+struct Made {
+    packed: pack::Packed,
+    /// The key of its foundation, if it has one.
+    foundation: Option<String>,
+    /// The clock of all programs that ran, in seconds since 1970.
+    epoch: i64,
+    /// The versions of all packages, by name.
+    packages: BTreeMap<String, String>,
+    /// The bill of materials.
+    bom: manifest::File,
+    /// What the next bake of it is locked to.
+    locked: Image,
+}
+
+/// Builds a tree from packages and packs it.
+async fn from_packages(job: &tree::Job<'_>, clock: &mut Clock<'_>) -> anyhow::Result<Made> {
+    let tree::Job { plan, places, secrets, work, events, .. } = *job;
+    let built = tree::build(job, clock).await?;
+    let proving = prove(&built, plan, secrets, work, events);
+    clock.phase("prove", "testing the tree", proving).await?;
+    let bom = Bom::of_tree(&built.host, plan, built.epoch).await?;
+    let packing = pack::pack(&built, plan, places, work, events);
+    let mut packed = clock.phase("pack", "packing the image", packing).await?;
+    pack::search(&packed, secrets)?;
+    Ok(Made {
+        bom: pack::add_bom(&bom, plan, work.path(), &mut packed)?,
+        packed,
+        foundation: Some(built.foundation_key.clone()),
+        epoch: built.epoch,
+        packages: built.packages.clone(),
+        locked: built.locked.clone(),
+    })
+}
+
+/// Puts a packed disk to the test that it must stand before it is published.
+async fn try_out(
+    trial: Option<Trial>,
+    manifest: &Manifest,
+    outputs: &[publish::Output],
+) -> anyhow::Result<()> {
+    let Some(trial) = trial else { return Ok(()) };
+    let disk = manifest.disk.as_ref().map(|disk| &disk.file);
+    let disk = outputs.iter().find(|output| Some(&output.name) == disk);
+    let disk = disk.ok_or_else(|| Fault::usage("only a disk can be booted"))?;
+    trial(disk.from.clone(), manifest.clone()).await
 }
 
 /// What must hold of a finished tree before it is packed.
@@ -156,12 +202,15 @@ async fn prove(
 /// The same digest is the same image: there is nothing to do.
 fn already_there(plan: &Plan, locked: Option<&Image>, places: &Places) -> Option<Baked> {
     let locked = locked?;
-    let manifest = Manifest::read(&places.output, &plan.recipe)?;
-    let disk = places.output.join(&manifest.disk.file);
-    let whole = std::fs::metadata(&disk).is_ok_and(|meta| meta.len() == manifest.disk.bytes);
-    let same = whole && manifest.digest == locked.digest(plan);
+    let manifest = Manifest::read(&places.output, &plan.recipe, plan.target)?;
+    let asked = !places.qcow2 || manifest.qcow2.is_some();
+    let same = manifest.digest == locked.digest(plan);
     let locked = locked.clone();
-    same.then_some(Baked { manifest, disk, outcome: Outcome::Unchanged, locked })
+    (asked && same && manifest.is_whole(&places.output)).then_some(Baked {
+        manifest,
+        outcome: Outcome::Unchanged,
+        locked,
+    })
 }
 
 /// Times the phases of a bake and says them.
@@ -231,11 +280,6 @@ fn is_full(error: &anyhow::Error) -> bool {
         io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
     };
     error.chain().any(full)
-}
-
-/// The file name of a recipe's disk image.
-fn disk_name(recipe: &str) -> String {
-    format!("{recipe}.raw")
 }
 
 /// The directory that holds `path`.

@@ -12,8 +12,10 @@ use serde::Serialize;
 
 use self::packages::Package;
 use self::plugins::Plugin;
+use crate::digest::{sha256, uuid};
 use crate::plan::Plan;
 use crate::step::Step;
+use crate::step::fetch::Proof;
 use crate::sys::{Host, Root};
 
 /// Where baked-in Jenkins plugins are.
@@ -97,7 +99,9 @@ impl Bom {
         let mut components = vec![system.component()];
         let packages = packages::installed(host).await?;
         components.extend(packages.iter().map(|package| package.component(&system)));
-        components.extend(plan.steps.iter().filter_map(|planned| fetched(&planned.step)));
+        for planned in &plan.steps {
+            components.extend(fetched(&planned.step, &host.root)?);
+        }
         let plugins = plugins::in_folder(&host.root, PLUGINS)?;
         components.extend(plugins.iter().map(Plugin::component));
         if plan.steps.iter().any(|planned| matches!(planned.step, Step::Agent(_))) {
@@ -108,7 +112,7 @@ impl Bom {
             schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
             bom_format: "CycloneDX",
             spec_version: "1.6",
-            serial_number: format!("urn:uuid:{}", plan.uuid("sbom")),
+            serial_number: format!("urn:uuid:{}", uuid(&plan.digest, "sbom")),
             version: 1,
             metadata: Metadata {
                 timestamp: time.to_string(),
@@ -152,19 +156,25 @@ fn hostkit() -> Component {
     }
 }
 
-/// A file from elsewhere.
-fn fetched(step: &Step) -> Option<Component> {
-    let Step::Fetch(fetch) = step else { return None };
+/// A file from elsewhere. Of one that is known by its signature, the tree has the digest.
+fn fetched(step: &Step, root: &Root) -> anyhow::Result<Option<Component>> {
+    let Step::Fetch(fetch) = step else { return Ok(None) };
+    let digest = match &fetch.proof {
+        Proof::Sha256(digest) => Some(digest.to_lowercase()),
+        Proof::Signature { .. } if fetch.unpack.is_some() => None,
+        Proof::Signature { .. } => root.read(&fetch.path)?.map(sha256),
+    };
+    let hashes = digest.map(|content| Hash { alg: "SHA-256", content });
     let name = fetch.path.rsplit('/').next().unwrap_or_default();
-    Some(Component {
+    Ok(Some(Component {
         r#type: "file",
         reference: format!("file:{}", fetch.path),
         name: name.to_owned(),
-        hashes: vec![Hash { alg: "SHA-256", content: fetch.sha256.to_lowercase() }],
+        hashes: hashes.into_iter().collect(),
         external_references: vec![Reference { r#type: "distribution", url: fetch.url.clone() }],
         properties: vec![Property { name: "hostkit:path", value: fetch.path.clone() }],
         ..Component::default()
-    })
+    }))
 }
 
 /// The distribution, by its `os-release`.

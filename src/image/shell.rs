@@ -43,7 +43,7 @@ impl Tree {
         secrets: &Secrets,
         events: &Events,
     ) -> anyhow::Result<Self> {
-        let terms = Terms::of(plan)?;
+        let terms = Terms::of(plan)?.mount_points(plan.immutable.clone());
         preflight::check(places).await?;
         let work = Workspace::create(&places.cache)?;
         let job = tree::Job { plan, terms: &terms, locked, places, secrets, work: &work, events };

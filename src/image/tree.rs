@@ -29,7 +29,6 @@ use crate::sys::{Archive, Downloads, Host, Overlay, Owner, Root};
 /// Where apt reads what it is held to, while packages are chosen.
 pub(super) const PREFERENCES: &str = "/etc/apt/preferences.d/00-hostkit-lock";
 
-
 /// What a tree is built for, from and with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Job<'a> {
@@ -250,7 +249,11 @@ impl<'a> Stack<'a> {
                 let packages = (locked, known);
                 let building = base::build(self.job, packages, (&tree, epoch), &self.downloads);
                 let chosen = building.await?;
-                clean(&Root::open(&tree).context("opening the base tree")?, epoch, &Terms::default())?;
+                clean(
+                    &Root::open(&tree).context("opening the base tree")?,
+                    epoch,
+                    &Terms::default(),
+                )?;
                 Some(chosen)
             }
             Part::Section(_) => {

@@ -57,6 +57,7 @@ pub fn plan(recipe: &Recipe, vars: &Vars, inputs: &Inputs) -> anyhow::Result<Pla
         digest: String::new(),
         base,
         target: inputs.target,
+        immutable: sections::mount_points(recipe)?,
         steps,
         tests,
     };

@@ -3,6 +3,7 @@
 //! Every child gets a closed environment, no standard input unless it is given one, and a
 //! deadline. A child never outlives the hostkit process that started it.
 
+use std::io::PipeWriter;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -138,13 +139,44 @@ impl Runner {
         }
         tracing::debug!(command = %cmd, "running");
         let mut child = self.start(cmd, Stdio::piped(), Stdio::piped())?;
-        let mut group = Group::of(&child);
+        Self::attend(&mut child, cmd, &mut line).await
+    }
+
+    /// As [`Runner::run`], and what the program reads is what `feed` writes, on a thread of its
+    /// own. Where both fail, the program's failure is the cause and the other its consequence.
+    pub async fn run_fed(
+        &self,
+        cmd: &Cmd,
+        feed: impl FnOnce(PipeWriter) -> anyhow::Result<()> + Send + 'static,
+    ) -> anyhow::Result<Output> {
+        if let Self::Scripted(script) = self {
+            return Ok(script.lock().expect("a script is never poisoned").play(cmd)?);
+        }
+        tracing::debug!(command = %cmd, "running");
+        let (reader, writer) = std::io::pipe()?;
+        let mut command = self.prepare(cmd, Stdio::piped(), Stdio::piped())?;
         let io = |source| CmdError::Io { command: cmd.to_string(), source };
-        let work = communicate(&mut child, cmd.stdin.as_deref(), &mut line);
+        let mut child = command.stdin(reader).spawn().map_err(io)?;
+        // It holds the reading end, too: as long as it lives, the writer would wait for a reader.
+        drop(command);
+        let feeding = tokio::task::spawn_blocking(move || feed(writer));
+        let end = Self::attend(&mut child, cmd, &mut |_| {}).await?;
+        feeding.await?.map(|()| end)
+    }
+
+    /// Stays with a child until it ends, or its deadline.
+    async fn attend(
+        child: &mut Child,
+        cmd: &Cmd,
+        line: &mut impl FnMut(&str),
+    ) -> Result<Output, CmdError> {
+        let io = |source| CmdError::Io { command: cmd.to_string(), source };
+        let mut group = Group::of(child);
+        let work = communicate(child, cmd.stdin.as_deref(), line);
         match tokio::time::timeout(cmd.timeout, work).await {
             Err(_elapsed) => {
                 group.kill();
-                end(&mut child).await;
+                end(child).await;
                 Err(CmdError::Timeout { command: cmd.to_string(), timeout: cmd.timeout })
             }
             Ok(Err(source)) => Err(io(source)),

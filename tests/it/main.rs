@@ -8,10 +8,12 @@
 mod bake;
 mod cli;
 mod engine;
+mod images;
 mod imports;
 mod jenkins_package;
 mod layers;
 mod machine;
+mod pack;
 mod parsers;
 mod support;
 mod units;

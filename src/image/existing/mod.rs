@@ -7,7 +7,6 @@
 
 mod partitions;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -17,14 +16,16 @@ use nix::sys::statvfs::statvfs;
 use serde::Deserialize;
 
 use self::partitions::Partition;
+use super::contents::Contents;
 use super::growth::watch_growth;
 use super::sbom::Bom;
 use super::tree::{self, Job};
-use super::{Clock, checks, hygiene, secrets};
+use super::{Clock, Made, checks, hygiene, pack, secrets};
 use crate::apply::apply;
 use crate::digest::sha256_of;
 use crate::error::Fault;
 use crate::event::Events;
+use crate::plan::lock::{Image, Resolution};
 use crate::plan::{Base, BaseImage, Section};
 use crate::step::packages::installed_in;
 use crate::sys::loopdev::{FileSystem, Mounted};
@@ -39,28 +40,14 @@ const CONVERT_TIMEOUT: Duration = Duration::from_mins(30);
 /// The places where a distribution keeps its boot files on partitions of their own.
 const BOOT: [&str; 3] = ["/boot", "/boot/efi", "/efi"];
 
-/// A finished disk, and what is in it.
-#[derive(Debug)]
-pub(super) struct Finished {
-    /// Where it is.
-    pub disk: Utf8PathBuf,
-    /// The versions of all packages, by name.
-    pub packages: BTreeMap<String, String>,
-    /// The bill of materials.
-    pub bom: Bom,
-    /// The clock of all programs that ran, in seconds since 1970.
-    pub epoch: i64,
-}
-
 /// Makes a disk out of the existing one that `image` names: all steps of the plan, in place.
-pub(super) async fn build(
+pub(super) async fn make(
     job: &Job<'_>,
     image: &BaseImage,
     clock: &mut Clock<'_>,
-) -> anyhow::Result<Finished> {
-    let Job { plan, terms, places, secrets, events, .. } = *job;
-    let work = job.work.path();
-    let opening = Opened::new(&plan.base, image, work, events);
+) -> anyhow::Result<Made> {
+    let Job { plan, terms, places, secrets, work, events, .. } = *job;
+    let opening = Opened::new(&plan.base, image, work.path(), events);
     let opened = clock.phase("base", "copying the base image", opening).await?;
     let epoch = job.locked.map(|locked| locked.epoch).or(places.epoch).unwrap_or_else(tree::today);
     let downloads = Downloads::open(places.cache.join("downloads"));
@@ -81,10 +68,22 @@ pub(super) async fn build(
     let bom = Bom::of_tree(&host, plan, epoch).await?;
     let proving = prove(job, &host, downloads);
     clock.phase("prove", "testing the tree", proving).await?;
-    drop(host);
-
-    let disk = clock.phase("pack", "trimming the disk", opened.close()).await?;
-    Ok(Finished { disk, packages, bom, epoch })
+    let packing = async {
+        let contents = Contents::of(host.root.path(), epoch, None)?;
+        // It holds the root open.
+        drop(host);
+        pack::existing(opened.close().await?, contents, plan, places, work).await
+    };
+    let mut packed = clock.phase("pack", "trimming and measuring the disk", packing).await?;
+    pack::search(&packed, secrets)?;
+    Ok(Made {
+        bom: pack::add_bom(&bom, plan, work.path(), &mut packed)?,
+        packed,
+        foundation: None,
+        epoch,
+        packages,
+        locked: Image::new(plan, epoch, Resolution::default(), Resolution::default()),
+    })
 }
 
 /// What must hold of the finished tree. What a test writes goes to a layer that is not kept.

@@ -142,7 +142,8 @@ pub fn clean(root: &Root, terms: &Terms) -> anyhow::Result<()> {
         }
     }
     if !root.exists("/etc/machine-id")? && root.exists("/etc")? {
-        act(root, Action::Clear(0o444), "/etc/machine-id").context("making an empty /etc/machine-id")?;
+        act(root, Action::Clear(0o444), "/etc/machine-id")
+            .context("making an empty /etc/machine-id")?;
     }
     refused.extend(assert::look(root, terms)?);
     refused.sort();
@@ -200,7 +201,7 @@ fn target(step: &Step) -> Option<(&str, bool)> {
     match step {
         Step::File(file) => Some((&file.path, false)),
         Step::Link(link) => Some((&link.path, false)),
-        Step::Fetch(fetch) => Some((&fetch.path, false)),
+        Step::Fetch(fetch) => Some((&fetch.path, fetch.unpack.is_some())),
         Step::Directory(directory) => Some((&directory.path, true)),
         _ => None,
     }

@@ -6,6 +6,7 @@
 pub mod acceleration;
 pub mod command;
 pub mod console;
+mod firmware;
 pub mod goal;
 pub mod machine;
 pub mod options;
@@ -21,7 +22,7 @@ use serde::Serialize;
 
 use self::command::Answer;
 use self::machine::{Build, Machine};
-pub use self::options::{Acceleration, Forward, Goal, Options, Session, Trouble};
+pub use self::options::{Acceleration, Firmware, Forward, Goal, Options, Session, Trouble};
 use self::run_dir::RunDir;
 use self::stage::Stage;
 use self::watch::{Hook, Watch};
@@ -125,6 +126,7 @@ impl Rehearsal<'_> {
         say(format!("the processor: {why}"));
         let stage = Stage::set(self.options, &self.runner, self.run_dir, &self.recorder).await?;
         let build = Build {
+            firmware: self.options.firmware,
             chosen,
             memory_mib: self.options.memory_mib,
             cpus: self.options.cpus,
