@@ -5,15 +5,19 @@
 
 mod base;
 mod build;
+mod changes;
+pub mod lock;
 mod sections;
 pub mod test;
 
+use std::fmt;
+
 pub use build::{AgentBinary, Inputs, local_files, plan};
+pub use changes::Changes;
 pub use sections::named_files;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::sha256;
-use crate::recipe::platform::{Arch, Os, Target};
+pub use crate::recipe::platform::{Arch, Os, Target};
 use crate::step::Step;
 
 pub use test::Test;
@@ -39,6 +43,9 @@ pub struct Plan {
     pub target: Target,
     /// What is done to it, in order.
     pub steps: Vec<Planned>,
+    /// Mount points: empty directories that nobody may write to while nothing is mounted there.
+    #[serde(default)]
+    pub immutable: Vec<String>,
     /// What must hold afterwards.
     #[serde(default)]
     pub tests: Vec<Test>,
@@ -132,17 +139,54 @@ pub enum Section {
     Late,
 }
 
-impl Plan {
-    /// A UUID that this plan gives to the thing called `name`, the same in every build.
-    pub fn uuid(&self, name: &str) -> String {
-        let mut hex = sha256(format!("{}:{name}", self.digest));
-        // Version 8 (the maker's own scheme), variant 1: what RFC 9562 asks of such a number.
-        hex.replace_range(12..13, "8");
-        hex.replace_range(16..17, "8");
-        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]];
-        parts.join("-")
-    }
+impl Section {
+    /// All of them, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Repositories,
+        Self::Early,
+        Self::Users,
+        Self::Packages,
+        Self::Fetches,
+        Self::Installed,
+        Self::Agent,
+        Self::Files,
+        Self::Late,
+    ];
+}
 
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Repositories => "repositories",
+            Self::Early => "early",
+            Self::Users => "users",
+            Self::Packages => "packages",
+            Self::Fetches => "fetches",
+            Self::Installed => "installed",
+            Self::Agent => "agent",
+            Self::Files => "files",
+            Self::Late => "late",
+        })
+    }
+}
+
+impl Planned {
+    /// Without the places of files on this machine: their content makes a difference to an image,
+    /// their place makes none.
+    #[must_use]
+    pub fn without_places(mut self) -> Self {
+        match &mut self.step {
+            Step::Packages(packages) => {
+                packages.files.iter_mut().for_each(|file| file.path.clear());
+            }
+            Step::Agent(agent) => agent.path = None,
+            _ => {}
+        }
+        self
+    }
+}
+
+impl Plan {
     /// The first digits of the digest, for names.
     pub fn short_digest(&self) -> &str {
         self.digest.get(..8).unwrap_or(&self.digest)
