@@ -18,5 +18,6 @@ mod layers;
 mod machine;
 mod pack;
 mod parsers;
+mod steps;
 mod support;
 mod units;
