@@ -5,6 +5,7 @@
 
 mod base;
 mod build;
+mod changes;
 pub mod lock;
 mod sections;
 pub mod test;
@@ -12,6 +13,7 @@ pub mod test;
 use std::fmt;
 
 pub use build::{AgentBinary, Inputs, local_files, plan};
+pub use changes::Changes;
 pub use sections::named_files;
 use serde::{Deserialize, Serialize};
 

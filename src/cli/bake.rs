@@ -51,8 +51,7 @@ pub struct Args {
 
 /// `hostkit bake`.
 pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
-    let Planned { plan, secrets } = args.which.plan()?;
-    args.which.check_agent(&plan)?;
+    let Planned { plan, secrets, .. } = args.which.plan()?.complete()?;
     let lock = LockFile::of(&args.which.recipe)?;
     let entry = lock.read()?.entry(&plan).cloned();
     if args.locked && entry.is_none() {

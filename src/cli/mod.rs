@@ -4,10 +4,15 @@ pub mod apply;
 pub mod bake;
 pub mod boot;
 pub mod cache;
+pub mod check;
+pub mod docs;
+pub mod init;
 pub mod images;
 pub mod inner;
 pub mod lock;
 pub mod plan;
+pub mod recipes;
+mod reference;
 pub mod shell;
 pub mod status;
 #[cfg(feature = "sim")]
@@ -55,6 +60,12 @@ pub enum Command {
     Test(test::Run),
     /// Open a shell in the tree of a recipe, or in a booted image
     Shell(shell::Shell),
+    /// Begin a project: a recipe that extends a shipped one
+    Init(init::Args),
+    /// List the recipes that can be baked
+    Recipes(recipes::Args),
+    /// Look for everything that is wrong with recipes, offline
+    Check(check::Args),
     /// Apply a plan to this machine or to a tree, or check it against one
     ///
     /// Ends with 10 when a check finds a difference.
@@ -68,6 +79,9 @@ pub enum Command {
     ///
     /// Ends with 0 when it is ready, 5 when it failed, 11 while it runs.
     Status,
+    /// Write what is generated: schemas, the reference, man pages, completions
+    #[command(subcommand)]
+    Docs(docs::Docs),
     /// Parts of hostkit that run as processes of their own.
     #[command(subcommand, hide = true)]
     Inner(inner::Inner),
@@ -103,6 +117,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Plan(args) => plan::run(&args, format),
         Command::Images(verb) => images::run(&verb, format),
         Command::Cache(command) => cache::run(&command, format),
+        Command::Init(args) => init::run(&args, format),
+        Command::Recipes(args) => recipes::run(&args, format),
+        Command::Check(args) => check::run(&args, format),
+        Command::Docs(command) => docs::run(command),
         #[cfg(feature = "sim")]
         Command::Test(args) => Box::pin(test::run(args, format)).await,
         Command::Shell(args) => Box::pin(shell::run(args, format)).await,

@@ -64,6 +64,9 @@ pub struct Manifest {
     /// Whether hostkit is in the image and boots it.
     #[serde(default)]
     pub agent: bool,
+    /// The digest of every step of the plan by its id, to tell what changed since.
+    #[serde(default)]
+    pub steps: BTreeMap<String, String>,
     /// How long each phase took, in order.
     pub phases: Vec<Phase>,
 }
@@ -151,6 +154,7 @@ impl Manifest {
             packages: made.packages.clone(),
             tests: plan.tests.clone(),
             agent: plan.steps.iter().any(|planned| matches!(planned.step, Step::Agent(_))),
+            steps: plan.step_digests(),
             phases: phases.into_iter().map(|(name, seconds)| Phase { name, seconds }).collect(),
         }
     }
@@ -260,6 +264,7 @@ impl From<First> for Manifest {
             packages: first.packages,
             tests: Vec::new(),
             agent: true,
+            steps: BTreeMap::new(),
             phases: first.phases,
         }
     }

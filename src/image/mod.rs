@@ -151,7 +151,7 @@ struct Made {
 /// Builds a tree from packages and packs it.
 async fn from_packages(job: &tree::Job<'_>, clock: &mut Clock<'_>) -> anyhow::Result<Made> {
     let tree::Job { plan, places, secrets, work, events, .. } = *job;
-    let built = tree::build(job, clock).await?;
+    let built = tree::build(job, clock).await.map_err(explain)?;
     let proving = prove(&built, plan, secrets, work, events);
     clock.phase("prove", "testing the tree", proving).await?;
     let bom = Bom::of_tree(&built.host, plan, built.epoch).await?;
@@ -241,8 +241,7 @@ impl<'a> Clock<'a> {
             Err(error) => Outcome::Failed(format!("{error:#}")),
         };
         self.events.finished(name, outcome, self.since.elapsed());
-        end.map_err(|error| if is_full(&error) { error.context(disk_full()) } else { error })
-            .or_blame(|| Fault::step(format!("{title} failed")))
+        end.map_err(explain).or_blame(|| Fault::step(format!("{title} failed")))
     }
 
     /// Begins a phase and ends the one before.
@@ -268,18 +267,20 @@ impl<'a> Clock<'a> {
     }
 }
 
-fn disk_full() -> Fault {
-    Fault::environment("the disk is full")
-        .hint("free some space, or name another place with --output or --cache")
-}
-
-/// Whether an error comes from a disk without space.
-fn is_full(error: &anyhow::Error) -> bool {
+/// A disk without space is seen first by whoever writes next, which may be a program in the tree.
+fn explain(error: anyhow::Error) -> anyhow::Error {
     let full = |cause: &(dyn std::error::Error + 'static)| {
         let io = cause.downcast_ref::<std::io::Error>();
-        io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
+        let ours = io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull);
+        ours || cause.to_string().contains("No space left on device")
     };
-    error.chain().any(full)
+    if !error.chain().any(full) {
+        return error;
+    }
+    error.context(
+        Fault::environment("the disk is full")
+            .hint("free some space, or name another place with --output or --cache"),
+    )
 }
 
 /// The directory that holds `path`.

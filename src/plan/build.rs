@@ -9,7 +9,7 @@ use crate::digest::sha256;
 use crate::error::{Blamed as _, Fault};
 use crate::recipe::platform::{Arch, Target};
 use crate::recipe::types::{Hook, When};
-use crate::recipe::{Recipe, Vars, assets::Asset};
+use crate::recipe::{Recipe, Vars, assets::Asset, is_file};
 use crate::step::unit::State;
 use crate::step::{self, Step};
 
@@ -65,7 +65,6 @@ pub fn plan(recipe: &Recipe, vars: &Vars, inputs: &Inputs) -> anyhow::Result<Pla
     Ok(plan)
 }
 
-/// Where a file is on this machine makes no difference to the image.
 fn digest(plan: &Plan) -> anyhow::Result<String> {
     let steps = plan.steps.iter().cloned().map(Planned::without_places);
     let plan = Plan { steps: steps.collect(), ..plan.clone() };
@@ -76,11 +75,6 @@ fn digest(plan: &Plan) -> anyhow::Result<String> {
 pub fn local_files(recipe: &Recipe) -> impl Iterator<Item = &String> {
     let groups = recipe.packages.group.iter().flat_map(|group| &group.install);
     recipe.packages.install.iter().chain(groups).filter(|package| is_file(package))
-}
-
-pub(super) fn is_file(package: &str) -> bool {
-    package.contains('/')
-        || [".deb", ".rpm"].iter().any(|ending| package.to_ascii_lowercase().ends_with(ending))
 }
 
 fn base(recipe: &Recipe, inputs: &Inputs) -> anyhow::Result<Base> {
@@ -141,18 +135,10 @@ impl Planner<'_> {
     }
 
     pub(super) fn applies(&self, when: &When) -> bool {
-        let installs = match &when.installs {
-            None => true,
-            Some(package) => {
-                self.installs.iter().any(|p| !is_file(p) && step::packages::name_of(p) == package)
-            }
+        let named = |package: &str| {
+            self.installs.iter().any(|p| !is_file(p) && step::packages::name_of(p) == package)
         };
-        let os = self.base.distribution;
-        when.family.is_none_or(|family| family == os.family())
-            && when.os.is_none_or(|wanted| wanted == os)
-            && when.arch.is_none_or(|arch| arch == self.inputs.arch)
-            && when.target.is_none_or(|target| target == self.inputs.target)
-            && installs
+        when.holds(self.base.distribution, self.inputs.arch, self.inputs.target, named)
     }
 
     fn tests(&self, recipe: &Recipe) -> anyhow::Result<Vec<Test>> {
@@ -189,6 +175,8 @@ fn check(steps: &[Planned]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::assets::Assets;
+    use crate::recipe::{Given, read_text};
 
     const JENKINS: &str = "[recipe]\nname = 'x'\n[base]\nos = 'debian:trixie'\n\
         [vars.package]\ndefault = 'jenkins=2.568.2'\n\
@@ -200,14 +188,16 @@ mod tests {
         [[unit]]\nname = 'a.service'\nstate = 'enabled'\n";
 
     fn plan_of(text: &str, given: &[(String, String)]) -> anyhow::Result<Plan> {
-        let recipe: Recipe = toml::from_str(text).unwrap();
-        let vars = Vars::resolve(&recipe.vars, given, std::iter::empty())?;
-        let recipe = vars.fill(&recipe)?;
+        let given = Given { flags: given.to_vec(), ..Given::default() };
+        let project = tempfile::tempdir().unwrap();
+        std::fs::write(project.path().join("jenkins.deb"), "").unwrap();
+        let assets = Assets::new(project.path().to_str().unwrap());
+        let (recipe, read) = read_text(text, &assets, &given).sound()?;
         let mut inputs = Inputs { arch: Arch::Amd64, ..Inputs::default() };
         for name in local_files(&recipe) {
             inputs.package_files.insert(name.clone(), (format!("/somewhere/{name}"), "00".into()));
         }
-        plan(&recipe, &vars, &inputs)
+        plan(&recipe, &read.vars, &inputs)
     }
 
     fn ids(plan: &Plan) -> Vec<&str> {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 
-use super::build::{AgentBinary, Planner, is_file};
+use super::build::{AgentBinary, Planner};
 use super::{Planned, Section};
 use crate::error::Fault;
 use crate::host;
 use crate::recipe::platform;
 use crate::recipe::types::{self, Hook, PackageGroup, Packages, UnitState};
-use crate::recipe::{Recipe, assets::Asset};
+use crate::recipe::{Recipe, assets::Asset, is_file};
 use crate::step::openpgp::Key;
 use crate::step::unit::State;
 use crate::step::{self, Family, Step};
@@ -383,6 +383,22 @@ pub(super) fn directory(d: &types::Directory) -> Planned {
 pub(super) fn link(l: &types::Link) -> Planned {
     let link = step::link::Link { path: l.path.clone(), to: l.to.clone() };
     planned(Section::Files, format!("link:{}", l.path), Step::Link(link))
+}
+
+/// The recipe's `[host]` as it stands in the image.
+fn host_text(recipe: &Recipe) -> anyhow::Result<String> {
+    toml::to_string(&without_empty(&recipe.host)).context("writing [host]")
+}
+
+/// The home of a controller: what was written to its place while it is not mounted would be lost.
+pub(super) fn mount_points(recipe: &Recipe) -> anyhow::Result<Vec<String>> {
+    if recipe.host.is_empty() {
+        return Ok(Vec::new());
+    }
+    let text = host_text(recipe)?;
+    let host = host::read(&[host::Layer { origin: "[host]", text: &text }])?;
+    let controller = host.role == Some(host::Role::Controller);
+    Ok(if controller { vec![host::HOME.to_owned()] } else { Vec::new() })
 }
 
 /// `[host]` without its empty strings: a variable with an empty default leaves the matter to

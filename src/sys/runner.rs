@@ -156,7 +156,7 @@ impl Runner {
         let (reader, writer) = std::io::pipe()?;
         let mut command = self.prepare(cmd, Stdio::piped(), Stdio::piped())?;
         let io = |source| CmdError::Io { command: cmd.to_string(), source };
-        let mut child = command.stdin(reader).spawn().map_err(io)?;
+        let mut child = command.stdin(reader).process_group(0).spawn().map_err(io)?;
         // It holds the reading end, too: as long as it lives, the writer would wait for a reader.
         drop(command);
         let feeding = tokio::task::spawn_blocking(move || feed(writer));
@@ -170,6 +170,7 @@ impl Runner {
         cmd: &Cmd,
         line: &mut impl FnMut(&str),
     ) -> Result<Output, CmdError> {
+        let mut group = Group::of(child);
         let io = |source| CmdError::Io { command: cmd.to_string(), source };
         let mut group = Group::of(child);
         let work = communicate(child, cmd.stdin.as_deref(), line);
