@@ -16,12 +16,13 @@ use super::firmware::Firmware;
 use super::foundation::{Disk, Foundation};
 use super::layout::{BLOCK, Layout};
 use super::sparse::copy_sparse;
-use super::workspace::Workspace;
 use super::tree::Built;
+use super::workspace::Workspace;
 use super::{Places, ext4, grub};
 use crate::error::Fault;
 use crate::event::Events;
 use crate::plan::Plan;
+use crate::step::kernel;
 use crate::sys::{Host, Owner};
 
 /// A finished disk in the work folder.
@@ -53,8 +54,7 @@ pub(super) async fn pack(
     write_boot_files(&built.host, &foundation, &plan.immutable)?;
     let (foundation, contents) = contents_of(built, foundation).await?;
     let immutable = mount_points(plan, &contents)?;
-    let layout =
-        Layout::for_content(foundation.contents.room(BLOCK), contents.room(BLOCK));
+    let layout = Layout::for_content(foundation.contents.room(BLOCK), contents.room(BLOCK));
     let path = work.path().join("disk.raw");
     loop {
         let base = foundation.disk(&layout, built, work.path(), events).await?;
@@ -128,7 +128,8 @@ fn write_boot_files(
         &esp[..4],
         &esp[4..]
     );
-    let more = host.root.read_text(camino::Utf8Path::new(grub::MORE_WORDS))?.unwrap_or_default();
+    let more =
+        host.root.read_text(camino::Utf8Path::new(kernel::COMMAND_LINE))?.unwrap_or_default();
     let files = [("/etc/fstab", fstab), ("/boot/grub/grub.cfg", grub::menu(&root_uuid, &more))];
     host.root.make_dir("/boot/grub", 0o755, Owner::ROOT)?;
     host.root.make_dir("/boot/efi", 0o700, Owner::ROOT)?;

@@ -1,7 +1,7 @@
 //! The changes of a file system as commands for `debugfs`.
 //!
-//! Pure but for attributes, whose values go into files. Every path is absolute and quoted; what the
-//! language of `debugfs` cannot say is refused.
+//! Pure but for attributes, whose values go into files. Everything is quoted; what the language of
+//! `debugfs` cannot say is refused.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -52,7 +52,8 @@ impl<'a> Script<'a> {
     pub(super) fn changes(&mut self, difference: &Difference<'_>) -> anyhow::Result<()> {
         for entry in difference.removed.iter().rev() {
             let verb = if entry.kind == Kind::Directory { "rmdir" } else { "rm" };
-            self.push(&[verb, &quoted(&entry.path)?])?;
+            let name = self.enter(entry)?;
+            self.push(&[verb, &name])?;
         }
         let mut added = difference.added.clone();
         added.sort_by_key(|entry| rank(entry));
@@ -75,7 +76,11 @@ impl<'a> Script<'a> {
     /// Sets the immutable flag of directories. They are empty: nothing else is asked for.
     pub(super) fn immutable(&mut self, folders: &[String]) -> anyhow::Result<()> {
         for folder in folders {
-            self.set(&quoted(folder.trim_start_matches('/'))?, "flags", &format!("{IMMUTABLE:#x}"))?;
+            self.set(
+                &quoted(folder.trim_start_matches('/'))?,
+                "flags",
+                &format!("{IMMUTABLE:#x}"),
+            )?;
         }
         Ok(())
     }
@@ -87,42 +92,42 @@ impl<'a> Script<'a> {
             || line.trim().is_empty()
             || line.trim() == "debugfs:"
             || line.starts_with("Allocated inode: ")
-            || line.strip_prefix("debugfs ").is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
+            || line
+                .strip_prefix("debugfs ")
+                .is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
         (!usual).then_some(line)
     }
 
     fn add(&mut self, entry: &Entry) -> anyhow::Result<()> {
-        let path = quoted(&entry.path)?;
+        let name = self.enter(entry)?;
         match &entry.kind {
-            Kind::Directory => self.push(&["mkdir", &path]),
+            Kind::Directory => self.push(&["mkdir", &name]),
             Kind::File { .. } => {
                 let from = quote(self.tree.join(&entry.path).as_str())?;
-                let name = self.enter(entry)?;
                 self.push(&["write", &from, &name])
             }
-            Kind::HardLink { to } => self.push(&["ln", &quoted(to)?, &path]),
-            Kind::Link { to } => self.push(&["symlink", &path, &quote(to)?]),
+            Kind::HardLink { to } => self.push(&["ln", &quoted(to)?, &name]),
+            Kind::Link { to } => self.push(&["symlink", &name, &quote(to)?]),
             Kind::Character { major, minor } => {
-                let name = self.enter(entry)?;
                 self.push(&["mknod", &name, "c", &major.to_string(), &minor.to_string()])
             }
             Kind::Block { major, minor } => {
-                let name = self.enter(entry)?;
                 self.push(&["mknod", &name, "b", &major.to_string(), &minor.to_string()])
             }
-            Kind::Pipe => {
-                let name = self.enter(entry)?;
-                self.push(&["mknod", &name, "p"])
-            }
+            Kind::Pipe => self.push(&["mknod", &name, "p"]),
         }
     }
 
-    /// Some commands take a name in the current folder only: goes there, and gives the name.
+    /// Some commands take a name in the current folder only, and others take `/name` for one: goes
+    /// to the folder, and gives the name.
     fn enter(&mut self, entry: &Entry) -> anyhow::Result<String> {
         let (folder, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
         if self.folder != folder || self.lines.is_empty() {
             self.push(&["cd", &quoted(folder)?])?;
             folder.clone_into(&mut self.folder);
+        }
+        if name.starts_with('<') {
+            return Err(refused(&entry.path, "debugfs takes its name for a number"));
         }
         quote(name)
     }
@@ -311,7 +316,8 @@ mod tests {
     fn only_its_own_words_are_no_complaint() {
         let mut script = Script::new(0, Utf8Path::new("/tree"), Utf8Path::new("/work"));
         script.push(&["rm", "\"/x\""]).unwrap();
-        for usual in ["debugfs 1.47.2 (1-Jan-2025)", "debugfs: rm \"/x\"", "Allocated inode: 7", ""] {
+        for usual in ["debugfs 1.47.2 (1-Jan-2025)", "debugfs: rm \"/x\"", "Allocated inode: 7", ""]
+        {
             assert_eq!(script.complaint(usual), None);
         }
         for complaint in ["rm: File not found", "debugfs: Command not found rm", "debugfs: rm /y"] {
