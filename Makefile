@@ -51,6 +51,11 @@ unit: ## unit, integration and virtual machine tests
 bench: setup-for-bench ## how long bakes take, beside mkosi and mmdebstrap (as root)
 	cargo bench --locked --bench bake
 
+.PHONY: fuzz
+fuzz: ## a minute of broken recipes at random (FUZZ_SECONDS=60)
+	cd fuzz && CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/fuzz \
+		cargo run --locked --release -- $(or $(FUZZ_SECONDS),60)
+
 .PHONY: clean
 clean: ## what was built here and what the demo left
 	cargo clean --quiet

@@ -3,13 +3,24 @@
 //! Pure: all files that it names were read or hashed before ([`Inputs`]); templates are rendered
 //! here; nothing is looked up, fetched or run. The same inputs give the same digest.
 
+mod base;
 mod build;
+mod changes;
+pub mod lock;
+mod sections;
+pub mod test;
 
-pub use build::{Inputs, local_files, plan};
+use std::fmt;
+
+pub use build::{AgentBinary, Inputs, local_files, plan};
+pub use changes::Changes;
+pub use sections::named_files;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::sha256;
+pub use crate::recipe::platform::{Arch, Os, Target};
 use crate::step::Step;
+
+pub use test::Test;
 
 /// The version of the JSON form.
 pub const VERSION: u32 = 1;
@@ -28,24 +39,66 @@ pub struct Plan {
     pub digest: String,
     /// What the tree starts from.
     pub base: Base,
+    /// What is made of it.
+    pub target: Target,
     /// What is done to it, in order.
     pub steps: Vec<Planned>,
+    /// Mount points: empty directories that nobody may write to while nothing is mounted there.
+    #[serde(default)]
+    pub immutable: Vec<String>,
+    /// What must hold afterwards.
+    #[serde(default)]
+    pub tests: Vec<Test>,
 }
 
-/// What a tree starts from: a distribution built from its packages.
+/// What a tree starts from: a distribution built from its packages, or one that is there already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Base {
-    /// The distribution: `debian`.
-    pub distribution: String,
+    /// The distribution.
+    pub distribution: Os,
     /// Its release: `trixie`.
     pub suite: String,
-    /// Where the release is, to see whether it exists.
+    /// Where the release is, to see whether it exists. Empty with an image or an AMI.
     pub mirror: String,
-    /// Everything that its packages come from, as lines of `sources.list`.
+    /// Everything that its packages come from, as lines of `sources.list`. Empty with an image or
+    /// an AMI.
     pub sources: Vec<String>,
-    /// The processor: `amd64`.
-    pub arch: String,
+    /// The processor.
+    pub arch: Arch,
+    /// The disk that it begins with, if it is not built from packages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<BaseImage>,
+    /// The AMI that it begins with, if it is not built from packages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ami: Option<Ami>,
+}
+
+/// An existing disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseImage {
+    /// The file, relative to the project, or absolute.
+    pub file: String,
+    /// What its SHA-256 must be.
+    pub sha256: String,
+}
+
+/// An existing AMI, by what names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Ami {
+    /// Its id.
+    Id(String),
+    /// The newest whose name fits and whose owner is this one.
+    Newest {
+        /// A name with `*`.
+        name: String,
+        /// An account, `amazon` or `self`.
+        owner: String,
+    },
+    /// An SSM parameter that holds its id.
+    Parameter(String),
 }
 
 /// A step and its name in this plan.
@@ -86,17 +139,54 @@ pub enum Section {
     Late,
 }
 
-impl Plan {
-    /// A UUID that this plan gives to the thing called `name`, the same in every build.
-    pub fn uuid(&self, name: &str) -> String {
-        let mut hex = sha256(format!("{}:{name}", self.digest));
-        // Version 8 (the maker's own scheme), variant 1: what RFC 9562 asks of such a number.
-        hex.replace_range(12..13, "8");
-        hex.replace_range(16..17, "8");
-        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]];
-        parts.join("-")
-    }
+impl Section {
+    /// All of them, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Repositories,
+        Self::Early,
+        Self::Users,
+        Self::Packages,
+        Self::Fetches,
+        Self::Installed,
+        Self::Agent,
+        Self::Files,
+        Self::Late,
+    ];
+}
 
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Repositories => "repositories",
+            Self::Early => "early",
+            Self::Users => "users",
+            Self::Packages => "packages",
+            Self::Fetches => "fetches",
+            Self::Installed => "installed",
+            Self::Agent => "agent",
+            Self::Files => "files",
+            Self::Late => "late",
+        })
+    }
+}
+
+impl Planned {
+    /// Without the places of files on this machine: their content makes a difference to an image,
+    /// their place makes none.
+    #[must_use]
+    pub fn without_places(mut self) -> Self {
+        match &mut self.step {
+            Step::Packages(packages) => {
+                packages.files.iter_mut().for_each(|file| file.path.clear());
+            }
+            Step::Agent(agent) => agent.path = None,
+            _ => {}
+        }
+        self
+    }
+}
+
+impl Plan {
     /// The first digits of the digest, for names.
     pub fn short_digest(&self) -> &str {
         self.digest.get(..8).unwrap_or(&self.digest)

@@ -1,43 +1,19 @@
-//! `hostkit bake` and `hostkit plan`: from a recipe to a plan, and from a plan to an image.
+//! `hostkit bake`: from a recipe to an image.
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
-use clap::ValueEnum;
+use futures::FutureExt as _;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-use crate::digest::sha256_of;
+use super::cache::{self, Place};
+use super::lock::LockFile;
+use super::which::{Planned, Which, absolute};
 use crate::error::Fault;
-use crate::event::Outcome;
-use crate::image::{self, Baked, Manifest, Places};
-use crate::plan::{self, Inputs, Plan};
-use crate::recipe::assets::Assets;
-use crate::recipe::{Recipe, Vars, load};
-use crate::secret::Secrets;
+use crate::event::{Events, Outcome};
+use crate::image::{self, Baked, Manifest, Places, Trial, checks};
 use crate::ui::{self, Format};
-
-/// What says which plan is meant.
-#[derive(Debug, clap::Args)]
-pub struct Which {
-    /// The name of a recipe, or the path of one that ends in .toml
-    recipe: String,
-    /// Sets a variable of the recipe
-    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
-    var: Vec<(String, String)>,
-    /// What is made: a bootable disk image (`disk`)
-    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
-    target: Target,
-}
-
-/// What is made of the tree.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Target {
-    /// A bootable disk image
-    #[default]
-    Disk,
-}
 
 /// Bakes a recipe into an image.
 #[derive(Debug, clap::Args)]
@@ -47,101 +23,119 @@ pub struct Args {
     /// Where the image and its manifest go
     #[arg(short, long, value_name = "DIR", default_value = "out")]
     output: Utf8PathBuf,
-    /// Where base trees and downloaded packages are kept
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "HOSTKIT_CACHE",
-        hide_env_values = true,
-        default_value = "/var/cache/hostkit"
-    )]
-    cache: Utf8PathBuf,
-    /// Bake again even if nothing has changed, with the newest packages
-    #[arg(long)]
-    rebuild: bool,
-}
-
-/// Shows what a recipe comes to, without doing it.
-#[derive(Debug, clap::Args)]
-pub struct PlanArgs {
     #[command(flatten)]
-    which: Which,
+    place: Place,
+    /// How large the cache may be after the bake
+    #[arg(long, value_name = "SIZE", value_parser = cache::size, default_value = "20G")]
+    cache_size: u64,
+    /// Build everything anew, whatever is in the cache (downloaded packages are still used)
+    #[arg(long)]
+    no_cache: bool,
+    /// Take today's packages, and move hostkit.lock to them
+    #[arg(long)]
+    update_lock: bool,
+    /// Fail if hostkit.lock would have to change
+    #[arg(long, conflicts_with = "update_lock")]
+    locked: bool,
+    /// Open a shell in the tree when a step fails
+    #[arg(long)]
+    shell_on_error: bool,
+    /// Boot the image and run its tests before it is published
+    #[cfg(feature = "sim")]
+    #[arg(long)]
+    boot_test: bool,
+    /// Write the disk as qcow2, too
+    #[arg(long)]
+    qcow2: bool,
 }
 
 /// `hostkit bake`.
 pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
-    let plan = make_plan(&args.which)?;
-    let places =
-        Places { output: args.output, cache: absolute(&args.cache)?, rebuild: args.rebuild };
-    let secrets = Secrets::default();
+    let Planned { plan, secrets, .. } = args.which.plan()?.complete()?;
+    let lock = LockFile::of(&args.which.recipe)?;
+    let entry = lock.read()?.entry(&plan).cloned();
+    if args.locked && entry.is_none() {
+        return Err(lock.lacks(&plan).into());
+    }
     let (events, printer) = ui::start(format);
+    let trial = args.trial(&events);
+    let places = Places {
+        output: args.output,
+        cache: absolute(&args.place.cache)?,
+        cache_limit: args.cache_size,
+        qcow2: args.qcow2,
+        no_cache: args.no_cache,
+        update_lock: args.update_lock,
+        frozen: args.locked,
+        epoch: epoch()?,
+        shell_on_error: args.shell_on_error,
+    };
+    let output = places.output.clone();
     let end = tokio::select! {
-        end = image::bake(&plan, &places, &secrets, &events) => end,
+        end = image::bake(&plan, entry.as_ref(), &places, &secrets, &events, trial) => end,
         () = super::stop_signal() => Err(Fault::interrupted().into()),
     };
     drop(events);
     printer.finish().await;
     let baked = end?;
+    lock.keep(&baked.locked)?;
     match format {
-        Format::Human => ui::text(&recap(&baked)),
+        Format::Human => ui::text(&recap(&baked, &output)),
         Format::Json => ui::json(&Line { outcome: baked.outcome, manifest: &baked.manifest }),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// `hostkit plan`.
-pub fn show(args: &PlanArgs, format: Format) -> anyhow::Result<ExitCode> {
-    let plan = make_plan(&args.which)?;
-    match format {
-        Format::Json => ui::json(&plan),
-        Format::Human => ui::text(&describe(&plan)),
+impl Args {
+    /// What the image must stand before it is published.
+    #[cfg(feature = "sim")]
+    fn trial(&self, events: &Events) -> Option<Trial> {
+        let events = events.clone();
+        let boot = |disk: Utf8PathBuf, manifest: Manifest| {
+            async move {
+                let options = crate::sim::vm::Options::new(disk.into_std_path_buf());
+                checks::require(&super::test::boot(options, &manifest, &events).await?)
+            }
+            .boxed_local()
+        };
+        self.boot_test.then(|| Box::new(boot) as Trial)
     }
-    Ok(ExitCode::SUCCESS)
+
+    #[cfg(not(feature = "sim"))]
+    fn trial(&self, _: &Events) -> Option<Trial> {
+        None
+    }
 }
 
-/// Reads everything that planning needs, and plans.
-fn make_plan(which: &Which) -> anyhow::Result<Plan> {
-    let assets = Assets::new(absolute(Utf8Path::new("."))?);
-    let loaded = load(&which.recipe, &assets)?;
-    // A variable of the environment that is not text cannot be one of ours.
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let vars = Vars::resolve(&loaded.recipe.vars, &which.var, environment)?;
-    let recipe = vars.fill(&loaded.recipe)?;
-    recipe.check()?;
-    let inputs = read_inputs(&recipe, &assets)?;
-    plan::plan(&recipe, &vars, &inputs)
+/// Where a tree is built that is not made an image of.
+pub(super) fn places(place: &Place) -> anyhow::Result<Places> {
+    Ok(Places {
+        output: Utf8PathBuf::from("."),
+        cache: absolute(&place.cache)?,
+        qcow2: false,
+        cache_limit: u64::MAX,
+        no_cache: false,
+        update_lock: false,
+        frozen: false,
+        epoch: epoch()?,
+        shell_on_error: true,
+    })
 }
 
-fn read_inputs(recipe: &Recipe, assets: &Assets) -> anyhow::Result<Inputs> {
-    let mut inputs = Inputs {
-        arch: "amd64".to_owned(),
-        target: "disk".to_owned(),
-        agent_sha256: sha256_of(Utf8Path::new("/proc/self/exe")).context("reading hostkit")?,
-        ..Inputs::default()
-    };
-    let named = recipe.file.iter().filter_map(|f| f.source.as_ref().or(f.template.as_ref()));
-    for name in named {
-        let asset = assets.find(name);
-        let asset = asset.with_context(|| Fault::recipe(format!("{name} cannot be read")))?;
-        if let Some(asset) = asset {
-            inputs.assets.insert(name.clone(), asset);
-        }
+/// The clock that the caller asks for, as reproducible builds do everywhere.
+fn epoch() -> anyhow::Result<Option<i64>> {
+    let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let epoch = text.parse().ok().filter(|epoch| *epoch >= 0);
+    let epoch = epoch.ok_or_else(|| {
+        Fault::usage(format!("SOURCE_DATE_EPOCH is `{text}`"))
+            .hint("it is a number of seconds since 1970, or not set")
+    })?;
+    if epoch > jiff::Timestamp::now().as_second() {
+        return Err(Fault::usage("SOURCE_DATE_EPOCH lies in the future")
+            .hint("no file in an image is younger than it: a bake today could not be repeated")
+            .into());
     }
-    for path in Assets::shipped("templates/") {
-        let asset = assets.find(path)?.context("a shipped file is always there")?;
-        let name = path.trim_start_matches("templates/").to_owned();
-        inputs.boot_templates.insert(name, asset);
-    }
-    for name in plan::local_files(recipe) {
-        let path = assets.on_disk(name);
-        let sha256 = sha256_of(&path).with_context(|| {
-            Fault::recipe(format!("the package file {name} cannot be read"))
-                .hint("a package is a name, name=version, or a path relative to this folder")
-        })?;
-        inputs.package_files.insert(name.clone(), (path.into_string(), sha256));
-    }
-    Ok(inputs)
+    Ok(Some(epoch))
 }
 
 /// The last line of a bake, for programs.
@@ -151,7 +145,7 @@ struct Line<'a> {
     manifest: &'a Manifest,
 }
 
-fn recap(baked: &Baked) -> String {
+fn recap(baked: &Baked, folder: &Utf8Path) -> String {
     let manifest = &baked.manifest;
     let word = match baked.outcome {
         Outcome::Unchanged => "unchanged",
@@ -163,14 +157,8 @@ fn recap(baked: &Baked) -> String {
         manifest.image_version,
         &manifest.digest[..8.min(manifest.digest.len())]
     );
-    text += &format!(
-        "  disk      {}  {}, {} of it used\n  sha256    {}\n  packages  {}\n",
-        baked.disk,
-        HumanBytes(manifest.disk.bytes),
-        HumanBytes(manifest.disk.allocated),
-        manifest.disk.sha256,
-        manifest.packages.len()
-    );
+    text += &outputs(manifest, folder);
+    text += &format!("  packages  {}\n", manifest.packages.len());
     if baked.outcome == Outcome::Changed {
         let total: f64 = manifest.phases.iter().map(|phase| phase.seconds).sum();
         let each = manifest.phases.iter().map(|p| format!("{} {:.1} s", p.name, p.seconds));
@@ -179,26 +167,24 @@ fn recap(baked: &Baked) -> String {
     text
 }
 
-fn describe(plan: &Plan) -> String {
-    let mut text = format!(
-        "{} {} on {}:{} ({})\n",
-        plan.recipe,
-        plan.image_version,
-        plan.base.distribution,
-        plan.base.suite,
-        plan.short_digest()
-    );
-    for (n, planned) in plan.steps.iter().enumerate() {
-        text += &format!("{:>4}  {}\n", n + 1, planned.step.title());
+/// What was made, and how large it is.
+fn outputs(manifest: &Manifest, folder: &Utf8Path) -> String {
+    let mut text = String::new();
+    if let Some(disk) = &manifest.disk {
+        let (all, used) = (HumanBytes(disk.bytes), HumanBytes(disk.allocated));
+        text += &format!("  disk      {}  {all}, {used} of it used\n", folder.join(&disk.file));
+        text += &format!("  digest    {}\n", disk.digest.as_deref().unwrap_or("unknown"));
+        if let Some(changed) = disk.changed {
+            text += &format!("  blocks    {}\n", super::images::in_blocks(changed));
+        }
+    }
+    if let Some(qcow2) = &manifest.qcow2 {
+        let (file, bytes) = (folder.join(&qcow2.file), HumanBytes(qcow2.bytes));
+        text += &format!("  qcow2     {file}  {bytes}\n");
+    }
+    if let Some(oci) = &manifest.oci {
+        let (place, bytes) = (folder.join(&oci.folder), HumanBytes(oci.bytes));
+        text += &format!("  layout    {place}  {bytes}\n  manifest  {}\n", oci.digest);
     }
     text
-}
-
-fn absolute(path: &Utf8Path) -> anyhow::Result<Utf8PathBuf> {
-    camino::absolute_utf8(path).with_context(|| format!("finding {path}"))
-}
-
-fn variable(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("wanted NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
 }

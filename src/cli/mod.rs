@@ -1,11 +1,25 @@
 //! The command line: types for the parser, and one file per verb that calls one function each.
 
+pub mod apply;
 pub mod bake;
 pub mod boot;
+pub mod cache;
+pub mod check;
+pub mod docs;
+pub mod images;
+pub mod init;
 pub mod inner;
+pub mod lock;
+pub mod plan;
+pub mod recipes;
+mod reference;
+pub mod shell;
 pub mod status;
 #[cfg(feature = "sim")]
+pub mod test;
+#[cfg(feature = "sim")]
 pub mod vm;
+pub mod which;
 
 use std::process::ExitCode;
 
@@ -34,7 +48,28 @@ pub enum Command {
     /// Bake a recipe into an image
     Bake(bake::Args),
     /// Show what a recipe comes to, without doing it
-    Plan(bake::PlanArgs),
+    Plan(plan::Args),
+    /// List images, show one, or show what differs between two
+    #[command(subcommand)]
+    Images(images::Images),
+    /// Show or reduce what bakes keep for the next one
+    #[command(subcommand)]
+    Cache(cache::Cache),
+    /// Boot an image and run its tests
+    #[cfg(feature = "sim")]
+    Test(test::Run),
+    /// Open a shell in the tree of a recipe, or in a booted image
+    Shell(shell::Shell),
+    /// Begin a project: a recipe that extends a shipped one
+    Init(init::Args),
+    /// List the recipes that can be baked
+    Recipes(recipes::Args),
+    /// Look for everything that is wrong with recipes, offline
+    Check(check::Args),
+    /// Apply a plan to this machine or to a tree, or check it against one
+    ///
+    /// Ends with 10 when a check finds a difference.
+    Apply(apply::Args),
     /// Boot an image in a simulated AWS account, on this machine.
     #[cfg(feature = "sim")]
     Vm(vm::Vm),
@@ -44,9 +79,20 @@ pub enum Command {
     ///
     /// Ends with 0 when it is ready, 5 when it failed, 11 while it runs.
     Status,
+    /// Write what is generated: schemas, the reference, man pages, completions
+    #[command(subcommand)]
+    Docs(docs::Docs),
     /// Parts of hostkit that run as processes of their own.
     #[command(subcommand, hide = true)]
     Inner(inner::Inner),
+}
+
+impl Command {
+    /// Whether this process mounts trees, and so needs a mount namespace of its own before it has
+    /// threads.
+    pub const fn mounts(&self) -> bool {
+        matches!(self, Self::Bake(_) | Self::Shell(_))
+    }
 }
 
 /// Ends when a person presses Ctrl-C or goes away, or a service manager asks to stop.
@@ -67,7 +113,17 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let format = cli.format;
     match cli.command {
         Command::Bake(args) => bake::run(args, format).await,
-        Command::Plan(args) => bake::show(&args, format),
+        Command::Apply(args) => apply::run(args, format).await,
+        Command::Plan(args) => plan::run(&args, format),
+        Command::Images(verb) => images::run(&verb, format),
+        Command::Cache(command) => cache::run(&command, format),
+        Command::Init(args) => init::run(&args, format),
+        Command::Recipes(args) => recipes::run(&args, format),
+        Command::Check(args) => check::run(&args, format).await,
+        Command::Docs(command) => docs::run(command),
+        #[cfg(feature = "sim")]
+        Command::Test(args) => Box::pin(test::run(args, format)).await,
+        Command::Shell(args) => Box::pin(shell::run(args, format)).await,
         #[cfg(feature = "sim")]
         Command::Vm(args) => Box::pin(vm::run(args, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,

@@ -12,6 +12,9 @@ use crate::error::Fault;
 /// Where the image keeps it.
 pub const PATH: &str = "/etc/hostkit/host.toml";
 
+/// Where the home of the controller is mounted.
+pub const HOME: &str = "/var/lib/jenkins";
+
 /// What a host is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -195,32 +198,41 @@ pub fn merge(below: &mut toml::Table, above: toml::Table) {
 
 /// What the types cannot say. Names end up in paths and in rendered files, so they are narrow.
 fn check(config: &HostConfig) -> Result<(), Fault> {
+    match refused(config).into_iter().next() {
+        None => Ok(()),
+        Some((key, value)) => {
+            Err(Fault::recipe(format!("`{key}` cannot be `{}`", value.escape_debug())))
+        }
+    }
+}
+
+/// The keys whose values cannot be, and the values.
+pub fn refused(config: &HostConfig) -> Vec<(&'static str, String)> {
+    let mut refused = Vec::new();
+    let mut require = |holds: bool, key, value: &str| {
+        if !holds {
+            refused.push((key, value.to_owned()));
+        }
+    };
     if let Some(id) = &config.efs.id {
         let digits = id.strip_prefix("fs-").unwrap_or_default();
         let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-        require((8..=40).contains(&digits.len()) && digits.chars().all(hex), "efs.id", id)?;
+        require((8..=40).contains(&digits.len()) && digits.chars().all(hex), "efs.id", id);
     }
     for (key, name) in [
         ("login.user", &config.login.user),
         ("jenkins.admin_user", &config.jenkins.admin_user),
         ("jenkins.agent_user", &config.jenkins.agent_user),
     ] {
-        require(is_user_name(name), key, name)?;
+        require(is_user_name(name), key, name);
     }
     if let Some(url) = &config.jenkins.url {
         let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
         let host = rest.unwrap_or_default();
         let safe = |c: char| c.is_ascii_alphanumeric() || ".-_:/[]~%".contains(c);
-        require(!host.is_empty() && host.chars().all(safe), "jenkins.url", url)?;
+        require(!host.is_empty() && host.chars().all(safe), "jenkins.url", url);
     }
-    Ok(())
-}
-
-fn require(holds: bool, key: &str, value: &str) -> Result<(), Fault> {
-    if holds {
-        return Ok(());
-    }
-    Err(Fault::recipe(format!("`{key}` cannot be `{}`", value.escape_debug())))
+    refused
 }
 
 fn is_user_name(name: &str) -> bool {

@@ -1,186 +1,188 @@
-//! The variables of a recipe and their values, and the rendering of text with them.
+//! The values of a recipe's variables, and the rendering of text with them.
 //!
-//! A value comes from `--var`, else `HOSTKIT_VAR_name`, else the recipe's default.
+//! The values of secret variables are not among them: text is never rendered with those.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-use anyhow::Context as _;
-use tera::{Context, Tera};
+use tera::{Context, ErrorKind, Tera};
 
-use super::load::nearest;
-use super::types::{Header, Recipe, Variable};
-use crate::error::Fault;
+use super::problem::{Problem, Source, nearest};
+use super::value::{Kind, Value};
 
-/// The prefix of environment variables that set recipe variables.
-const ENVIRONMENT_PREFIX: &str = "HOSTKIT_VAR_";
+/// Begins the value of a variable that nobody has set, where a recipe is only looked at. What
+/// holds it is not checked.
+pub const STAND_IN: char = '\u{fffc}';
 
 /// The values of a recipe's variables.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Vars(BTreeMap<String, String>);
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Vars {
+    pub(super) values: BTreeMap<String, Value>,
+    /// The names of those that are secret.
+    pub(super) secrets: BTreeSet<String>,
+    /// The names of those that nobody has set.
+    pub(super) stand_ins: BTreeSet<String>,
+}
+
+/// What is wrong with a template, and where in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) message: String,
+    pub(super) range: Range<usize>,
+    pub(super) hint: Option<String>,
+}
+
+/// Which text is rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syntax {
+    /// A string of a recipe. There `{#` is no comment: shell scripts are full of it.
+    String,
+    /// A template file.
+    File,
+}
 
 impl Vars {
-    /// Gives every declared variable its value.
-    ///
-    /// # Errors
-    /// A value for a variable that the recipe does not have; a variable without a value.
-    pub fn resolve(
-        declared: &BTreeMap<String, Variable>,
-        given: &[(String, String)],
-        environment: impl Iterator<Item = (String, String)>,
-    ) -> anyhow::Result<Self> {
-        let from_environment = environment
-            .filter_map(|(name, v)| Some((name.strip_prefix(ENVIRONMENT_PREFIX)?.to_owned(), v)))
-            .filter(|(name, _)| declared.contains_key(name));
-        let mut values: BTreeMap<_, _> = declared
-            .iter()
-            .filter_map(|(name, variable)| Some((name.clone(), variable.default.clone()?)))
-            .collect();
-        values.extend(from_environment);
-        for (name, value) in given {
-            if !declared.contains_key(name) {
-                return Err(unknown(name, declared).into());
-            }
-            values.insert(name.clone(), value.clone());
-        }
-        for (name, variable) in declared {
-            if !values.contains_key(name) {
-                return Err(Fault::recipe(format!("the variable `{name}` has no value"))
-                    .hint(format!("--var {name}=…  ({})", variable.description))
-                    .into());
-            }
-        }
-        Ok(Self(values))
+    /// The value of a variable that is no secret.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
     }
 
-    /// The recipe with every string of it rendered, but for its name, its parent's name and the
-    /// variables themselves.
-    pub fn fill(&self, recipe: &Recipe) -> anyhow::Result<Recipe> {
-        let mut table = toml::Table::try_from(recipe).context("a recipe is plain data")?;
-        for (section, value) in &mut table {
-            if section != "vars" {
-                self.fill_value(value, &format!("[{section}]"))?;
-            }
-        }
-        let header = Header {
-            version: self.render(&recipe.recipe.version, "[recipe] version")?,
-            ..recipe.recipe.clone()
-        };
-        let filled: Recipe = table.try_into().context("rendering changes only text")?;
-        Ok(Recipe { recipe: header, ..filled })
+    /// Whether a variable is secret.
+    pub fn is_secret(&self, name: &str) -> bool {
+        self.secrets.contains(name)
     }
 
-    fn fill_value(&self, value: &mut toml::Value, at: &str) -> anyhow::Result<()> {
-        match value {
-            toml::Value::String(text) => *text = self.render(text, at)?,
-            toml::Value::Array(items) => {
-                for item in items {
-                    let name =
-                        ["name", "path", "url"].iter().find_map(|key| item.get(key)?.as_str());
-                    let at = name.map_or_else(|| at.to_owned(), |name| format!("[{at}] {name}"));
-                    self.fill_value(item, &at)?;
-                }
-            }
-            toml::Value::Table(table) => {
-                for (key, value) in table {
-                    self.fill_value(value, &format!("{at} {key}"))?;
-                }
-            }
-            _ => {}
-        }
-        Ok(())
+    /// The secret variables.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(String::as_str)
     }
 
-    /// Renders a string of the recipe. There `{#` is no comment: shell scripts are full of it.
-    pub fn render(&self, text: &str, wherefrom: &str) -> anyhow::Result<String> {
-        if !text.contains("{{") && !text.contains("{%") {
-            return Ok(text.to_owned());
-        }
-        self.render_template(&text.replace("{#", "{{ \"{#\" }}"), wherefrom)
+    /// The variables that have a stand-in for a value.
+    pub fn stand_ins(&self) -> impl Iterator<Item = &str> {
+        self.stand_ins.iter().map(String::as_str)
+    }
+
+    /// The values of all variables that are whole numbers, as text.
+    pub(super) fn numbers(&self) -> Vec<String> {
+        let numbers = self.values.values().filter(|value| value.kind() == Kind::Integer);
+        numbers.map(ToString::to_string).collect()
     }
 
     /// Renders a template file.
-    pub fn render_template(&self, text: &str, wherefrom: &str) -> anyhow::Result<String> {
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at its places.
+    pub(super) fn render_file(&self, file: &Source) -> Result<String, Vec<Problem>> {
+        self.render(&file.text, Syntax::File).map_err(|all| {
+            let problem = |wrong: Wrong| {
+                Problem::error(wrong.message).at(file.place(&wrong.range)).hint(wrong.hint)
+            };
+            all.into_iter().map(problem).collect()
+        })
+    }
+
+    /// Renders the text of a template file called `name`.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it, at its place.
+    pub fn render_template(&self, text: &str, name: &str) -> anyhow::Result<String> {
+        let file = Source { name: name.to_owned(), text: text.to_owned() };
+        self.render_file(&file).map_err(|mut problems| {
+            let more = problems.len().saturating_sub(1);
+            problems.swap_remove(0).into_fault(more)
+        })
+    }
+
+    /// Renders text. Of what is not defined, every name is found.
+    pub(super) fn render(&self, text: &str, syntax: Syntax) -> Result<String, Vec<Wrong>> {
+        if !text.contains("{{") && !text.contains("{%") && syntax == Syntax::String {
+            return Ok(text.to_owned());
+        }
+        let engine = engine(syntax);
         let mut context = Context::new();
-        for (name, value) in &self.0 {
-            context.insert(name.clone(), value);
+        for (name, value) in &self.values {
+            match value {
+                Value::String(text) => context.insert(name.clone(), text),
+                Value::Integer(number) => context.insert(name.clone(), number),
+                Value::Boolean(yes) => context.insert(name.clone(), yes),
+                Value::List(items) => context.insert(name.clone(), items),
+            }
         }
-        Tera::default()
-            .render_str(text, &context, false)
-            .with_context(|| Fault::recipe(format!("{wherefrom} cannot be rendered")))
+        let mut all = Vec::new();
+        loop {
+            let error = match engine.render_str(text, &context, false) {
+                Ok(_) if !all.is_empty() => return Err(all),
+                Ok(rendered) => return Ok(rendered),
+                Err(error) => error,
+            };
+            let undefined = undefined(&error);
+            all.push(self.wrong(&error, undefined.as_deref(), text));
+            match undefined {
+                // With something in its place, the next one is found.
+                Some(name) if !context.contains_key(&name) => context.insert(name, ""),
+                _ => return Err(all),
+            }
+        }
+    }
+
+    /// A hint for a name that is no variable's.
+    fn known(&self, name: &str) -> Option<String> {
+        let names = || self.values.keys().map(String::as_str);
+        let all = names().collect::<Vec<_>>().join(", ");
+        match nearest(name, names()) {
+            Some(near) => Some(format!("did you mean `{near}`? The variables are: {all}")),
+            None if all.is_empty() => Some("the recipe has no variables: declare [vars.…]".into()),
+            None => Some(format!("the variables are: {all}")),
+        }
+    }
+
+    fn wrong(&self, error: &tera::Error, undefined: Option<&str>, text: &str) -> Wrong {
+        let (message, range) = match error.kind() {
+            ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
+                (report.message().to_owned(), report.span().range.clone())
+            }
+            other => (other.to_string(), 0..text.len()),
+        };
+        let (message, hint) = match undefined {
+            Some(name) if self.is_secret(name) => secret_here(name),
+            Some(name) => {
+                let hint = self.known(name);
+                (format!("there is no variable `{name}`"), hint)
+            }
+            None => (format!("the template is not right: {message}"), None),
+        };
+        Wrong { message, range, hint }
     }
 }
 
-fn unknown(name: &str, declared: &BTreeMap<String, Variable>) -> Fault {
-    let fault = Fault::recipe(format!("the recipe has no variable `{name}`"));
-    match nearest(name, declared.keys().map(String::as_str)) {
-        Some(near) => fault.hint(format!("did you mean `{near}`?")),
-        None if declared.is_empty() => fault.hint("it has no variables at all"),
-        None => {
-            let names: Vec<_> = declared.keys().map(String::as_str).collect();
-            fault.hint(format!("it has: {}", names.join(", ")))
-        }
-    }
+/// What is said of a secret in the wrong place.
+pub(super) fn secret_here(name: &str) -> (String, Option<String>) {
+    (
+        format!("the secret variable `{name}` cannot stand here"),
+        Some(format!(
+            "a plan and an image hold no secret: `{{{{ {name} }}}}` may only be a whole value of \
+             [[script]] env or of [[fetch]] headers"
+        )),
+    )
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn declared() -> BTreeMap<String, Variable> {
-        toml::from_str("[java]\ndefault = '21'\n[efs_id]\ndescription = 'the file system'\n")
-            .unwrap()
+fn engine(syntax: Syntax) -> Tera {
+    let mut engine = Tera::default();
+    if syntax == Syntax::String {
+        let no_comments = tera::Delimiters {
+            comment_start: "\u{1}{".into(),
+            comment_end: "}\u{1}".into(),
+            ..tera::Delimiters::default()
+        };
+        engine.set_delimiters(no_comments).expect("the delimiters are constants");
     }
+    engine
+}
 
-    fn pair(name: &str, value: &str) -> (String, String) {
-        (name.to_owned(), value.to_owned())
-    }
-
-    #[test]
-    fn a_given_value_beats_the_environment_and_that_beats_the_default() {
-        let environment =
-            || vec![pair("HOSTKIT_VAR_java", "25"), pair("HOME", "/root")].into_iter();
-        let efs = pair("efs_id", "fs-1");
-        let vars = Vars::resolve(&declared(), std::slice::from_ref(&efs), environment()).unwrap();
-        assert_eq!(vars.render("jdk-{{ java }} on {{ efs_id }}", "x").unwrap(), "jdk-25 on fs-1");
-        let given = [efs, pair("java", "26")];
-        let vars = Vars::resolve(&declared(), &given, environment()).unwrap();
-        assert_eq!(vars.render("{{ java }}", "x").unwrap(), "26");
-    }
-
-    #[test]
-    fn every_string_is_rendered_and_a_shell_script_is_not_taken_for_a_template() {
-        let recipe: Recipe = toml::from_str(
-            "[recipe]\nname = 'x'\nversion = '{{ java }}'\n[[unit]]\nname = '{{ java }}.service'\nstate = 'enabled'\n\
-             [[script]]\nname = 's'\nhook = 'late'\nrun = 'echo ${#x} {{ java }} # #}'\n\
-             [[directory]]\npath = '/opt/{{ java }}'\nmode = 0o700\n[host.efs]\nid = '{{ efs_id }}'\n",
-        )
-        .unwrap();
-        let vars =
-            Vars::resolve(&declared(), &[pair("efs_id", "fs-1")], std::iter::empty()).unwrap();
-        let filled = vars.fill(&recipe).unwrap();
-        assert_eq!(filled.recipe.version, "21");
-        assert_eq!(filled.unit[0].name, "21.service");
-        assert_eq!(filled.script[0].run, "echo ${#x} 21 # #}");
-        assert_eq!(
-            (filled.directory[0].path.as_str(), filled.directory[0].mode),
-            ("/opt/21", 0o700)
-        );
-        assert_eq!(filled.host["efs"]["id"].as_str(), Some("fs-1"));
-        let error = Vars::default().fill(&recipe).unwrap_err();
-        assert!(
-            format!("{error:#}").contains("[recipe]") || format!("{error:#}").contains("[["),
-            "{error:#}"
-        );
-    }
-
-    #[test]
-    fn a_misspelt_a_missing_and_an_undefined_variable_are_errors() {
-        let none = std::iter::empty;
-        let misspelt = Vars::resolve(&declared(), &[pair("jaav", "1")], none()).unwrap_err();
-        assert!(crate::error::render(&misspelt).contains("did you mean `java`?"));
-        let missing = Vars::resolve(&declared(), &[], none()).unwrap_err();
-        assert!(crate::error::render(&missing).contains("`efs_id` has no value"));
-        let vars = Vars::resolve(&declared(), &[pair("efs_id", "x")], none()).unwrap();
-        assert!(vars.render("{{ nope }}", "[packages]").is_err());
-    }
+/// The variable that a template uses and that is not there.
+fn undefined(error: &tera::Error) -> Option<String> {
+    let ErrorKind::RenderingError(report) = error.kind() else { return None };
+    let name = report.message().strip_prefix("Variable `")?;
+    let (name, rest) = name.split_once('`')?;
+    rest.starts_with(" is not defined").then(|| name.to_owned())
 }

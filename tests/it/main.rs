@@ -6,12 +6,18 @@
 #![expect(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
 
 mod bake;
+mod cache;
+mod check;
 mod cli;
 mod engine;
+mod images;
 mod imports;
 mod jenkins_package;
+mod language;
 mod layers;
 mod machine;
+mod pack;
 mod parsers;
+mod steps;
 mod support;
 mod units;
