@@ -57,7 +57,8 @@ async fn install(
     let names = todo.install.iter().map(|wanted| wanted.replacen('=', "-", 1));
     let cmd = manager
         .dnf()
-        .args(["install", "--allowerasing", "--setopt=install_weak_deps=False"])
+        // What was known of the repositories yesterday is not what is there today.
+        .args(["install", "--refresh", "--allowerasing", "--setopt=install_weak_deps=False"])
         // What is held is held from others, not from the recipe.
         .arg("--disableexcludes=main")
         .args(names.chain(files));
