@@ -26,7 +26,10 @@
 //! What an image is:
 //!
 //! - [`image`]: the table of contents of a bake, and what must be true before it begins
-//! - [`image::tree`], [`image::workspace`]: the base, its cache, the folder of one bake
+//! - [`image::tree`], [`image::layers`]: the layers of a tree, their keys, what is built and what is
+//!   taken from the cache; [`image::workspace`]: the folder of one bake
+//! - [`image::cache`]: what is in the cache, and what goes when it is too large
+//! - [`plan::lock`]: what an image resolved to, so that the next bake gets the same
 //! - [`image::hygiene`]: what must not be in an image, removed and then proven to be gone
 //! - [`image::disk`], [`image::layout`], [`image::grub`]: the tree as a disk that boots
 //! - [`image::manifest`]: what is in an image, and how it takes the place of the last one
@@ -75,8 +78,8 @@
 //!   `.clippy.toml`), with one more, marked place in [`sys::namespaces`]: the second half of one
 //!   start. What may be started is the closed set [`sys::Tool`]. A child gets a closed environment
 //!   and a deadline ([`sys::Cmd`]), and dies with hostkit ([`sys::namespaces::tether`]).
-//! - **Who mounts: [`sys::namespaces`]**, and only inside a mount namespace that ends with the
-//!   program in it. On a host systemd mounts, asked by the `efs` step: the boot unit has no right
+//! - **Who mounts: [`sys::namespaces`] and [`sys::overlay`]**, and only inside a mount namespace that
+//!   ends with the program in it: a bake makes its own before it has threads. On a host systemd mounts, asked by the `efs` step: the boot unit has no right
 //!   to. That nobody else uses `nix::mount` is kept by review.
 //! - **The mounted home is never touched in the agent's process**, because a dead server would hang
 //!   it for ever. Steps send a [`boot::inside::Request`] to a child with a deadline; what is

@@ -216,9 +216,12 @@ mod tests {
     }
 
     #[test]
-    fn the_same_inputs_give_the_same_digest() {
+    fn the_same_inputs_give_the_same_digest_and_uuids() {
         let (one, two) = (plan_of(JENKINS, &[]).unwrap(), plan_of(JENKINS, &[]).unwrap());
         assert_eq!(one.digest, two.digest);
+        assert_eq!(one.uuid("root"), two.uuid("root"));
+        assert_ne!(one.uuid("root"), one.uuid("esp"));
+        assert_eq!(one.uuid("root").len(), 36);
     }
 
     #[test]
