@@ -158,7 +158,7 @@ fn project(sections: &str) -> TempDir {
     fs::write(dir.path().join("fetched"), "fetched\n").unwrap();
     let recipe = "[recipe]\nname = 'small'\nversion = '1.0'\n[base]\nos = 'debian:trixie'\n\
         [vars.place]\ndefault = 'nowhere'\n\
-        [packages]\ninstall = ['grub-common', 'grub-pc-bin', 'tiny=1.2']\n\
+        [packages]\ninstall = ['grub-common', 'grub-pc-bin', 'grub-efi-amd64-bin', 'tiny=1.2']\n\
         [[link]]\npath = '/vmlinuz'\nto = 'boot/none'\n\
         [[link]]\npath = '/initrd.img'\nto = 'boot/none'\n\
         [[user]]\nname = 'worker'\nuid = 777\nhome = '/home/worker'\ngroups = ['makers']\n\
