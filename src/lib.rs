@@ -18,6 +18,8 @@
 //! What users write, and what becomes of it:
 //!
 //! - [`recipe`]: the types of a recipe, `extends`, variables, and the files that recipes name
+//! - [`recipe::read()`]: from a name to a recipe without holes, or to every [`recipe::Problem`] at its
+//!   line and column
 //! - [`plan`]: (recipe, variables, hashes) to steps in their fixed order, with a digest; pure
 //! - [`step`]: the closed set of things that a plan can do, one file a kind; [`step::site`] is where
 //!   they do it, or only tell
@@ -95,11 +97,12 @@
 //!   ([`image::disk`], `mke2fs`) takes its path as a whole. Kept by review.
 //! - **Files are whole or not there**: [`sys::atomic`] on a host, [`sys::Root`] in a tree,
 //!   [`image::publish`] for an image.
-//! - **Secrets** are in no recipe, no plan and no image. On a host they are in 0400 files on tmpfs
-//!   (the `keys` step), which systemd hands to Jenkins; rendered text only names them
-//!   ([`jenkins`]). [`aws::ssm::Values`] wipes its values and does not show them. The tests of the
-//!   baked machine (`tests/it/machine.rs`) look for them in the image, the file system, the journal
-//!   and the console.
+//! - **Secrets** are in no recipe, no plan and no image. The value of a secret variable is kept
+//!   apart from those that text is rendered with ([`recipe::vars`]), so that it cannot get there.
+//!   On a host they are in 0400 files on tmpfs (the `keys` step), which systemd hands to Jenkins;
+//!   rendered text only names them ([`jenkins`]). [`aws::ssm::Values`] wipes its values and does not
+//!   show them. The tests of the baked machine (`tests/it/machine.rs`) look for them in the image,
+//!   the file system, the journal and the console.
 //! - **Exit codes** say who must act: [`error::Blame::exit_code`]. The outermost [`error::Fault`]
 //!   of a chain decides, and an error without one is a bug. Two verbs end with a number of their own:
 //!   `status` ([`boot::status::Status::exit_code`]) and `vm` (that of the guest's command).

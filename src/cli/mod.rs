@@ -6,8 +6,8 @@ pub mod boot;
 pub mod cache;
 pub mod check;
 pub mod docs;
-pub mod images;
 pub mod init;
+pub mod images;
 pub mod inner;
 pub mod lock;
 pub mod plan;
@@ -55,17 +55,17 @@ pub enum Command {
     /// Show or reduce what bakes keep for the next one
     #[command(subcommand)]
     Cache(cache::Cache),
+    /// Boot an image and run its tests
+    #[cfg(feature = "sim")]
+    Test(test::Run),
+    /// Open a shell in the tree of a recipe, or in a booted image
+    Shell(shell::Shell),
     /// Begin a project: a recipe that extends a shipped one
     Init(init::Args),
     /// List the recipes that can be baked
     Recipes(recipes::Args),
     /// Look for everything that is wrong with recipes, offline
     Check(check::Args),
-    /// Boot an image and run its tests
-    #[cfg(feature = "sim")]
-    Test(test::Run),
-    /// Open a shell in the tree of a recipe, or in a booted image
-    Shell(shell::Shell),
     /// Apply a plan to this machine or to a tree, or check it against one
     ///
     /// Ends with 10 when a check finds a difference.
@@ -119,7 +119,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Cache(command) => cache::run(&command, format),
         Command::Init(args) => init::run(&args, format),
         Command::Recipes(args) => recipes::run(&args, format),
-        Command::Check(args) => check::run(&args, format).await,
+        Command::Check(args) => check::run(&args, format),
         Command::Docs(command) => docs::run(command),
         #[cfg(feature = "sim")]
         Command::Test(args) => Box::pin(test::run(args, format)).await,

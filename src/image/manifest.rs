@@ -58,15 +58,15 @@ pub struct Manifest {
     pub bom: Option<File>,
     /// The versions of all packages, by name.
     pub packages: BTreeMap<String, String>,
-    /// The digest of every step of the plan by its id, to tell what changed since.
-    #[serde(default)]
-    pub steps: BTreeMap<String, String>,
     /// What must hold of the image.
     #[serde(default)]
     pub tests: Vec<Test>,
     /// Whether hostkit is in the image and boots it.
     #[serde(default)]
     pub agent: bool,
+    /// The digest of every step of the plan by its id, to tell what changed since.
+    #[serde(default)]
+    pub steps: BTreeMap<String, String>,
     /// How long each phase took, in order.
     pub phases: Vec<Phase>,
 }
@@ -152,9 +152,9 @@ impl Manifest {
             files: Some(made.packed.files.clone()),
             bom: Some(made.bom.clone()),
             packages: made.packages.clone(),
-            steps: plan.step_digests(),
             tests: plan.tests.clone(),
             agent: plan.steps.iter().any(|planned| matches!(planned.step, Step::Agent(_))),
+            steps: plan.step_digests(),
             phases: phases.into_iter().map(|(name, seconds)| Phase { name, seconds }).collect(),
         }
     }
@@ -262,9 +262,9 @@ impl From<First> for Manifest {
             files: None,
             bom: None,
             packages: first.packages,
-            steps: BTreeMap::new(),
             tests: Vec::new(),
             agent: true,
+            steps: BTreeMap::new(),
             phases: first.phases,
         }
     }

@@ -133,6 +133,24 @@ fn a_secret_is_given_in_a_file_or_the_environment_and_never_as_an_argument() {
 }
 
 #[test]
+fn a_plan_refers_to_a_secret_and_never_holds_it() {
+    let script = "\n[vars.token]\nsecret = true\n\
+        [[script]]\nname = 'login'\nhook = 'late'\nrun = 'true'\nenv = { TOKEN = '{{ token }}' }\n";
+    let folder = project(&format!("{RECIPE}{script}"));
+    let planned = plan(folder.path(), &[], &[("HOSTKIT_VAR_token", "hunter2-hunter2")]);
+    assert_eq!(step(&planned, "script:login")["env"]["TOKEN"], "secret:token");
+    assert!(!planned.to_string().contains("hunter2"));
+    // What looks like such a reference is not taken for one.
+    let literal = project(&format!("{RECIPE}{}", script.replace("{{ token }}", "secret:token")));
+    hostkit()
+        .current_dir(literal.path())
+        .args(["plan", "own"])
+        .assert()
+        .code(3)
+        .stderr(contains("cannot begin with `secret:`"));
+}
+
+#[test]
 fn a_new_project_is_right_and_is_not_overwritten() {
     let folder = scratch();
     let init = |folder: &Path, more: &[&str]| {
