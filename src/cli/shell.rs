@@ -44,8 +44,7 @@ pub async fn run(args: Shell, format: Format) -> anyhow::Result<ExitCode> {
 }
 
 async fn in_tree(args: &Shell, format: Format) -> anyhow::Result<i32> {
-    let Planned { plan, secrets } = args.which.plan()?;
-    args.which.check_agent(&plan)?;
+    let Planned { plan, secrets, .. } = args.which.plan()?.complete()?;
     let locked = LockFile::of(&args.which.recipe)?.read()?.entry(&plan).cloned();
     let places = bake::places(&args.place)?;
     let (events, printer) = ui::start(format);

@@ -295,7 +295,8 @@ fn signpost() -> (u16, Arc<Mutex<Vec<String>>>) {
         for stream in listener.incoming().flatten() {
             let all = Arc::clone(&all);
             std::thread::spawn(move || {
-                let (mut reader, mut stream) = (BufReader::new(stream.try_clone().unwrap()), stream);
+                let (mut reader, mut stream) =
+                    (BufReader::new(stream.try_clone().unwrap()), stream);
                 let mut line = String::new();
                 while reader.read_line(&mut line).is_ok_and(|length| length > 0) {
                     if let Some(path) = line.split(' ').nth(1).filter(|_| line.contains("HTTP/1")) {
