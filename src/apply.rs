@@ -1,13 +1,30 @@
-//! Runs a plan on a host, in order, and stops at the first step that fails.
+//! Runs a plan on a host, in order, and stops at the first step that fails; or checks a host
+//! against a plan, to the end.
 
 use std::time::Instant;
 
-use crate::error::{Blamed as _, Fault};
+use crate::error::{Blamed as _, Fault, rewritten};
 use crate::event::{Events, Outcome};
 use crate::plan::Planned;
 use crate::secret::Secrets;
-use crate::step::Site;
+use crate::step::unit::{Settled, settle};
+use crate::step::{Mode, Site, Step};
 use crate::sys::Host;
+
+/// What the steps of one run share.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// The host.
+    pub host: &'a Host,
+    /// What the references of the plan stand for.
+    pub secrets: &'a Secrets,
+    /// The listener.
+    pub events: &'a Events,
+    /// Whether anything is changed.
+    pub mode: Mode,
+    /// Whether the lines of files that change are shown.
+    pub diff: bool,
+}
 
 /// Applies `steps` to `host`. Says whether anything changed.
 pub async fn apply(
@@ -16,17 +33,83 @@ pub async fn apply(
     secrets: &Secrets,
     events: &Events,
 ) -> anyhow::Result<Outcome> {
-    let mut all = Outcome::Unchanged;
-    for Planned { id, step, .. } in steps {
+    Run { host, secrets, events, mode: Mode::Apply, diff: false }.all(steps).await
+}
+
+impl<'a> Run<'a> {
+    /// Applies or checks `steps`. Says whether anything changed, or would.
+    ///
+    /// # Errors
+    /// The first step that fails; in a check the others are checked before it is told.
+    pub async fn all(&self, steps: &[Planned]) -> anyhow::Result<Outcome> {
+        let mut all = Outcome::Unchanged;
+        let mut failure = None;
+        // Units that follow each other are settled together, which spares two processes each.
+        for run in steps.chunk_by(|one, two| unit(one) && unit(two)) {
+            let mut settled = self.settle(run).await;
+            for planned in run {
+                match self.one(planned, &mut settled).await {
+                    Ok(outcome) => all = all.and(outcome),
+                    Err(error) if self.mode == Mode::Check => {
+                        failure.get_or_insert(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        failure.map_or(Ok(all), Err)
+    }
+
+    async fn settle(&self, run: &[Planned]) -> Option<anyhow::Result<Settled>> {
+        let units = run.iter().filter_map(|planned| match &planned.step {
+            Step::Unit(unit) => Some(unit),
+            _ => None,
+        });
+        let units: Vec<_> = units.collect();
+        let site = self.site(&run.first()?.id);
+        if units.is_empty() { None } else { Some(settle(&units, &site).await) }
+    }
+
+    async fn one(
+        &self,
+        Planned { id, step, .. }: &Planned,
+        settled: &mut Option<anyhow::Result<Settled>>,
+    ) -> anyhow::Result<Outcome> {
         let started = Instant::now();
-        events.started(id, step.title());
-        let end = step.apply(&Site { host, events, secrets, id }).await;
+        self.events.started(id, step.title());
+        let site = self.site(id);
+        let end = match (step, settled) {
+            (Step::Unit(unit), Some(Ok(settled))) => unit.finish(settled, &site).await,
+            (Step::Unit(_), failed @ Some(Err(_))) => {
+                let failed = std::mem::replace(failed, Some(Ok(Settled::default())));
+                Err(failed.and_then(Result::err).expect("it was matched"))
+            }
+            (step, _) => step.apply(&site).await,
+        };
+        let end = end
+            .or_blame(|| Fault::step(format!("the step `{id}` failed")))
+            .map_err(|error| self.redacted(error));
         let outcome = match &end {
             Ok(outcome) => outcome.clone(),
             Err(error) => Outcome::Failed(format!("{error:#}")),
         };
-        events.finished(id, outcome, started.elapsed());
-        all = all.and(end.or_blame(|| Fault::step(format!("the step `{id}` failed")))?);
+        self.events.finished(id, outcome, started.elapsed());
+        end
     }
-    Ok(all)
+
+    fn site(&self, id: &'a str) -> Site<'a> {
+        let Self { host, secrets, events, mode, diff } = *self;
+        Site { host, events, secrets, id, mode, diff }
+    }
+
+    /// An error may quote what a program printed, and that may hold a secret.
+    fn redacted(&self, error: anyhow::Error) -> anyhow::Error {
+        let text = format!("{error:#}");
+        let has_secret = self.secrets.redact(&text) != text;
+        if has_secret { rewritten(&error, |text| self.secrets.redact(text)) } else { error }
+    }
+}
+
+fn unit(planned: &Planned) -> bool {
+    matches!(planned.step, Step::Unit(_))
 }

@@ -120,6 +120,13 @@ pub fn fault(error: &anyhow::Error) -> Option<&Fault> {
     error.downcast_ref::<Fault>()
 }
 
+/// The same error with its whole chain as one text, which `change` was applied to: for errors that
+/// hold what must not be shown.
+pub fn rewritten(error: &anyhow::Error, change: impl Fn(&str) -> String) -> anyhow::Error {
+    let hint = fault(error).and_then(Fault::hint_text).map(&change);
+    Fault { blame: blame(error), message: change(&format!("{error:#}")), hint }.into()
+}
+
 /// Says who must act where nobody has said it yet.
 pub trait Blamed<T> {
     /// Adds `fault` to an error. Where the chain has a [`Fault`] already, that keeps the blame and

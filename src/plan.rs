@@ -3,13 +3,20 @@
 //! Pure: all files that it names were read or hashed before ([`Inputs`]); templates are rendered
 //! here; nothing is looked up, fetched or run. The same inputs give the same digest.
 
+mod base;
 mod build;
+mod sections;
+pub mod test;
 
-pub use build::{Inputs, local_files, plan};
+pub use build::{AgentBinary, Inputs, local_files, plan};
+pub use sections::named_files;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256;
+use crate::recipe::platform::{Arch, Os, Target};
 use crate::step::Step;
+
+pub use test::Test;
 
 /// The version of the JSON form.
 pub const VERSION: u32 = 1;
@@ -28,24 +35,63 @@ pub struct Plan {
     pub digest: String,
     /// What the tree starts from.
     pub base: Base,
+    /// What is made of it.
+    pub target: Target,
     /// What is done to it, in order.
     pub steps: Vec<Planned>,
+    /// What must hold afterwards.
+    #[serde(default)]
+    pub tests: Vec<Test>,
 }
 
-/// What a tree starts from: a distribution built from its packages.
+/// What a tree starts from: a distribution built from its packages, or one that is there already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Base {
-    /// The distribution: `debian`.
-    pub distribution: String,
+    /// The distribution.
+    pub distribution: Os,
     /// Its release: `trixie`.
     pub suite: String,
-    /// Where the release is, to see whether it exists.
+    /// Where the release is, to see whether it exists. Empty with an image or an AMI.
     pub mirror: String,
-    /// Everything that its packages come from, as lines of `sources.list`.
+    /// Everything that its packages come from, as lines of `sources.list`. Empty with an image or
+    /// an AMI.
     pub sources: Vec<String>,
-    /// The processor: `amd64`.
-    pub arch: String,
+    /// The processor.
+    pub arch: Arch,
+    /// The disk that it begins with, if it is not built from packages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<BaseImage>,
+    /// The AMI that it begins with, if it is not built from packages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ami: Option<Ami>,
+}
+
+/// An existing disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseImage {
+    /// The file, relative to the project, or absolute.
+    pub file: String,
+    /// What its SHA-256 must be.
+    pub sha256: String,
+}
+
+/// An existing AMI, by what names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Ami {
+    /// Its id.
+    Id(String),
+    /// The newest whose name fits and whose owner is this one.
+    Newest {
+        /// A name with `*`.
+        name: String,
+        /// An account, `amazon` or `self`.
+        owner: String,
+    },
+    /// An SSM parameter that holds its id.
+    Parameter(String),
 }
 
 /// A step and its name in this plan.

@@ -3,9 +3,11 @@
 pub mod bake;
 pub mod boot;
 pub mod inner;
+pub mod plan;
 pub mod status;
 #[cfg(feature = "sim")]
 pub mod vm;
+pub mod which;
 
 use std::process::ExitCode;
 
@@ -34,7 +36,7 @@ pub enum Command {
     /// Bake a recipe into an image
     Bake(bake::Args),
     /// Show what a recipe comes to, without doing it
-    Plan(bake::PlanArgs),
+    Plan(plan::Args),
     /// Boot an image in a simulated AWS account, on this machine.
     #[cfg(feature = "sim")]
     Vm(vm::Vm),
@@ -67,7 +69,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let format = cli.format;
     match cli.command {
         Command::Bake(args) => bake::run(args, format).await,
-        Command::Plan(args) => bake::show(&args, format),
+        Command::Plan(args) => plan::run(&args, format),
         #[cfg(feature = "sim")]
         Command::Vm(args) => Box::pin(vm::run(args, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,

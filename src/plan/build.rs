@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 
-use super::{Base, Plan, Planned, Section, VERSION};
+use super::{Base, Plan, Planned, Test, VERSION, sections};
 use crate::digest::sha256;
 use crate::error::{Blamed as _, Fault};
-use crate::host;
-use crate::recipe::types::{self, Hook, UnitState, When};
+use crate::recipe::platform::{Arch, Target};
+use crate::recipe::types::{Hook, When};
 use crate::recipe::{Recipe, Vars, assets::Asset};
 use crate::step::unit::State;
 use crate::step::{self, Step};
@@ -19,12 +19,12 @@ const IMAGE_LAYOUT: u32 = 1;
 /// What was read before planning, so that planning itself is pure.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
-    /// The processor that is built for: `amd64`.
-    pub arch: String,
-    /// What is made: `disk`.
-    pub target: String,
-    /// SHA-256 of the hostkit binary that goes into the image.
-    pub agent_sha256: String,
+    /// The processor that is built for.
+    pub arch: Arch,
+    /// What is made.
+    pub target: Target,
+    /// The hostkit binary that goes into the image.
+    pub agent: AgentBinary,
     /// The files that `[[file]]` sections name, by that name.
     pub assets: BTreeMap<String, Asset>,
     /// The templates that the boot agent renders, by file name.
@@ -33,31 +33,47 @@ pub struct Inputs {
     pub package_files: BTreeMap<String, (String, String)>,
 }
 
+/// The hostkit binary that goes into an image.
+#[derive(Clone, Debug, Default)]
+pub struct AgentBinary {
+    /// Its SHA-256. Empty: there is none for this processor, and the plan cannot be applied.
+    pub sha256: String,
+    /// Where it is on this machine, if it is not the binary that runs.
+    pub path: Option<String>,
+}
+
 /// Turns a recipe into a plan. Its strings have been rendered; `vars` are for its templates.
 pub fn plan(recipe: &Recipe, vars: &Vars, inputs: &Inputs) -> anyhow::Result<Plan> {
     let name = &recipe.recipe.name;
     let base = base(recipe, inputs)?;
-    let installs = &recipe.packages.install;
-    let planner = Planner { vars, inputs, base: &base, installs };
+    let mut planner = Planner { vars, inputs, base: &base, installs: Vec::new() };
+    planner.installs = planner.installs_of(&recipe.packages);
     let steps = planner.steps(recipe).or_blame(|| Fault::recipe(format!("planning `{name}`")))?;
+    let tests = planner.tests(recipe)?;
     let mut plan = Plan {
         version: VERSION,
         recipe: name.clone(),
         image_version: recipe.recipe.version.clone(),
         digest: String::new(),
         base,
+        target: inputs.target,
         steps,
+        tests,
     };
     plan.digest = digest(&plan)?;
     Ok(plan)
 }
 
-/// Where a package file is on this machine makes no difference to the image.
+/// Where a file is on this machine makes no difference to the image.
 fn digest(plan: &Plan) -> anyhow::Result<String> {
     let mut plan = plan.clone();
     for planned in &mut plan.steps {
-        if let Step::Packages(packages) = &mut planned.step {
-            packages.files.iter_mut().for_each(|file| file.path.clear());
+        match &mut planned.step {
+            Step::Packages(packages) => {
+                packages.files.iter_mut().for_each(|file| file.path.clear());
+            }
+            Step::Agent(agent) => agent.path = None,
+            _ => {}
         }
     }
     Ok(sha256(serde_json::to_vec(&(IMAGE_LAYOUT, &plan)).context("a plan is plain data")?))
@@ -65,10 +81,11 @@ fn digest(plan: &Plan) -> anyhow::Result<String> {
 
 /// The package files on this machine that a recipe installs: they must be hashed before planning.
 pub fn local_files(recipe: &Recipe) -> impl Iterator<Item = &String> {
-    recipe.packages.install.iter().filter(|package| is_file(package))
+    let groups = recipe.packages.group.iter().flat_map(|group| &group.install);
+    recipe.packages.install.iter().chain(groups).filter(|package| is_file(package))
 }
 
-fn is_file(package: &str) -> bool {
+pub(super) fn is_file(package: &str) -> bool {
     package.contains('/')
         || [".deb", ".rpm"].iter().any(|ending| package.to_ascii_lowercase().ends_with(ending))
 }
@@ -79,61 +96,38 @@ fn base(recipe: &Recipe, inputs: &Inputs) -> anyhow::Result<Base> {
             .hint("add `[base]` with `os = \"debian:trixie\"`, or `extends = \"base\"`")
             .into());
     };
-    let (distribution, suite) = base.os.split_once(':').unwrap_or((&base.os, ""));
-    if distribution != "debian" || suite.is_empty() {
-        return Err(Fault::recipe(format!("there is no base `{}`", base.os))
-            .hint("a base is `debian:SUITE`, for instance `debian:trixie`")
-            .into());
-    }
-    let mirror = base.mirror.as_deref().unwrap_or("http://deb.debian.org/debian");
-    Ok(Base {
-        distribution: distribution.to_owned(),
-        suite: suite.to_owned(),
-        mirror: mirror.to_owned(),
-        sources: sources(suite, mirror, base.security_mirror.as_deref()),
-        arch: inputs.arch.clone(),
-    })
+    Ok(super::base::base(base, inputs.arch)?)
 }
 
-/// The repositories of a release with its updates. Without the security archive an image would
-/// have the kernel and the Java of the last point release.
-fn sources(suite: &str, mirror: &str, security: Option<&str>) -> Vec<String> {
-    let release = format!("deb {mirror} {suite} main");
-    if matches!(suite, "sid" | "unstable") {
-        return vec![release];
-    }
-    let security = security.unwrap_or("http://deb.debian.org/debian-security");
-    vec![
-        release,
-        format!("deb {mirror} {suite}-updates main"),
-        format!("deb {security} {suite}-security main"),
-    ]
-}
-
-struct Planner<'a> {
-    vars: &'a Vars,
-    inputs: &'a Inputs,
-    base: &'a Base,
-    installs: &'a [String],
+/// What every section is planned with.
+pub(super) struct Planner<'a> {
+    pub(super) vars: &'a Vars,
+    pub(super) inputs: &'a Inputs,
+    pub(super) base: &'a Base,
+    /// What `[packages]` and its groups install here.
+    pub(super) installs: Vec<String>,
 }
 
 impl Planner<'_> {
     /// The table of contents of every image.
     fn steps(&self, recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
         let mut steps = Vec::new();
-        self.each(&mut steps, &recipe.repository, |r| &r.when, |_, r| repository(r))?;
-        self.scripts(&mut steps, recipe, Hook::Early);
-        self.each(&mut steps, &recipe.user, |u| &u.when, |_, u| Ok(user(u)))?;
-        self.packages(&mut steps)?;
-        self.each(&mut steps, &recipe.fetch, |f| &f.when, |_, f| Ok(fetch(f)))?;
-        self.scripts(&mut steps, recipe, Hook::Installed);
+        self.each(&mut steps, &recipe.repository, |r| &r.when, Self::repository)?;
+        self.scripts(&mut steps, recipe, Hook::Early)?;
+        self.each(&mut steps, &recipe.group, |g| &g.when, |_, g| sections::group(g))?;
+        self.each(&mut steps, &recipe.user, |u| &u.when, |_, u| sections::user(u))?;
+        self.packages(&mut steps, recipe)?;
+        self.each(&mut steps, &recipe.fetch, |f| &f.when, |_, f| sections::fetch(f))?;
+        self.scripts(&mut steps, recipe, Hook::Installed)?;
         self.agent(&mut steps, recipe);
-        self.each(&mut steps, &recipe.directory, |d| &d.when, |_, d| Ok(directory(d)))?;
+        sections::sysctl(&mut steps, recipe)?;
+        sections::kernel(&mut steps, recipe)?;
+        self.each(&mut steps, &recipe.directory, |d| &d.when, |_, d| Ok(sections::directory(d)))?;
         self.each(&mut steps, &recipe.file, |f| &f.when, Self::file)?;
         self.host(&mut steps, recipe)?;
-        self.each(&mut steps, &recipe.link, |l| &l.when, |_, l| Ok(link(l)))?;
-        self.each(&mut steps, &recipe.unit, |u| &u.when, |_, u| Ok(unit(u)))?;
-        self.scripts(&mut steps, recipe, Hook::Late);
+        self.each(&mut steps, &recipe.link, |l| &l.when, |_, l| Ok(sections::link(l)))?;
+        self.each(&mut steps, &recipe.unit, |u| &u.when, Self::unit)?;
+        self.scripts(&mut steps, recipe, Hook::Late)?;
         check(&steps)?;
         Ok(steps)
     }
@@ -153,194 +147,25 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn applies(&self, when: &When) -> bool {
-        let is = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
+    pub(super) fn applies(&self, when: &When) -> bool {
         let installs = match &when.installs {
             None => true,
             Some(package) => {
                 self.installs.iter().any(|p| !is_file(p) && step::packages::name_of(p) == package)
             }
         };
-        is(&when.family, &self.base.distribution)
-            && is(&when.arch, &self.inputs.arch)
-            && is(&when.target, &self.inputs.target)
+        let os = self.base.distribution;
+        when.family.is_none_or(|family| family == os.family())
+            && when.os.is_none_or(|wanted| wanted == os)
+            && when.arch.is_none_or(|arch| arch == self.inputs.arch)
+            && when.target.is_none_or(|target| target == self.inputs.target)
             && installs
     }
 
-    fn packages(&self, steps: &mut Vec<Planned>) -> anyhow::Result<()> {
-        let (files, names): (Vec<_>, Vec<_>) = self.installs.iter().partition(|p| is_file(p));
-        let files = files.into_iter().map(|name| {
-            let known = self.inputs.package_files.get(name);
-            let (path, sha256) = known.with_context(|| format!("{name} was not read"))?;
-            Ok(step::packages::PackageFile { path: path.clone(), sha256: sha256.clone() })
-        });
-        let packages = step::packages::Packages {
-            install: names.into_iter().cloned().collect(),
-            files: files.collect::<anyhow::Result<_>>()?,
-        };
-        if packages != step::packages::Packages::default() {
-            steps.push(planned(Section::Packages, "packages".to_owned(), Step::Packages(packages)));
-        }
-        Ok(())
+    fn tests(&self, recipe: &Recipe) -> anyhow::Result<Vec<Test>> {
+        let tests = recipe.test.iter().filter(|test| self.applies(&test.when));
+        Ok(tests.map(Test::new).collect::<Result<_, _>>()?)
     }
-
-    fn file(&self, f: &types::File) -> anyhow::Result<Planned> {
-        let wherefrom = format!("[[file]] {}", f.path);
-        let content = match (&f.content, &f.source, &f.template) {
-            (Some(content), None, None) => content.clone(),
-            (None, Some(source), None) => text_of(self.asset(source, &wherefrom)?)?,
-            (None, None, Some(template)) => {
-                let asset = self.asset(template, &wherefrom)?;
-                self.vars.render_template(&text_of(asset)?, &asset.name)?
-            }
-            _ => {
-                return Err(Fault::recipe(format!(
-                    "{wherefrom} needs exactly one of `content`, `source` and `template`"
-                ))
-                .into());
-            }
-        };
-        let owner = (f.owner.clone(), f.group.clone());
-        Ok(file(&f.path, content, f.mode, owner))
-    }
-
-    /// The binary.
-    fn agent(&self, steps: &mut Vec<Planned>, recipe: &Recipe) {
-        if !recipe.host.is_empty() {
-            let sha256 = self.inputs.agent_sha256.clone();
-            let agent = Step::Agent(step::agent::Agent { sha256 });
-            steps.push(planned(Section::Agent, "agent".to_owned(), agent));
-        }
-    }
-
-    /// What the agent renders at boot, and what it is told to be.
-    fn host(&self, steps: &mut Vec<Planned>, recipe: &Recipe) -> anyhow::Result<()> {
-        if recipe.host.is_empty() {
-            return Ok(());
-        }
-        let root = || ("root".to_owned(), "root".to_owned());
-        for (name, asset) in &self.inputs.boot_templates {
-            let path = format!("/usr/share/hostkit/templates/{name}");
-            steps.push(file(&path, text_of(asset)?, 0o644, root()));
-        }
-        let text = toml::to_string(&without_empty(&recipe.host)).context("writing [host]")?;
-        host::read(&[host::Layer { origin: "[host]", text: &text }])?;
-        steps.push(file("/etc/hostkit/host.toml", text, 0o644, root()));
-        Ok(())
-    }
-
-    fn scripts(&self, steps: &mut Vec<Planned>, recipe: &Recipe, hook: Hook) {
-        let section = match hook {
-            Hook::Early => Section::Early,
-            Hook::Installed => Section::Installed,
-            Hook::Late => Section::Late,
-        };
-        for script in recipe.script.iter().filter(|script| script.hook == hook) {
-            if self.applies(&script.when) {
-                let (name, run) = (script.name.clone(), script.run.clone());
-                let step = step::script::Script { name, run, timeout: script.timeout };
-                steps.push(planned(section, format!("script:{}", script.name), Step::Script(step)));
-            }
-        }
-    }
-
-    fn asset(&self, name: &str, wherefrom: &str) -> anyhow::Result<&Asset> {
-        self.inputs.assets.get(name).ok_or_else(|| {
-            Fault::recipe(format!("{wherefrom} names {name}, which is not there"))
-                .hint("the path is relative to the project, or that of a file shipped with hostkit")
-                .into()
-        })
-    }
-}
-
-fn repository(r: &types::Repository) -> anyhow::Result<Planned> {
-    let wherefrom = format!("[[repository]] {}", r.name);
-    let keys = r.key.iter().map(|key| {
-        Ok(step::repository::Key {
-            url: key.url.clone(),
-            fingerprint: fingerprint(&key.fingerprint, &wherefrom)?,
-        })
-    });
-    Ok(planned(
-        Section::Repositories,
-        format!("repository:{}", r.name),
-        Step::Repository(step::repository::Repository {
-            name: r.name.clone(),
-            uri: r.uri.clone(),
-            suite: r.suite.clone(),
-            components: r.components.clone(),
-            packages: r.packages.clone(),
-            keys: keys.collect::<anyhow::Result<_>>()?,
-        }),
-    ))
-}
-
-fn user(u: &types::User) -> Planned {
-    planned(
-        Section::Users,
-        format!("user:{}", u.name),
-        Step::User(step::user::User {
-            name: u.name.clone(),
-            uid: u.uid,
-            gid: u.gid.unwrap_or(u.uid),
-            home: u.home.clone().unwrap_or_else(|| step::user::NO_HOME.to_owned()),
-            shell: u.shell.clone().unwrap_or_else(|| "/usr/sbin/nologin".to_owned()),
-            groups: u.groups.clone(),
-            system: u.system,
-        }),
-    )
-}
-
-fn fetch(f: &types::Fetch) -> Planned {
-    planned(
-        Section::Fetches,
-        format!("fetch:{}", f.path),
-        Step::Fetch(step::fetch::Fetch {
-            url: f.url.clone(),
-            sha256: f.sha256.to_ascii_lowercase(),
-            path: f.path.clone(),
-            mode: f.mode,
-        }),
-    )
-}
-
-fn directory(d: &types::Directory) -> Planned {
-    planned(
-        Section::Files,
-        format!("directory:{}", d.path),
-        Step::Directory(step::directory::Directory {
-            path: d.path.clone(),
-            mode: d.mode,
-            owner: d.owner.clone(),
-            group: d.group.clone(),
-        }),
-    )
-}
-
-fn link(l: &types::Link) -> Planned {
-    let link = step::link::Link { path: l.path.clone(), to: l.to.clone() };
-    planned(Section::Files, format!("link:{}", l.path), Step::Link(link))
-}
-
-fn unit(u: &types::Unit) -> Planned {
-    let state = match u.state {
-        UnitState::Enabled => State::Enabled,
-        UnitState::Disabled => State::Disabled,
-        UnitState::Masked => State::Masked,
-    };
-    let unit = step::unit::Unit { name: u.name.clone(), state };
-    planned(Section::Files, format!("unit:{}", u.name), Step::Unit(unit))
-}
-
-/// `[host]` without its empty strings: a variable with an empty default leaves the matter to
-/// user-data.
-fn without_empty(table: &toml::Table) -> toml::Table {
-    let kept = table.iter().filter(|(_, value)| value.as_str() != Some(""));
-    kept.map(|(key, value)| match value {
-        toml::Value::Table(inner) => (key.clone(), toml::Value::Table(without_empty(inner))),
-        value => (key.clone(), value.clone()),
-    })
-    .collect()
 }
 
 /// Two steps about one thing undo each other; and an agent that is enabled must be there.
@@ -353,7 +178,9 @@ fn check(steps: &[Planned]) -> anyhow::Result<()> {
             .into());
     }
     let enabled = |planned: &&Planned| match &planned.step {
-        Step::Unit(unit) => unit.name == "hostkit-boot.service" && unit.state == State::Enabled,
+        Step::Unit(unit) => {
+            unit.name == "hostkit-boot.service" && unit.state == Some(State::Enabled)
+        }
         _ => false,
     };
     if steps.iter().find(enabled).is_some() && !seen.contains(&"agent".to_owned()) {
@@ -364,32 +191,6 @@ fn check(steps: &[Planned]) -> anyhow::Result<()> {
         .into());
     }
     Ok(())
-}
-
-fn planned(section: Section, id: String, step: Step) -> Planned {
-    Planned { id, section, step }
-}
-
-fn file(path: &str, content: String, mode: u32, (owner, group): (String, String)) -> Planned {
-    let file = step::file::File { path: path.to_owned(), content, mode, owner, group };
-    planned(Section::Files, format!("file:{path}"), Step::File(file))
-}
-
-fn text_of(asset: &Asset) -> anyhow::Result<String> {
-    String::from_utf8(asset.bytes.clone())
-        .map_err(|_| Fault::recipe(format!("{} is not UTF-8 text", asset.name)).into())
-}
-
-/// Forty hexadecimal digits, upper case, as gpg prints them.
-fn fingerprint(text: &str, wherefrom: &str) -> anyhow::Result<String> {
-    let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    if digits.len() != 40 || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
-        return Err(Fault::recipe(format!(
-            "{wherefrom}: `{text}` is not a fingerprint of 40 hexadecimal digits"
-        ))
-        .into());
-    }
-    Ok(digits.to_ascii_uppercase())
 }
 
 #[cfg(test)]
@@ -409,8 +210,7 @@ mod tests {
         let recipe: Recipe = toml::from_str(text).unwrap();
         let vars = Vars::resolve(&recipe.vars, given, std::iter::empty())?;
         let recipe = vars.fill(&recipe)?;
-        let mut inputs =
-            Inputs { arch: "amd64".into(), target: "disk".into(), ..Inputs::default() };
+        let mut inputs = Inputs { arch: Arch::Amd64, ..Inputs::default() };
         for name in local_files(&recipe) {
             inputs.package_files.insert(name.clone(), (format!("/somewhere/{name}"), "00".into()));
         }

@@ -22,8 +22,7 @@ impl Recipe {
         for (section, path) in paths {
             require(is_path(path), &format!("{section} path"), path, "an absolute path")?;
         }
-        for fetch in &self.fetch {
-            let digest = &fetch.sha256;
+        for digest in self.fetch.iter().filter_map(|fetch| fetch.sha256.as_ref()) {
             require(is_sha256(digest), "[[fetch]] sha256", digest, "64 hexadecimal digits")?;
         }
         Ok(())

@@ -1,8 +1,6 @@
 //! A recipe on top of its parent: named things replace their namesakes, lists grow, tables merge.
 
-use std::collections::BTreeSet;
-
-use super::types::{Header, Packages, Recipe};
+use super::types::{Header, Kernel, Packages, Recipe};
 use crate::host;
 
 impl Recipe {
@@ -13,19 +11,25 @@ impl Recipe {
         vars.extend(self.vars);
         let mut settings = parent.host;
         host::merge(&mut settings, self.host);
+        let mut sysctl = parent.sysctl;
+        sysctl.extend(self.sysctl);
         Self {
             recipe: Header { extends: parent.recipe.extends, ..self.recipe },
             base: self.base.or(parent.base),
             vars,
             repository: stack(parent.repository, self.repository, |r| r.name.clone()),
-            packages: Packages { install: union(parent.packages.install, self.packages.install) },
+            packages: packages(parent.packages, self.packages),
+            group: stack(parent.group, self.group, |g| g.name.clone()),
             user: stack(parent.user, self.user, |u| u.name.clone()),
+            sysctl,
+            kernel: kernel(parent.kernel, self.kernel),
             directory: stack(parent.directory, self.directory, |d| d.path.clone()),
             file: stack(parent.file, self.file, |f| f.path.clone()),
             link: stack(parent.link, self.link, |l| l.path.clone()),
             unit: stack(parent.unit, self.unit, |u| u.name.clone()),
             fetch: stack(parent.fetch, self.fetch, |f| f.path.clone()),
             script: stack(parent.script, self.script, |s| s.name.clone()),
+            test: stack(parent.test, self.test, |t| t.name.clone()),
             host: settings,
         }
     }
@@ -55,13 +59,40 @@ fn stack<T>(parent: Vec<T>, child: Vec<T>, key: impl Fn(&T) -> String) -> Vec<T>
     all.into_iter().chain(rest).map(|(_, thing)| thing).collect()
 }
 
-fn union(parent: Vec<String>, child: Vec<String>) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    parent.into_iter().chain(child).filter(|item| seen.insert(item.clone())).collect()
+/// A child that says the same of a package as its parent has the last word: what it installs is
+/// not removed, and the other way round.
+fn packages(parent: Packages, child: Packages) -> Packages {
+    let without = |list: Vec<String>, other: &[String]| -> Vec<String> {
+        list.into_iter().filter(|item| !other.contains(item)).collect()
+    };
+    Packages {
+        remove: union(without(parent.remove, &child.install), child.remove.clone()),
+        install: union(without(parent.install, &child.remove), child.install),
+        hold: union(parent.hold, child.hold),
+        group: union(parent.group, child.group),
+    }
+}
+
+fn kernel(parent: Kernel, child: Kernel) -> Kernel {
+    Kernel {
+        modules: union(parent.modules, child.modules),
+        blacklist: union(parent.blacklist, child.blacklist),
+        command_line: union(parent.command_line, child.command_line),
+    }
+}
+
+/// The parent's items, then the child's; one that both have stands where the child has it.
+fn union<T: PartialEq>(parent: Vec<T>, child: Vec<T>) -> Vec<T> {
+    let all: Vec<T> = parent.into_iter().chain(child).collect();
+    let last = |n: usize| !all[n + 1..].contains(&all[n]);
+    let keep: Vec<bool> = (0..all.len()).map(last).collect();
+    all.into_iter().zip(keep).filter_map(|(item, keep)| keep.then_some(item)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn recipe(text: &str) -> Recipe {
@@ -113,11 +144,18 @@ mod tests {
     }
 
     fn recipe_of(names: &[(u8, u8)]) -> Recipe {
-        let mut text = "[recipe]\nname = 'x'\n[packages]\ninstall = [".to_owned();
-        for (n, _) in names {
-            text += &format!("'p{n}',");
-        }
-        text += "]\n";
+        let list = |v: u8| {
+            let names = names.iter().filter(|name| name.1 == v);
+            names.map(|(n, _)| format!("'p{n}',")).collect::<String>()
+        };
+        let mut text = format!(
+            "[recipe]\nname = 'x'\n[packages]\ninstall = [{}]\nremove = [{}]\nhold = [{}]\n\
+             [kernel]\ncommand_line = [{}]\n",
+            list(0),
+            list(1),
+            list(2),
+            list(3)
+        );
         let mut seen = BTreeSet::new();
         for (n, v) in names.iter().filter(|(n, _)| seen.insert(*n)) {
             text += &format!("[[link]]\npath = '/{n}'\nto = '{v}'\n[host.t{n}]\nk{v} = {v}\n");

@@ -7,7 +7,10 @@ pub mod assets;
 mod check;
 pub mod load;
 pub mod merge;
+pub mod platform;
+pub mod system;
 pub mod types;
+pub mod value;
 pub mod vars;
 
 pub use load::{Loaded, load};

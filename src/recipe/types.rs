@@ -9,6 +9,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::platform::{Arch, Family, Os, Target};
+pub use super::system::{DropIn, Group, Kernel, Setting, Unit, UnitState};
+use super::value::{Kind, Value};
+use crate::error::Fault;
+
 /// A whole recipe file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -26,9 +31,18 @@ pub struct Recipe {
     /// Packages.
     #[serde(default)]
     pub packages: Packages,
+    /// Groups. Made before the users.
+    #[serde(default)]
+    pub group: Vec<Group>,
     /// Accounts. Made before packages are installed, so that a package finds the numbers pinned.
     #[serde(default)]
     pub user: Vec<User>,
+    /// Settings of the running kernel, by name: `/etc/sysctl.d/60-hostkit.conf`.
+    #[serde(default)]
+    pub sysctl: BTreeMap<String, Setting>,
+    /// Modules and command line of the kernel.
+    #[serde(default)]
+    pub kernel: Kernel,
     /// Directories.
     #[serde(default)]
     pub directory: Vec<Directory>,
@@ -47,6 +61,9 @@ pub struct Recipe {
     /// Programs to run, as the last resort.
     #[serde(default)]
     pub script: Vec<Script>,
+    /// What must hold before an image counts as baked.
+    #[serde(default)]
+    pub test: Vec<Test>,
     /// What the boot agent does: becomes `/etc/hostkit/host.toml`.
     #[serde(default)]
     #[schemars(with = "crate::host::HostConfig")]
@@ -69,39 +86,95 @@ pub struct Header {
     pub extends: Option<String>,
 }
 
-/// `[base]`.
+/// `[base]`: a distribution built from its packages, or a disk or an AMI that has one already.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Base {
-    /// A distribution built from its packages, as `debian:trixie`.
+    /// The distribution and its release: `debian:trixie`, `ubuntu:noble`, `amazon:2023`.
     pub os: String,
-    /// The mirror to take it from; else the distribution's own.
+    /// The mirror to take its packages from; else the distribution's own.
     pub mirror: Option<String>,
     /// The mirror of its security updates; else the distribution's own.
     pub security_mirror: Option<String>,
+    /// The moment whose packages are taken, as `20261101T000000Z`; else the newest.
+    pub snapshot: Option<String>,
+    /// Where the distribution's packages are kept by date; else <https://snapshot.debian.org>.
+    pub snapshot_mirror: Option<String>,
+    /// An existing disk to begin with: a raw or qcow2 file of this machine. Needs `sha256`.
+    pub image: Option<String>,
+    /// The SHA-256 of `image`, in hexadecimal.
+    pub sha256: Option<String>,
+    /// An AMI to begin with. Without one, `amazon:2023` begins with Amazon's minimal AMI.
+    pub ami: Option<Ami>,
+}
+
+impl Base {
+    /// The distribution and the release that `os` names.
+    ///
+    /// # Errors
+    /// An `os` that is not one of ours.
+    pub fn release(&self) -> Result<(Os, &str), Fault> {
+        let (name, release) = self.os.split_once(':').unwrap_or((&self.os, ""));
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        match Os::ALL.into_iter().find(|os| os.name() == name) {
+            Some(os) if !release.is_empty() && release.chars().all(plain) => Ok((os, release)),
+            _ => Err(Fault::recipe(format!("there is no base `{}`", self.os))
+                .hint("a base is `debian:trixie`, `ubuntu:noble`, `amazon:2023` or another release of these")),
+        }
+    }
+}
+
+/// `[base.ami]`: exactly one of `id`, `ssm`, and `name` with `owner`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ami {
+    /// Its id, as `ami-0123456789abcdef0`.
+    pub id: Option<String>,
+    /// A name with `*`: the newest that fits it and belongs to `owner`.
+    pub name: Option<String>,
+    /// The account that owns it: twelve digits, `amazon` or `self`. Anybody may give an image any
+    /// name.
+    pub owner: Option<String>,
+    /// An SSM parameter that holds its id.
+    pub ssm: Option<String>,
 }
 
 /// `[vars.NAME]`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Variable {
+    /// What its values are.
+    #[serde(default)]
+    pub r#type: Kind,
     /// Its value if nobody sets it. Without one, a bake must set it.
-    pub default: Option<String>,
+    pub default: Option<Value>,
     /// What it is for.
     #[serde(default)]
     pub description: String,
+    /// A bake must set it, though it has a default (which a parent may have given).
+    #[serde(default)]
+    pub required: bool,
+    /// Its value is in no plan and no image. It may stand only as a whole value of `[[script]] env`
+    /// or of `[[fetch]] headers`, and never comes from `--var` or a default.
+    #[serde(default)]
+    pub secret: bool,
+    /// The only values that it may have; of a list, the only elements.
+    #[serde(default)]
+    pub allowed: Vec<Value>,
 }
 
 /// When a section applies: all that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct When {
-    /// The package family of the base: `debian`.
-    pub family: Option<String>,
-    /// The processor: `amd64` or `arm64`.
-    pub arch: Option<String>,
-    /// What is made: `disk`.
-    pub target: Option<String>,
+    /// The package family of the base.
+    pub family: Option<Family>,
+    /// The distribution of the base.
+    pub os: Option<Os>,
+    /// The processor.
+    pub arch: Option<Arch>,
+    /// What is made.
+    pub target: Option<Target>,
     /// A package that is installed by name from a repository, not from a file.
     pub installs: Option<String>,
 }
@@ -112,11 +185,12 @@ pub struct When {
 pub struct Repository {
     /// The name of its files.
     pub name: String,
-    /// Where it is.
+    /// Where it is. For dnf its `baseurl`, which may use dnf's own `$releasever` and `$basearch`.
     pub uri: String,
-    /// Its suite; one that ends in `/` has no components.
+    /// Its suite, for apt; one that ends in `/` has no components.
+    #[serde(default)]
     pub suite: String,
-    /// Its components.
+    /// Its components, for apt.
     #[serde(default)]
     pub components: Vec<String>,
     /// The only packages that may come from it; empty means any.
@@ -146,6 +220,33 @@ pub struct Packages {
     /// `name`, `name=version`, or the path of a package file on this machine.
     #[serde(default)]
     pub install: Vec<String>,
+    /// Packages that must not be there, nor their configuration.
+    #[serde(default)]
+    pub remove: Vec<String>,
+    /// Packages that no upgrade may change.
+    #[serde(default)]
+    pub hold: Vec<String>,
+    /// More of the same, for some images only.
+    #[serde(default)]
+    pub group: Vec<PackageGroup>,
+}
+
+/// `[[packages.group]]`: packages with a condition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PackageGroup {
+    /// When it applies.
+    #[serde(default)]
+    pub when: When,
+    /// As in `[packages]`.
+    #[serde(default)]
+    pub install: Vec<String>,
+    /// As in `[packages]`.
+    #[serde(default)]
+    pub remove: Vec<String>,
+    /// As in `[packages]`.
+    #[serde(default)]
+    pub hold: Vec<String>,
 }
 
 /// `[[user]]`.
@@ -232,50 +333,43 @@ pub struct Link {
     pub when: When,
 }
 
-/// `[[unit]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Unit {
-    /// Its full name, as `jenkins.service`.
-    pub name: String,
-    /// What the image does with it.
-    pub state: UnitState,
-    /// When it applies.
-    #[serde(default)]
-    pub when: When,
-}
-
-/// What an image does with a unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum UnitState {
-    /// Started at boot.
-    Enabled,
-    /// Not started at boot.
-    Disabled,
-    /// Cannot be started at all.
-    Masked,
-}
-
-/// `[[fetch]]`.
+/// `[[fetch]]`: exactly one of `sha256` and `signature` with its `key`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fetch {
     /// Where it is: `https:` or `file:`.
     pub url: String,
     /// The SHA-256 of what must arrive, in hexadecimal.
-    pub sha256: String,
+    pub sha256: Option<String>,
+    /// Where its detached OpenPGP signature is.
+    pub signature: Option<String>,
+    /// The key that must have made the signature.
+    pub key: Option<RepositoryKey>,
     /// Where it goes.
     pub path: String,
-    /// Its mode, as `0o644`.
-    #[serde(default = "file_mode")]
-    pub mode: u32,
+    /// Its mode, else `0o644`; of a folder that is unpacked into, else `0o755`.
+    pub mode: Option<u32>,
+    /// Its user, and that of all that is unpacked.
+    #[serde(default = "root")]
+    pub owner: String,
+    /// Its group, and that of all that is unpacked.
+    #[serde(default = "root")]
+    pub group: String,
+    /// It is an archive (tar with gzip, xz, zstd or nothing, or zip) to unpack into `path`.
+    #[serde(default)]
+    pub unpack: bool,
+    /// How many leading parts of the paths in the archive are dropped.
+    #[serde(default)]
+    pub strip: u32,
+    /// Headers of the request. A value may be a secret variable.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     /// When it applies.
     #[serde(default)]
     pub when: When,
 }
 
-/// `[[script]]`.
+/// `[[script]]`: exactly one of `run` and `source`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
@@ -284,7 +378,18 @@ pub struct Script {
     /// When in the order it runs.
     pub hook: Hook,
     /// What `sh -eu` runs inside the tree.
-    pub run: String,
+    pub run: Option<String>,
+    /// A file that `sh -eu` runs inside the tree: of the project, else shipped with hostkit.
+    pub source: Option<String>,
+    /// A file whose bytes are its standard input: of the project, else shipped with hostkit.
+    pub input: Option<String>,
+    /// Variables of its environment. A value may be a secret variable.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// A path that it makes: where that is, it does not run again.
+    pub creates: Option<String>,
+    /// A command that only looks: where it succeeds, the script does not run.
+    pub unless: Option<String>,
     /// Seconds until it is killed.
     #[serde(default = "script_timeout")]
     pub timeout: u64,
@@ -304,6 +409,109 @@ pub enum Hook {
     Installed,
     /// After everything else.
     Late,
+}
+
+/// `[[test]]`: exactly one of `file`, `package`, `port`, `unit` and `command`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Test {
+    /// Its name in results.
+    pub name: String,
+    /// A path that must exist.
+    pub file: Option<String>,
+    /// The mode that `file` must have, as `0o644`.
+    pub mode: Option<u32>,
+    /// The user that `file` must belong to.
+    pub owner: Option<String>,
+    /// Text that must stand in `file`.
+    pub contains: Option<String>,
+    /// A package that must be installed.
+    pub package: Option<String>,
+    /// What the version of `package` must begin with.
+    pub version: Option<String>,
+    /// A TCP port that something must listen on.
+    pub port: Option<u16>,
+    /// A systemd unit.
+    pub unit: Option<String>,
+    /// What `unit` must be; `active` if not given.
+    pub state: Option<TestState>,
+    /// What `sh -eu` runs, and what must end with 0.
+    pub command: Option<String>,
+    /// Text that must stand in the output of `command`.
+    pub output: Option<String>,
+    /// Where it is run: `tree` for a file, a package or a command, `boot` for a port or a unit, if
+    /// not given.
+    pub on: Option<On>,
+    /// When it applies.
+    #[serde(default)]
+    pub when: When,
+}
+
+/// What a [`Test`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestKind<'a> {
+    /// A path.
+    File(&'a str),
+    /// A package's name.
+    Package(&'a str),
+    /// A TCP port.
+    Port(u16),
+    /// A unit's full name.
+    Unit(&'a str),
+    /// A script.
+    Command(&'a str),
+}
+
+impl Test {
+    /// What it is about, and where such a test is run if it does not say.
+    ///
+    /// # Errors
+    /// None or several of the keys that say it.
+    pub fn kind(&self) -> Result<(On, TestKind<'_>), Fault> {
+        let file = self.file.as_deref().map(|path| (On::Tree, TestKind::File(path)));
+        let package = self.package.as_deref().map(|name| (On::Tree, TestKind::Package(name)));
+        let port = self.port.map(|port| (On::Boot, TestKind::Port(port)));
+        let unit = self.unit.as_deref().map(|name| (On::Boot, TestKind::Unit(name)));
+        let command = self.command.as_deref().map(|run| (On::Tree, TestKind::Command(run)));
+        let mut given = [file, package, port, unit, command].into_iter().flatten();
+        match (given.next(), given.next()) {
+            (Some(kind), None) => Ok(kind),
+            _ => Err(Fault::recipe(format!(
+                "[[test]] {} needs exactly one of `file`, `package`, `port`, `unit` and `command`",
+                self.name
+            ))),
+        }
+    }
+}
+
+/// What a unit must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TestState {
+    /// Running, or done.
+    Active,
+    /// Not running.
+    Inactive,
+    /// Failed.
+    Failed,
+    /// Started at boot.
+    Enabled,
+    /// Not started at boot.
+    Disabled,
+    /// Cannot be started.
+    Masked,
+}
+
+/// Where a test is run.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum On {
+    /// In the finished tree, before the image counts as baked.
+    Tree,
+    /// In the image once it has booted, by `hostkit test`.
+    Boot,
 }
 
 const fn directory_mode() -> u32 {

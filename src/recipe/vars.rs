@@ -33,7 +33,9 @@ impl Vars {
             .filter(|(name, _)| declared.contains_key(name));
         let mut values: BTreeMap<_, _> = declared
             .iter()
-            .filter_map(|(name, variable)| Some((name.clone(), variable.default.clone()?)))
+            .filter_map(|(name, variable)| {
+                Some((name.clone(), variable.default.as_ref()?.to_string()))
+            })
             .collect();
         values.extend(from_environment);
         for (name, value) in given {

@@ -26,7 +26,6 @@ impl Directory {
 
     #[expect(clippy::unused_async, reason = "the same shape for every kind")]
     pub(super) async fn apply(&self, site: &Site<'_>) -> anyhow::Result<Outcome> {
-        let owner = site.host.owner(&self.owner, &self.group)?;
-        Ok(Outcome::changed(site.host.root.make_dir(&self.path, self.mode, owner)?))
+        site.make_dir(&self.path, self.mode, site.owner(&self.owner, &self.group)?)
     }
 }

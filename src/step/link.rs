@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::Site;
-use super::file::make_parents;
 use crate::event::Outcome;
 
 /// See the module.
@@ -23,7 +22,6 @@ impl Link {
 
     #[expect(clippy::unused_async, reason = "the same shape for every kind")]
     pub(super) async fn apply(&self, site: &Site<'_>) -> anyhow::Result<Outcome> {
-        make_parents(&site.host.root, &self.path)?;
-        Ok(Outcome::changed(site.host.root.link(&self.path, &self.to)?))
+        site.link(&self.path, &self.to)
     }
 }

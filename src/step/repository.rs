@@ -4,14 +4,9 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::Site;
-use super::fetch::download;
-use super::file::make_parents;
-use crate::error::Fault;
+use super::openpgp::{self, Key};
 use crate::event::Outcome;
-use crate::sys::{Cmd, Owner, Tool};
-
-/// A key that expires within so many days is worth a warning.
-const EXPIRES_SOON_DAYS: i64 = 60;
+use crate::sys::Owner;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,24 +16,27 @@ pub struct Repository {
     pub name: String,
     /// Where it is.
     pub uri: String,
-    /// Its suite.
-    pub suite: String,
-    /// Its components.
-    pub components: Vec<String>,
+    /// What it is for.
+    pub kind: Kind,
     /// The only packages that may come from it; empty means any.
     pub packages: Vec<String>,
     /// The keys that may sign it.
     pub keys: Vec<Key>,
 }
 
-/// A key that may sign a repository.
+/// The package manager that a repository is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Key {
-    /// Where it is.
-    pub url: String,
-    /// Its full fingerprint, upper case.
-    pub fingerprint: String,
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Kind {
+    /// apt: the list of packages is signed.
+    Apt {
+        /// Its suite.
+        suite: String,
+        /// Its components.
+        components: Vec<String>,
+    },
+    /// dnf: each package is signed.
+    Dnf {},
 }
 
 impl Repository {
@@ -47,71 +45,66 @@ impl Repository {
     }
 
     pub(super) async fn apply(&self, site: &Site<'_>) -> anyhow::Result<Outcome> {
-        let mut keys = Vec::new();
-        for key in &self.keys {
-            keys.extend(self.verified(key, site).await?);
-        }
-        let files = [
-            (self.keyring(), keys),
-            (format!("/etc/apt/sources.list.d/{}.sources", self.name), self.sources().into()),
-            (format!("/etc/apt/preferences.d/{}", self.name), self.preferences().into()),
-        ];
-        let mut outcome = Outcome::Unchanged;
-        for (path, bytes) in files.iter().filter(|(_, bytes)| !bytes.is_empty()) {
-            make_parents(&site.host.root, path)?;
-            let changed = site.host.root.write(path, bytes, 0o644, Owner::ROOT)?;
-            outcome = outcome.and(Outcome::changed(changed));
+        let mut outcome = self.keyring(site).await?;
+        for (path, text) in self.files().iter().filter(|(_, text)| !text.is_empty()) {
+            outcome = outcome.and(site.write(path, text.as_bytes(), 0o644, Owner::ROOT)?);
         }
         Ok(outcome)
     }
 
-    /// The key in binary form, once it is known to be the pinned one and that one alone.
-    async fn verified(&self, key: &Key, site: &Site<'_>) -> anyhow::Result<Vec<u8>> {
-        let arrived = download(site.host, &key.url).await?;
-        let home = site.host.scratch().context("making a home for gpg")?;
-        let home = home.path().to_string_lossy().into_owned();
-        let gpg = || Cmd::new(Tool::Gpg).args(["--batch", "--quiet", "--homedir", &home]);
-        let show = gpg().args(["--show-keys", "--with-colons", arrived.path.as_str()]);
-        let listing = site
-            .host
-            .outside
-            .run(&show)
-            .await
-            .with_context(|| Fault::step(format!("{} is no OpenPGP key", key.url)))?;
-        let now = jiff::Timestamp::now().as_second();
-        match judge(&listing.text(), &key.fingerprint, now).map_err(|why| {
-            Fault::step(format!("the key of the repository {} is refused: {why}", self.name))
-                .hint(format!("pinned is {} at {}", key.fingerprint, key.url))
-        })? {
-            Some(days) if days < EXPIRES_SOON_DAYS => {
-                site.log(format!("warning: the key {} expires in {days} days", key.fingerprint));
-            }
-            _ => {}
+    /// The keys: fetched if what is there is not exactly what is pinned.
+    async fn keyring(&self, site: &Site<'_>) -> anyhow::Result<Outcome> {
+        let path = self.keyring_path();
+        let root = &site.host.root;
+        if let Some(now) = root.read(&path)?
+            && root.is_file(&path, &now, 0o644, Owner::ROOT)?
+            && openpgp::are_pinned(&now, &self.keys, site).await?
+        {
+            return Ok(Outcome::Unchanged);
         }
-        let binary = std::fs::read(&arrived.path).context("reading the key")?;
-        if !binary.starts_with(b"-----BEGIN") {
-            return Ok(binary);
+        if !site.may(&format!("fetching the keys of the repository {}", self.name)) {
+            return Ok(Outcome::Changed);
         }
-        let dearmor = gpg().args(["--dearmor", "--output", "-"]).stdin(binary);
-        Ok(site.host.outside.run(&dearmor).await.context("unpacking the key")?.stdout)
+        let mut ring = Vec::new();
+        for key in &self.keys {
+            let verified = key.verified(&format!("the repository {}", self.name), site).await?;
+            ring.extend(match self.kind {
+                Kind::Apt { .. } => verified.binary,
+                Kind::Dnf {} => verified.armoured,
+            });
+        }
+        site.write(&path, &ring, 0o644, Owner::ROOT).context("writing the keys")
     }
 
-    fn keyring(&self) -> String {
-        format!("/etc/apt/keyrings/{}.gpg", self.name)
+    fn keyring_path(&self) -> String {
+        match self.kind {
+            Kind::Apt { .. } => format!("/etc/apt/keyrings/{}.gpg", self.name),
+            Kind::Dnf {} => format!("/etc/pki/rpm-gpg/RPM-GPG-KEY-{}", self.name),
+        }
     }
 
-    fn sources(&self) -> String {
-        let components = if self.components.is_empty() {
+    /// What else it consists of: paths and texts.
+    fn files(&self) -> Vec<(String, String)> {
+        match &self.kind {
+            Kind::Apt { suite, components } => vec![
+                (
+                    format!("/etc/apt/sources.list.d/{}.sources", self.name),
+                    self.sources(suite, components),
+                ),
+                (format!("/etc/apt/preferences.d/{}", self.name), self.preferences()),
+            ],
+            Kind::Dnf {} => vec![(format!("/etc/yum.repos.d/{}.repo", self.name), self.repo())],
+        }
+    }
+
+    fn sources(&self, suite: &str, components: &[String]) -> String {
+        let components = if components.is_empty() {
             String::new()
         } else {
-            format!("Components: {}\n", self.components.join(" "))
+            format!("Components: {}\n", components.join(" "))
         };
-        format!(
-            "Types: deb\nURIs: {}\nSuites: {}\n{components}Signed-By: {}\n",
-            self.uri,
-            self.suite,
-            self.keyring()
-        )
+        let ring = self.keyring_path();
+        format!("Types: deb\nURIs: {}\nSuites: {suite}\n{components}Signed-By: {ring}\n", self.uri)
     }
 
     /// Nothing but the named packages may come from here: a repository that is there for one
@@ -127,93 +120,44 @@ impl Repository {
         };
         format!("{}\n{}", pin("*", -1), pin(&self.packages.join(" "), 500))
     }
-}
 
-/// Whether a listing of `gpg --show-keys --with-colons` is the pinned key and nothing else, and
-/// in how many days that expires.
-fn judge(listing: &str, pinned: &str, now: i64) -> Result<Option<i64>, String> {
-    let records: Vec<Vec<&str>> = listing.lines().map(|line| line.split(':').collect()).collect();
-    let field = |record: &[&str], n: usize| record.get(n).copied().unwrap_or_default().to_owned();
-    // The first `fpr` after each `pub` is that of the primary key.
-    let primaries: Vec<_> = records
-        .iter()
-        .enumerate()
-        .filter(|(_, record)| record[0] == "pub")
-        .map(|(i, record)| {
-            let print = records[i..].iter().find(|r| r[0] == "fpr").map(|r| field(r, 9));
-            (field(record, 6), print.unwrap_or_default())
-        })
-        .collect();
-    let [(expiry, fingerprint)] = primaries.as_slice() else {
-        return Err(format!("the file holds {} keys", primaries.len()));
-    };
-    if fingerprint != pinned {
-        return Err(format!("its fingerprint is {fingerprint}"));
+    /// The same for dnf, which knows the packages of a repository by a list.
+    fn repo(&self) -> String {
+        let Self { name, uri, packages, .. } = self;
+        let only = if packages.is_empty() {
+            String::new()
+        } else {
+            format!("includepkgs={}\n", packages.join(" "))
+        };
+        format!(
+            "[{name}]\nname={name}\nbaseurl={uri}\nenabled=1\ngpgcheck=1\ngpgkey=file://{}\n{only}",
+            self.keyring_path()
+        )
     }
-    let Ok(expiry) = expiry.parse::<i64>() else { return Ok(None) };
-    let days = (expiry - now).div_euclid(86_400);
-    if days < 0 {
-        return Err(format!("it expired {} days ago", -days));
-    }
-    Ok(Some(days))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NOW: i64 = 1_800_000_000;
-    const PRINT: &str = "5E386EADB55F01504CAE8BCF7198F4B714ABFC68";
-
-    fn listing(expiry: &str, print: &str) -> String {
-        format!(
-            "pub:-:4096:1:7198F4B714ABFC68:1700000000:{expiry}::-:::scSC::::::23::0:\n\
-             fpr:::::::::{print}:\nuid:-::::1::X::Jenkins Project:\n\
-             sub:-:4096:1:AAAA:1700000000::::::e:\nfpr:::::::::0000000000000000000000000000000000000000:\n"
-        )
+    fn repository(kind: Kind) -> Repository {
+        Repository {
+            name: "jenkins".into(),
+            uri: "https://pkg.jenkins.io/stable".into(),
+            kind,
+            packages: vec!["jenkins".into()],
+            keys: vec![],
+        }
     }
 
-    #[test]
-    fn the_pinned_key_passes_and_its_last_days_are_known() {
-        assert_eq!(judge(&listing("", PRINT), PRINT, NOW), Ok(None));
-        let in_ten_days = (NOW + 864_000).to_string();
-        assert_eq!(judge(&listing(&in_ten_days, PRINT), PRINT, NOW), Ok(Some(10)));
-    }
-
-    #[test]
-    fn another_an_expired_and_a_second_key_are_refused() {
-        let other = PRINT.replace('5', "6");
-        assert!(judge(&listing("", &other), PRINT, NOW).unwrap_err().contains(&other));
-        let past = (NOW - 864_000).to_string();
-        assert!(judge(&listing(&past, PRINT), PRINT, NOW).unwrap_err().contains("10 days ago"));
-        let two = listing("", PRINT) + &listing("", &other);
-        assert!(judge(&two, PRINT, NOW).unwrap_err().contains("2 keys"));
-        assert!(judge("", PRINT, NOW).unwrap_err().contains("0 keys"));
+    fn files(kind: Kind) -> String {
+        let files = repository(kind).files().into_iter();
+        files.map(|(path, text)| format!("--- {path}\n{text}")).collect()
     }
 
     #[test]
     fn a_repository_for_one_package_cannot_replace_others() {
-        let repository = Repository {
-            name: "jenkins".into(),
-            uri: "https://pkg.jenkins.io/debian-stable".into(),
-            suite: "binary/".into(),
-            components: vec![],
-            packages: vec!["jenkins".into()],
-            keys: vec![],
-        };
-        insta::assert_snapshot!(repository.sources() + "---\n" + &repository.preferences(), @r#"
-        Types: deb
-        URIs: https://pkg.jenkins.io/debian-stable
-        Suites: binary/
-        Signed-By: /etc/apt/keyrings/jenkins.gpg
-        ---
-        Package: *
-        Pin: origin "pkg.jenkins.io"
-        Pin-Priority: -1
-
-        Package: jenkins
-        Pin: origin "pkg.jenkins.io"
-        Pin-Priority: 500
-        "#);
+        insta::assert_snapshot!(files(Kind::Apt { suite: "binary/".into(), components: vec![] }));
+        insta::assert_snapshot!(files(Kind::Dnf {}));
     }
 }

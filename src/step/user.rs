@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::Site;
-use crate::error::Fault;
+use super::group::is_free;
 use crate::event::Outcome;
 use crate::sys::host::account;
 use crate::sys::{Cmd, Tool};
@@ -38,58 +38,47 @@ impl User {
     }
 
     pub(super) async fn apply(&self, site: &Site<'_>) -> anyhow::Result<Outcome> {
-        let users = site.host.root.read_text("/etc/passwd")?.unwrap_or_default();
-        let groups = site.host.root.read_text("/etc/group")?.unwrap_or_default();
-        let mut outcome = Outcome::Unchanged;
-        if self.is_free(&groups, self.gid, "group")? {
-            self.run(site, Cmd::new(Tool::Groupadd).args(["--gid", &self.gid.to_string()])).await?;
-            outcome = Outcome::Changed;
+        let read = |path| anyhow::Ok(site.host.root.read_text(path)?.unwrap_or_default());
+        let (users, groups) = (read("/etc/passwd")?, read("/etc/group")?);
+        let mut changes = Vec::new();
+        if is_free(&groups, "group", &self.name, self.gid)? {
+            changes.push(Cmd::new(Tool::Groupadd).args(["--gid", &self.gid.to_string()]));
         }
-        if self.is_free(&users, self.uid, "user")? {
-            self.run(site, self.useradd()).await?;
-            outcome = Outcome::Changed;
-        } else if !self.is_as_wanted(&users) {
-            let cmd = Cmd::new(Tool::Usermod).args(["--home", &self.home, "--shell", &self.shell]);
-            self.run(site, cmd).await?;
-            outcome = Outcome::Changed;
-        }
-        for group in self.groups.iter().filter(|group| !is_member(&groups, group, &self.name)) {
-            let cmd = Cmd::new(Tool::Groupadd).args(["--system", "--force", group]);
-            site.host
-                .runner
-                .run(&cmd)
-                .await
-                .with_context(|| format!("making the group {group}"))?;
-            self.run(site, Cmd::new(Tool::Usermod).args(["--append", "--groups", group])).await?;
-            outcome = Outcome::Changed;
-        }
-        Ok(outcome)
-    }
-
-    /// Whether the name is still to be made. A name with another number, or a number with another
-    /// name, is an error: files on the shared home know their owner by number only.
-    fn is_free(&self, accounts: &str, id: u32, kind: &str) -> anyhow::Result<bool> {
-        let of_name = account(accounts, &self.name).map(|account| account.id);
-        let of_id = accounts.lines().find(|line| line.split(':').nth(2) == Some(&id.to_string()));
-        let holder = of_id.and_then(|line| line.split(':').next());
-        match (of_name, holder) {
-            (Some(now), _) if now == id => Ok(false),
-            (Some(now), _) => Err(Fault::step(format!(
-                "the {kind} `{}` is there with the number {now}, not {id}",
-                self.name
-            ))
-            .into()),
-            (None, Some(other)) => {
-                Err(Fault::step(format!("the number {id} is that of the {kind} `{other}`")).into())
+        if is_free(&users, "user", &self.name, self.uid)? {
+            changes.push(self.useradd());
+        } else {
+            if !self.is_as_wanted(&users) {
+                let cmd = Cmd::new(Tool::Usermod).args(["--home", &self.home]);
+                changes.push(cmd.args(["--shell", &self.shell, "--gid", &self.gid.to_string()]));
             }
-            (None, None) => Ok(true),
+            if has_password(&read("/etc/shadow")?, &self.name) {
+                changes.push(Cmd::new(Tool::Usermod).arg("--lock"));
+            }
         }
+        let missing: Vec<_> =
+            self.groups.iter().filter(|group| !is_member(&groups, group, &self.name)).collect();
+        if changes.is_empty() && missing.is_empty() {
+            return Ok(Outcome::Unchanged);
+        }
+        if site.may(&self.title()) {
+            for cmd in changes {
+                self.run(site, cmd.arg(&self.name)).await?;
+            }
+            for group in missing {
+                self.run(site, Cmd::new(Tool::Groupadd).args(["--system", "--force", group]))
+                    .await?;
+                let cmd = Cmd::new(Tool::Usermod).args(["--append", "--groups", group, &self.name]);
+                self.run(site, cmd).await?;
+            }
+        }
+        Ok(Outcome::Changed)
     }
 
     fn is_as_wanted(&self, users: &str) -> bool {
         account(users, &self.name).is_some_and(|account| {
             account.fields.get(5) == Some(&self.home.as_str())
                 && account.fields.get(6) == Some(&self.shell.as_str())
+                && account.fields.get(3) == Some(&self.gid.to_string().as_str())
         })
     }
 
@@ -102,13 +91,34 @@ impl User {
     }
 
     async fn run(&self, site: &Site<'_>, cmd: Cmd) -> anyhow::Result<()> {
-        let title = self.title();
-        site.host.runner.run(&cmd.arg(&self.name)).await.context(title).map(drop)
+        site.host.runner.run(&cmd).await.with_context(|| self.title()).map(drop)
     }
+}
+
+/// Whether people can come in with a password: accounts of images have keys or nothing.
+fn has_password(shadow: &str, user: &str) -> bool {
+    let mut fields = shadow.lines().map(|line| line.split(':'));
+    let password = fields.find_map(|mut line| (line.next() == Some(user)).then(|| line.next()));
+    password.flatten().is_some_and(|password| !password.starts_with(['!', '*']))
 }
 
 fn is_member(groups: &str, group: &str, user: &str) -> bool {
     account(groups, group)
         .and_then(|account| account.fields.get(3).copied())
         .is_some_and(|members| members.split(',').any(|member| member == user))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_without_a_lock_has_a_password_even_an_empty_one() {
+        let shadow = "root:*:1::::::\nadmin:!:1::::::\nopen::1::::::\nold:$y$j9T$x:1::::::\n";
+        let with: Vec<_> = ["root", "admin", "open", "old", "nobody-here"]
+            .into_iter()
+            .filter(|user| has_password(shadow, user))
+            .collect();
+        assert_eq!(with, ["open", "old"]);
+    }
 }

@@ -22,8 +22,24 @@ pub struct Host {
 impl Host {
     /// A tree on this machine whose programs run inside it.
     pub fn tree(root: Root, downloads: Downloads) -> Self {
+        Self { downloads: Some(downloads), ..Self::folder(root) }
+    }
+
+    /// As [`Host::tree`], for a tree that nobody keeps downloads for.
+    pub fn folder(root: Root) -> Self {
         let runner = Runner::Chroot(root.path().to_owned());
-        Self { root, runner, outside: Runner::Direct, downloads: Some(downloads) }
+        Self { root, runner, outside: Runner::Direct, downloads: None }
+    }
+
+    /// This machine.
+    pub fn live() -> std::io::Result<Self> {
+        let root = Root::open("/")?;
+        Ok(Self { runner: Runner::Direct, ..Self::folder(root) })
+    }
+
+    /// Whether it is this machine, with services that run, and not a tree.
+    pub fn is_live(&self) -> bool {
+        self.root.path() == "/"
     }
 
     /// A folder that goes when it is dropped: beside a tree, so that nothing of a bake that is

@@ -76,6 +76,14 @@ impl Root {
         Ok(Self { links: Links::Refused, ..Self::open(path)? })
     }
 
+    /// A directory of this root as a root of its own, in which no link is followed.
+    pub fn below(&self, path: impl AsRef<Utf8Path>) -> io::Result<Self> {
+        let path = path.as_ref();
+        let fd = Arc::new(self.open_at(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?);
+        let path = self.path.join(path.strip_prefix("/").unwrap_or(path));
+        Ok(Self { path, fd, links: Links::Refused })
+    }
+
     /// Whether it is on a network file system, as the kernel says of what was opened.
     pub fn is_nfs(&self) -> io::Result<bool> {
         Ok(fstatfs(&*self.fd)?.filesystem_type() == NFS_SUPER_MAGIC)
@@ -129,6 +137,46 @@ impl Root {
         Ok(names)
     }
 
+    /// Whether `path` is a file with this content, mode and owner.
+    pub fn is_file(
+        &self,
+        path: impl AsRef<Utf8Path>,
+        bytes: &[u8],
+        mode: u32,
+        owner: Owner,
+    ) -> io::Result<bool> {
+        let path = path.as_ref();
+        let Some(meta) = self.metadata(path)? else { return Ok(false) };
+        Ok(meta.is_file()
+            && meta.len() == bytes.len() as u64
+            && has(&meta, mode, owner)
+            && self.read(path)?.as_deref() == Some(bytes))
+    }
+
+    /// Whether `path` is a directory with this mode and owner.
+    pub fn is_dir(&self, path: impl AsRef<Utf8Path>, mode: u32, owner: Owner) -> io::Result<bool> {
+        let meta = self.metadata(path)?;
+        Ok(meta.is_some_and(|meta| meta.is_dir() && has(&meta, mode, owner)))
+    }
+
+    /// Whether `path` is a symbolic link to `to`.
+    pub fn is_link(&self, path: impl AsRef<Utf8Path>, to: &str) -> io::Result<bool> {
+        let entry = absent(self.entry(path.as_ref()))?;
+        let now = entry.and_then(|entry| std::fs::read_link(entry.path).ok());
+        Ok(now.is_some_and(|now| now.as_os_str() == to))
+    }
+
+    /// Makes the missing parents of `path` as root's 0755; leaves those that are there as they
+    /// are.
+    pub fn make_parents(&self, path: impl AsRef<Utf8Path>) -> io::Result<()> {
+        match path.as_ref().parent() {
+            Some(parent) if parent.file_name().is_some() && !self.exists(parent)? => {
+                self.make_dir(parent, 0o755, Owner::ROOT).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Makes `path` a file with this content, mode and owner. Says whether anything changed.
     pub fn write(
         &self,
@@ -138,7 +186,7 @@ impl Root {
         owner: Owner,
     ) -> io::Result<bool> {
         let path = path.as_ref();
-        if self.is_file_like(path, bytes, mode, owner)? {
+        if self.is_file(path, bytes, mode, owner)? {
             return Ok(false);
         }
         let entry = self.entry(path)?;
@@ -204,10 +252,11 @@ impl Root {
     /// Makes `path` a symbolic link to `to`, replacing a file or another link. Says whether
     /// anything changed.
     pub fn link(&self, path: impl AsRef<Utf8Path>, to: &str) -> io::Result<bool> {
-        let entry = self.entry(path.as_ref())?;
-        if std::fs::read_link(&entry.path).is_ok_and(|now| now.as_os_str() == to) {
+        let path = path.as_ref();
+        if self.is_link(path, to)? {
             return Ok(false);
         }
+        let entry = self.entry(path)?;
         let temporary = entry.parent.join(format!(".hostkit-link-{}", std::process::id()));
         let _ = std::fs::remove_file(&temporary);
         std::os::unix::fs::symlink(to, &temporary)?;
@@ -236,21 +285,6 @@ impl Root {
         Ok(())
     }
 
-    fn is_file_like(
-        &self,
-        path: &Utf8Path,
-        bytes: &[u8],
-        mode: u32,
-        owner: Owner,
-    ) -> io::Result<bool> {
-        let Some(meta) = self.metadata(path)? else { return Ok(false) };
-        Ok(meta.is_file()
-            && meta.len() == bytes.len() as u64
-            && meta.mode() & 0o7777 == mode
-            && Owner { uid: meta.uid(), gid: meta.gid() } == owner
-            && self.read(path)?.as_deref() == Some(bytes))
-    }
-
     fn make_one_dir(&self, path: &Utf8Path, mode: u32, owner: Owner) -> io::Result<()> {
         std::fs::create_dir(self.entry(path)?.path)?;
         self.give_dir(path, mode, owner)
@@ -274,8 +308,7 @@ impl Root {
         if !meta.is_dir() {
             return Err(io::Error::other(format!("{path} is there and is no directory")));
         }
-        let same_owner = Owner { uid: meta.uid(), gid: meta.gid() } == owner;
-        if same_owner && meta.mode() & 0o7777 == mode {
+        if has(meta, mode, owner) {
             return Ok(false);
         }
         self.give_dir(path, mode, owner)?;
@@ -307,6 +340,10 @@ impl Root {
 /// A path that leads through an open directory, not through names that could change.
 fn through(fd: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+fn has(meta: &std::fs::Metadata, mode: u32, owner: Owner) -> bool {
+    meta.mode() & 0o7777 == mode && Owner { uid: meta.uid(), gid: meta.gid() } == owner
 }
 
 fn is_top(path: &Utf8Path) -> bool {
