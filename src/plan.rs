@@ -5,10 +5,14 @@
 
 mod base;
 mod build;
+mod changes;
 mod sections;
 pub mod test;
 
+use std::fmt;
+
 pub use build::{AgentBinary, Inputs, local_files, plan};
+pub use changes::Changes;
 pub use sections::named_files;
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +134,53 @@ pub enum Section {
     Files,
     /// Scripts that need everything.
     Late,
+}
+
+impl Section {
+    /// All of them, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Repositories,
+        Self::Early,
+        Self::Users,
+        Self::Packages,
+        Self::Fetches,
+        Self::Installed,
+        Self::Agent,
+        Self::Files,
+        Self::Late,
+    ];
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Repositories => "repositories",
+            Self::Early => "early",
+            Self::Users => "users",
+            Self::Packages => "packages",
+            Self::Fetches => "fetches",
+            Self::Installed => "installed",
+            Self::Agent => "agent",
+            Self::Files => "files",
+            Self::Late => "late",
+        })
+    }
+}
+
+impl Planned {
+    /// Without the places of files on this machine: their content makes a difference to an image,
+    /// their place makes none.
+    #[must_use]
+    pub fn without_places(mut self) -> Self {
+        match &mut self.step {
+            Step::Packages(packages) => {
+                packages.files.iter_mut().for_each(|file| file.path.clear());
+            }
+            Step::Agent(agent) => agent.path = None,
+            _ => {}
+        }
+        self
+    }
 }
 
 impl Plan {

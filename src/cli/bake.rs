@@ -36,8 +36,7 @@ pub struct Args {
 
 /// `hostkit bake`.
 pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
-    let Planned { plan, secrets } = args.which.plan()?;
-    args.which.check_agent(&plan)?;
+    let Planned { plan, secrets, .. } = args.which.plan()?.complete()?;
     let places =
         Places { output: args.output, cache: absolute(&args.cache)?, rebuild: args.rebuild };
     let (events, printer) = ui::start(format);

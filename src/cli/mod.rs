@@ -2,8 +2,13 @@
 
 pub mod bake;
 pub mod boot;
+pub mod check;
+pub mod docs;
+pub mod init;
 pub mod inner;
 pub mod plan;
+pub mod recipes;
+mod reference;
 pub mod status;
 #[cfg(feature = "sim")]
 pub mod vm;
@@ -37,6 +42,12 @@ pub enum Command {
     Bake(bake::Args),
     /// Show what a recipe comes to, without doing it
     Plan(plan::Args),
+    /// Begin a project: a recipe that extends a shipped one
+    Init(init::Args),
+    /// List the recipes that can be baked
+    Recipes(recipes::Args),
+    /// Look for everything that is wrong with recipes, offline
+    Check(check::Args),
     /// Boot an image in a simulated AWS account, on this machine.
     #[cfg(feature = "sim")]
     Vm(vm::Vm),
@@ -46,6 +57,9 @@ pub enum Command {
     ///
     /// Ends with 0 when it is ready, 5 when it failed, 11 while it runs.
     Status,
+    /// Write what is generated: schemas, the reference, man pages, completions
+    #[command(subcommand)]
+    Docs(docs::Docs),
     /// Parts of hostkit that run as processes of their own.
     #[command(subcommand, hide = true)]
     Inner(inner::Inner),
@@ -70,6 +84,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Bake(args) => bake::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
+        Command::Init(args) => init::run(&args, format),
+        Command::Recipes(args) => recipes::run(&args, format),
+        Command::Check(args) => check::run(&args, format),
+        Command::Docs(command) => docs::run(command),
         #[cfg(feature = "sim")]
         Command::Vm(args) => Box::pin(vm::run(args, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,

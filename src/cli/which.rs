@@ -8,7 +8,9 @@ use crate::error::Fault;
 use crate::plan::{self, AgentBinary, Inputs, Plan};
 use crate::recipe::assets::Assets;
 use crate::recipe::platform::{Arch, Target};
-use crate::recipe::{Recipe, Vars, load};
+use crate::recipe::problem::Source;
+use crate::recipe::vars::ENVIRONMENT_PREFIX;
+use crate::recipe::{self, Given, Recipe};
 use crate::secret::Secrets;
 use crate::step::Step;
 
@@ -30,12 +32,15 @@ pub struct Settings {
     /// Sets a variable of the recipe
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     var: Vec<(String, String)>,
+    /// Sets variables from a TOML file; of several, a later one wins
+    #[arg(long, value_name = "FILE")]
+    var_file: Vec<Utf8PathBuf>,
     /// The processor that the image is for; this machine's if not given
     #[arg(long, value_enum)]
-    arch: Option<Arch>,
-    /// What is made: a bootable disk, or a container image
-    #[arg(long, value_enum, default_value_t)]
-    target: Target,
+    pub(super) arch: Option<Arch>,
+    /// What is made: a bootable disk (if not given), or a container image
+    #[arg(long, value_enum)]
+    pub(super) target: Option<Target>,
 }
 
 /// A plan, and what its references to secrets stand for.
@@ -45,48 +50,38 @@ pub struct Planned {
     pub plan: Plan,
     /// The values of the secret variables.
     pub secrets: Secrets,
+    /// The secret variables that nobody has set.
+    missing: Vec<String>,
 }
 
-impl Which {
-    /// Reads everything that planning needs, and plans.
-    pub fn plan(&self) -> anyhow::Result<Planned> {
-        let assets = Assets::new(absolute(Utf8Path::new("."))?);
-        let loaded = load(&self.recipe, &assets)?;
+impl Settings {
+    /// What was given for variables. With `stand_in`, what was not given is no error.
+    pub fn given(&self, stand_in: bool) -> anyhow::Result<Given> {
         // A variable of the environment that is not text cannot be one of ours.
         let environment = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
+            let name = name.into_string().ok()?.strip_prefix(ENVIRONMENT_PREFIX)?.to_owned();
+            Some((name, value.into_string().ok()?))
         });
-        let vars = Vars::resolve(&loaded.recipe.vars, &self.settings.var, environment)?;
-        let recipe = vars.fill(&loaded.recipe)?;
-        recipe.check()?;
-        let inputs = self.inputs(&recipe, &assets)?;
-        let plan = plan::plan(&recipe, &vars, &inputs)?;
-        Ok(Planned { plan, secrets: Secrets::default() })
+        let files = self.var_file.iter().map(|path| {
+            let text = std::fs::read_to_string(path).with_context(|| {
+                Fault::usage(format!("the variable file {path} cannot be read"))
+            })?;
+            Ok(Source { name: path.to_string(), text })
+        });
+        Ok(Given {
+            flags: self.var.clone(),
+            files: files.collect::<anyhow::Result<_>>()?,
+            environment: environment.collect(),
+            stand_in,
+        })
     }
 
-    /// Refuses a plan that lacks the agent for its processor: it can be looked at, not applied.
-    pub fn check_agent(&self, plan: &Plan) -> anyhow::Result<()> {
-        let lacks = plan.steps.iter().any(|planned| match &planned.step {
-            Step::Agent(agent) => agent.sha256.is_empty(),
-            _ => false,
-        });
-        if !lacks {
-            return Ok(());
-        }
-        let arch = plan.base.arch;
-        Err(Fault::recipe(format!("an image for {arch} needs a hostkit that was built for {arch}"))
-            .hint(format!("build one for {arch} and give it with --agent-binary FILE"))
-            .into())
-    }
-
-    fn inputs(&self, recipe: &Recipe, assets: &Assets) -> anyhow::Result<Inputs> {
-        let arch = self.settings.arch.unwrap_or_default();
-        let mut inputs = Inputs {
-            arch,
-            target: self.settings.target,
-            agent: self.agent(arch)?,
-            ..Inputs::default()
-        };
+    /// Reads the files that a recipe names, which planning needs.
+    pub(super) fn read_files(
+        mut inputs: Inputs,
+        recipe: &Recipe,
+        assets: &Assets,
+    ) -> anyhow::Result<Inputs> {
         for name in plan::named_files(recipe) {
             let asset = assets.find(name);
             let asset = asset.with_context(|| Fault::recipe(format!("{name} cannot be read")))?;
@@ -109,6 +104,23 @@ impl Which {
         }
         Ok(inputs)
     }
+}
+
+impl Which {
+    /// Reads everything that planning needs, and plans.
+    pub fn plan(&self) -> anyhow::Result<Planned> {
+        let assets = Assets::new(absolute(Utf8Path::new("."))?);
+        let (recipe, read) =
+            recipe::read(&self.recipe, &assets, &self.settings.given(false)?).sound()?;
+        let arch = self.settings.arch.unwrap_or_default();
+        let target = self.settings.target.unwrap_or_default();
+        let inputs = Inputs { arch, target, agent: self.agent(arch)?, ..Inputs::default() };
+        let inputs = Settings::read_files(inputs, &recipe, &assets)?;
+        let plan = plan::plan(&recipe, &read.vars, &inputs)?;
+        let known: Vec<_> = read.secrets.iter().map(|(name, _)| name).collect();
+        let missing = read.vars.secrets().filter(|name| !known.contains(name)).map(str::to_owned);
+        Ok(Planned { plan, missing: missing.collect(), secrets: read.secrets })
+    }
 
     /// The binary that goes into an image for `arch`.
     fn agent(&self, arch: Arch) -> anyhow::Result<AgentBinary> {
@@ -120,6 +132,31 @@ impl Which {
         let sha256 = sha256_of(read)
             .with_context(|| Fault::recipe(format!("the agent binary {read} cannot be read")))?;
         Ok(AgentBinary { sha256, path })
+    }
+}
+
+impl Planned {
+    /// Itself, if all is there that applying it takes. Without that a plan can only be looked at.
+    ///
+    /// # Errors
+    /// No agent for its processor; a secret that nobody has given.
+    pub fn complete(self) -> Result<Self, Fault> {
+        let lacks = self.plan.steps.iter().any(|planned| match &planned.step {
+            Step::Agent(agent) => agent.sha256.is_empty(),
+            _ => false,
+        });
+        if lacks {
+            let arch = self.plan.base.arch;
+            let message = format!("an image for {arch} needs a hostkit that was built for {arch}");
+            return Err(Fault::recipe(message)
+                .hint(format!("build one for {arch} and give it with --agent-binary FILE")));
+        }
+        if let Some(name) = self.missing.first() {
+            let message = format!("the secret variable `{name}` has no value");
+            return Err(Fault::recipe(message)
+                .hint(format!("give it in a --var-file, or in {ENVIRONMENT_PREFIX}{name}")));
+        }
+        Ok(self)
     }
 }
 

@@ -37,6 +37,9 @@ pub struct Manifest {
     pub disk: Disk,
     /// The versions of all packages, by name.
     pub packages: BTreeMap<String, String>,
+    /// The digest of every step of the plan by its id, to tell what changed since.
+    #[serde(default)]
+    pub steps: BTreeMap<String, String>,
     /// How long each phase took, in order.
     pub phases: Vec<Phase>,
 }
@@ -85,6 +88,7 @@ impl Manifest {
                 sha256: packed.sha256.clone(),
             },
             packages,
+            steps: plan.step_digests(),
             phases: phases.into_iter().map(|(name, seconds)| Phase { name, seconds }).collect(),
         }
     }

@@ -64,18 +64,9 @@ pub fn plan(recipe: &Recipe, vars: &Vars, inputs: &Inputs) -> anyhow::Result<Pla
     Ok(plan)
 }
 
-/// Where a file is on this machine makes no difference to the image.
 fn digest(plan: &Plan) -> anyhow::Result<String> {
-    let mut plan = plan.clone();
-    for planned in &mut plan.steps {
-        match &mut planned.step {
-            Step::Packages(packages) => {
-                packages.files.iter_mut().for_each(|file| file.path.clear());
-            }
-            Step::Agent(agent) => agent.path = None,
-            _ => {}
-        }
-    }
+    let steps = plan.steps.iter().cloned().map(Planned::without_places);
+    let plan = Plan { steps: steps.collect(), ..plan.clone() };
     Ok(sha256(serde_json::to_vec(&(IMAGE_LAYOUT, &plan)).context("a plan is plain data")?))
 }
 
@@ -148,18 +139,10 @@ impl Planner<'_> {
     }
 
     pub(super) fn applies(&self, when: &When) -> bool {
-        let installs = match &when.installs {
-            None => true,
-            Some(package) => {
-                self.installs.iter().any(|p| !is_file(p) && step::packages::name_of(p) == package)
-            }
+        let named = |package: &str| {
+            self.installs.iter().any(|p| !is_file(p) && step::packages::name_of(p) == package)
         };
-        let os = self.base.distribution;
-        when.family.is_none_or(|family| family == os.family())
-            && when.os.is_none_or(|wanted| wanted == os)
-            && when.arch.is_none_or(|arch| arch == self.inputs.arch)
-            && when.target.is_none_or(|target| target == self.inputs.target)
-            && installs
+        when.holds(self.base.distribution, self.inputs.arch, self.inputs.target, named)
     }
 
     fn tests(&self, recipe: &Recipe) -> anyhow::Result<Vec<Test>> {
@@ -196,6 +179,8 @@ fn check(steps: &[Planned]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::assets::Assets;
+    use crate::recipe::{Given, read_text};
 
     const JENKINS: &str = "[recipe]\nname = 'x'\n[base]\nos = 'debian:trixie'\n\
         [vars.package]\ndefault = 'jenkins=2.568.2'\n\
@@ -207,14 +192,13 @@ mod tests {
         [[unit]]\nname = 'a.service'\nstate = 'enabled'\n";
 
     fn plan_of(text: &str, given: &[(String, String)]) -> anyhow::Result<Plan> {
-        let recipe: Recipe = toml::from_str(text).unwrap();
-        let vars = Vars::resolve(&recipe.vars, given, std::iter::empty())?;
-        let recipe = vars.fill(&recipe)?;
+        let given = Given { flags: given.to_vec(), ..Given::default() };
+        let (recipe, read) = read_text(text, &Assets::new("/nonexistent"), &given).sound()?;
         let mut inputs = Inputs { arch: Arch::Amd64, ..Inputs::default() };
         for name in local_files(&recipe) {
             inputs.package_files.insert(name.clone(), (format!("/somewhere/{name}"), "00".into()));
         }
-        plan(&recipe, &vars, &inputs)
+        plan(&recipe, &read.vars, &inputs)
     }
 
     fn ids(plan: &Plan) -> Vec<&str> {

@@ -1,6 +1,7 @@
 //! Files that recipes name: the project's own first, else those embedded in the binary.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
 
 macro_rules! embedded {
     ($($path:literal,)+) => {
@@ -12,16 +13,23 @@ macro_rules! embedded {
 
 embedded! {
     "image-recipes/base.toml",
+    "image-recipes/ecs-node.toml",
+    "image-recipes/jenkins-agent.toml",
     "image-recipes/jenkins-controller.toml",
     "image-recipes/jenkins-plugins.txt",
     "systemd/50-root.repart.conf",
     "systemd/80-hostkit-dhcp.network",
+    "systemd/docker-daemon.json",
+    "systemd/docker.service.d/10-hostkit.conf",
+    "systemd/ecs.service.d/10-hostkit.conf",
     "systemd/hostkit-boot.service",
+    "systemd/hostkit-shield.service",
     "systemd/hostkit-ssh-host-keys.service",
-    "systemd/hostkit.modules-load.conf",
     "systemd/hostkit.tmpfiles.conf",
     "systemd/jenkins.service.d/10-hostkit.conf",
+    "systemd/shield.nft",
     "systemd/sshd-10-hostkit.conf",
+    "systemd/sshd-20-agent.conf",
     "templates/jenkins.env.tera",
     "templates/jenkins.yaml.tera",
 }
@@ -35,10 +43,25 @@ pub struct Assets {
 /// A file that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asset {
-    /// What to call it in messages.
+    /// What to call it in messages: as it was named.
     pub name: String,
     /// Its bytes.
     pub bytes: Vec<u8>,
+}
+
+/// What a list of recipes tells about one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// The version of its image; may be empty.
+    pub version: String,
+    /// One line for people; may be empty.
+    pub description: String,
+    /// The recipe that it builds on; may be empty.
+    pub extends: String,
+    /// Whether it comes with hostkit, or from the project.
+    pub shipped: bool,
 }
 
 impl Assets {
@@ -51,7 +74,7 @@ impl Assets {
     pub fn find(&self, path: &str) -> std::io::Result<Option<Asset>> {
         let on_disk = self.project.join(path);
         match std::fs::read(&on_disk) {
-            Ok(bytes) => return Ok(Some(Asset { name: on_disk.into_string(), bytes })),
+            Ok(bytes) => return Ok(Some(Asset { name: path.to_owned(), bytes })),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -69,10 +92,60 @@ impl Assets {
 
     /// The names of all recipes that can be baked, sorted.
     pub fn recipes(&self) -> Vec<String> {
-        let shipped = EMBEDDED.iter().map(|(path, _)| Utf8PathBuf::from(path));
+        let shipped = EMBEDDED.iter().filter_map(|(path, _)| recipe_name(Utf8Path::new(path)));
+        let mut names: Vec<_> = shipped.chain(self.own()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The names of the project's own recipes, sorted; of all recipes if it has none.
+    pub fn own_or_all(&self) -> Vec<String> {
+        let mut own = self.own();
+        own.sort_unstable();
+        if own.is_empty() { self.recipes() } else { own }
+    }
+
+    fn own(&self) -> Vec<String> {
         let own = std::fs::read_dir(self.project.join("image-recipes")).into_iter().flatten();
         let own = own.filter_map(|e| Utf8PathBuf::from_path_buf(e.ok()?.path()).ok());
-        let mut names: Vec<_> = shipped.chain(own).filter_map(|path| recipe_name(&path)).collect();
+        own.filter_map(|path| recipe_name(&path)).collect()
+    }
+
+    /// What there is to tell about all recipes that can be baked, by name. Of one that cannot be
+    /// read there is only the name.
+    pub fn list(&self) -> Vec<Listed> {
+        let own = self.own();
+        let listed = |name: String| {
+            let asset = self.find(&format!("image-recipes/{name}.toml")).ok().flatten();
+            let text = asset.and_then(|asset| String::from_utf8(asset.bytes).ok());
+            let table: toml::Table =
+                text.and_then(|text| toml::from_str(&text).ok()).unwrap_or_default();
+            let say = |key: &str| {
+                let value = table.get("recipe").and_then(|header| header.get(key)?.as_str());
+                value.unwrap_or_default().to_owned()
+            };
+            Listed {
+                version: say("version"),
+                description: say("description"),
+                extends: say("extends"),
+                shipped: !own.contains(&name),
+                name,
+            }
+        };
+        self.recipes().into_iter().map(listed).collect()
+    }
+
+    /// The names of all files that a recipe may name: what is shipped, and what is in the folders of
+    /// the project that hostkit knows.
+    pub fn files(&self) -> Vec<String> {
+        let folders = ["image-recipes", "templates", "systemd"].map(|name| self.project.join(name));
+        let own = folders.iter().flat_map(walkdir::WalkDir::new).filter_map(|entry| {
+            let path = Utf8PathBuf::from_path_buf(entry.ok()?.into_path()).ok()?;
+            path.is_file()
+                .then(|| path.strip_prefix(&self.project).map(Utf8Path::to_string).ok())?
+        });
+        let mut names: Vec<_> = own.chain(Self::shipped("").map(str::to_owned)).collect();
         names.sort_unstable();
         names.dedup();
         names

@@ -1,18 +1,24 @@
 //! What people write: a recipe is a TOML file of nouns.
 //!
-//! [`load::load`] reads it with its parents into one [`Recipe`]; [`vars::Vars`] gives the
-//! variables their values. Nothing here acts on a machine: the only I/O is reading recipe files.
+//! [`read()`] finds its file and those of its parents, gives the variables their values and renders
+//! every string where it stands, so that what is wrong is said at its line and column. Nothing here
+//! acts on a machine: the only I/O is reading recipe files.
 
 pub mod assets;
 mod check;
-pub mod load;
-pub mod merge;
+mod fill;
+mod load;
+mod merge;
 pub mod platform;
+pub mod problem;
+mod read;
+mod tree;
 pub mod system;
 pub mod types;
 pub mod value;
 pub mod vars;
 
-pub use load::{Loaded, load};
+pub use problem::Problem;
+pub use read::{Reading, read, read_text};
 pub use types::Recipe;
-pub use vars::Vars;
+pub use vars::{Given, Vars};

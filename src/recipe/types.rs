@@ -5,6 +5,7 @@
 //! may use `{{ variable }}`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -177,6 +178,46 @@ pub struct When {
     pub target: Option<Target>,
     /// A package that is installed by name from a repository, not from a file.
     pub installs: Option<String>,
+    /// Text that must not be empty, as `{{ variable }}`; of a list, `{{ variable | join }}`.
+    pub given: Option<String>,
+}
+
+impl When {
+    /// Whether it holds for this image. `installs` says whether a package is installed by name.
+    pub fn holds(
+        &self,
+        os: Os,
+        arch: Arch,
+        target: Target,
+        installs: impl Fn(&str) -> bool,
+    ) -> bool {
+        self.family.is_none_or(|family| family == os.family())
+            && self.os.is_none_or(|wanted| wanted == os)
+            && self.arch.is_none_or(|wanted| wanted == arch)
+            && self.target.is_none_or(|wanted| wanted == target)
+            && self.installs.as_deref().is_none_or(installs)
+            && self.is_given()
+    }
+
+    fn is_given(&self) -> bool {
+        self.given.as_deref().is_none_or(|text| !text.trim().is_empty())
+    }
+
+    /// Whether both can hold for one image, as far as that can be told from them alone.
+    pub fn meets(&self, other: &Self) -> bool {
+        let family = |when: &Self| when.family.or(when.os.map(Os::family));
+        agree(family(self), family(other))
+            && agree(self.os, other.os)
+            && agree(self.arch, other.arch)
+            && agree(self.target, other.target)
+            && self.installs == other.installs
+            && self.is_given()
+            && other.is_given()
+    }
+}
+
+fn agree<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+    one.is_none() || other.is_none() || one == other
 }
 
 /// `[[repository]]`.
@@ -512,6 +553,15 @@ pub enum On {
     Tree,
     /// In the image once it has booted, by `hostkit test`.
     Boot,
+}
+
+impl fmt::Display for On {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Tree => "tree",
+            Self::Boot => "boot",
+        })
+    }
 }
 
 const fn directory_mode() -> u32 {

@@ -1,0 +1,167 @@
+//! `hostkit check`: everything that is wrong with recipes, at once and offline.
+
+use std::process::ExitCode;
+
+use camino::Utf8Path;
+use clap::ValueEnum as _;
+use serde::Serialize;
+
+use super::which::{Settings, absolute};
+use crate::error::{self, Blame};
+use crate::plan;
+use crate::recipe::assets::Assets;
+use crate::recipe::platform::{Arch, Target};
+use crate::recipe::problem::Severity;
+use crate::recipe::vars::STAND_IN;
+use crate::recipe::{self, Problem, Reading, Recipe};
+use crate::ui::{self, Format};
+
+/// Looks for everything that is wrong with recipes, offline.
+///
+/// Ends with 3 if there is an error. Warnings are no errors. A variable that nobody has set is no
+/// error here: what needs it is told, and what depends on its value is not checked.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Names of recipes, or paths that end in .toml; all recipes of the project if none is given
+    recipes: Vec<String>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// `hostkit check`.
+pub fn run(args: &Args, format: Format) -> anyhow::Result<ExitCode> {
+    let assets = Assets::new(absolute(Utf8Path::new("."))?);
+    let names = if args.recipes.is_empty() { assets.own_or_all() } else { args.recipes.clone() };
+    let mut errors = 0;
+    for name in &names {
+        let checked = check(name, &assets, &args.settings)?;
+        errors += checked.errors;
+        match format {
+            Format::Human => ui::text(&checked.describe()),
+            Format::Json => ui::json(&checked),
+        }
+    }
+    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(Blame::Recipe.exit_code()) })
+}
+
+/// What is wrong with one recipe.
+#[derive(Serialize)]
+struct Checked {
+    version: u32,
+    recipe: String,
+    errors: usize,
+    warnings: usize,
+    problems: Vec<Line>,
+    /// The variables that a bake must set.
+    needs: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    severity: Severity,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    excerpt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+fn check(name: &str, assets: &Assets, settings: &Settings) -> anyhow::Result<Checked> {
+    let mut read = recipe::read(name, assets, &settings.given(true)?);
+    if read.errors() == 0
+        && let Some(recipe) = read.recipe.take()
+    {
+        let planning = planning(&recipe, &read, assets, settings);
+        read.problems.extend(planning);
+    }
+    let known: Vec<_> = read.secrets.iter().map(|(name, _)| name).collect();
+    let secrets = read.vars.secrets().filter(|name| !known.contains(name));
+    Ok(Checked {
+        version: crate::report::VERSION,
+        recipe: name.to_owned(),
+        errors: read.errors(),
+        warnings: read.problems.len() - read.errors(),
+        needs: read.vars.stand_ins().chain(secrets).map(str::to_owned).collect(),
+        problems: read.problems.iter().map(Line::new).collect(),
+    })
+}
+
+/// What only planning finds, for every processor and everything that can be made.
+fn planning(recipe: &Recipe, read: &Reading, assets: &Assets, settings: &Settings) -> Vec<Problem> {
+    let arches = settings.arch.map_or_else(|| Arch::value_variants().to_vec(), |arch| vec![arch]);
+    let targets =
+        settings.target.map_or_else(|| Target::value_variants().to_vec(), |target| vec![target]);
+    let mut problems = Vec::new();
+    for arch in arches {
+        for &target in &targets {
+            let inputs = plan::Inputs { arch, target, ..plan::Inputs::default() };
+            let planned = Settings::read_files(inputs, recipe, assets)
+                .and_then(|inputs| plan::plan(recipe, &read.vars, &inputs));
+            let Err(error) = planned else { continue };
+            let hint = error::fault(&error).and_then(error::Fault::hint_text);
+            let problem = Problem::error(format!("{error:#}")).hint(hint.map(str::to_owned));
+            if !problem.message.contains(STAND_IN) && !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+    problems
+}
+
+impl Line {
+    fn new(problem: &Problem) -> Self {
+        let place = problem.place.as_ref();
+        Self {
+            severity: problem.severity,
+            message: problem.message.clone(),
+            file: place.map(|place| place.file.clone()),
+            line: place.map(|place| place.line),
+            column: place.map(|place| place.column),
+            excerpt: place.map(recipe::problem::Place::excerpt),
+            hint: problem.hint.clone(),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let word = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let mut text = format!("{word}: {}\n", self.message);
+        if let (Some(file), Some(line), Some(column)) = (&self.file, self.line, self.column) {
+            text += &format!("  --> {file}:{line}:{column}\n");
+        }
+        if let Some(excerpt) = &self.excerpt {
+            text += &format!("{excerpt}\n");
+        }
+        if let Some(hint) = &self.hint {
+            text += &format!("  hint: {hint}\n");
+        }
+        text + "\n"
+    }
+}
+
+impl Checked {
+    fn describe(&self) -> String {
+        let mut text: String = self.problems.iter().map(Line::describe).collect();
+        let counted = |n: usize, what: &str| match n {
+            0 => None,
+            1 => Some(format!("1 {what}")),
+            n => Some(format!("{n} {what}s")),
+        };
+        let counts = [counted(self.errors, "error"), counted(self.warnings, "warning")];
+        let counts: Vec<_> = counts.into_iter().flatten().collect();
+        let verdict = if counts.is_empty() { "ok".to_owned() } else { counts.join(", ") };
+        text += &format!("{}: {verdict}", self.recipe);
+        if !self.needs.is_empty() {
+            text += &format!(" (a bake must set {})", self.needs.join(", "));
+        }
+        text + "\n"
+    }
+}
