@@ -33,8 +33,9 @@
 //! What happens on a host:
 //!
 //! - [`host`]: the types of `host.toml`; pure, and known to all
-//! - [`boot`]: the agent; [`boot::steps`] is the table, [`boot::graph`] its order, [`boot::run`]
-//!   runs it, and each step has a file of its own
+//! - [`boot`]: the agent; [`boot::steps`] has a table for each role (controller, build agent,
+//!   container host), [`boot::graph`] its order, [`boot::run`] runs it, and each step has a file of
+//!   its own
 //! - [`boot::inside`]: what is done on the mounted home, in a child that can be killed
 //! - [`boot::status`]: the report of a boot, and how `hostkit status` tells about it
 //! - [`lease`]: the record of the home's holder, and what a newcomer may conclude from it; nothing

@@ -13,5 +13,6 @@ mod jenkins_package;
 mod layers;
 mod machine;
 mod parsers;
+mod plans;
 mod support;
 mod units;
