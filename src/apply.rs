@@ -37,7 +37,7 @@ pub async fn apply(
 }
 
 impl<'a> Run<'a> {
-    /// Applies or checks `steps`. Says whether anything changed, or would.
+    /// Applies or checks `steps`. Says whether anything changed, or differs.
     ///
     /// # Errors
     /// The first step that fails; in a check the others are checked before it is told.
@@ -87,6 +87,7 @@ impl<'a> Run<'a> {
             (step, _) => step.apply(&site).await,
         };
         let end = end
+            .map(|outcome| self.told(outcome))
             .or_blame(|| Fault::step(format!("the step `{id}` failed")))
             .map_err(|error| self.redacted(error));
         let outcome = match &end {
@@ -95,6 +96,14 @@ impl<'a> Run<'a> {
         };
         self.events.finished(id, outcome, started.elapsed());
         end
+    }
+
+    /// What would be changed in a check differs.
+    fn told(&self, outcome: Outcome) -> Outcome {
+        match (self.mode, outcome) {
+            (Mode::Check, Outcome::Changed) => Outcome::Differs,
+            (_, outcome) => outcome,
+        }
     }
 
     fn site(&self, id: &'a str) -> Site<'a> {

@@ -17,6 +17,8 @@ pub enum Outcome {
     Unchanged,
     /// Something was changed.
     Changed,
+    /// It was only looked at, and is not as wanted.
+    Differs,
     /// It did not apply here, and why.
     Skipped(String),
     /// A step that it needs did not succeed: its name.
@@ -28,7 +30,7 @@ pub enum Outcome {
 impl Outcome {
     /// Whether steps that come after this one may run.
     pub const fn is_ok(&self) -> bool {
-        matches!(self, Self::Unchanged | Self::Changed | Self::Skipped(_))
+        matches!(self, Self::Unchanged | Self::Changed | Self::Differs | Self::Skipped(_))
     }
 
     /// `Changed` when `changed`, else `Unchanged`.
@@ -36,10 +38,11 @@ impl Outcome {
         if changed { Self::Changed } else { Self::Unchanged }
     }
 
-    /// The stronger of two: `Changed` wins over `Unchanged`.
+    /// The stronger of two: a change wins over all else, and `Unchanged` over nothing.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        if self == Self::Unchanged { other } else { self }
+        let news = |outcome: &Self| matches!(outcome, Self::Changed | Self::Differs);
+        if self == Self::Unchanged || news(&other) { other } else { self }
     }
 
     /// One word for tables.
@@ -47,6 +50,7 @@ impl Outcome {
         match self {
             Self::Unchanged => "unchanged",
             Self::Changed => "changed",
+            Self::Differs => "differs",
             Self::Skipped(_) => "skipped",
             Self::Blocked(_) => "blocked",
             Self::Failed(_) => "failed",

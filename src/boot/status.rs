@@ -178,7 +178,9 @@ impl Status {
 fn row(step: &StepReport, total: f64) -> String {
     let (mark, word, why) = match &step.outcome {
         None => ("…", "running", ""),
-        Some(outcome @ (Outcome::Unchanged | Outcome::Changed)) => ("✓", outcome.word(), ""),
+        Some(outcome @ (Outcome::Unchanged | Outcome::Changed | Outcome::Differs)) => {
+            ("✓", outcome.word(), "")
+        }
         Some(outcome @ Outcome::Skipped(why)) => ("–", outcome.word(), why.as_str()),
         Some(outcome @ Outcome::Blocked(by)) => ("·", outcome.word(), by.as_str()),
         Some(outcome @ Outcome::Failed(_)) => ("✗", outcome.word(), ""),

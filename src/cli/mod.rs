@@ -1,5 +1,6 @@
 //! The command line: types for the parser, and one file per verb that calls one function each.
 
+pub mod apply;
 pub mod bake;
 pub mod boot;
 pub mod check;
@@ -48,6 +49,10 @@ pub enum Command {
     Recipes(recipes::Args),
     /// Look for everything that is wrong with recipes, offline
     Check(check::Args),
+    /// Apply a plan to this machine or to a tree, or check it against one
+    ///
+    /// Ends with 10 when a check finds a difference.
+    Apply(apply::Args),
     /// Boot an image in a simulated AWS account, on this machine.
     #[cfg(feature = "sim")]
     Vm(vm::Vm),
@@ -83,6 +88,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let format = cli.format;
     match cli.command {
         Command::Bake(args) => bake::run(args, format).await,
+        Command::Apply(args) => apply::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
         Command::Init(args) => init::run(&args, format),
         Command::Recipes(args) => recipes::run(&args, format),

@@ -9,7 +9,7 @@ use crate::digest::sha256;
 use crate::error::{Blamed as _, Fault};
 use crate::recipe::platform::{Arch, Target};
 use crate::recipe::types::{Hook, When};
-use crate::recipe::{Recipe, Vars, assets::Asset};
+use crate::recipe::{Recipe, Vars, assets::Asset, is_file};
 use crate::step::unit::State;
 use crate::step::{self, Step};
 
@@ -74,11 +74,6 @@ fn digest(plan: &Plan) -> anyhow::Result<String> {
 pub fn local_files(recipe: &Recipe) -> impl Iterator<Item = &String> {
     let groups = recipe.packages.group.iter().flat_map(|group| &group.install);
     recipe.packages.install.iter().chain(groups).filter(|package| is_file(package))
-}
-
-pub(super) fn is_file(package: &str) -> bool {
-    package.contains('/')
-        || [".deb", ".rpm"].iter().any(|ending| package.to_ascii_lowercase().ends_with(ending))
 }
 
 fn base(recipe: &Recipe, inputs: &Inputs) -> anyhow::Result<Base> {
@@ -193,7 +188,10 @@ mod tests {
 
     fn plan_of(text: &str, given: &[(String, String)]) -> anyhow::Result<Plan> {
         let given = Given { flags: given.to_vec(), ..Given::default() };
-        let (recipe, read) = read_text(text, &Assets::new("/nonexistent"), &given).sound()?;
+        let project = tempfile::tempdir().unwrap();
+        std::fs::write(project.path().join("jenkins.deb"), "").unwrap();
+        let assets = Assets::new(project.path().to_str().unwrap());
+        let (recipe, read) = read_text(text, &assets, &given).sound()?;
         let mut inputs = Inputs { arch: Arch::Amd64, ..Inputs::default() };
         for name in local_files(&recipe) {
             inputs.package_files.insert(name.clone(), (format!("/somewhere/{name}"), "00".into()));

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 
-use super::build::{AgentBinary, Planner, is_file};
+use super::build::{AgentBinary, Planner};
 use super::{Planned, Section};
 use crate::error::Fault;
 use crate::host;
 use crate::recipe::platform;
 use crate::recipe::types::{self, Hook, PackageGroup, Packages, UnitState};
-use crate::recipe::{Recipe, assets::Asset};
+use crate::recipe::{Recipe, assets::Asset, is_file};
 use crate::step::openpgp::Key;
 use crate::step::unit::State;
 use crate::step::{self, Family, Step};

@@ -12,12 +12,13 @@ mod merge;
 pub mod platform;
 pub mod problem;
 mod read;
-mod tree;
 pub mod system;
+mod tree;
 pub mod types;
 pub mod value;
 pub mod vars;
 
+pub use check::is_file;
 pub use problem::Problem;
 pub use read::{Reading, read, read_text};
 pub use types::Recipe;

@@ -71,24 +71,31 @@ fn understand(
 ) -> Reading {
     let mut documents: Vec<_> =
         sources.iter().map(|source| Document::parse(source, &mut problems)).collect();
-    let declared = declarations(&mut documents);
+    let declared = declarations(&mut documents, &mut problems);
     let declared_at = |name: &str, key: &str| variable_place(&documents, name, key);
     let (vars, secrets) = Vars::resolve(&declared, given, &declared_at, &mut problems);
     let numbers = vars.numbers();
+    let header = documents.first().map(|document| document.place(&[Key::Name("recipe".into())]));
+    let whole = documents.iter().all(|document| document.is_toml) && problems.is_empty();
     let recipes = decode(documents, &numbers, assets, &vars, &mut problems);
     let recipe = recipes.into_iter().reduce(|child, parent| child.on(parent));
+    if whole && recipe.as_ref().is_some_and(|recipe: &Recipe| recipe.base.is_none()) {
+        let hint = "add [base] with `os = \"debian:trixie\"`, or `extends = \"base\"`".to_owned();
+        problems.push(Problem::error("the recipe has no [base]").at(header).hint(hint));
+    }
     sort(&mut problems, sources);
     let files = sources.iter().map(|source| source.name.clone()).collect();
     Reading { recipe, vars, secrets, files, problems }
 }
 
 /// The variables of all files: the youngest declaration of a name counts.
-fn declarations(documents: &mut [Document<'_>]) -> BTreeMap<String, Variable> {
+fn declarations(
+    documents: &mut [Document<'_>],
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, Variable> {
     let mut declared = BTreeMap::new();
-    for document in documents.iter_mut().rev() {
-        // What is wrong with them is told once, with all else that is wrong with the file.
-        let vars: Option<BTreeMap<String, Variable>> =
-            document.decode_section("vars", &mut Vec::new());
+    for document in documents.iter_mut().rev().filter(|document| document.is_toml) {
+        let vars: Option<BTreeMap<String, Variable>> = document.decode_section("vars", problems);
         declared.extend(vars.unwrap_or_default());
     }
     declared

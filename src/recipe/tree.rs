@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::problem::{Place, Problem, Source, suggest};
+use super::problem::{Place, Problem, Source, nearest, suggest};
 use super::vars::STAND_IN;
 
 /// A value and where it stands.
@@ -287,6 +287,9 @@ impl<'a, 's> Decoder<'a, 's> {
         match (owner.get_mut(), last) {
             (DeValue::Table(table), Key::Name(name)) => {
                 self.removed.push((start, name.clone()));
+                // A key that was meant is not missing as well.
+                let meant = nearest(name, expected(message).into_iter());
+                self.removed.extend(meant.map(|meant| (start, meant.to_owned())));
                 table.remove(name.as_str()).is_some()
             }
             (DeValue::Array(array), Key::Index(index)) if *index < array.len() => {

@@ -536,6 +536,6 @@ mod tests {
             said,
             [("there is no variable `jva`", 3..6), ("there is no variable `nope`", 24..28)]
         );
-        assert_eq!(wrong[0].hint.as_deref(), Some("did you mean `java`?"));
+        assert!(wrong[0].hint.as_deref().unwrap().starts_with("did you mean `java`?"));
     }
 }

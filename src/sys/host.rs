@@ -31,10 +31,9 @@ impl Host {
         Self { root, runner, outside: Runner::Direct, downloads: None }
     }
 
-    /// This machine.
-    pub fn live() -> std::io::Result<Self> {
-        let root = Root::open("/")?;
-        Ok(Self { runner: Runner::Direct, ..Self::folder(root) })
+    /// This machine, whose root is `/`.
+    pub fn live(root: Root) -> Self {
+        Self { runner: Runner::Direct, ..Self::folder(root) }
     }
 
     /// Whether it is this machine, with services that run, and not a tree.

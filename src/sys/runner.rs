@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -126,16 +128,20 @@ impl Runner {
         }
         tracing::debug!(command = %cmd, "running");
         let mut child = self.start(cmd, Stdio::piped(), Stdio::piped())?;
+        let mut group = Group::of(&child);
         let io = |source| CmdError::Io { command: cmd.to_string(), source };
         let work = communicate(&mut child, cmd.stdin.as_deref(), &mut line);
         match tokio::time::timeout(cmd.timeout, work).await {
             Err(_elapsed) => {
+                group.kill();
                 end(&mut child).await;
                 Err(CmdError::Timeout { command: cmd.to_string(), timeout: cmd.timeout })
             }
             Ok(Err(source)) => Err(io(source)),
             Ok(Ok(streams)) => {
                 let status = child.wait().await.map_err(io)?;
+                // What it left running on purpose stays.
+                group.forget();
                 if status.success() {
                     return Ok(Output { stdout: streams.stdout });
                 }
@@ -174,7 +180,9 @@ impl Runner {
     }
 
     fn start(&self, cmd: &Cmd, stdout: Stdio, stderr: Stdio) -> Result<Child, CmdError> {
+        // A group of its own, so that all of it can be killed: not only the program itself.
         self.prepare(cmd, stdout, stderr)?
+            .process_group(0)
             .spawn()
             .map_err(|source| CmdError::Io { command: cmd.to_string(), source })
     }
@@ -214,6 +222,33 @@ impl Runner {
         }
         command.args(&cmd.args);
         Ok(command)
+    }
+}
+
+/// The process group of a program that has not ended. Dropping it kills all of it: a program that
+/// was given up may have started others.
+#[derive(Debug)]
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw))
+    }
+
+    fn kill(&mut self) {
+        if let Some(group) = self.0.take() {
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+    }
+
+    const fn forget(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

@@ -108,7 +108,7 @@ impl Human {
     fn paint(&self, outcome: &Outcome) -> String {
         let word = format!("{:<9}", outcome.word());
         let colour = match outcome {
-            Outcome::Changed => "33",
+            Outcome::Changed | Outcome::Differs => "33",
             Outcome::Unchanged => "32",
             Outcome::Skipped(_) => "36",
             Outcome::Blocked(_) | Outcome::Failed(_) => "31",
@@ -133,7 +133,7 @@ impl Default for Human {
 
 fn tail(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Unchanged | Outcome::Changed => String::new(),
+        Outcome::Unchanged | Outcome::Changed | Outcome::Differs => String::new(),
         Outcome::Skipped(why) => format!(": {why}"),
         Outcome::Blocked(by) => format!(": `{by}` did not succeed"),
         // The whole chain is the error that the command ends with.

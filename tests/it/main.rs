@@ -6,10 +6,12 @@
 #![expect(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
 
 mod bake;
+mod check;
 mod cli;
 mod engine;
 mod imports;
 mod jenkins_package;
+mod language;
 mod layers;
 mod machine;
 mod parsers;
