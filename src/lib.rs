@@ -89,7 +89,7 @@
 //! - **Secrets** are in no recipe, no plan and no image. On a host they are in 0400 files on tmpfs
 //!   (the `keys` step), which systemd hands to Jenkins; rendered text only names them
 //!   ([`jenkins`]). [`aws::ssm::Values`] wipes its values and does not show them. The tests of the
-//!   baked machine (`tests/it/machine.rs`) look for them in the image, the file system, the journal
+//!   baked machine (`tests/it/machine/`) look for them in the image, the file system, the journal
 //!   and the console.
 //! - **Exit codes** say who must act: [`error::Blame::exit_code`]. The outermost [`error::Fault`]
 //!   of a chain decides, and an error without one is a bug. Two verbs end with a number of their own:
