@@ -11,27 +11,27 @@ use crate::support::{is_root, scratch};
 const ATTEMPTS: &str = r#"
 cd /tmp
 ssh-keygen -q -t ed25519 -N "" -f other
-attempt() { # KEY USER COMMAND
-    ssh -n -o BatchMode=yes -o IdentitiesOnly=yes -o StrictHostKeyChecking=no \
-        -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i "$1" "$2@127.0.0.1" "$3" 2>&1
+options='-o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null
+    -o LogLevel=ERROR'
+# Each from an address of its own: sshd makes one that has failed some times wait.
+attempt() { # ADDRESS KEY USER COMMAND
+    ssh -n -b "127.0.1.$1" -o BatchMode=yes $options -i "$2" "$3@127.0.0.1" "$4" 2>&1
     echo "exit $?"
 }
 echo "@@ status"; hostkit status
 echo "@@ let in"; sudo cat /etc/ssh/authorized_keys.d/jenkins
-echo "@@ controller"; attempt controller jenkins 'id; pwd; java -version 2>&1 | head -n 1; git --version'
-echo "@@ docker"; attempt controller jenkins 'docker version --format "server {{.Server.Os}}"'
+echo "@@ controller"; attempt 1 controller jenkins 'id; pwd; java -version 2>&1 | head -n 1; git --version'
+echo "@@ docker"; attempt 2 controller jenkins 'docker version --format "server {{.Server.Os}}"'
 echo "@@ files"; echo 'put other.pub copied' |
-    sftp -q -b - -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
-        -o LogLevel=ERROR -i controller jenkins@127.0.0.1 >/dev/null && echo copied
-echo "@@ other key"; attempt other jenkins true
+    sftp -q -b - $options -i controller jenkins@127.0.0.1 >/dev/null && echo copied
+echo "@@ other key"; attempt 3 other jenkins true
 echo "@@ planted key"
 sudo -u jenkins sh -c 'mkdir -p -m 0700 ~jenkins/.ssh; cat >~jenkins/.ssh/authorized_keys' <other.pub
-attempt other jenkins true
-echo "@@ controller as root"; attempt controller root true
-echo "@@ controller as admin"; attempt controller admin true
+attempt 4 other jenkins true
+echo "@@ controller as root"; attempt 5 controller root true
+echo "@@ controller as admin"; attempt 6 controller admin true
 echo "@@ password"; echo 'jenkins:a-password-4711' | sudo chpasswd
-ssh -n -o PreferredAuthentications=password,keyboard-interactive -o NumberOfPasswordPrompts=1 \
-    -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \
+ssh -n -b 127.0.1.9 $options -o PreferredAuthentications=password,keyboard-interactive \
     jenkins@127.0.0.1 true 2>&1
 echo "exit $?"
 echo "@@ failed units"; systemctl --failed --no-legend --plain
