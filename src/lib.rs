@@ -19,8 +19,9 @@
 //!
 //! - [`recipe`]: the types of a recipe, `extends`, variables, and the files that recipes name
 //! - [`plan`]: (recipe, variables, hashes) to steps in their fixed order, with a digest; pure
-//! - [`step`]: the closed set of things that a plan can do, one file a kind
-//! - [`apply`]: runs a plan on a host, and stops at the first step that fails
+//! - [`step`]: the closed set of things that a plan can do, one file a kind; [`step::site`] is where
+//!   they do it, or only tell
+//! - [`apply`]: runs a plan on a host, and stops at the first step that fails; or checks one
 //!
 //! What an image is:
 //!

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use hostkit::cli::{Cli, Command};
+use hostkit::sys::namespaces;
 use hostkit::{cli, error, ui};
 
 fn main() -> ExitCode {
@@ -13,6 +14,10 @@ fn main() -> ExitCode {
         return cli::inner::run(command);
     }
     ui::trace::start();
+    if cli.command.mounts() && let Err(error) = namespaces::own_mounts() {
+        // Whoever needs it finds out before work begins, and says what to do.
+        tracing::debug!(%error, "no mount namespace");
+    }
     let format = cli.format;
     // One thread: a child that is tied to its parent is tied to the thread that started it.
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -6,6 +6,7 @@
 mod base;
 mod build;
 mod changes;
+pub mod lock;
 mod sections;
 pub mod test;
 
@@ -16,8 +17,7 @@ pub use changes::Changes;
 pub use sections::named_files;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::sha256;
-use crate::recipe::platform::{Arch, Os, Target};
+pub use crate::recipe::platform::{Arch, Os, Target};
 use crate::step::Step;
 
 pub use test::Test;
@@ -43,6 +43,9 @@ pub struct Plan {
     pub target: Target,
     /// What is done to it, in order.
     pub steps: Vec<Planned>,
+    /// Mount points: empty directories that nobody may write to while nothing is mounted there.
+    #[serde(default)]
+    pub immutable: Vec<String>,
     /// What must hold afterwards.
     #[serde(default)]
     pub tests: Vec<Test>,
@@ -184,16 +187,6 @@ impl Planned {
 }
 
 impl Plan {
-    /// A UUID that this plan gives to the thing called `name`, the same in every build.
-    pub fn uuid(&self, name: &str) -> String {
-        let mut hex = sha256(format!("{}:{name}", self.digest));
-        // Version 8 (the maker's own scheme), variant 1: what RFC 9562 asks of such a number.
-        hex.replace_range(12..13, "8");
-        hex.replace_range(16..17, "8");
-        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]];
-        parts.join("-")
-    }
-
     /// The first digits of the digest, for names.
     pub fn short_digest(&self) -> &str {
         self.digest.get(..8).unwrap_or(&self.digest)

@@ -16,7 +16,7 @@ pub(super) const OWNER: &str = "jenkins";
 
 /// Where the file system is mounted. Not an option: Jenkins' unit depends on the mount unit of
 /// this path, and the sandbox of this one lets the mount through.
-pub(super) const MOUNT_POINT: &str = "/var/lib/jenkins";
+pub(super) const MOUNT_POINT: &str = crate::host::HOME;
 
 /// The file system of the home. For the steps that come after `config`.
 pub(super) fn file_system(context: &Context) -> &str {

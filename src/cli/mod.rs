@@ -3,10 +3,13 @@
 pub mod apply;
 pub mod bake;
 pub mod boot;
+pub mod cache;
 pub mod check;
 pub mod docs;
 pub mod init;
+pub mod images;
 pub mod inner;
+pub mod lock;
 pub mod plan;
 pub mod recipes;
 mod reference;
@@ -43,6 +46,12 @@ pub enum Command {
     Bake(bake::Args),
     /// Show what a recipe comes to, without doing it
     Plan(plan::Args),
+    /// List images, show one, or show what differs between two
+    #[command(subcommand)]
+    Images(images::Images),
+    /// Show or reduce what bakes keep for the next one
+    #[command(subcommand)]
+    Cache(cache::Cache),
     /// Begin a project: a recipe that extends a shipped one
     Init(init::Args),
     /// List the recipes that can be baked
@@ -70,6 +79,14 @@ pub enum Command {
     Inner(inner::Inner),
 }
 
+impl Command {
+    /// Whether this process mounts trees, and so needs a mount namespace of its own before it has
+    /// threads.
+    pub const fn mounts(&self) -> bool {
+        matches!(self, Self::Bake(_))
+    }
+}
+
 /// Ends when a person presses Ctrl-C or goes away, or a service manager asks to stop.
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
@@ -90,6 +107,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bake(args) => bake::run(args, format).await,
         Command::Apply(args) => apply::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
+        Command::Images(verb) => images::run(&verb, format),
+        Command::Cache(command) => cache::run(&command, format),
         Command::Init(args) => init::run(&args, format),
         Command::Recipes(args) => recipes::run(&args, format),
         Command::Check(args) => check::run(&args, format),

@@ -5,8 +5,11 @@ use std::process::ExitCode;
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
+use super::cache::Place;
+use super::lock::LockFile;
 use super::which::Which;
 use crate::image::Manifest;
+use crate::image::layers::{self, Part};
 use crate::plan::{Changes, Plan, Section};
 use crate::step::Step;
 use crate::ui::{self, Format};
@@ -25,6 +28,8 @@ pub struct Args {
     /// Where the last image is that the plan is compared with
     #[arg(short, long, value_name = "DIR", default_value = "out")]
     output: Utf8PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// Shows the text of scripts
     #[arg(short = 'v', long)]
     scripts: bool,
@@ -42,13 +47,19 @@ struct Line<'a> {
     compared: bool,
     #[serde(flatten)]
     changes: &'a Changes,
+    /// Which layers of the tree are in the cache.
+    layers: &'a [layers::Status],
 }
 
 /// `hostkit plan`.
 pub fn run(args: &Args, format: Format) -> anyhow::Result<ExitCode> {
     let plan = args.which.plan()?.plan;
-    let last = Manifest::read(&args.output, &plan.recipe);
-    let is_there = last.as_ref().is_some_and(|last| last.digest == plan.digest);
+    let lock = LockFile::of(&args.which.recipe)?.read()?;
+    let locked = lock.entry(&plan);
+    let last = Manifest::read(&args.output, &plan.recipe, plan.target);
+    let digest = locked.map(|locked| locked.digest(&plan));
+    let is_there = last.as_ref().is_some_and(|last| Some(&last.digest) == digest.as_ref());
+    let layers = layers::status(&plan, locked, &args.place.cache);
     let changes = last.as_ref().map(|last| plan.changes_since(&last.steps));
     match format {
         Format::Json if args.changes => ui::json(&Line {
@@ -57,17 +68,22 @@ pub fn run(args: &Args, format: Format) -> anyhow::Result<ExitCode> {
             digest: &plan.digest,
             compared: changes.is_some(),
             changes: &changes.unwrap_or_default(),
+            layers: &layers,
         }),
         Format::Json => ui::json(&plan),
         Format::Human => {
-            let steps = if args.changes { String::new() } else { steps(&plan, args.scripts) };
+            let steps = if args.changes { String::new() } else { steps(&plan, &layers, args.scripts) };
             ui::text(&(steps + &verdict(is_there, changes.as_ref(), &args.output)));
         }
     }
     Ok(if is_there { ExitCode::SUCCESS } else { ExitCode::from(WOULD_CHANGE) })
 }
 
-fn steps(plan: &Plan, scripts: bool) -> String {
+fn steps(plan: &Plan, layers: &[layers::Status], scripts: bool) -> String {
+    let cached = |part| match layers.iter().any(|layer| layer.part == part && layer.cached) {
+        true => "  (in the cache)",
+        false => "",
+    };
     let mut text = format!(
         "{} {} on {}:{} for {}, as {} ({})\n",
         plan.recipe,
@@ -78,10 +94,12 @@ fn steps(plan: &Plan, scripts: bool) -> String {
         plan.target,
         plan.short_digest()
     );
+    text += &format!("base{}\n", cached(Part::Base));
     let mut section: Option<Section> = None;
     for (n, planned) in plan.steps.iter().enumerate() {
         if section.replace(planned.section) != Some(planned.section) {
-            text += &format!("{}\n", planned.section);
+            let section = planned.section;
+            text += &format!("{section}{}\n", cached(Part::Section(section)));
         }
         text += &format!("{:>4}  {}\n", n + 1, planned.step.title());
         if let Step::Script(script) = &planned.step

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::sim::timeline::Timeline;
 use crate::sim::vm::options::{parse_duration, parse_memory};
-use crate::sim::vm::{self, Acceleration, Because, Forward, Goal, Options, Trouble};
+use crate::sim::vm::{self, Acceleration, Because, Firmware, Forward, Goal, Options, Trouble};
 use crate::ui::{self, Format};
 
 /// Boots an image in a simulated AWS account, on this machine.
@@ -47,6 +47,9 @@ pub struct Vm {
     /// Keep the console's text in a file.
     #[arg(long, value_name = "FILE")]
     console_log: Option<PathBuf>,
+    /// What starts the disk: a BIOS, or UEFI.
+    #[arg(long, value_enum, default_value_t)]
+    firmware: VmFirmware,
     /// Memory.
     #[arg(long, default_value = "2048M", value_parser = parse_memory)]
     memory: u64,
@@ -74,6 +77,16 @@ pub enum Accel {
     Kvm,
     /// Emulation.
     Tcg,
+}
+
+/// What starts the disk.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum VmFirmware {
+    /// A BIOS, as most instance types have.
+    #[default]
+    Bios,
+    /// UEFI, as Graviton and newer ones have.
+    Uefi,
 }
 
 /// Something that goes wrong on purpose.
@@ -121,6 +134,10 @@ impl Vm {
                 Accel::Auto => Acceleration::Automatic,
                 Accel::Kvm => Acceleration::Kvm,
                 Accel::Tcg => Acceleration::Emulation,
+            },
+            firmware: match self.firmware {
+                VmFirmware::Bios => Firmware::Bios,
+                VmFirmware::Uefi => Firmware::Uefi,
             },
             memory_mib: self.memory,
             cpus: self.cpus,

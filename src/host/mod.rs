@@ -18,6 +18,9 @@ pub use check::refused;
 /// Where the image keeps it.
 pub const PATH: &str = "/etc/hostkit/host.toml";
 
+/// Where the home of the controller is mounted.
+pub const HOME: &str = "/var/lib/jenkins";
+
 /// What a host is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

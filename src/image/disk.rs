@@ -1,25 +1,28 @@
 //! Packs a tree into a bootable raw disk: no loop device, no mount, no partition scan.
+//!
+//! The disk of the foundation is copied, what the late part of the recipe changed is replayed on the
+//! copy, and its blocks are hashed. A cold bake goes the same way as a warm one, and only has to
+//! make the foundation's disk first: both give the same bytes.
 
-use std::fs::File;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::path::Path;
-use std::time::Duration;
+use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::Context as _;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
-use super::growth::watch_growth;
-use super::layout::{self, BIOS, BLOCK, ESP, Layout};
+use super::blocks::{Origin, Table};
+use super::contents::{Contents, Kind};
+use super::difference::Difference;
+use super::firmware::Firmware;
+use super::foundation::{Disk, Foundation};
+use super::layout::{BLOCK, Layout};
+use super::sparse::copy_sparse;
 use super::workspace::Workspace;
-use super::{grub, layout::Partition};
-use crate::digest::sha256_of;
+use super::tree::Built;
+use super::{Places, ext4, grub};
 use crate::error::Fault;
 use crate::event::Events;
 use crate::plan::Plan;
-use crate::sys::{Cmd, Host, Owner, Runner, Tool};
-
-/// How long filling the root file system may take, on a slow disk.
-const MAKE_ROOT_TIMEOUT: Duration = Duration::from_mins(30);
+use crate::sys::{Host, Owner};
 
 /// A finished disk in the work folder.
 #[derive(Clone, Debug)]
@@ -30,141 +33,140 @@ pub struct Packed {
     pub bytes: u64,
     /// How much of that is not a hole, in bytes.
     pub allocated: u64,
-    /// Its SHA-256.
-    pub sha256: String,
+    /// Its blocks.
+    pub table: Table,
+    /// What is in its root file system.
+    pub contents: Contents,
 }
 
-/// Packs the tree of `host`.
+/// Packs what was built.
 pub(super) async fn pack(
-    host: &Host,
+    built: &Built,
     plan: &Plan,
+    places: &Places,
     work: &Workspace,
     events: &Events,
 ) -> anyhow::Result<Packed> {
-    can_boot(host)?;
-    let root_uuid = plan.uuid("root");
-    write_boot_files(host, plan, &root_uuid)?;
-    let code = grub::boot_code(host, &root_uuid).await?;
-    let content = content_of(host.root.path().as_std_path())?;
-    let layout = Layout::for_content(content.bytes);
-
+    let firmware = Firmware::of(plan.base.arch.name())?;
+    can_boot(&built.host, firmware)?;
+    let foundation = open(built, firmware, places).await?;
+    write_boot_files(&built.host, &foundation, &plan.immutable)?;
+    let (foundation, contents) = contents_of(built, foundation).await?;
+    let immutable = mount_points(plan, &contents)?;
+    let layout =
+        Layout::for_content(foundation.contents.room(BLOCK), contents.room(BLOCK));
     let path = work.path().join("disk.raw");
-    let disk = File::create_new(&path).context("making the disk")?;
-    disk.set_len(layout.bytes).context("sizing the disk")?;
-    partition(&path, &layout, plan).await?;
-    disk.write_all_at(&code.boot, 0).context("writing the boot code")?;
-    disk.write_all_at(&code.core, BIOS.start).context("writing GRUB's core image")?;
-    make_esp(&path, plan).await?;
-    let making = make_root(&path, layout.root, host.root.path(), content.files, plan);
-    watch_growth(making, &path, Some(content.bytes), events, "pack").await?;
-    disk.sync_all().context("writing the disk")?;
-
-    let meta = disk.metadata().context("measuring the disk")?;
-    // Hashing takes seconds: elsewhere, so that Ctrl-C and the clock on the screen go on.
-    let hashing = path.clone();
-    let sha256 = tokio::task::spawn_blocking(move || sha256_of(&hashing)).await?;
-    let sha256 = sha256.context("hashing the disk")?;
-    Ok(Packed { path, bytes: meta.len(), allocated: meta.blocks() * 512, sha256 })
+    loop {
+        let base = foundation.disk(&layout, built, work.path(), events).await?;
+        let (from, to) = (base.path.clone(), path.clone());
+        tokio::task::spawn_blocking(move || copy_sparse(&from, &to)).await?.context("copying")?;
+        let difference = Difference::between(&foundation.contents, &contents);
+        let (place, tree) = (foundation.root(&layout, &path), built.host.root.path());
+        ext4::change(&place, &difference, tree, &immutable, work.path()).await?;
+        ext4::check(&place, work.path()).await?;
+        let (table, base_is_whole) = measure(&path, base).await?;
+        if base_is_whole {
+            let meta = std::fs::metadata(&path).context("measuring the disk")?;
+            let (bytes, allocated) = (meta.len(), meta.blocks() * 512);
+            return Ok(Packed { path, bytes, allocated, table, contents });
+        }
+        events.log("pack", "the disk of the foundation in the cache is damaged: making it again");
+        foundation.discard(&layout)?;
+    }
 }
 
-/// What depends on the numbers of this disk: the mount table and the boot menu.
-fn write_boot_files(host: &Host, plan: &Plan, root_uuid: &str) -> anyhow::Result<()> {
-    let esp = esp_id(plan);
+/// Reading and hashing takes seconds the first time: elsewhere, so that Ctrl-C and the clock on the
+/// screen go on.
+async fn open(
+    built: &Built,
+    firmware: &'static Firmware,
+    places: &Places,
+) -> anyhow::Result<Foundation> {
+    let (tree, seed, epoch) = (built.foundation.clone(), built.foundation_key.clone(), built.epoch);
+    let cache = places.cache.clone();
+    tokio::task::spawn_blocking(move || Foundation::open(&tree, seed, epoch, firmware, &cache))
+        .await?
+}
+
+async fn contents_of(
+    built: &Built,
+    foundation: Foundation,
+) -> anyhow::Result<(Foundation, Contents)> {
+    let (tree, epoch) = (built.host.root.path().to_owned(), built.epoch);
+    let walking = tokio::task::spawn_blocking(move || {
+        let contents = Contents::of(&tree, epoch, Some(&foundation.contents));
+        contents.map(|contents| (foundation, contents))
+    });
+    walking.await?
+}
+
+async fn measure(path: &camino::Utf8Path, base: Disk) -> anyhow::Result<(Table, bool)> {
+    let path = path.to_owned();
+    let hashing = tokio::task::spawn_blocking(move || {
+        let syncing = {
+            let path = path.clone();
+            std::thread::spawn(move || std::fs::File::open(path)?.sync_all())
+        };
+        let origin = Origin { disk: &base.path, table: &base.table };
+        let measured = Table::measure(&path, Some(origin));
+        syncing.join().expect("it returns errors").context("writing the disk")?;
+        measured
+    });
+    hashing.await?.context("hashing the disk")
+}
+
+/// What depends on the numbers of this disk: the mount table and the boot menu; and the mount points.
+fn write_boot_files(
+    host: &Host,
+    foundation: &Foundation,
+    mount_points: &[String],
+) -> anyhow::Result<()> {
+    let (root_uuid, esp) = (foundation.uuid("root"), foundation.esp_id());
     let fstab = format!(
         "UUID={root_uuid} / ext4 defaults,errors=remount-ro,x-systemd.growfs 0 1\n\
          UUID={}-{} /boot/efi vfat umask=0077,noauto,nofail 0 0\n",
         &esp[..4],
         &esp[4..]
     );
-    let files = [("/etc/fstab", fstab), ("/boot/grub/grub.cfg", grub::menu(root_uuid))];
+    let more = host.root.read_text(camino::Utf8Path::new(grub::MORE_WORDS))?.unwrap_or_default();
+    let files = [("/etc/fstab", fstab), ("/boot/grub/grub.cfg", grub::menu(&root_uuid, &more))];
     host.root.make_dir("/boot/grub", 0o755, Owner::ROOT)?;
     host.root.make_dir("/boot/efi", 0o700, Owner::ROOT)?;
+    for path in mount_points {
+        if !host.root.exists(path)? {
+            host.root.make_dir(path, 0o755, Owner::ROOT)?;
+        }
+    }
     for (path, text) in files {
         host.root.write(path, text.as_bytes(), 0o644, Owner::ROOT)?;
     }
     Ok(())
 }
 
-async fn partition(disk: &Utf8Path, layout: &Layout, plan: &Plan) -> anyhow::Result<()> {
-    let name = |part: &str| plan.uuid(&format!("partition {part}"));
-    let table = layout::table(layout, &plan.uuid("disk"), name);
-    let cmd = Cmd::new(Tool::Sfdisk).args(["--quiet", "--no-reread", "--no-tell-kernel"]);
-    let cmd = cmd.arg(disk.as_str()).stdin(table);
-    Runner::Direct.run(&cmd).await.context("partitioning the disk").map(drop)
-}
-
-async fn make_esp(disk: &Utf8Path, plan: &Plan) -> anyhow::Result<()> {
-    let cmd = Cmd::new(Tool::MkfsFat)
-        .args(["-F", "32", "-s", "1", "-n", "ESP", "-i", &esp_id(plan), "--invariant"])
-        .args(["--offset", &ESP.first_sector().to_string(), disk.as_str()])
-        .arg((ESP.bytes / 1024).to_string());
-    Runner::Direct.run(&cmd).await.context("making the EFI system partition").map(drop)
-}
-
-async fn make_root(
-    disk: &Utf8Path,
-    root: Partition,
-    tree: &Utf8Path,
-    files: u64,
-    plan: &Plan,
-) -> anyhow::Result<()> {
-    let uuid = plan.uuid("root");
-    let options =
-        format!("offset={},hash_seed={},root_owner=0:0,lazy_itable_init=1", root.start, uuid);
-    let cmd = Cmd::new(Tool::Mke2fs)
-        .args(["-q", "-F", "-t", "ext4", "-b", &BLOCK.to_string(), "-m", "1", "-L", "root"])
-        .args(["-N", &inodes(root, files).to_string()])
-        .args(["-U", &uuid, "-E", &options, "-d", tree.as_str(), disk.as_str()])
-        .arg((root.bytes / BLOCK).to_string())
-        .timeout(MAKE_ROOT_TIMEOUT);
-    let end = Runner::Direct.run(&cmd).await;
-    end.context(Fault::step("the root file system was not made")).map(drop)
-}
-
-/// The volume number of the EFI system partition: 8 hexadecimal digits.
-fn esp_id(plan: &Plan) -> String {
-    plan.uuid("esp")[..8].to_uppercase()
-}
-
-/// As many inodes as mke2fs would make, and more where a tree has many small files.
-const fn inodes(root: Partition, files: u64) -> u64 {
-    let usual = root.bytes / 16384;
-    let needed = files + files / 4 + 16384;
-    if needed > usual { needed } else { usual }
-}
-
-/// What a tree holds.
-#[derive(Clone, Copy, Debug, Default)]
-struct Content {
-    /// In whole blocks, each name once.
-    bytes: u64,
-    /// Files, directories and links.
-    files: u64,
-}
-
-fn content_of(tree: &Path) -> anyhow::Result<Content> {
-    let mut content = Content::default();
-    let mut folders = vec![tree.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
-        for entry in entries {
-            let entry = entry.context("walking the tree")?;
-            let meta = entry.metadata().context("walking the tree")?;
-            content.bytes += meta.len().next_multiple_of(BLOCK).max(BLOCK);
-            content.files += 1;
-            if meta.is_dir() {
-                folders.push(entry.path());
-            }
+/// The mount points that nobody may write to while nothing is mounted. They must be there and be
+/// empty: what was in them could never be seen, or removed.
+fn mount_points(plan: &Plan, contents: &Contents) -> anyhow::Result<Vec<String>> {
+    for folder in &plan.immutable {
+        let path = folder.trim_start_matches('/');
+        let inside = format!("{path}/");
+        let is_folder = contents.get(path).is_some_and(|entry| entry.kind == Kind::Directory);
+        let full = contents.entries.iter().any(|entry| entry.path.starts_with(&inside));
+        if !is_folder || full {
+            let what = format!("{folder} is a mount point and not an empty directory");
+            return Err(Fault::recipe(what).into());
         }
     }
-    Ok(content)
+    Ok(plan.immutable.clone())
 }
 
 /// A disk that cannot boot is no image: better to say so than to pack it.
-fn can_boot(host: &Host) -> anyhow::Result<()> {
-    for (path, package) in
-        [(grub::BOOT_IMAGE, "grub-pc-bin"), ("/vmlinuz", "linux-image-cloud-amd64")]
-    {
+fn can_boot(host: &Host, firmware: &Firmware) -> anyhow::Result<()> {
+    let modules = firmware.efi_modules();
+    let mut needed = vec![("/vmlinuz", firmware.kernel), (&modules, firmware.efi_package)];
+    if firmware.bios {
+        needed.insert(0, (grub::BOOT_IMAGE, "grub-pc-bin"));
+    }
+    for (path, package) in needed {
         if !host.root.exists(path)? {
             return Err(Fault::recipe(format!("the tree has no {path}: it could not boot"))
                 .hint(format!("install {package}, or extend `base`"))

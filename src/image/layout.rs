@@ -18,6 +18,9 @@ pub const ESP: Partition = Partition { start: 2 * MIB, bytes: 62 * MIB };
 /// Where the root begins.
 const ROOT_START: u64 = 64 * MIB;
 
+/// A disk is a whole number of these: 256 MiB.
+const STEP: u64 = 256 * MIB;
+
 /// The second copy of the partition table, at the end, rounded up.
 const TAIL: u64 = MIB;
 
@@ -48,32 +51,41 @@ impl Partition {
 /// A disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Its size in bytes: a whole number of 256 MiB.
+    /// Its size in bytes: a whole number of steps.
     pub bytes: u64,
     /// The root partition.
     pub root: Partition,
 }
 
 impl Layout {
-    /// A disk for a tree whose files take `content` bytes in whole blocks: a quarter and 256 MiB
-    /// more, for the file system's own needs and for the first minutes before it has grown.
-    pub const fn for_content(content: u64) -> Self {
-        let root = content + content / 4 + 256 * MIB;
-        let bytes = (ROOT_START + root + TAIL).next_multiple_of(256 * MIB);
+    /// A disk for a tree whose foundation takes `foundation` bytes in whole blocks, and all of it
+    /// `whole`.
+    ///
+    /// A quarter and 256 MiB more than the foundation is for the file system's own needs and for the
+    /// first minutes before it has grown; a late part up to 256 MiB fits into it without moving
+    /// anything, and a larger one makes the disk larger by whole steps.
+    pub const fn for_content(foundation: u64, whole: u64) -> Self {
+        let late = whole.saturating_sub(foundation);
+        let root = foundation + foundation / 4 + 512 * MIB;
+        let more = late.next_multiple_of(STEP).saturating_sub(STEP) * 5 / 4;
+        let bytes = (ROOT_START + root + more + TAIL).next_multiple_of(STEP);
         let root = Partition { start: ROOT_START, bytes: bytes - ROOT_START - TAIL };
         Self { bytes, root }
     }
 }
 
 /// The partition table as `sfdisk` reads it.
-pub fn table(layout: &Layout, disk_uuid: &str, part_uuid: impl Fn(&str) -> String) -> String {
+pub fn table(
+    layout: &Layout,
+    root_type: &str,
+    disk_uuid: &str,
+    part_uuid: impl Fn(&str) -> String,
+) -> String {
     const BIOS_BOOT: &str = "21686148-6449-6E6F-744E-656564454649";
     const EFI_SYSTEM: &str = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B";
-    // The type of an x86-64 root: systemd-repart grows it by this.
-    const ROOT_X86_64: &str = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709";
     let mut text = format!("label: gpt\nlabel-id: {disk_uuid}\nunit: sectors\nfirst-lba: 2048\n");
     let parts =
-        [("bios", BIOS, BIOS_BOOT), ("esp", ESP, EFI_SYSTEM), ("root", layout.root, ROOT_X86_64)];
+        [("bios", BIOS, BIOS_BOOT), ("esp", ESP, EFI_SYSTEM), ("root", layout.root, root_type)];
     for (name, part, kind) in parts {
         text += &format!(
             "start={}, size={}, type={kind}, name={name}, uuid={}\n",
@@ -91,8 +103,12 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn partitions_are_aligned_disjoint_and_inside(content in 0u64..(64 << 30)) {
-            let layout = Layout::for_content(content);
+        fn partitions_are_aligned_disjoint_and_inside(
+            foundation in 0u64..(64 << 30),
+            late in 0u64..(8 << 30),
+        ) {
+            let content = foundation + late;
+            let layout = Layout::for_content(foundation, content);
             let end = |part: Partition| part.start + part.bytes;
             for part in [BIOS, ESP, layout.root] {
                 proptest::prop_assert_eq!(part.start % MIB, 0);
@@ -100,13 +116,22 @@ mod tests {
             }
             proptest::prop_assert!(end(BIOS) <= ESP.start && end(ESP) <= layout.root.start);
             proptest::prop_assert!(end(layout.root) + TAIL <= layout.bytes);
-            proptest::prop_assert!(layout.root.bytes > content + content / 5);
+            proptest::prop_assert!(layout.root.bytes > content + content / 5 + 64 * MIB);
         }
     }
 
     #[test]
+    fn a_late_part_of_usual_size_does_not_move_the_end() {
+        let foundation = 1 << 30;
+        let alone = Layout::for_content(foundation, foundation);
+        assert_eq!(Layout::for_content(foundation, foundation + 200 * MIB), alone);
+        assert_eq!(Layout::for_content(foundation, foundation - MIB), alone);
+        assert!(Layout::for_content(foundation, 2 * foundation).bytes > alone.bytes + foundation);
+    }
+
+    #[test]
     fn the_table_reads_like_this() {
-        let text = table(&Layout::for_content(1 << 30), "D", str::to_uppercase);
+        let text = table(&Layout::for_content(1 << 30, 0), "ROOT-TYPE", "D", str::to_uppercase);
         insta::assert_snapshot!(text, @r"
         label: gpt
         label-id: D

@@ -1,20 +1,18 @@
-//! What an image is, beside the image: `NAME.json`. Versioned.
+//! What an image is, beside the image: `NAME.json`. Versioned; the first form is still read.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write as _;
 
 use anyhow::Context as _;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
-use super::disk::Packed;
-use super::disk_name;
+use super::pack::Packed;
+use super::tree::Built;
 use crate::error::Fault;
-use crate::plan::{Base, Plan};
+use crate::plan::{Plan, Target};
 
 /// The version of the JSON form.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,16 +23,36 @@ pub struct Manifest {
     pub recipe: String,
     /// The version of the image.
     pub image_version: String,
-    /// The digest of the plan: the same digest is the same image.
+    /// The processor: `amd64`.
+    pub arch: String,
+    /// What was made.
+    pub target: Target,
+    /// The digest of all that went in: the same digest is the same image.
     pub digest: String,
-    /// What the tree started from.
-    pub base: Base,
+    /// The key of the foundation that it stands on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foundation: Option<String>,
+    /// The moment at which its clocks stand, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<i64>,
+    /// What the tree started from: `debian:trixie`.
+    pub base: String,
     /// When it was made, by the clock of the machine that made it.
     pub created: jiff::Timestamp,
     /// The hostkit that made it.
     pub hostkit: String,
     /// The disk.
-    pub disk: Disk,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disk>,
+    /// The same disk as qcow2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qcow2: Option<File>,
+    /// The OCI layout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oci: Option<Oci>,
+    /// The list of all files: lines of JSON, compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<File>,
     /// The versions of all packages, by name.
     pub packages: BTreeMap<String, String>,
     /// The digest of every step of the plan by its id, to tell what changed since.
@@ -53,8 +71,47 @@ pub struct Disk {
     pub bytes: u64,
     /// How much of that was not a hole when it was made, in bytes.
     pub allocated: u64,
-    /// Its SHA-256.
-    pub sha256: String,
+    /// The SHA-256 of the table of its blocks, which is in the file `blocks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// The SHA-256 of each of its blocks of 512 KiB, 32 bytes a block: the name of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<String>,
+    /// How many blocks differ from those of the previous image of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Changed>,
+    /// The SHA-256 of its bytes: only of images of the first form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// How many blocks of a disk changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// So many changed.
+    pub blocks: usize,
+    /// Of so many.
+    pub of: usize,
+}
+
+/// A file beside the manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Its name.
+    pub file: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// An OCI layout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Oci {
+    /// Its folder, beside the manifest.
+    pub folder: String,
+    /// The digest of its image manifest, as a registry shows it: `sha256:…`.
+    pub digest: String,
+    /// The size of its layer, compressed, in bytes.
+    pub bytes: u64,
 }
 
 /// How long a phase took.
@@ -69,7 +126,8 @@ pub struct Phase {
 impl Manifest {
     pub(super) fn new(
         plan: &Plan,
-        packages: BTreeMap<String, String>,
+        digest: &str,
+        built: &Built,
         packed: &Packed,
         phases: Vec<(String, f64)>,
     ) -> Self {
@@ -77,144 +135,149 @@ impl Manifest {
             version: VERSION,
             recipe: plan.recipe.clone(),
             image_version: plan.image_version.clone(),
-            digest: plan.digest.clone(),
-            base: plan.base.clone(),
+            arch: plan.base.arch.to_string(),
+            target: plan.target,
+            digest: digest.to_owned(),
+            foundation: Some(built.foundation_key.clone()),
+            epoch: Some(built.epoch),
+            base: format!("{}:{}", plan.base.distribution, plan.base.suite),
             created: jiff::Timestamp::now(),
             hostkit: env!("CARGO_PKG_VERSION").to_owned(),
-            disk: Disk {
-                file: disk_name(&plan.recipe),
-                bytes: packed.bytes,
-                allocated: packed.allocated,
-                sha256: packed.sha256.clone(),
-            },
-            packages,
+            disk: packed.disk.clone(),
+            qcow2: packed.qcow2.clone(),
+            oci: packed.oci.clone(),
+            files: Some(packed.files.clone()),
+            packages: built.packages.clone(),
             steps: plan.step_digests(),
             phases: phases.into_iter().map(|(name, seconds)| Phase { name, seconds }).collect(),
         }
     }
 
     /// The manifest of a recipe's image in `folder`, if a readable one is there.
-    pub fn read(folder: &Utf8Path, recipe: &str) -> Option<Self> {
-        let text = std::fs::read(path(folder, recipe)).ok()?;
-        serde_json::from_slice(&text).ok()
+    pub fn read(folder: &Utf8Path, recipe: &str, target: Target) -> Option<Self> {
+        Self::load(&folder.join(file_name(recipe, target))).ok()
     }
-}
 
-/// Puts the disk and its manifest into `folder`, in the place of the previous ones.
-///
-/// The disk is brought beside its place first, so that both change names within a moment. The
-/// old manifest goes before the old disk: a manifest without its disk is never seen.
-pub(super) async fn publish(
-    manifest: &Manifest,
-    disk: &Utf8Path,
-    folder: &Utf8Path,
-) -> anyhow::Result<Utf8PathBuf> {
-    let place = folder.join(&manifest.disk.file);
-    let beside = Beside::bring(disk, folder).await?;
-    let mut file = tempfile::Builder::new().prefix(".hostkit-").tempfile_in(folder)?;
-    serde_json::to_writer_pretty(&mut file, manifest).context("writing the manifest")?;
-    file.write_all(b"\n")?;
-    file.as_file().sync_all()?;
-    let manifest_path = path(folder, &manifest.recipe);
-    match std::fs::remove_file(&manifest_path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
+    /// Reads a manifest of any form.
+    pub fn load(path: &Utf8Path) -> anyhow::Result<Self> {
+        let fault = || Fault::recipe(format!("{path} is not the manifest of an image"));
+        let text = std::fs::read(path)
+            .with_context(|| Fault::environment(format!("{path} cannot be read")))?;
+        Self::parse(&text).with_context(fault)
     }
-    beside.keep_as(&place)?;
-    file.persist(&manifest_path).context("publishing the manifest")?;
-    File::open(folder)?.sync_all().context("publishing the image")?;
-    set_readable(&manifest_path)?;
-    Ok(place)
-}
 
-fn path(folder: &Utf8Path, recipe: &str) -> Utf8PathBuf {
-    folder.join(format!("{recipe}.json"))
-}
-
-fn set_readable(path: &Utf8Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
-}
-
-/// A disk under a temporary name in the output folder. It goes unless it is kept.
-struct Beside(Utf8PathBuf);
-
-impl Beside {
-    async fn bring(disk: &Utf8Path, folder: &Utf8Path) -> anyhow::Result<Self> {
-        // A name that nobody can have planted; a killed bake leaves it, and it says what it is.
-        let mut name = tempfile::Builder::new();
-        let beside = name.prefix(".hostkit-").suffix(".raw.part").tempfile_in(folder);
-        let beside = beside.context("making the disk in the output folder")?;
-        let beside = Utf8PathBuf::from_path_buf(beside.into_temp_path().keep()?)
-            .map_err(|path| anyhow::anyhow!("{} is not UTF-8", path.display()))?;
-        let beside = Self(beside);
-        match std::fs::rename(disk, &beside.0) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
-                let (from, to) = (disk.to_owned(), beside.0.clone());
-                tokio::task::spawn_blocking(move || copy_sparse(&from, &to)).await?.with_context(
-                    || Fault::environment(format!("the disk cannot be copied to {folder}")),
-                )?;
-            }
-            Err(error) => return Err(error).context("moving the disk"),
+    /// Reads the text of a manifest of any form.
+    pub fn parse(text: &[u8]) -> anyhow::Result<Self> {
+        #[derive(Deserialize)]
+        struct Form {
+            version: u32,
         }
-        set_readable(&beside.0)?;
-        Ok(beside)
-    }
-
-    fn keep_as(self, place: &Utf8Path) -> anyhow::Result<()> {
-        std::fs::rename(&self.0, place).with_context(|| format!("publishing {place}"))?;
-        std::mem::forget(self);
-        Ok(())
-    }
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-/// Copies what is not a hole.
-fn copy_sparse(from: &Utf8Path, to: &Utf8Path) -> std::io::Result<()> {
-    use nix::unistd::{Whence, lseek};
-    use std::os::unix::fs::FileExt as _;
-    let (from, to) = (File::open(from)?, File::create(to)?);
-    let len = from.metadata()?.len();
-    to.set_len(len)?;
-    let mut buffer = vec![0; 1 << 20];
-    let mut at = 0i64;
-    // Past the last data there is only a hole, and the seek says ENXIO.
-    while let Ok(data) = lseek(&from, at, Whence::SeekData) {
-        let hole = lseek(&from, data, Whence::SeekHole)?;
-        let (mut data, hole) = (data.cast_unsigned(), hole.cast_unsigned());
-        while data < hole {
-            let n = buffer.len().min(usize::try_from(hole - data).unwrap_or(usize::MAX));
-            from.read_exact_at(&mut buffer[..n], data)?;
-            to.write_all_at(&buffer[..n], data)?;
-            data += n as u64;
+        match serde_json::from_slice::<Form>(text)?.version {
+            1 => Ok(serde_json::from_slice::<First>(text)?.into()),
+            VERSION => Ok(serde_json::from_slice(text)?),
+            other => anyhow::bail!("its form is {other}, and this hostkit knows 1 and {VERSION}"),
         }
-        at = hole.cast_signed();
     }
-    to.sync_all()
+
+    /// The name of its file.
+    pub fn file_name(&self) -> String {
+        file_name(&self.recipe, self.target)
+    }
+
+    /// The names of everything that belongs to the image, the manifest itself left out.
+    pub fn outputs(&self) -> Vec<&str> {
+        let disk = self.disk.iter().flat_map(|disk| [Some(&disk.file), disk.blocks.as_ref()]);
+        let files = self.qcow2.iter().chain(&self.files).map(|file| &file.file);
+        let names = disk.flatten().chain(self.oci.iter().map(|oci| &oci.folder)).chain(files);
+        names.map(String::as_str).collect()
+    }
+
+    /// Whether everything that belongs to the image is in `folder`.
+    pub fn is_whole(&self, folder: &Utf8Path) -> bool {
+        let sized = |name: &str, bytes: u64| {
+            std::fs::metadata(folder.join(name)).is_ok_and(|meta| meta.len() == bytes)
+        };
+        self.outputs().iter().all(|name| folder.join(name).exists())
+            && self.disk.as_ref().is_none_or(|disk| sized(&disk.file, disk.bytes))
+            && self.qcow2.as_ref().is_none_or(|qcow2| sized(&qcow2.file, qcow2.bytes))
+    }
+}
+
+/// What the names of everything of an image begin with.
+pub fn stem(recipe: &str, target: Target) -> String {
+    match target {
+        Target::Disk => recipe.to_owned(),
+        Target::Oci => format!("{recipe}.oci"),
+    }
+}
+
+fn file_name(recipe: &str, target: Target) -> String {
+    format!("{}.json", stem(recipe, target))
+}
+
+/// The first form.
+#[derive(Deserialize)]
+struct First {
+    recipe: String,
+    image_version: String,
+    digest: String,
+    base: FirstBase,
+    created: jiff::Timestamp,
+    hostkit: String,
+    disk: Disk,
+    packages: BTreeMap<String, String>,
+    phases: Vec<Phase>,
+}
+
+#[derive(Deserialize)]
+struct FirstBase {
+    distribution: String,
+    suite: String,
+    arch: String,
+}
+
+impl From<First> for Manifest {
+    fn from(first: First) -> Self {
+        Self {
+            version: 1,
+            recipe: first.recipe,
+            image_version: first.image_version,
+            arch: first.base.arch,
+            target: Target::Disk,
+            digest: first.digest,
+            foundation: None,
+            epoch: None,
+            base: format!("{}:{}", first.base.distribution, first.base.suite),
+            created: first.created,
+            hostkit: first.hostkit,
+            disk: Some(first.disk),
+            qcow2: None,
+            oci: None,
+            files: None,
+            packages: first.packages,
+            steps: BTreeMap::new(),
+            phases: first.phases,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
     #[test]
-    fn a_sparse_copy_is_equal_and_still_sparse() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = Utf8Path::from_path(dir.path()).unwrap();
-        let (from, to) = (dir.join("a"), dir.join("b"));
-        let file = File::create(&from).unwrap();
-        file.set_len(64 << 20).unwrap();
-        file.write_all_at(b"begin", 0).unwrap();
-        file.write_all_at(b"middle", 32 << 20).unwrap();
-        copy_sparse(&from, &to).unwrap();
-        assert_eq!(std::fs::read(&from).unwrap(), std::fs::read(&to).unwrap());
-        assert!(std::fs::metadata(&to).unwrap().blocks() * 512 < 4 << 20);
+    fn the_first_form_is_still_read() {
+        let text = include_bytes!("../../tests/fixtures/manifests/first.json");
+        let manifest = Manifest::parse(text).unwrap();
+        assert_eq!((manifest.version, manifest.arch.as_str()), (1, "amd64"));
+        assert_eq!(manifest.outputs(), ["jenkins-controller.raw"]);
+        assert!(manifest.disk.unwrap().sha256.is_some());
+    }
+
+    #[test]
+    fn a_form_of_the_future_is_refused_by_its_number() {
+        let error = Manifest::parse(br#"{"version": 3}"#).unwrap_err();
+        assert!(error.to_string().contains("its form is 3"), "{error}");
+        assert!(Manifest::parse(b"{}").is_err());
     }
 }

@@ -14,9 +14,13 @@ use crate::sys::{Cmd, Runner, Tool};
 /// What a bake needs of the machine. What runs inside the tree comes with the tree.
 const TOOLS: &[Tool] = &[
     Tool::Curl,
+    Tool::Debugfs,
+    Tool::E2fsck,
     Tool::Gpg,
+    Tool::Mcopy,
     Tool::Mke2fs,
     Tool::MkfsFat,
+    Tool::Mmd,
     Tool::Mmdebstrap,
     Tool::Sfdisk,
     Tool::Tar,

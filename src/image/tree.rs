@@ -1,136 +1,412 @@
-//! The tree that an image is packed from: first the base, then what the plan does to it.
+//! The tree that an image is packed from: layers upon layers, each from the cache if it is there.
+//!
+//! A layer is built on a writable one over those below, cleaned of what every run leaves behind,
+//! measured, and put into the cache when it is whole. A step that fails leaves no layer, and the
+//! next bake carries on from the last that is whole.
 
-use std::time::{Duration, SystemTime};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Places;
-use super::growth::watch_growth;
+use super::layers::{self, Layer, Part, key};
+use super::stamp::{self, Measure};
+use super::store::{Choice, Found, Held, Record, Store};
 use super::workspace::Workspace;
-use crate::digest::sha256;
+use super::{Clock, Places, base, hygiene, keystore};
+use crate::apply::apply;
 use crate::error::Fault;
-use crate::event::{Events, Unit};
-use crate::plan::{Base, Plan};
-use crate::sys::{Cmd, Downloads, Host, Root, Runner, Tool};
+use crate::event::{Events, Outcome};
+use crate::plan::lock::{Image, Pin, Resolution};
+use crate::plan::{Plan, Section};
+use crate::secret::Secrets;
+use crate::step::packages::installed_in;
+use crate::sys::{Archive, Downloads, Host, Overlay, Owner, Root};
 
-/// How long a base tree in the cache is good. Without a limit an image would be as old as the
-/// first bake on the machine.
-const BASE_LIFETIME: Duration = Duration::from_hours(24 * 7);
+/// Where apt reads what it is held to, while packages are chosen.
+pub(super) const PREFERENCES: &str = "/etc/apt/preferences.d/00-hostkit-lock";
 
-/// How long building a base may take.
-const BASE_TIMEOUT: Duration = Duration::from_mins(30);
 
-/// How long unpacking it may take, on a slow disk.
-const UNPACK_TIMEOUT: Duration = Duration::from_mins(15);
+/// What a tree is built for, from and with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Job<'a> {
+    pub plan: &'a Plan,
+    /// What the lock has of this image, if it counts.
+    pub locked: Option<&'a Image>,
+    pub places: &'a Places,
+    pub secrets: &'a Secrets,
+    pub work: &'a Workspace,
+    pub events: &'a Events,
+}
 
-/// What every base has beyond the distribution's essential packages: how to fetch over https.
-const BASE_PACKAGES: &str = "ca-certificates";
+/// A finished tree, mounted for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Built {
+    /// The final tree, cleaned: the foundation and everything after it.
+    pub host: Host,
+    /// The foundation, cleaned: what is slow to make and rarely changes. Read-only.
+    pub foundation: Utf8PathBuf,
+    /// Names the content of the foundation.
+    pub foundation_key: String,
+    /// The upper directories of the final tree over the foundation, the lowest first: whatever
+    /// differs between the two is in one of them (or hidden by a whiteout there).
+    pub late: Vec<Utf8PathBuf>,
+    /// The versions of all packages, by name.
+    pub packages: BTreeMap<String, String>,
+    /// The youngest that a file of the image may be, and the clock of all its programs: seconds
+    /// since 1970.
+    pub epoch: i64,
+    /// What the next bake of this image is locked to.
+    pub locked: Image,
+    _mounts: [Overlay; 2],
+    _layers: Vec<Held>,
+}
 
-/// Unpacks the base of `plan` into the work folder, from the cache if it is there.
-pub(super) async fn base(
-    plan: &Plan,
-    work: &Workspace,
-    places: &Places,
-    events: &Events,
-) -> anyhow::Result<Host> {
-    let archive = cached(&plan.base, &places.cache);
-    let was_there = is_fresh(&archive) && !places.rebuild;
-    if !was_there {
-        build(&plan.base, &archive, work, events).await?;
+/// Builds the tree of a plan.
+pub(super) async fn build(job: &Job<'_>, clock: &mut Clock<'_>) -> anyhow::Result<Built> {
+    let mut stack = Stack::new(job)?;
+    for layer in layers::layers(job.plan) {
+        stack.add(&layer, clock).await?;
     }
-    let tree = work.path().join("tree");
-    let mut unpacked = unpack(&archive, &tree, events).await;
-    if unpacked.is_err() && was_there {
-        // A power cut can leave an archive without its end: made again, it is whole.
-        events.log("base", "the cached base tree is broken: building it again");
-        std::fs::remove_dir_all(&tree).context("removing what was unpacked")?;
-        build(&plan.base, &archive, work, events).await?;
-        unpacked = unpack(&archive, &tree, events).await;
+    let finishing = stack.finish();
+    clock.phase("clean", "cleaning the tree", finishing).await
+}
+
+/// Layers so far.
+struct Stack<'a> {
+    job: &'a Job<'a>,
+    store: Store,
+    downloads: Downloads,
+    /// Known once the base is.
+    epoch: Option<i64>,
+    /// The key of the uppermost layer.
+    key: String,
+    held: Vec<Held>,
+    /// The key of the foundation, and how many layers it has.
+    foundation: (String, usize),
+    base: Resolution,
+    packages: Resolution,
+}
+
+impl<'a> Stack<'a> {
+    fn new(job: &'a Job<'a>) -> anyhow::Result<Self> {
+        let downloads = Downloads::open(job.places.cache.join("downloads"));
+        Ok(Self {
+            job,
+            store: Store::new(&job.places.cache),
+            downloads: downloads.context("making the cache of downloads")?,
+            epoch: job.locked.map(|locked| locked.epoch).or(job.places.epoch),
+            key: String::new(),
+            held: Vec::new(),
+            foundation: (String::new(), 0),
+            base: Resolution::default(),
+            packages: Resolution::default(),
+        })
     }
-    unpacked?;
-    let downloads = Downloads::open(places.cache.join("downloads"));
-    let downloads = downloads.context("making the cache of downloads")?;
-    Ok(Host::tree(Root::open(&tree).context("opening the tree")?, downloads))
+
+    /// Puts a layer on top: from the cache if it is there, else built and kept.
+    async fn add(&mut self, layer: &Layer, clock: &mut Clock<'_>) -> anyhow::Result<()> {
+        clock.mark(match layer.part {
+            Part::Base => "base",
+            Part::Section(_) => "steps",
+        });
+        let seed = layer.seed(self.job.plan, &self.key);
+        let choice = self.choice(layer, &seed);
+        let first = self.epoch.or(choice.as_ref().map(|choice| choice.epoch));
+        let epoch = *self.epoch.insert(first.unwrap_or_else(today));
+        let chosen = choice.map(|choice| choice.packages);
+        if chosen.is_some() || !layer.resolves() {
+            let key = key(&seed, epoch, chosen.as_ref());
+            if let Some(held) = self.cached(layer, &key)? {
+                self.push(layer, key, held);
+                return Ok(());
+            }
+        }
+        let building = self.build(layer, epoch, chosen.as_ref());
+        let (fresh, chosen) = match layer.part {
+            Part::Base => clock.phase("base", "building the base tree", building).await?,
+            Part::Section(_) => building.await?,
+        };
+        if self.job.places.frozen && chosen.as_ref() != layer.locked(self.job.locked) {
+            return Err(moved(&layer.part).into());
+        }
+        let key = key(&seed, epoch, chosen.as_ref());
+        if let Some(packages) = chosen.clone().filter(|_| layer.resolves()) {
+            self.store.resolve(&seed, &Choice { epoch, packages })?;
+        }
+        let held = self.keep(layer, &key, &fresh, chosen).await?;
+        self.push(layer, key, held);
+        Ok(())
+    }
+
+    fn push(&mut self, layer: &Layer, key: String, held: Held) {
+        let chosen = || held.record.packages.clone().unwrap_or_default();
+        match layer.part {
+            Part::Base => self.base = chosen(),
+            Part::Section(Section::Packages) => self.packages = chosen(),
+            Part::Section(_) => {}
+        }
+        if layer.part.is_foundation() {
+            self.foundation = (key.clone(), self.held.len() + 1);
+        }
+        self.key = key;
+        self.held.push(held);
+    }
+
+    /// The packages that a layer is known to come to, before it is built: what the lock says, else
+    /// the newest that the cache knows, unless newer ones are wanted.
+    fn choice(&self, layer: &Layer, seed: &str) -> Option<Choice> {
+        let places = self.job.places;
+        match self.job.locked {
+            Some(entry) => {
+                let packages = layer.locked(Some(entry))?.clone();
+                Some(Choice { epoch: entry.epoch, packages })
+            }
+            None if places.update_lock || places.no_cache || !layer.resolves() => None,
+            None => self.store.resolution(seed),
+        }
+    }
+
+    /// The layer from the cache, if it is there and whole.
+    fn cached(&self, layer: &Layer, key: &str) -> anyhow::Result<Option<Held>> {
+        let (started, part) = (Instant::now(), layer.part.to_string());
+        let below = self.held.last().map_or("", |held| &held.record.digest);
+        let found = match self.job.places.no_cache {
+            true => Found::Broken(String::new()),
+            false => self.store.find(key, below)?,
+        };
+        match found {
+            Found::Whole(held) => {
+                let id = format!("layer:{part}");
+                self.job.events.started(&id, layer.title());
+                self.job.events.finished(&id, Outcome::Unchanged, started.elapsed());
+                Ok(Some(*held))
+            }
+            Found::Broken(why) => {
+                if !why.is_empty() {
+                    let line = format!("the cached layer `{part}` is broken ({why}): building it again");
+                    self.job.events.log("cache", line);
+                }
+                self.store.discard(key, &self.job.work.path().join(format!("grave-{part}")));
+                Ok(None)
+            }
+            Found::Nothing => Ok(None),
+        }
+    }
+
+    /// Builds a layer in the work folder, and says which packages were chosen for it.
+    async fn build(
+        &self,
+        layer: &Layer,
+        epoch: i64,
+        known: Option<&Resolution>,
+    ) -> anyhow::Result<(Utf8PathBuf, Option<Resolution>)> {
+        let fresh = self.job.work.path().join(format!("layer-{}", layer.part));
+        let tree = fresh.join("tree");
+        make_folder(&tree)?;
+        let locked = layer.locked(self.job.locked);
+        let chosen = match layer.part {
+            Part::Base => {
+                let packages = (locked, known);
+                let building = base::build(self.job, packages, (&tree, epoch), &self.downloads);
+                let chosen = building.await?;
+                clean(&Root::open(&tree).context("opening the base tree")?, epoch)?;
+                Some(chosen)
+            }
+            Part::Section(_) => {
+                let chosen = Arc::new(Mutex::new(Resolution::default()));
+                let witness = witness(locked.cloned(), Arc::clone(&chosen));
+                let site = self.open(&layer.part.to_string(), &tree, epoch)?;
+                let host = site.host(self.downloads.clone().watched_by(witness))?.at(epoch);
+                self.apply(layer, &host, locked).await?;
+                if layer.part.is_foundation() {
+                    clean(&host.root, epoch)?;
+                }
+                let chosen = chosen.lock().expect("never poisoned").clone();
+                layer.resolves().then_some(chosen)
+            }
+        };
+        Ok((fresh, chosen))
+    }
+
+    /// Does what the steps of a layer say, with apt held to the lock.
+    async fn apply(
+        &self,
+        layer: &Layer,
+        host: &Host,
+        locked: Option<&Resolution>,
+    ) -> anyhow::Result<()> {
+        let Job { secrets, events, .. } = *self.job;
+        if layer.resolves() {
+            // Without a lock too: the layer is the same when it is built with one.
+            let text = locked.map(Resolution::preferences).unwrap_or_default();
+            host.root.make_dir("/etc/apt/preferences.d", 0o755, Owner::ROOT)?;
+            host.root.write(PREFERENCES, text.as_bytes(), 0o644, Owner::ROOT)?;
+        }
+        apply(&layer.steps, host, secrets, events).await?;
+        host.root.remove(PREFERENCES)?;
+        Ok(())
+    }
+
+    /// Measures a finished layer and puts it into the cache.
+    async fn keep(
+        &self,
+        layer: &Layer,
+        key: &str,
+        fresh: &Utf8Path,
+        packages: Option<Resolution>,
+    ) -> anyhow::Result<Held> {
+        let epoch = self.epoch.unwrap_or_default();
+        let tree = fresh.join("tree");
+        let measuring = tokio::task::spawn_blocking(move || stamp::measure(&tree, epoch));
+        let Measure { digest, stamp, bytes } = measuring.await?.context("measuring a layer")?;
+        let below = self.held.last().map(|held| held.record.digest.clone()).unwrap_or_default();
+        let (part, recipe) = (layer.part.to_string(), self.job.plan.recipe.clone());
+        let record = Record { part, recipe, below, digest, epoch, stamp, bytes, packages };
+        self.store.keep(key, fresh, record)
+    }
+
+    /// Lays a writable layer over those so far.
+    fn open(&self, name: &str, upper: &Utf8Path, epoch: i64) -> anyhow::Result<Site> {
+        let work = self.job.work.path();
+        let (at, scratch) = (work.join(format!("tree-{name}")), work.join(format!("scratch-{name}")));
+        make_folder(&at)?;
+        make_folder(&scratch)?;
+        let layers: Vec<_> = self.held.iter().map(|held| held.tree.as_path()).collect();
+        let overlay = Overlay::writable(&at, &layers, upper, &scratch).with_context(not_here)?;
+        Ok(Site { overlay, epoch })
+    }
+
+    /// Mounts the foundation and the final tree, and cleans that.
+    async fn finish(self) -> anyhow::Result<Built> {
+        let Self { foundation: (foundation_key, count), .. } = &self;
+        let epoch = self.epoch.unwrap_or_default();
+        let at = self.job.work.path().join("foundation");
+        make_folder(&at)?;
+        let layers: Vec<_> = self.held[..*count].iter().map(|held| held.tree.as_path()).collect();
+        // The kernel wants two at least, and a recipe may add nothing to its base.
+        let empty = self.job.work.path().join("empty");
+        make_folder(&empty)?;
+        let layers: Vec<_> = layers.into_iter().chain([empty.as_path()]).collect();
+        let foundation = Overlay::read_only(&at, &layers).with_context(not_here)?;
+
+        let upper = self.job.work.path().join("upper");
+        make_folder(&upper)?;
+        let last = self.open("final", &upper, epoch)?;
+        let host = last.host(self.downloads.clone())?;
+        clean(&host.root, epoch)?;
+        let packages = installed_in(&host.runner).await?;
+        // The lowest last: what others stand on is the last to go.
+        self.held.iter().rev().for_each(Held::touch);
+        let late = self.held[*count..].iter().map(|held| held.tree.clone());
+        Ok(Built {
+            host,
+            foundation: at,
+            foundation_key: foundation_key.clone(),
+            late: late.chain([upper]).collect(),
+            packages,
+            epoch,
+            locked: Image::new(self.job.plan, epoch, self.base, self.packages),
+            _mounts: [last.overlay, foundation],
+            _layers: self.held,
+        })
+    }
 }
 
-async fn unpack(archive: &Utf8Path, tree: &Utf8Path, events: &Events) -> anyhow::Result<()> {
-    std::fs::create_dir(tree).context("making the tree")?;
-    let total = std::fs::metadata(archive).map(|meta| meta.len()).ok();
-    let cmd = Cmd::new(Tool::Tar)
-        .args(["--extract", "--numeric-owner", "--same-permissions"])
-        .args(["--xattrs", "--xattrs-include=*"])
-        .args(["--directory", tree.as_str(), "--file", archive.as_str()])
-        .timeout(UNPACK_TIMEOUT);
-    events.progress("base", 0, total, Unit::Bytes);
-    Runner::Direct.run(&cmd).await.context("unpacking the base tree").map(drop)
+/// A writable layer over others.
+struct Site {
+    overlay: Overlay,
+    epoch: i64,
 }
 
-fn cached(base: &Base, cache: &Utf8Path) -> Utf8PathBuf {
-    let key = sha256(format!("{base:?} {BASE_PACKAGES}"));
-    cache.join("base").join(format!("{}-{}.tar", base.suite, &key[..12]))
+impl Site {
+    fn host(&self, downloads: Downloads) -> anyhow::Result<Host> {
+        let root = Root::open(self.overlay.path()).context("opening the tree")?;
+        Ok(Host::tree(root, downloads).at(self.epoch))
+    }
 }
 
-fn is_fresh(archive: &Utf8Path) -> bool {
-    let made = std::fs::metadata(archive).and_then(|meta| meta.modified());
-    made.is_ok_and(|made| {
-        SystemTime::now().duration_since(made).is_ok_and(|age| age < BASE_LIFETIME)
+impl Layer {
+    fn title(&self) -> String {
+        match self.steps.len() {
+            0 => format!("{} from the cache", self.part),
+            1 => format!("{} from the cache (1 step)", self.part),
+            steps => format!("{} from the cache ({steps} steps)", self.part),
+        }
+    }
+}
+
+/// Takes away what must not be in an image, and what would be another in every bake. Each layer of
+/// the foundation is cleaned before it is kept, so that the foundation is clean by itself.
+fn clean(root: &Root, epoch: i64) -> anyhow::Result<()> {
+    hygiene::clean(root)?;
+    keystore::settle(root, epoch)
+}
+
+/// Hears which packages are chosen, writes them down, and objects where the lock says otherwise.
+fn witness(
+    locked: Option<Resolution>,
+    chosen: Arc<Mutex<Resolution>>,
+) -> crate::sys::downloads::Witness {
+    Arc::new(move |archives| {
+        let now = resolution(archives);
+        agree(locked.as_ref(), &now)?;
+        chosen.lock().expect("never poisoned").0.extend(now.0);
+        Ok(())
     })
 }
 
-/// Builds the base from the distribution's packages, and puts it into the cache when it is whole.
-async fn build(
-    base: &Base,
-    archive: &Utf8Path,
-    work: &Workspace,
-    events: &Events,
-) -> anyhow::Result<()> {
-    is_published(base).await?;
-    let fresh = work.path().join("base.tar");
-    let cmd = Cmd::new(Tool::Mmdebstrap)
-        .args(["--variant=minbase", "--mode=root", "--quiet"])
-        .arg(format!("--architectures={}", base.arch))
-        .arg(format!("--include={BASE_PACKAGES}"))
-        .arg("--aptopt=Acquire::Retries \"3\"")
-        .args([&base.suite, fresh.as_str()])
-        .args(&base.sources)
-        .env("TMPDIR", work.path().as_str())
-        .timeout(BASE_TIMEOUT);
-    let building = Runner::Contained.run(&cmd);
-    let built = watch_growth(building, &fresh, None, events, "base").await;
-    built.with_context(|| {
-        Fault::step(format!("the base `{}:{}` was not built", base.distribution, base.suite))
-    })?;
-    let written = std::fs::File::open(&fresh).and_then(|file| file.sync_all());
-    written.context("writing the base tree")?;
-    let folder = super::directory_of(archive);
-    std::fs::create_dir_all(folder).context("making the cache of base trees")?;
-    std::fs::rename(&fresh, archive).context("keeping the base tree")
+/// Package files as a choice.
+pub(super) fn resolution(archives: &[Archive]) -> Resolution {
+    let pins = archives.iter().filter_map(|archive| {
+        let (name, version, arch) = archive.name()?;
+        let (name, arch, sha256) = (name.to_owned(), arch.to_owned(), archive.digest.clone());
+        Some((name, Pin { version, arch, sha256 }))
+    });
+    pins.collect()
 }
 
-/// A suite that does not exist is the recipe's fault; a mirror that does not answer is not.
-async fn is_published(base: &Base) -> anyhow::Result<()> {
-    let release = format!("{}/dists/{}/InRelease", base.mirror, base.suite);
-    let cmd = Cmd::new(Tool::Curl)
-        .args(["--silent", "--show-error", "--location", "--head"])
-        .args(["--connect-timeout", "20", "--retry", "2", "--output", "/dev/null"])
-        .args(["--write-out", "%{http_code}", "--", &release]);
-    let problem = match Runner::Direct.run(&cmd).await {
-        Ok(output) => match output.text().as_str() {
-            // 000 is what a `file:` URL has for a status.
-            "200" | "000" => return Ok(()),
-            "404" => {
-                let Base { distribution, suite, mirror, .. } = base;
-                let what = format!("there is no base `{distribution}:{suite}` at {mirror}");
-                let hint = "the current release of Debian is `debian:trixie`";
-                return Err(Fault::recipe(what).hint(hint).into());
-            }
-            status => anyhow::anyhow!("{release} gave HTTP {status}"),
-        },
-        Err(error) => error.into(),
-    };
-    Err(problem.context(
-        Fault::environment(format!("the mirror {} does not answer", base.mirror))
-            .hint("check the network, or name another with `mirror = …` in [base]"),
-    ))
+/// A version that is locked and cannot be had any more is for a person to decide about.
+pub(super) fn agree(locked: Option<&Resolution>, now: &Resolution) -> anyhow::Result<()> {
+    let conflicts = locked.map(|locked| locked.conflicts(now)).unwrap_or_default();
+    if conflicts.is_empty() {
+        return Ok(());
+    }
+    let more = conflicts.len().saturating_sub(5);
+    let mut text = conflicts[..conflicts.len() - more].join(", ");
+    if more > 0 {
+        text += &format!(", and {more} more");
+    }
+    let what = format!("the repositories do not have what hostkit.lock names: {text}");
+    let hint = "take what there is today with --update-lock, or pin the repositories to a day \
+                with `snapshot = …` in [base]";
+    Err(Fault::recipe(what).hint(hint).into())
+}
+
+fn moved(part: &Part) -> Fault {
+    Fault::recipe(format!("hostkit.lock does not fit the recipe: the packages of `{part}` differ"))
+        .hint("bake without --locked, look at what changes in the lock, and keep it")
+}
+
+/// The clock of a bake without a lock: the last midnight, so that recipes that are first baked on
+/// one day share their layers.
+fn today() -> i64 {
+    const DAY: i64 = 24 * 60 * 60;
+    jiff::Timestamp::now().as_second() / DAY * DAY
+}
+
+/// A folder as the root of a tree is: the upper one lends its owner and mode to what is mounted.
+fn make_folder(path: &Utf8Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let made = std::fs::create_dir_all(path).and_then(|()| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+    });
+    made.context("making a folder for a layer")
+}
+
+fn not_here() -> Fault {
+    Fault::environment("trees cannot be laid over each other in the cache")
+        .hint("it must be on a local file system such as ext4 or xfs: name another with --cache")
 }

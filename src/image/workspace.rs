@@ -25,7 +25,7 @@ impl Workspace {
         let all = cache.join("work");
         std::fs::create_dir_all(&all)
             .with_context(|| Fault::environment(format!("{all} cannot be made")))?;
-        sweep(&all);
+        sweep(cache);
         // The lock comes before the folder, so that nobody ever finds a living one unlocked.
         let lock = tempfile::Builder::new().prefix("bake-").suffix(".lock").tempfile_in(&all)?;
         let (file, name) = lock.keep().context("locking the work folder")?;
@@ -57,19 +57,44 @@ fn lock_file(path: &Utf8Path) -> Utf8PathBuf {
 }
 
 /// Removes the folders of dead bakes. What cannot be removed now is tried again next time.
-fn sweep(all: &Utf8Path) {
-    let entries = all.read_dir_utf8().into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.path().extension() == Some("lock")) {
-        let Ok(lock) = File::open(entry.path()) else { continue };
+pub(super) fn sweep(cache: &Utf8Path) {
+    for path in locks(cache) {
+        let Ok(lock) = File::open(&path) else { continue };
         if Flock::lock(lock, FlockArg::LockExclusiveNonblock).is_ok() {
-            let _ = remove(&entry.path().with_extension(""));
+            let _ = remove(&path.with_extension(""));
         }
     }
 }
 
+/// When the oldest bake began that still lives: whatever was used since may be in use.
+pub(super) fn oldest_living(cache: &Utf8Path) -> Option<jiff::Timestamp> {
+    let began = locks(cache).filter_map(|path| {
+        let lock = File::open(path).ok()?;
+        let began = lock.metadata().and_then(|meta| meta.modified()).ok()?;
+        let lives = Flock::lock(lock, FlockArg::LockSharedNonblock).is_err();
+        jiff::Timestamp::try_from(began).ok().filter(|_| lives)
+    });
+    began.min()
+}
+
+/// A name beside the work folders, for what is on its way out. If its removal is cut short, the
+/// next bake finishes it.
+pub(super) fn grave(cache: &Utf8Path, name: &str) -> io::Result<Utf8PathBuf> {
+    let grave = cache.join("work").join(format!("grave-{name}"));
+    std::fs::create_dir_all(cache.join("work"))?;
+    File::create(lock_file(&grave))?;
+    Ok(grave)
+}
+
+fn locks(cache: &Utf8Path) -> impl Iterator<Item = Utf8PathBuf> {
+    let entries = cache.join("work").read_dir_utf8().into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path().to_owned());
+    paths.filter(|path| path.extension() == Some("lock"))
+}
+
 /// Removes a work folder. Its processes may have been killed a moment ago and still be closing
 /// files, so that a directory fills again under our hands: then it is tried again.
-fn remove(path: &Utf8Path) -> io::Result<()> {
+pub(super) fn remove(path: &Utf8Path) -> io::Result<()> {
     let mut end = Ok(());
     for _ in 0..50 {
         end = match std::fs::remove_dir_all(path) {

@@ -4,28 +4,57 @@
 //! builds at a time, two repositories with a package of the same name, or a publisher who replaces
 //! one in place cannot give each other the wrong file.
 
+use std::fmt;
 use std::fs;
 use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::archive::Archive;
+
 /// A folder of verified files, each named by its SHA-256.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Downloads {
     folder: Utf8PathBuf,
+    witness: Option<Witness>,
 }
+
+/// Hears which packages are about to be installed, and may object.
+pub type Witness = Arc<dyn Fn(&[Archive]) -> anyhow::Result<()> + Send + Sync>;
 
 impl Downloads {
     /// Uses `folder`, which is made if need be.
     pub fn open(folder: Utf8PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
-        Ok(Self { folder })
+        Ok(Self { folder, witness: None })
+    }
+
+    /// Has `witness` hear of all packages from now on.
+    #[must_use]
+    pub fn watched_by(mut self, witness: Witness) -> Self {
+        self.witness = Some(witness);
+        self
+    }
+
+    /// Says that these packages are about to be fetched and installed.
+    ///
+    /// # Errors
+    /// What the witness objects to.
+    pub fn announce(&self, archives: &[Archive]) -> anyhow::Result<()> {
+        self.witness.as_ref().map_or(Ok(()), |witness| witness(archives))
     }
 
     /// The file with this digest, if it is here.
     pub fn find(&self, digest: &str) -> Option<Utf8PathBuf> {
         let path = self.path(digest)?;
-        path.is_file().then_some(path)
+        // What was of use last is what stays when the cache must shrink.
+        let used = fs::File::open(&path).ok()?.set_modified(SystemTime::now());
+        if let Err(error) = used {
+            tracing::debug!(%error, %path, "a download keeps its old time");
+        }
+        Some(path)
     }
 
     /// Keeps a copy of `file`, whose bytes are known to have this digest. Best effort: a cache
@@ -49,6 +78,12 @@ impl Downloads {
     fn path(&self, digest: &str) -> Option<Utf8PathBuf> {
         let right = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
         right.then(|| self.folder.join(digest))
+    }
+}
+
+impl fmt::Debug for Downloads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Downloads").field("folder", &self.folder).finish_non_exhaustive()
     }
 }
 

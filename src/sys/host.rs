@@ -4,7 +4,7 @@ use camino::Utf8Path;
 
 use super::downloads::Downloads;
 use super::root::{Owner, Root};
-use super::runner::Runner;
+use super::runner::{Inside, Runner};
 
 /// A machine, or a tree that will be one.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ impl Host {
 
     /// As [`Host::tree`], for a tree that nobody keeps downloads for.
     pub fn folder(root: Root) -> Self {
-        let runner = Runner::Chroot(root.path().to_owned());
+        let runner = Runner::Chroot(Inside { root: root.path().to_owned(), epoch: None });
         Self { root, runner, outside: Runner::Direct, downloads: None }
     }
 
@@ -39,6 +39,16 @@ impl Host {
     /// Whether it is this machine, with services that run, and not a tree.
     pub fn is_live(&self) -> bool {
         self.root.path() == "/"
+    }
+
+    /// Has every program inside the tree take `epoch` (seconds since 1970) for the time that it
+    /// writes into files.
+    #[must_use]
+    pub fn at(mut self, epoch: i64) -> Self {
+        if let Runner::Chroot(inside) = &mut self.runner {
+            inside.epoch = Some(epoch);
+        }
+        self
     }
 
     /// A folder that goes when it is dropped: beside a tree, so that nothing of a bake that is

@@ -3,6 +3,7 @@
 //! Nothing else in hostkit starts a program, mounts, or writes into a target tree. This room knows
 //! nothing of AWS and nothing of recipes.
 
+pub mod archive;
 pub mod atomic;
 pub mod cmd;
 pub mod console;
@@ -11,15 +12,18 @@ pub mod host;
 pub mod mountinfo;
 pub mod namespaces;
 pub mod notify;
+pub mod overlay;
 pub mod process;
 pub mod root;
 pub mod runner;
 pub mod systemd;
 pub mod tool;
 
+pub use archive::Archive;
 pub use cmd::{Cmd, CmdError, Output};
 pub use downloads::Downloads;
 pub use host::Host;
+pub use overlay::Overlay;
 pub use process::Process;
 pub use root::{Owner, Root};
 pub use runner::Runner;

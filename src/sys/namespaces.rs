@@ -16,6 +16,16 @@ use nix::unistd::{chdir, chroot, execvp, sethostname};
 
 use super::tool::Tool;
 
+/// Gives this process a mount namespace of its own: whatever it mounts from now on goes when it
+/// ends, whatever ends it, and is seen by nobody but its children. For a process that has neither
+/// threads nor a runtime yet. What others mount and unmount later is still followed.
+pub fn own_mounts() -> anyhow::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace (this needs root)")?;
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none)
+        .context("making mounts private")
+}
+
 /// Becomes `argv`, and dies when the process `parent` dies.
 pub fn tether(parent: i32, argv: &[String]) -> anyhow::Result<std::convert::Infallible> {
     die_with(parent)?;

@@ -3,6 +3,7 @@
 //! Every child gets a closed environment, no standard input unless it is given one, and a
 //! deadline. A child never outlives the hostkit process that started it.
 
+use std::io::PipeWriter;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -30,9 +31,19 @@ pub enum Runner {
     Contained,
     /// Inside a tree: changed root, own mount, pid, uts and ipc namespaces. All mounts and all
     /// processes of a call are gone when it ends, whatever ends it.
-    Chroot(Utf8PathBuf),
+    Chroot(Inside),
     /// Answers from a script, and a record of what was asked. For tests.
     Scripted(Arc<Mutex<Script>>),
+}
+
+/// The tree of [`Runner::Chroot`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// Where it is.
+    pub root: Utf8PathBuf,
+    /// The time that every program writes instead of its own, if the tree is to come out the same
+    /// whenever it is made: seconds since 1970, as `SOURCE_DATE_EPOCH`.
+    pub epoch: Option<i64>,
 }
 
 /// What a scripted program does: standard output, or an exit status and a complaint.
@@ -128,13 +139,44 @@ impl Runner {
         }
         tracing::debug!(command = %cmd, "running");
         let mut child = self.start(cmd, Stdio::piped(), Stdio::piped())?;
-        let mut group = Group::of(&child);
+        Self::attend(&mut child, cmd, &mut line).await
+    }
+
+    /// As [`Runner::run`], and what the program reads is what `feed` writes, on a thread of its
+    /// own. Where both fail, the program's failure is the cause and the other its consequence.
+    pub async fn run_fed(
+        &self,
+        cmd: &Cmd,
+        feed: impl FnOnce(PipeWriter) -> anyhow::Result<()> + Send + 'static,
+    ) -> anyhow::Result<Output> {
+        if let Self::Scripted(script) = self {
+            return Ok(script.lock().expect("a script is never poisoned").play(cmd)?);
+        }
+        tracing::debug!(command = %cmd, "running");
+        let (reader, writer) = std::io::pipe()?;
+        let mut command = self.prepare(cmd, Stdio::piped(), Stdio::piped())?;
         let io = |source| CmdError::Io { command: cmd.to_string(), source };
-        let work = communicate(&mut child, cmd.stdin.as_deref(), &mut line);
+        let mut child = command.stdin(reader).process_group(0).spawn().map_err(io)?;
+        // It holds the reading end, too: as long as it lives, the writer would wait for a reader.
+        drop(command);
+        let feeding = tokio::task::spawn_blocking(move || feed(writer));
+        let end = Self::attend(&mut child, cmd, &mut |_| {}).await?;
+        feeding.await?.map(|()| end)
+    }
+
+    /// Stays with a child until it ends, or its deadline.
+    async fn attend(
+        child: &mut Child,
+        cmd: &Cmd,
+        line: &mut impl FnMut(&str),
+    ) -> Result<Output, CmdError> {
+        let mut group = Group::of(child);
+        let io = |source| CmdError::Io { command: cmd.to_string(), source };
+        let work = communicate(child, cmd.stdin.as_deref(), line);
         match tokio::time::timeout(cmd.timeout, work).await {
             Err(_elapsed) => {
                 group.kill();
-                end(&mut child).await;
+                end(child).await;
                 Err(CmdError::Timeout { command: cmd.to_string(), timeout: cmd.timeout })
             }
             Ok(Err(source)) => Err(io(source)),
@@ -194,12 +236,17 @@ impl Runner {
             .env("PATH", PATH)
             .env("LANG", "C.UTF-8")
             .env("HOME", "/root")
+            .envs(self.epoch().map(|epoch| ("SOURCE_DATE_EPOCH", epoch.to_string())))
             .envs(cmd.env.iter().map(|(name, value)| (name, value)))
             .stdin(if cmd.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(stdout)
             .stderr(stderr)
             .kill_on_drop(true);
         Ok(command)
+    }
+
+    fn epoch(&self) -> Option<i64> {
+        if let Self::Chroot(inside) = self { inside.epoch } else { None }
     }
 
     /// Both real ways go through hostkit's own hidden commands, because what they must do between
@@ -215,7 +262,7 @@ impl Runner {
             Self::Contained => {
                 command.args(["inner", "contain", &parent, "--"]).arg(cmd.tool.find()?);
             }
-            Self::Chroot(root) => {
+            Self::Chroot(Inside { root, .. }) => {
                 command.args(["inner", "enter", &parent, root.as_str(), "--", cmd.tool.name()]);
             }
             Self::Scripted(_) => unreachable!("a scripted runner starts nothing"),

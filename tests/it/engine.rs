@@ -56,7 +56,7 @@ impl Repository {
     }
 }
 
-fn gpg(folder: &Path) -> Command {
+pub(crate) fn gpg(folder: &Path) -> Command {
     let home = folder.join("gnupg");
     fs::create_dir_all(&home).unwrap();
     let mut command = Command::new("gpg");
@@ -64,7 +64,7 @@ fn gpg(folder: &Path) -> Command {
     command
 }
 
-fn run(command: &mut Command) -> Vec<u8> {
+pub(crate) fn run(command: &mut Command) -> Vec<u8> {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::acceleration::Chosen;
-use super::options::Forward;
+use super::options::{Firmware, Forward};
 use super::qmp::Qmp;
 use super::run_dir::RunDir;
 use crate::error::Fault;
@@ -45,6 +45,8 @@ const QEMU_LOG: &str = "qemu.log";
 pub struct Build {
     /// How it runs.
     pub chosen: Chosen,
+    /// What starts its disk.
+    pub firmware: Firmware,
     /// Memory in MiB.
     pub memory_mib: u64,
     /// Processors.
@@ -251,6 +253,7 @@ fn command(run_dir: &RunDir, build: &Build) -> anyhow::Result<Cmd> {
         .args(["-name", "hostkit-vm", "-nodefaults", "-no-user-config", "-display", "none", "-S"])
         .args(["-machine", "pc"])
         .args(build.chosen.arguments())
+        .args(super::firmware::arguments(build.firmware, run_dir)?)
         .args(["-smp".to_owned(), build.cpus.to_string()])
         .args(["-m".to_owned(), format!("{}M", build.memory_mib)])
         .arg("-drive")
@@ -264,7 +267,7 @@ fn command(run_dir: &RunDir, build: &Build) -> anyhow::Result<Cmd> {
 }
 
 /// In QEMU's options a comma ends a value, and two are one.
-fn quoted(value: &str) -> String {
+pub(super) fn quoted(value: &str) -> String {
     value.replace(',', ",,")
 }
 

@@ -6,6 +6,7 @@
 pub mod acceleration;
 pub mod command;
 pub mod console;
+mod firmware;
 pub mod goal;
 pub mod machine;
 pub mod options;
@@ -20,7 +21,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use self::machine::{Build, Machine};
-pub use self::options::{Acceleration, Forward, Goal, Options, Trouble};
+pub use self::options::{Acceleration, Firmware, Forward, Goal, Options, Trouble};
 use self::run_dir::RunDir;
 use self::stage::Stage;
 use self::watch::{Hook, Watch};
@@ -119,6 +120,7 @@ impl Rehearsal<'_> {
         say(format!("the processor: {why}"));
         let stage = Stage::set(self.options, &self.runner, self.run_dir, &self.recorder).await?;
         let build = Build {
+            firmware: self.options.firmware,
             chosen,
             memory_mib: self.options.memory_mib,
             cpus: self.options.cpus,

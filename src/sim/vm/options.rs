@@ -32,6 +32,8 @@ pub struct Options {
     pub console_log: Option<PathBuf>,
     /// How the machine is made to run.
     pub acceleration: Acceleration,
+    /// What starts the machine's disk.
+    pub firmware: Firmware,
     /// Memory in MiB.
     pub memory_mib: u64,
     /// Processors.
@@ -58,6 +60,7 @@ impl Options {
             console: false,
             console_log: None,
             acceleration: Acceleration::Automatic,
+            firmware: Firmware::Bios,
             memory_mib: 2048,
             cpus: 2,
             faults: Vec::new(),
@@ -140,6 +143,16 @@ pub enum Acceleration {
     Kvm,
     /// QEMU's own emulation.
     Emulation,
+}
+
+/// What starts the machine's disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Firmware {
+    /// A BIOS.
+    #[default]
+    Bios,
+    /// UEFI, without Secure Boot.
+    Uefi,
 }
 
 /// What goes wrong on purpose.

@@ -12,7 +12,7 @@ use camino::Utf8Path;
 use super::{Gone, Inventory, Todo, name_of, nearest, run, with_files};
 use crate::error::Fault;
 use crate::step::Site;
-use crate::sys::{Cmd, CmdError, Owner, Runner, Tool};
+use crate::sys::{Archive, Cmd, CmdError, Owner, Runner, Tool};
 
 /// Asked by every package before it starts a service; 101 means "forbidden by policy".
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -103,36 +103,22 @@ async fn update(site: &Site<'_>) -> Result<(), CmdError> {
     }
 }
 
-/// A file that apt would fetch, and what it must be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Archive {
-    name: String,
-    digest: String,
-}
-
 /// What apt would fetch if it had nothing.
 async fn archives(site: &Site<'_>, install: Cmd) -> Result<Vec<Archive>, CmdError> {
     // Without this it tells the MD5 sum, which proves nothing.
     let list = install.args(["--print-uris", "-o", "Acquire::ForceHash=SHA256"]);
     let list = site.host.runner.run(&list).await?.text();
-    Ok(list.lines().filter_map(archive).collect())
-}
-
-/// Reads `'URI' NAME SIZE SHA256:DIGEST`; other lines are talk.
-fn archive(line: &str) -> Option<Archive> {
-    let mut fields = line.split_whitespace().skip(1);
-    let (name, digest) = (fields.next()?, fields.nth(1)?.strip_prefix("SHA256:")?);
-    let plain = !name.contains('/') && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-    plain.then(|| Archive { name: name.to_owned(), digest: digest.to_owned() })
+    Ok(list.lines().filter_map(Archive::parse).collect())
 }
 
 /// Puts what was fetched before where apt looks. apt takes a file that is there by its name and
 /// size alone: here it is the one with the digest that is signed today.
 fn lend(site: &Site<'_>, archives: &[Archive]) -> anyhow::Result<()> {
     let Some(downloads) = &site.host.downloads else { return Ok(()) };
+    downloads.announce(archives)?;
     for archive in archives {
         if let Some(file) = downloads.find(&archive.digest) {
-            site.host.root.lend(&file, archive.inside()).context("using a downloaded package")?;
+            site.host.root.lend(&file, place(archive)).context("using a downloaded package")?;
         }
     }
     Ok(())
@@ -142,18 +128,17 @@ fn lend(site: &Site<'_>, archives: &[Archive]) -> anyhow::Result<()> {
 fn keep(site: &Site<'_>, archives: &[Archive]) -> anyhow::Result<()> {
     let Some(downloads) = &site.host.downloads else { return Ok(()) };
     for archive in archives {
-        if let Ok(file) = site.host.root.borrow(archive.inside()) {
+        if let Ok(file) = site.host.root.borrow(place(archive)) {
             downloads.keep(&archive.digest, &file.path);
         }
-        site.host.root.remove(archive.inside())?;
+        site.host.root.remove(place(archive))?;
     }
     Ok(())
 }
 
-impl Archive {
-    fn inside(&self) -> String {
-        format!("/var/cache/apt/archives/{}", self.name)
-    }
+/// Where apt looks for it.
+fn place(archive: &Archive) -> String {
+    format!("/var/cache/apt/archives/{}", archive.file)
 }
 
 fn apt() -> Cmd {
@@ -270,16 +255,6 @@ fn parse(list: &str) -> Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_what_apt_would_fetch_is_read_from_its_list() {
-        let line = "'http://x/pool/g/git_2%3a1_amd64.deb' git_2%3a1_amd64.deb 100 SHA256:0aff";
-        let wanted = Archive { name: "git_2%3a1_amd64.deb".into(), digest: "0aff".into() };
-        assert_eq!(archive(line), Some(wanted));
-        for talk in ["Reading package lists...", "'http://x/a.deb' ../a.deb 1 SHA256:00", ""] {
-            assert_eq!(archive(talk), None, "{talk}");
-        }
-    }
 
     #[test]
     fn only_what_is_fully_installed_counts_and_what_is_held_is_installed() {

@@ -1,0 +1,183 @@
+//! The disk of a foundation: everything of an image that is slow to make and rarely changes, packed
+//! once and kept in the cache.
+//!
+//! What is kept: the disk with its partition table, boot code and root file system; the table of
+//! its blocks; and the contents of the tree. Each is put there whole. A disk that no longer has the
+//! blocks that it had is removed and made again.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::blocks::Table;
+use super::contents::Contents;
+use super::firmware::Firmware;
+use super::growth::watch_growth;
+use super::layout::{self, BIOS, Layout};
+use super::tree::Built;
+use super::{efi, ext4, grub};
+use crate::digest::{sha256, uuid};
+use crate::event::Events;
+use crate::sys::{Cmd, Runner, Tool};
+
+/// The way disks are made. A new one makes those in the cache useless, and every image a new one.
+const MAKING: u32 = 2;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Foundation {
+    /// What all its numbers come from.
+    seed: String,
+    folder: Utf8PathBuf,
+    firmware: &'static Firmware,
+    epoch: i64,
+    /// What is in its tree.
+    pub contents: Contents,
+}
+
+/// A disk of a foundation, in the cache.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub path: Utf8PathBuf,
+    pub table: Table,
+}
+
+impl Foundation {
+    /// Finds what is known of the foundation with this key, or looks at its tree.
+    pub(super) fn open(
+        tree: &Utf8Path,
+        seed: String,
+        epoch: i64,
+        firmware: &'static Firmware,
+        cache: &Utf8Path,
+    ) -> anyhow::Result<Self> {
+        let key = sha256(format!("{MAKING} {} {epoch} {seed}", firmware.arch));
+        let folder = cache.join("disks").join(&key[..16]);
+        let kept = folder.join("contents");
+        let known = std::fs::read(&kept).ok();
+        let contents = match known.and_then(|lines| Contents::from_lines(&lines).ok()) {
+            Some(contents) => {
+                // What is used least recently goes first.
+                let _ = File::open(&folder).and_then(|dir| dir.set_modified(SystemTime::now()));
+                contents
+            }
+            None => {
+                let contents = Contents::of(tree, epoch, None)?;
+                std::fs::create_dir_all(&folder).context("making the cache of disks")?;
+                crate::sys::atomic::write(&kept, &contents.to_lines(), 0o600)?;
+                contents
+            }
+        };
+        Ok(Self { seed, folder, firmware, epoch, contents })
+    }
+
+    /// The UUID of a part of the disk. It does not depend on the late part of a recipe: checksums
+    /// all over the file system depend on it.
+    pub(super) fn uuid(&self, name: &str) -> String {
+        uuid(&self.seed, name)
+    }
+
+    /// The volume number of the EFI system partition: 8 hexadecimal digits.
+    pub(super) fn esp_id(&self) -> String {
+        self.uuid("esp")[..8].to_uppercase()
+    }
+
+    /// Where the root file system is in a disk that was made from this.
+    pub(super) fn root(&self, layout: &Layout, disk: &Utf8Path) -> ext4::Place {
+        let (part, disk) = (layout.root, disk.to_owned());
+        ext4::Place { disk, part, uuid: self.uuid("root"), epoch: self.epoch }
+    }
+
+    /// The disk of this layout: from the cache, or made now.
+    pub(super) async fn disk(
+        &self,
+        layout: &Layout,
+        built: &Built,
+        work: &Utf8Path,
+        events: &Events,
+    ) -> anyhow::Result<Disk> {
+        let kept = self.kept(layout);
+        if let Some(disk) = kept.read(layout) {
+            return Ok(disk);
+        }
+        events.log("pack", "packing the foundation; the next bake finds it in the cache");
+        let path = work.join("foundation.raw");
+        self.make(layout, built, &path, work, events).await?;
+        let measured = path.clone();
+        let table = tokio::task::spawn_blocking(move || {
+            File::open(&measured)?.sync_all()?;
+            Table::of(&measured)
+        });
+        let table = table.await?.context("hashing the foundation")?;
+        kept.keep(&path, &table)?;
+        Ok(Disk { path: kept.disk, table })
+    }
+
+    /// Removes a disk that is no longer what it was.
+    pub(super) fn discard(&self, layout: &Layout) -> anyhow::Result<()> {
+        std::fs::remove_file(self.kept(layout).disk).context("removing the damaged disk")
+    }
+
+    fn kept(&self, layout: &Layout) -> Kept {
+        let name = format!("{}-MiB", layout.bytes >> 20);
+        let disk = self.folder.join(format!("{name}.raw"));
+        Kept { blocks: disk.with_extension("blocks"), disk }
+    }
+
+    async fn make(
+        &self,
+        layout: &Layout,
+        built: &Built,
+        path: &Utf8Path,
+        work: &Utf8Path,
+        events: &Events,
+    ) -> anyhow::Result<()> {
+        let root_uuid = self.uuid("root");
+        let _ = std::fs::remove_file(path);
+        let disk = File::create_new(path).context("making the disk")?;
+        disk.set_len(layout.bytes).context("sizing the disk")?;
+        self.partition(path, layout).await?;
+        if self.firmware.bios {
+            let code = grub::boot_code(&built.host, &root_uuid).await?;
+            disk.write_all_at(&code.boot, 0).context("writing the boot code")?;
+            disk.write_all_at(&code.core, BIOS.start).context("writing GRUB's core image")?;
+        }
+        let esp_id = self.esp_id();
+        efi::make(path, &built.host, self.firmware, &root_uuid, &esp_id, self.epoch).await?;
+        let place = self.root(layout, path);
+        let making = ext4::make(&place, &built.foundation, &self.contents, work);
+        let total = Some(self.contents.room(layout::BLOCK));
+        watch_growth(making, path, total, events, "pack").await
+    }
+
+    async fn partition(&self, disk: &Utf8Path, layout: &Layout) -> anyhow::Result<()> {
+        let name = |part: &str| self.uuid(&format!("partition {part}"));
+        let table = layout::table(layout, self.firmware.root_type, &self.uuid("disk"), name);
+        let cmd = Cmd::new(Tool::Sfdisk).args(["--quiet", "--no-reread", "--no-tell-kernel"]);
+        let cmd = cmd.arg(disk.as_str()).stdin(table);
+        Runner::Direct.run(&cmd).await.context("partitioning the disk").map(drop)
+    }
+}
+
+/// Where a disk is kept.
+struct Kept {
+    disk: Utf8PathBuf,
+    blocks: Utf8PathBuf,
+}
+
+impl Kept {
+    fn read(&self, layout: &Layout) -> Option<Disk> {
+        let whole = std::fs::metadata(&self.disk).is_ok_and(|meta| meta.len() == layout.bytes);
+        let table = Table::from_bytes(&std::fs::read(&self.blocks).ok()?)?;
+        whole.then(|| Disk { path: self.disk.clone(), table })
+    }
+
+    /// The disk comes last: where it is, its table is, too.
+    fn keep(&self, disk: &Utf8Path, table: &Table) -> anyhow::Result<()> {
+        crate::sys::atomic::write(&self.blocks, &table.to_bytes(), 0o600)?;
+        std::fs::rename(disk, &self.disk).context("keeping the disk of the foundation")
+    }
+}

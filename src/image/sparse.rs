@@ -1,0 +1,75 @@
+//! Copies of large files with holes.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+
+use camino::Utf8Path;
+use nix::errno::Errno;
+use nix::fcntl::copy_file_range;
+use nix::unistd::{Whence, lseek};
+
+/// How much is copied in one call, in bytes: so that a copy can be ended.
+const PIECE: usize = 64 << 20;
+
+/// Copies what is not a hole. Where the file system can share blocks, nothing is copied at all.
+pub(super) fn copy_sparse(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
+    let (from, to) = (File::open(from)?, File::create(to)?);
+    let len = from.metadata()?.len();
+    to.set_len(len)?;
+    let mut at = 0i64;
+    // Past the last data there is only a hole, and the seek says ENXIO.
+    while let Ok(data) = lseek(&from, at, Whence::SeekData) {
+        let hole = lseek(&from, data, Whence::SeekHole)?;
+        let (mut source, mut target) = (data, data);
+        while source < hole {
+            let left = usize::try_from(hole - source).unwrap_or(PIECE).min(PIECE);
+            let copied = copy_file_range(&from, Some(&mut source), &to, Some(&mut target), left);
+            match copied {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                // Not every pair of file systems can do that by itself.
+                Err(Errno::EXDEV | Errno::EINVAL | Errno::EOPNOTSUPP) => {
+                    let (from, to) = (&from, &to);
+                    let n = copy_piece(from, to, source.cast_unsigned(), left)?;
+                    source += n;
+                    target += n;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        at = hole;
+    }
+    Ok(())
+}
+
+/// Copies a part of a piece, and says how much.
+fn copy_piece(from: &File, to: &File, at: u64, left: usize) -> io::Result<i64> {
+    let mut buffer = vec![0; left.min(1 << 20)];
+    from.read_exact_at(&mut buffer, at)?;
+    to.write_all_at(&buffer, at)?;
+    i64::try_from(buffer.len()).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt as _;
+
+    #[test]
+    fn a_sparse_copy_is_equal_and_still_sparse() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let (from, to) = (dir.join("a"), dir.join("b"));
+        let file = File::create(&from).unwrap();
+        file.set_len(64 << 20).unwrap();
+        file.write_all_at(b"begin", 0).unwrap();
+        file.write_all_at(b"middle", 32 << 20).unwrap();
+        copy_sparse(&from, &to).unwrap();
+        assert_eq!(std::fs::read(&from).unwrap(), std::fs::read(&to).unwrap());
+        assert!(std::fs::metadata(&to).unwrap().blocks() * 512 < 4 << 20);
+
+        let (from, to) = (File::open(&from).unwrap(), File::create(dir.join("c")).unwrap());
+        assert_eq!(copy_piece(&from, &to, 32 << 20, 6).unwrap(), 6);
+    }
+}

@@ -1,0 +1,162 @@
+//! Packing, with a whole bake around it: the same tree gives the same bytes on every way, a small
+//! change is a small change, and what the images hold is read by others than hostkit.
+
+use std::fs;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{hostkit, is_root, scratch};
+
+/// It has GRUB and no kernel: it is packed, and not booted.
+const RECIPE: &str = "[recipe]\nname = 'small'\nversion = '1.0'\n[base]\nos = 'debian:trixie'\n\
+    [vars.place]\ndefault = 'here'\n\
+    [packages]\ninstall = ['grub-common', 'grub-pc-bin', 'grub-efi-amd64-bin']\n\
+    [[link]]\npath = '/vmlinuz'\nto = 'boot/none'\n\
+    [[directory]]\npath = '/var/lib/jenkins'\n\
+    [[file]]\npath = '/etc/motd'\ntemplate = 'templates/motd.tera'\n\
+    [[file]]\npath = '/opt/it is \"new\"/ő'\ncontent = 'unusual'\n\
+    [[script]]\nname = 'late'\nhook = 'late'\nrun = '''\n\
+    head -c 3000000 /dev/zero > /opt/holes; echo end >> /opt/holes\n\
+    rm /usr/bin/perl5* ; chmod 04711 /usr/bin/tac; ln /opt/holes /opt/again\n'''\n\
+    [host]\nrole = 'controller'\nefs = { id = 'fs-0123456789abcdef0' }\n";
+
+fn project() -> TempDir {
+    let dir = scratch();
+    for folder in ["image-recipes", "templates"] {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+    }
+    fs::write(dir.path().join("templates/motd.tera"), "welcome to {{ place }}\n").unwrap();
+    fs::write(dir.path().join("image-recipes/small.toml"), RECIPE).unwrap();
+    dir
+}
+
+/// Bakes with more arguments; returns the last line.
+fn bake(project: &Path, args: &[&str]) -> Value {
+    let mut command = hostkit();
+    command.current_dir(project).timeout(Duration::from_mins(10));
+    let output = command.args(["bake", "small", "--format", "json"]).args(args).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    serde_json::from_str(said.lines().last().unwrap()).unwrap()
+}
+
+fn run(program: &str, args: &[&str]) -> String {
+    let mut command = Command::new(program);
+    let output = command.env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin").args(args).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {args:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn look(disk: &Path, request: &str) -> String {
+    run("debugfs", &["-R", request, &format!("{}?offset={}", disk.display(), 64 << 20)])
+}
+
+/// The cached disks of foundations.
+fn cached_disk(cache: &Path) -> std::path::PathBuf {
+    let folder = fs::read_dir(cache.join("disks")).unwrap().next().unwrap().unwrap().path();
+    let mut files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.find(|path| path.extension().is_some_and(|end| end == "raw")).unwrap()
+}
+
+#[test]
+fn a_tree_becomes_the_same_disk_on_every_way_and_a_small_change_stays_small() {
+    if !is_root() {
+        return;
+    }
+    let (project, cache) = (project(), scratch());
+    let disk = project.path().join("out/small.raw");
+    let cache_arg = ["--cache", cache.path().to_str().unwrap()];
+    let digest = |line: &Value| line["manifest"]["disk"]["digest"].as_str().unwrap().to_owned();
+
+    let first = bake(project.path(), &cache_arg);
+    let whole = fs::read(&disk).unwrap();
+    look_into(&disk);
+
+    // Another template: few blocks.
+    let other = bake(project.path(), &[&cache_arg[..], &["--var", "place=there"]].concat());
+    assert_ne!(digest(&other), digest(&first));
+    assert_eq!(look(&disk, "cat /etc/motd"), "welcome to there\n");
+    let changed = &other["manifest"]["disk"]["changed"];
+    let blocks = changed["blocks"].as_u64().unwrap();
+    assert!((1..=32).contains(&blocks), "{changed}");
+
+    // Back, with the foundation from the cache; its bytes are those of the first time.
+    let again = bake(project.path(), &cache_arg);
+    assert_eq!(digest(&again), digest(&first));
+    assert!(fs::read(&disk).unwrap() == whole, "warm and cold differ");
+
+    // A damaged foundation is found, and made again: the same bytes once more. And qcow2.
+    let damaged = fs::OpenOptions::new().write(true).open(cached_disk(cache.path())).unwrap();
+    let middle = find_data(&whole);
+    damaged.write_all_at(b"damaged", middle).unwrap();
+    bake(project.path(), &[&cache_arg[..], &["--var", "place=there"]].concat());
+    let repaired = bake(project.path(), &[&cache_arg[..], &["--qcow2"]].concat());
+    assert_eq!(digest(&repaired), digest(&first));
+    assert!(fs::read(&disk).unwrap() == whole, "the damage came through");
+    let qcow2 = project.path().join("out/small.qcow2");
+    run("qemu-img", &["compare", disk.to_str().unwrap(), qcow2.to_str().unwrap()]);
+    let unchanged = bake(project.path(), &[&cache_arg[..], &["--qcow2"]].concat());
+    assert_eq!(unchanged["outcome"], "unchanged");
+
+    container(project.path(), cache_arg);
+}
+
+/// Offset of a block with content far behind the tables of the file system.
+fn find_data(disk: &[u8]) -> u64 {
+    let from = disk.len() / 3;
+    let at = disk[from..].chunks(4096).position(|block| block.iter().filter(|b| **b != 0).count() > 2000);
+    (from + at.unwrap() * 4096) as u64
+}
+
+/// The content of the disk, by debugfs, e2fsck, sfdisk and mtools.
+fn look_into(disk: &Path) {
+    assert_eq!(look(disk, "cat /etc/motd"), "welcome to here\n");
+    assert_eq!(look(disk, "cat \"/opt/it is \"\"new\"\"/ő\""), "unusual");
+    let home = look(disk, "stat /var/lib/jenkins");
+    assert!(home.contains("Flags: 0x80010"), "{home}");
+    assert!(look(disk, "stat /usr/bin/tac").contains("Mode:  04711"));
+    assert!(!look(disk, "ls -p /usr/bin").contains("perl5"));
+    let holes = look(disk, "stat /opt/holes");
+    assert!(holes.contains("Links: 2") && holes.contains("Blockcount: 8\n"), "{holes}");
+    let at = format!("{}?offset={}", disk.display(), 64 << 20);
+    run("e2fsck", &["-fn", &at]);
+    let table = run("sfdisk", &["--json", disk.to_str().unwrap()]);
+    let table: Value = serde_json::from_str(&table).unwrap();
+    assert_eq!(table["partitiontable"]["partitions"].as_array().unwrap().len(), 3);
+    let esp = format!("{}@@{}", disk.display(), 2 << 20);
+    assert!(run("mdir", &["-i", &esp, "-b", "::/EFI/BOOT"]).contains("BOOTX64.EFI"));
+    let blocks = fs::metadata(disk.with_extension("blocks")).unwrap().len();
+    assert_eq!(blocks * (512 << 10), fs::metadata(disk).unwrap().len() * 32);
+}
+
+/// The same recipe as a layout, twice; read by `umoci`.
+fn container(project: &Path, cache: [&str; 2]) {
+    let oci = [&cache[..], &["--target", "oci"]].concat();
+    let first = bake(project, &oci);
+    let layout = project.join("out/small.oci");
+    let index = fs::read(layout.join("index.json")).unwrap();
+    bake(project, &[&oci[..], &["--var", "place=there"]].concat());
+    let again = bake(project, &oci);
+    assert_eq!(first["manifest"]["oci"], again["manifest"]["oci"]);
+    assert_eq!(fs::read(layout.join("index.json")).unwrap(), index);
+    // Nothing of the image that it replaced is left in the folder.
+    assert_eq!(fs::read_dir(layout.join("blobs/sha256")).unwrap().count(), 3);
+    assert!(project.join("out/small.raw").exists(), "the disk is another image");
+
+    let image = format!("{}:1.0", layout.display());
+    let bundle = project.join("bundle");
+    run("umoci", &["unpack", "--image", &image, bundle.to_str().unwrap()]);
+    let tree = bundle.join("rootfs");
+    assert_eq!(fs::read_to_string(tree.join("etc/motd")).unwrap(), "welcome to here\n");
+    assert_eq!(fs::read_to_string(tree.join("opt/it is \"new\"/ő")).unwrap(), "unusual");
+    assert!(!tree.join("etc/machine-id").metadata().is_ok_and(|meta| meta.len() > 0));
+    let holes = fs::metadata(tree.join("opt/holes")).unwrap();
+    assert_eq!(holes.ino(), fs::metadata(tree.join("opt/again")).unwrap().ino());
+    assert_eq!(fs::metadata(tree.join("usr/bin/tac")).unwrap().mode() & 0o7777, 0o4711);
+}
