@@ -18,7 +18,7 @@ pub mod types;
 pub mod value;
 pub mod vars;
 
-pub use check::is_file;
+pub use check::{Pinned, is_file};
 pub use problem::Problem;
 pub use read::{Reading, read, read_text};
 pub use types::Recipe;

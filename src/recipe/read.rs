@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::assets::Assets;
-use super::check;
+use super::check::{self, Pinned};
 use super::fill::fill;
 use super::load::chain;
 use super::problem::{Place, Problem, Severity, Source};
@@ -23,6 +23,8 @@ pub struct Reading {
     pub vars: Vars,
     /// The values of its secret variables.
     pub secrets: Secrets,
+    /// The keys that it pins, in all its files.
+    pub pinned: Vec<Pinned>,
     /// The files that it was read from, the youngest first.
     pub files: Vec<String>,
     /// All that is wrong, in the order of the files.
@@ -77,7 +79,7 @@ fn understand(
     let numbers = vars.numbers();
     let header = documents.first().map(|document| document.place(&[Key::Name("recipe".into())]));
     let whole = documents.iter().all(|document| document.is_toml) && problems.is_empty();
-    let recipes = decode(documents, &numbers, assets, &vars, &mut problems);
+    let (recipes, pinned) = decode(documents, &numbers, assets, &vars, &mut problems);
     let recipe = recipes.into_iter().reduce(|child, parent| child.on(parent));
     if whole && recipe.as_ref().is_some_and(|recipe: &Recipe| recipe.base.is_none()) {
         let hint = "add [base] with `os = \"debian:trixie\"`, or `extends = \"base\"`".to_owned();
@@ -85,7 +87,7 @@ fn understand(
     }
     sort(&mut problems, sources);
     let files = sources.iter().map(|source| source.name.clone()).collect();
-    Reading { recipe, vars, secrets, files, problems }
+    Reading { recipe, vars, secrets, pinned, files, problems }
 }
 
 /// The variables of all files: the youngest declaration of a name counts.
@@ -118,8 +120,8 @@ fn decode<'s>(
     assets: &Assets,
     vars: &Vars,
     problems: &mut Vec<Problem>,
-) -> Vec<Recipe> {
-    let mut recipes = Vec::new();
+) -> (Vec<Recipe>, Vec<Pinned>) {
+    let (mut recipes, mut pinned) = (Vec::new(), Vec::new());
     for mut document in documents {
         // Half a file would be wrong in a hundred ways that nobody wrote.
         if !document.is_toml {
@@ -129,10 +131,11 @@ fn decode<'s>(
         fill(&mut document, vars, problems);
         let settings: Option<host::HostConfig> = document.decode_section("host", problems);
         let Some(recipe) = document.decode::<Recipe>(problems) else { continue };
-        check::recipe(&document, &recipe, settings.as_ref(), assets, vars, problems);
+        let keys = check::recipe(&document, &recipe, settings.as_ref(), assets, vars, problems);
+        pinned.extend(keys);
         recipes.push(recipe);
     }
-    recipes
+    (recipes, pinned)
 }
 
 /// In the order of the files and of their lines; what has no place comes first.
