@@ -88,7 +88,7 @@ pub async fn outlook(file: &Utf8Path, fingerprint: &str) -> anyhow::Result<Outlo
     let show = Cmd::new(Tool::Gpg)
         .args(["--batch", "--quiet", "--no-options", "--homedir"])
         .args([home.path().to_string_lossy().as_ref(), "--show-keys", "--with-colons"])
-        .arg(file);
+        .arg(file.as_str());
     Tool::require(&[Tool::Gpg])?;
     let Ok(listing) = Runner::Direct.run(&show).await else {
         return Ok(Outlook::Refused("it is no key".to_owned()));
