@@ -14,7 +14,9 @@ fn main() -> ExitCode {
         return cli::inner::run(command);
     }
     ui::trace::start();
-    if cli.command.mounts() && let Err(error) = namespaces::own_mounts() {
+    if cli.command.mounts()
+        && let Err(error) = namespaces::own_mounts()
+    {
         // Whoever needs it finds out before work begins, and says what to do.
         tracing::debug!(%error, "no mount namespace");
     }

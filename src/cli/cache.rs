@@ -101,7 +101,8 @@ fn table(items: &[Item]) -> String {
     let (files, parts): (Vec<_>, Vec<_>) =
         items.iter().partition(|item| item.kind == Kind::Download);
     if !parts.is_empty() {
-        text += &format!("{:<6}  {:<12}  {:>11}  {:<16}  FOR\n", "KIND", "KEY", "SIZE", "LAST USED");
+        text +=
+            &format!("{:<6}  {:<12}  {:>11}  {:<16}  FOR\n", "KIND", "KEY", "SIZE", "LAST USED");
     }
     for Item { kind, key, about, bytes, used, .. } in &parts {
         let kind = match kind {

@@ -179,10 +179,9 @@ fn compare(from: &Found, to: &Found) -> anyhow::Result<Comparison> {
         (Some(old), Some(new)) => Some(Files::between(&old, &new)),
         _ => None,
     };
-    let blocks = blocks_of(from).zip(blocks_of(to)).map(|(old, new)| manifest::Changed {
-        blocks: new.changed_since(&old),
-        of: new.len(),
-    });
+    let blocks = blocks_of(from)
+        .zip(blocks_of(to))
+        .map(|(old, new)| manifest::Changed { blocks: new.changed_since(&old), of: new.len() });
     Ok(Comparison { packages, files, blocks })
 }
 

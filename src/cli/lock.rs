@@ -26,8 +26,9 @@ impl LockFile {
         match std::fs::read_to_string(&self.0) {
             Ok(text) => Lock::parse(&text, FILE),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Lock::default()),
-            Err(error) => Err(error)
-                .with_context(|| Fault::environment(format!("{} cannot be read", self.0))),
+            Err(error) => {
+                Err(error).with_context(|| Fault::environment(format!("{} cannot be read", self.0)))
+            }
         }
     }
 

@@ -72,7 +72,8 @@ pub fn run(args: &Args, format: Format) -> anyhow::Result<ExitCode> {
         }),
         Format::Json => ui::json(&plan),
         Format::Human => {
-            let steps = if args.changes { String::new() } else { steps(&plan, &layers, args.scripts) };
+            let steps =
+                if args.changes { String::new() } else { steps(&plan, &layers, args.scripts) };
             ui::text(&(steps + &verdict(is_there, changes.as_ref(), &args.output)));
         }
     }

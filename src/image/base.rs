@@ -11,8 +11,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::layers::BASE_PACKAGES;
 use super::tree::{self, Job};
 use crate::error::Fault;
-use crate::plan::{Base, Os};
 use crate::plan::lock::{self, Resolution};
+use crate::plan::{Base, Os};
 use crate::sys::cmd::quote;
 use crate::sys::{Archive, Cmd, Downloads, Runner, Tool};
 

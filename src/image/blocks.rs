@@ -56,7 +56,8 @@ impl Table {
     ) -> anyhow::Result<(Self, bool)> {
         let file = File::open(disk).with_context(|| format!("opening {disk}"))?;
         let bytes = file.metadata()?.len();
-        let count = usize::try_from(bytes.div_ceil(BLOCK_BYTES)).context("the disk is too large")?;
+        let count =
+            usize::try_from(bytes.div_ceil(BLOCK_BYTES)).context("the disk is too large")?;
         let before = origin.as_ref().map(|origin| File::open(origin.disk)).transpose()?;
         let zeros: Hash = Sha256::digest(vec![0; BLOCK]).into();
         let hashes = Mutex::new(vec![zeros; count]);

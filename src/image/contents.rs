@@ -142,7 +142,8 @@ impl Contents {
     /// The reverse of [`Contents::to_lines`].
     pub(super) fn from_lines(lines: &[u8]) -> serde_json::Result<Self> {
         let lines = serde_json::Deserializer::from_slice(lines).into_iter();
-        let (entries, stamps) = lines.collect::<Result<Vec<(Entry, Stamp)>, _>>()?.into_iter().unzip();
+        let (entries, stamps) =
+            lines.collect::<Result<Vec<(Entry, Stamp)>, _>>()?.into_iter().unzip();
         Ok(Self { entries, stamps })
     }
 
@@ -155,7 +156,8 @@ impl Contents {
             .collect();
         for (entry, stamp) in self.entries.iter_mut().zip(&self.stamps) {
             if let Kind::File { sha256, .. } = &mut entry.kind
-                && let Some((then, Kind::File { sha256: digest, .. })) = seen.get(entry.path.as_str())
+                && let Some((then, Kind::File { sha256: digest, .. })) =
+                    seen.get(entry.path.as_str())
                 && *then == stamp
             {
                 sha256.clone_from(digest);
@@ -311,7 +313,8 @@ mod tests {
         fs::write(path.join("etc-old"), "old").unwrap();
         fs::hard_link(path.join("etc/one"), path.join("another")).unwrap();
         std::os::unix::fs::symlink("one", path.join("etc/link")).unwrap();
-        nix::unistd::mkfifo(path.join("pipe").as_std_path(), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        nix::unistd::mkfifo(path.join("pipe").as_std_path(), nix::sys::stat::Mode::S_IRUSR)
+            .unwrap();
         (dir, path)
     }
 

@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn only_what_differs_is_named() {
         let mut moved = file("moved", "x");
-        let old = contents(&[file("changed", "1"), file("gone", "x"), moved.clone(), file("z", "")]);
+        let old =
+            contents(&[file("changed", "1"), file("gone", "x"), moved.clone(), file("z", "")]);
         moved.mode = 0o600;
         let new = contents(&[file("changed", "2"), moved, file("new", "n"), file("z", "")]);
         let difference = Difference::between(&old, &new);

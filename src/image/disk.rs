@@ -16,8 +16,8 @@ use super::firmware::Firmware;
 use super::foundation::{Disk, Foundation};
 use super::layout::{BLOCK, Layout};
 use super::sparse::copy_sparse;
-use super::workspace::Workspace;
 use super::tree::Built;
+use super::workspace::Workspace;
 use super::{Places, ext4, grub};
 use crate::error::Fault;
 use crate::event::Events;
@@ -53,8 +53,7 @@ pub(super) async fn pack(
     write_boot_files(&built.host, &foundation, &plan.immutable)?;
     let (foundation, contents) = contents_of(built, foundation).await?;
     let immutable = mount_points(plan, &contents)?;
-    let layout =
-        Layout::for_content(foundation.contents.room(BLOCK), contents.room(BLOCK));
+    let layout = Layout::for_content(foundation.contents.room(BLOCK), contents.room(BLOCK));
     let path = work.path().join("disk.raw");
     loop {
         let base = foundation.disk(&layout, built, work.path(), events).await?;

@@ -25,7 +25,9 @@ const SALT: &[u8] = b"Mighty Aphrodite";
 
 /// Gives every certificate in the store of a tree the same time: `epoch`, in seconds since 1970.
 pub(super) fn settle(root: &Root, epoch: i64) -> anyhow::Result<()> {
-    let Some(store) = root.read(PATH).context("reading Java's certificates")? else { return Ok(()) };
+    let Some(store) = root.read(PATH).context("reading Java's certificates")? else {
+        return Ok(());
+    };
     let Some(settled) = settled(&store, epoch) else {
         tracing::warn!(path = PATH, "a store of certificates of another form keeps its times");
         return Ok(());

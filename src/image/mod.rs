@@ -119,8 +119,11 @@ fn already_there(plan: &Plan, locked: Option<&Image>, places: &Places) -> Option
     let asked = !places.qcow2 || manifest.qcow2.is_some();
     let same = manifest.digest == locked.digest(plan);
     let locked = locked.clone();
-    (asked && same && manifest.is_whole(&places.output))
-        .then_some(Baked { manifest, outcome: Outcome::Unchanged, locked })
+    (asked && same && manifest.is_whole(&places.output)).then_some(Baked {
+        manifest,
+        outcome: Outcome::Unchanged,
+        locked,
+    })
 }
 
 /// Times the phases of a bake and says them.

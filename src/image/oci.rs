@@ -12,8 +12,8 @@ use flate2::{Compression, GzBuilder};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::contents::Contents;
 use super::archive;
+use super::contents::Contents;
 use super::tree::Built;
 use crate::digest::{hex, sha256};
 use crate::event::Events;

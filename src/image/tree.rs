@@ -28,7 +28,6 @@ use crate::sys::{Archive, Downloads, Host, Overlay, Owner, Root};
 /// Where apt reads what it is held to, while packages are chosen.
 pub(super) const PREFERENCES: &str = "/etc/apt/preferences.d/00-hostkit-lock";
 
-
 /// What a tree is built for, from and with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Job<'a> {
@@ -186,7 +185,8 @@ impl<'a> Stack<'a> {
             }
             Found::Broken(why) => {
                 if !why.is_empty() {
-                    let line = format!("the cached layer `{part}` is broken ({why}): building it again");
+                    let line =
+                        format!("the cached layer `{part}` is broken ({why}): building it again");
                     self.job.events.log("cache", line);
                 }
                 self.store.discard(key, &self.job.work.path().join(format!("grave-{part}")));
@@ -271,7 +271,8 @@ impl<'a> Stack<'a> {
     /// Lays a writable layer over those so far.
     fn open(&self, name: &str, upper: &Utf8Path, epoch: i64) -> anyhow::Result<Site> {
         let work = self.job.work.path();
-        let (at, scratch) = (work.join(format!("tree-{name}")), work.join(format!("scratch-{name}")));
+        let (at, scratch) =
+            (work.join(format!("tree-{name}")), work.join(format!("scratch-{name}")));
         make_folder(&at)?;
         make_folder(&scratch)?;
         let layers: Vec<_> = self.held.iter().map(|held| held.tree.as_path()).collect();
@@ -400,9 +401,8 @@ fn today() -> i64 {
 /// A folder as the root of a tree is: the upper one lends its owner and mode to what is mounted.
 fn make_folder(path: &Utf8Path) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    let made = std::fs::create_dir_all(path).and_then(|()| {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
-    });
+    let made = std::fs::create_dir_all(path)
+        .and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)));
     made.context("making a folder for a layer")
 }
 

@@ -24,7 +24,8 @@ pub const FILE: &str = "hostkit.lock";
 pub const OTHER_DIGEST: &str = "has another digest";
 
 /// The first lines of the file.
-const HEAD: &str = "# Written by `hostkit bake`; `--update-lock` moves it. Keep it with the recipe.\n";
+const HEAD: &str =
+    "# Written by `hostkit bake`; `--update-lock` moves it. Keep it with the recipe.\n";
 
 /// A whole lock file: an entry an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,7 +155,8 @@ impl Resolution {
     /// What stands here and is something else in `now`: a line a package, for people. What only one
     /// of them has is no conflict.
     pub fn conflicts(&self, now: &Self) -> Vec<String> {
-        let both = self.0.iter().filter_map(|(name, locked)| Some((name, locked, now.0.get(name)?)));
+        let both =
+            self.0.iter().filter_map(|(name, locked)| Some((name, locked, now.0.get(name)?)));
         both.filter(|(_, locked, now)| locked != now)
             .map(|(name, locked, now)| {
                 if locked.version == now.version {
@@ -252,7 +254,8 @@ mod tests {
     fn what_is_no_lock_is_refused_with_its_name() {
         let newer = "version = 2\n";
         let key = "version = 1\ncolour = 1\n";
-        let image = "version = 1\n[[image]]\nrecipe='a'\narch='x'\ntarget='disk'\nos='o'\nepoch=1\n";
+        let image =
+            "version = 1\n[[image]]\nrecipe='a'\narch='x'\ntarget='disk'\nos='o'\nepoch=1\n";
         let digest = format!("{image}[image.base]\ngit = '1.2 all sha256:00'\n");
         for text in [newer, key, &digest, "<<<<<<< HEAD"] {
             let error = Lock::parse(text, "hostkit.lock").unwrap_err();

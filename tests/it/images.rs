@@ -91,8 +91,10 @@ fn a_folder_of_images_is_a_table() {
     let folder = folder();
     insta::assert_snapshot!(printed(&folder, &["ls", "."]));
     let lines = printed(&folder, &["ls", ".", "--format", "json"]);
-    let names: Vec<Value> =
-        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["recipe"].clone()).collect();
+    let names: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["recipe"].clone())
+        .collect();
     assert_eq!(names, ["first", "jenkins-controller", "second"]);
     fs::create_dir(folder.path().join("empty")).unwrap();
     assert_eq!(printed(&folder, &["ls", "empty"]), "no images in empty\n");
@@ -128,9 +130,8 @@ fn a_difference_names_packages_files_sizes_and_blocks() {
 #[test]
 fn what_is_not_there_or_no_image_is_an_error_that_says_where_it_looked() {
     let folder = folder();
-    let call = |args: &[&str]| {
-        hostkit().current_dir(&folder).arg("images").args(args).assert().failure()
-    };
+    let call =
+        |args: &[&str]| hostkit().current_dir(&folder).arg("images").args(args).assert().failure();
     let missing = call(&["show", "nothing"]).code(2);
     let said = String::from_utf8_lossy(&missing.get_output().stderr).into_owned();
     insta::assert_snapshot!(said);

@@ -110,7 +110,9 @@ fn a_tree_becomes_the_same_disk_on_every_way_and_a_small_change_stays_small() {
 /// Offset of a block with content far behind the tables of the file system.
 fn find_data(disk: &[u8]) -> u64 {
     let from = disk.len() / 3;
-    let at = disk[from..].chunks(4096).position(|block| block.iter().filter(|b| **b != 0).count() > 2000);
+    let at = disk[from..]
+        .chunks(4096)
+        .position(|block| block.iter().filter(|b| **b != 0).count() > 2000);
     (from + at.unwrap() * 4096) as u64
 }
 

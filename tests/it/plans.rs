@@ -60,7 +60,10 @@ fn told(recipe: &str, arguments: &[&str]) -> String {
         for processor in PROCESSORS {
             let os = format!("os={base}");
             let which = ["--var", &os, "--arch", processor];
-            plans.push((format!("{base} {processor}"), lines(recipe, &[&which, arguments].concat())));
+            plans.push((
+                format!("{base} {processor}"),
+                lines(recipe, &[&which, arguments].concat()),
+            ));
         }
     }
     let mut order: Vec<&String> = Vec::new();
@@ -113,7 +116,8 @@ fn a_container_image_has_no_kernel_and_nothing_that_boots_it() {
 
 #[test]
 fn the_tools_of_a_vendor_come_from_its_own_repository() {
-    let is_there = |lines: &[String]| lines.iter().any(|line| line.starts_with("repository:hashicorp"));
+    let is_there =
+        |lines: &[String]| lines.iter().any(|line| line.starts_with("repository:hashicorp"));
     for base in BASES {
         let os = format!("os={base}");
         let with = ["--var", &os, "--var", "hashicorp=terraform,packer"];

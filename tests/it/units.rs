@@ -22,7 +22,15 @@ fn root_with_units() -> tempfile::TempDir {
         fs::copy(repository("systemd").join(unit), units.join(unit)).unwrap();
     }
     // What they are ordered against, and what they start, must be there to be found.
-    let targets = ["network-online", "network-pre", "nss-lookup", "multi-user", "basic", "sysinit", "shutdown"];
+    let targets = [
+        "network-online",
+        "network-pre",
+        "nss-lookup",
+        "multi-user",
+        "basic",
+        "sysinit",
+        "shutdown",
+    ];
     for target in targets {
         fs::write(units.join(format!("{target}.target")), "[Unit]\n").unwrap();
     }

@@ -75,7 +75,11 @@ impl<'a> Script<'a> {
     /// Sets the immutable flag of directories. They are empty: nothing else is asked for.
     pub(super) fn immutable(&mut self, folders: &[String]) -> anyhow::Result<()> {
         for folder in folders {
-            self.set(&quoted(folder.trim_start_matches('/'))?, "flags", &format!("{IMMUTABLE:#x}"))?;
+            self.set(
+                &quoted(folder.trim_start_matches('/'))?,
+                "flags",
+                &format!("{IMMUTABLE:#x}"),
+            )?;
         }
         Ok(())
     }
@@ -87,7 +91,9 @@ impl<'a> Script<'a> {
             || line.trim().is_empty()
             || line.trim() == "debugfs:"
             || line.starts_with("Allocated inode: ")
-            || line.strip_prefix("debugfs ").is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
+            || line
+                .strip_prefix("debugfs ")
+                .is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
         (!usual).then_some(line)
     }
 
@@ -311,7 +317,8 @@ mod tests {
     fn only_its_own_words_are_no_complaint() {
         let mut script = Script::new(0, Utf8Path::new("/tree"), Utf8Path::new("/work"));
         script.push(&["rm", "\"/x\""]).unwrap();
-        for usual in ["debugfs 1.47.2 (1-Jan-2025)", "debugfs: rm \"/x\"", "Allocated inode: 7", ""] {
+        for usual in ["debugfs 1.47.2 (1-Jan-2025)", "debugfs: rm \"/x\"", "Allocated inode: 7", ""]
+        {
             assert_eq!(script.complaint(usual), None);
         }
         for complaint in ["rm: File not found", "debugfs: Command not found rm", "debugfs: rm /y"] {

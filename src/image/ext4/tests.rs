@@ -88,7 +88,8 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 fn random(bytes: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 56) as u8
     };
     std::iter::repeat_with(next).take(bytes).collect()
@@ -137,7 +138,10 @@ fn the_file_system_is_the_tree_and_repeats() {
     packed.entries.retain(|entry| entry.path != "etc/same" && !entry.path.is_empty());
     tree.entries.retain(|entry| entry.path != "etc/same" && !entry.path.is_empty());
     assert_eq!(packed.entries, tree.entries);
-    assert_eq!(look(&place, "ea_get /usr/bin/agent user.made"), "user.made (7) = 62 79 20 00 20 75 73 ");
+    assert_eq!(
+        look(&place, "ea_get /usr/bin/agent user.made"),
+        "user.made (7) = 62 79 20 00 20 75 73 "
+    );
     let same = look(&place, "stat /etc/same");
     assert!(same.contains("Links: 2") && look(&place, "cat /etc/same") == "two", "{same}");
     assert!(same.contains("user.note (5)"), "{same}");
@@ -178,7 +182,6 @@ fn a_small_change_of_the_tree_is_a_small_change_of_the_disk() {
     fs::copy(lab.path.join("foundation/etc/many/399"), lab.path.join("tree/etc/many/399")).unwrap();
     after("a folder that is emptied");
 }
-
 
 #[test]
 fn what_debugfs_cannot_do_is_an_error() {

@@ -1,9 +1,8 @@
 //! The build agent: it lets the controller in and nobody else, and builds may use Docker.
 
 use std::fs;
-use std::process::Command;
 
-use super::{Keys, alone, bake, run, sections, vm_of};
+use super::{Keys, alone, bake, sections, vm_of};
 use crate::support::{is_root, scratch};
 
 /// What is tried inside, with the controller's key in `/tmp/controller`. Every `@@` line begins a
@@ -48,10 +47,8 @@ fn an_agent_lets_the_controller_in_and_nobody_else() {
     let keys = Keys::new();
     keys.assert_not_in_file(&image);
 
-    let script = format!(
-        "umask 077; cat >/tmp/controller <<'KEY'\n{}KEY\n{ATTEMPTS}",
-        keys.private
-    );
+    let script =
+        format!("umask 077; cat >/tmp/controller <<'KEY'\n{}KEY\n{ATTEMPTS}", keys.private);
     let output = vm_of(&image)
         .arg("--parameters")
         .arg(keys.file())
@@ -67,7 +64,9 @@ fn an_agent_lets_the_controller_in_and_nobody_else() {
     assert!(said["let in"].starts_with("restrict ssh-ed25519 AAAA"), "{}", said["let in"]);
     assert_eq!(said["let in"].lines().count(), 1);
     let controller = &said["controller"];
-    for wanted in ["uid=650(jenkins)", "660(docker)", "/var/lib/jenkins-agent", "\"21.", "git version"] {
+    for wanted in
+        ["uid=650(jenkins)", "660(docker)", "/var/lib/jenkins-agent", "\"21.", "git version"]
+    {
         assert!(controller.contains(wanted), "{wanted}: {controller}");
     }
     assert_eq!(said["docker"], "server linux\nexit 0");
@@ -91,7 +90,8 @@ fn an_agent_whose_parameter_holds_no_key_is_abandoned() {
     let image = bake("jenkins-agent", &[]);
     let folder = scratch();
     let parameters = folder.path().join("parameters.toml");
-    fs::write(&parameters, "\"/devops-tools/jenkins/id_rsa.pub\" = { value = '<html>' }\n").unwrap();
+    fs::write(&parameters, "\"/devops-tools/jenkins/id_rsa.pub\" = { value = '<html>' }\n")
+        .unwrap();
     vm_of(&image)
         .env("TMPDIR", folder.path()) // where the console of a failure stays
         .arg("--parameters")
