@@ -46,7 +46,8 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
         return Err(no_keys(name, value).into());
     }
     let options = options(&config.agent.from);
-    let text: String = keys.iter().map(|key| format!("{options} {key}\n")).collect();
+    let lines: Vec<_> = keys.iter().map(|key| format!("{options} {key}")).collect();
+    let text = lines.join("\n") + "\n";
     atomic::make_directory(&folder, 0o755).with_context(|| format!("making {folder}"))?;
     let changed =
         atomic::write(&path, text.as_bytes(), 0o644).with_context(|| format!("writing {path}"))?;
