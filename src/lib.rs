@@ -8,8 +8,8 @@
 //!    nothing else changes what is installed in an image.
 //! 3. The same binary is the boot agent inside the image: [`boot`] runs a table of steps as a
 //!    graph under systemd.
-//! 4. One tree is built, cleaned and packed; a disk image is the one way to pack it that there is
-//!    today ([`image`]).
+//! 4. One tree is built, cleaned and packed; a disk image and an OCI layout are two ways to pack
+//!    it ([`image`]).
 //! 5. Engines emit [`event::Event`]s; a [`report::Report`] is their fold; only [`ui`] prints; an
 //!    error says who must act ([`error::Blame`]), and `main` makes that the exit code.
 //!
@@ -18,6 +18,8 @@
 //! What users write, and what becomes of it:
 //!
 //! - [`recipe`]: the types of a recipe, `extends`, variables, and the files that recipes name
+//! - [`recipe::read()`]: from a name to a recipe without holes, or to every [`recipe::Problem`] at its
+//!   line and column
 //! - [`plan`]: (recipe, variables, hashes) to steps in their fixed order, with a digest; pure
 //! - [`step`]: the closed set of things that a plan can do, one file a kind; [`step::site`] is where
 //!   they do it, or only tell
@@ -26,10 +28,19 @@
 //! What an image is:
 //!
 //! - [`image`]: the table of contents of a bake, and what must be true before it begins
-//! - [`image::tree`], [`image::workspace`]: the base, its cache, the folder of one bake
+//! - [`image::tree`], [`image::layers`]: the layers of a tree, their keys, what is built and what is
+//!   taken from the cache; [`image::workspace`]: the folder of one bake
+//! - [`image::cache`]: what is in the cache, and what goes when it is too large
+//! - [`plan::lock`]: what an image resolved to, so that the next bake gets the same
 //! - [`image::hygiene`]: what must not be in an image, removed and then proven to be gone
-//! - [`image::disk`], [`image::layout`], [`image::grub`]: the tree as a disk that boots
-//! - [`image::manifest`]: what is in an image, and how it takes the place of the last one
+//! - [`image::contents`], [`image::difference`], [`image::archive`]: what is in a tree, what makes
+//!   one tree out of another, and a tree as an archive whose bytes depend on nothing else
+//! - `image::pack`: what is made of a tree. [`image::disk`] (with `foundation`, which is cached,
+//!   `ext4` in its two passes, [`image::layout`], [`image::grub`], `efi`): a disk that boots; `oci`:
+//!   a container image
+//! - [`image::blocks`]: a disk as a table of blocks, by which two are compared
+//! - [`image::manifest`], [`image::files`], [`image::publish`]: what is in an image, and how it takes
+//!   the place of the last one; [`image::compare`]: what differs between two
 //!
 //! What happens on a host:
 //!
@@ -76,8 +87,8 @@
 //!   `.clippy.toml`), with one more, marked place in [`sys::namespaces`]: the second half of one
 //!   start. What may be started is the closed set [`sys::Tool`]. A child gets a closed environment
 //!   and a deadline ([`sys::Cmd`]), and dies with hostkit ([`sys::namespaces::tether`]).
-//! - **Who mounts: [`sys::namespaces`]**, and only inside a mount namespace that ends with the
-//!   program in it. On a host systemd mounts, asked by the `efs` step: the boot unit has no right
+//! - **Who mounts: [`sys::namespaces`] and [`sys::overlay`]**, and only inside a mount namespace that
+//!   ends with the program in it: a bake makes its own before it has threads. On a host systemd mounts, asked by the `efs` step: the boot unit has no right
 //!   to. That nobody else uses `nix::mount` is kept by review.
 //! - **The mounted home is never touched in the agent's process**, because a dead server would hang
 //!   it for ever. Steps send a [`boot::inside::Request`] to a child with a deadline; what is
@@ -86,12 +97,13 @@
 //!   link leads out of the tree. What enters a tree (`sys::namespaces`) and what packs it
 //!   ([`image::disk`], `mke2fs`) takes its path as a whole. Kept by review.
 //! - **Files are whole or not there**: [`sys::atomic`] on a host, [`sys::Root`] in a tree,
-//!   [`image::manifest`] for an image.
-//! - **Secrets** are in no recipe, no plan and no image. On a host they are in 0400 files on tmpfs
-//!   (the `keys` step), which systemd hands to Jenkins; rendered text only names them
-//!   ([`jenkins`]). [`aws::ssm::Values`] wipes its values and does not show them. The tests of the
-//!   baked machine (`tests/it/machine/`) look for them in the image, the file system, the journal
-//!   and the console.
+//!   [`image::publish`] for an image.
+//! - **Secrets** are in no recipe, no plan and no image. The value of a secret variable is kept
+//!   apart from those that text is rendered with ([`recipe::vars`]), so that it cannot get there.
+//!   On a host they are in 0400 files on tmpfs (the `keys` step), which systemd hands to Jenkins;
+//!   rendered text only names them ([`jenkins`]). [`aws::ssm::Values`] wipes its values and does not
+//!   show them. The tests of the baked machine (`tests/it/machine/`) look for them in the image,
+//!   the file system, the journal and the console.
 //! - **Exit codes** say who must act: [`error::Blame::exit_code`]. The outermost [`error::Fault`]
 //!   of a chain decides, and an error without one is a bug. Two verbs end with a number of their own:
 //!   `status` ([`boot::status::Status::exit_code`]) and `vm` (that of the guest's command).

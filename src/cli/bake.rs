@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use futures::FutureExt as _;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
@@ -10,8 +11,8 @@ use super::cache::{self, Place};
 use super::lock::LockFile;
 use super::which::{Planned, Which, absolute};
 use crate::error::Fault;
-use crate::event::Outcome;
-use crate::image::{self, Baked, Manifest, Places};
+use crate::event::{Events, Outcome};
+use crate::image::{self, Baked, Manifest, Places, Trial, checks};
 use crate::ui::{self, Format};
 
 /// Bakes a recipe into an image.
@@ -36,6 +37,13 @@ pub struct Args {
     /// Fail if hostkit.lock would have to change
     #[arg(long, conflicts_with = "update_lock")]
     locked: bool,
+    /// Open a shell in the tree when a step fails
+    #[arg(long)]
+    shell_on_error: bool,
+    /// Boot the image and run its tests before it is published
+    #[cfg(feature = "sim")]
+    #[arg(long)]
+    boot_test: bool,
     /// Write the disk as qcow2, too
     #[arg(long)]
     qcow2: bool,
@@ -49,6 +57,8 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
     if args.locked && entry.is_none() {
         return Err(lock.lacks(&plan).into());
     }
+    let (events, printer) = ui::start(format);
+    let trial = args.trial(&events);
     let places = Places {
         output: args.output,
         cache: absolute(&args.place.cache)?,
@@ -58,11 +68,11 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
         update_lock: args.update_lock,
         frozen: args.locked,
         epoch: epoch()?,
+        shell_on_error: args.shell_on_error,
     };
     let output = places.output.clone();
-    let (events, printer) = ui::start(format);
     let end = tokio::select! {
-        end = image::bake(&plan, entry.as_ref(), &places, &secrets, &events) => end,
+        end = image::bake(&plan, entry.as_ref(), &places, &secrets, &events, trial) => end,
         () = super::stop_signal() => Err(Fault::interrupted().into()),
     };
     drop(events);
@@ -74,6 +84,42 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
         Format::Json => ui::json(&Line { outcome: baked.outcome, manifest: &baked.manifest }),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    /// What the image must stand before it is published.
+    #[cfg(feature = "sim")]
+    fn trial(&self, events: &Events) -> Option<Trial> {
+        let events = events.clone();
+        let boot = |disk: Utf8PathBuf, manifest: Manifest| {
+            async move {
+                let options = crate::sim::vm::Options::new(disk.into_std_path_buf());
+                checks::require(&super::test::boot(options, &manifest, &events).await?)
+            }
+            .boxed_local()
+        };
+        self.boot_test.then(|| Box::new(boot) as Trial)
+    }
+
+    #[cfg(not(feature = "sim"))]
+    fn trial(&self, _: &Events) -> Option<Trial> {
+        None
+    }
+}
+
+/// Where a tree is built that is not made an image of.
+pub(super) fn places(place: &Place) -> anyhow::Result<Places> {
+    Ok(Places {
+        output: Utf8PathBuf::from("."),
+        cache: absolute(&place.cache)?,
+        qcow2: false,
+        cache_limit: u64::MAX,
+        no_cache: false,
+        update_lock: false,
+        frozen: false,
+        epoch: epoch()?,
+        shell_on_error: true,
+    })
 }
 
 /// The clock that the caller asks for, as reproducible builds do everywhere.

@@ -23,7 +23,7 @@ use crate::ui::{self, Format};
 /// error here: what needs it is told, and what depends on its value is not checked.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Names of recipes, or paths that end in .toml; all recipes of the project if none is given
+    /// Names of recipes, or paths that end in .toml; if none is given, all of the project, or else those that are shipped
     recipes: Vec<String>,
     #[command(flatten)]
     settings: Settings,
@@ -32,7 +32,8 @@ pub struct Args {
 /// `hostkit check`.
 pub async fn run(args: &Args, format: Format) -> anyhow::Result<ExitCode> {
     let assets = Assets::new(absolute(Utf8Path::new("."))?);
-    let names = if args.recipes.is_empty() { assets.own_or_all() } else { args.recipes.clone() };
+    let names =
+        if args.recipes.is_empty() { assets.own_or_shipped() } else { args.recipes.clone() };
     let mut errors = 0;
     for name in &names {
         let checked = check(name, &assets, &args.settings).await?;

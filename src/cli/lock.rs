@@ -1,7 +1,10 @@
 //! Where `hostkit.lock` is, and how it is read and written. What stands in it: [`crate::plan::lock`].
 
+use std::fs::File;
+
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
+use nix::fcntl::{Flock, FlockArg};
 
 use super::which::absolute;
 use crate::error::Fault;
@@ -32,9 +35,12 @@ impl LockFile {
         }
     }
 
-    /// Keeps the entry of one image. The file is read again: another bake may have written its own
-    /// meanwhile.
+    /// Keeps the entry of one image. The file is read again, with its folder locked: another bake
+    /// may write its own at the same moment.
     pub fn keep(&self, entry: &Image) -> anyhow::Result<()> {
+        let folder = File::open(self.0.parent().unwrap_or(Utf8Path::new("/")));
+        let folder = folder.with_context(|| format!("opening the folder of {}", self.0))?;
+        let _turn = Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
         let mut lock = self.read()?;
         lock.set(entry.clone());
         let written = atomic::write(&self.0, lock.text().as_bytes(), 0o644);

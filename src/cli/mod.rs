@@ -13,7 +13,10 @@ pub mod lock;
 pub mod plan;
 pub mod recipes;
 mod reference;
+pub mod shell;
 pub mod status;
+#[cfg(feature = "sim")]
+pub mod test;
 #[cfg(feature = "sim")]
 pub mod vm;
 pub mod which;
@@ -52,6 +55,11 @@ pub enum Command {
     /// Show or reduce what bakes keep for the next one
     #[command(subcommand)]
     Cache(cache::Cache),
+    /// Boot an image and run its tests
+    #[cfg(feature = "sim")]
+    Test(test::Run),
+    /// Open a shell in the tree of a recipe, or in a booted image
+    Shell(shell::Shell),
     /// Begin a project: a recipe that extends a shipped one
     Init(init::Args),
     /// List the recipes that can be baked
@@ -83,7 +91,7 @@ impl Command {
     /// Whether this process mounts trees, and so needs a mount namespace of its own before it has
     /// threads.
     pub const fn mounts(&self) -> bool {
-        matches!(self, Self::Bake(_))
+        matches!(self, Self::Bake(_) | Self::Shell(_))
     }
 }
 
@@ -111,8 +119,11 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Cache(command) => cache::run(&command, format),
         Command::Init(args) => init::run(&args, format),
         Command::Recipes(args) => recipes::run(&args, format),
-        Command::Check(args) => check::run(&args, format).await,
+        Command::Check(args) => check::run(&args, format),
         Command::Docs(command) => docs::run(command),
+        #[cfg(feature = "sim")]
+        Command::Test(args) => Box::pin(test::run(args, format)).await,
+        Command::Shell(args) => Box::pin(shell::run(args, format)).await,
         #[cfg(feature = "sim")]
         Command::Vm(args) => Box::pin(vm::run(args, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,

@@ -9,7 +9,9 @@ use clap::{Args, ValueEnum};
 
 use crate::sim::timeline::Timeline;
 use crate::sim::vm::options::{parse_duration, parse_memory};
-use crate::sim::vm::{self, Acceleration, Because, Firmware, Forward, Goal, Options, Trouble};
+use crate::sim::vm::{
+    self, Acceleration, Because, Firmware, Forward, Goal, Options, Session, Trouble,
+};
 use crate::ui::{self, Format};
 
 /// Boots an image in a simulated AWS account, on this machine.
@@ -23,6 +25,25 @@ use crate::ui::{self, Format};
 pub struct Vm {
     /// The image, raw or qcow2.
     image: PathBuf,
+    #[command(flatten)]
+    machine: Machine,
+    /// Forward a port of 127.0.0.1 to the guest; HOST 0 chooses one.
+    #[arg(long, value_name = "HOST:GUEST")]
+    forward: Vec<Forward>,
+    /// Wait for `ready` (launch hook: CONTINUE) or `http:PORT/PATH` (200).
+    #[arg(long, value_name = "GOAL")]
+    until: Vec<Goal>,
+    /// Something that goes wrong on purpose.
+    #[arg(long, value_enum)]
+    fault: Vec<VmFault>,
+    /// A command for the guest, run as `admin` once the waiting is over.
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+/// The machine that an image is booted in, and what stands around it.
+#[derive(Debug, Args)]
+pub struct Machine {
     /// A folder that is the EFS file system; a throwaway one by default.
     #[arg(long, value_name = "DIR")]
     efs: Option<PathBuf>,
@@ -32,12 +53,6 @@ pub struct Vm {
     /// The Parameter Store's content (TOML); made up by default.
     #[arg(long, value_name = "FILE")]
     parameters: Option<PathBuf>,
-    /// Forward a port of 127.0.0.1 to the guest; HOST 0 chooses one.
-    #[arg(long, value_name = "HOST:GUEST")]
-    forward: Vec<Forward>,
-    /// Wait for `ready` (launch hook: CONTINUE) or `http:PORT/PATH` (200).
-    #[arg(long, value_name = "GOAL")]
-    until: Vec<Goal>,
     /// How long all waiting may take.
     #[arg(long, default_value = "10m", value_parser = parse_duration)]
     timeout: Duration,
@@ -59,12 +74,6 @@ pub struct Vm {
     /// How the processors run.
     #[arg(long, value_enum, default_value_t)]
     accel: Accel,
-    /// Something that goes wrong on purpose.
-    #[arg(long, value_enum)]
-    fault: Vec<VmFault>,
-    /// A command for the guest, run as `admin` once the waiting is over.
-    #[arg(last = true, value_name = "CMD")]
-    command: Vec<String>,
 }
 
 /// How the processors run.
@@ -122,11 +131,25 @@ impl Vm {
         };
         Options {
             faults: self.fault.iter().map(trouble).collect(),
+            forwards: self.forward,
+            until: self.until,
+            session: match format {
+                _ if self.command.is_empty() => Session::None,
+                Format::Human => Session::Attached(self.command),
+                Format::Json => Session::Followed(self.command),
+            },
+            ..self.machine.options(self.image)
+        }
+    }
+}
+
+impl Machine {
+    /// What boots `image` in this machine and waits for nothing.
+    pub fn options(self, image: PathBuf) -> Options {
+        Options {
             efs: self.efs,
             user_data: self.user_data,
             parameters: self.parameters,
-            forwards: self.forward,
-            until: self.until,
             timeout: self.timeout,
             console: self.console,
             console_log: self.console_log,
@@ -141,9 +164,7 @@ impl Vm {
             },
             memory_mib: self.memory,
             cpus: self.cpus,
-            command: self.command,
-            attach: format == Format::Human,
-            ..Options::new(self.image)
+            ..Options::new(image)
         }
     }
 }

@@ -22,6 +22,7 @@ use super::{Places, ext4, grub};
 use crate::error::Fault;
 use crate::event::Events;
 use crate::plan::Plan;
+use crate::step::kernel;
 use crate::sys::{Host, Owner};
 
 /// A finished disk in the work folder.
@@ -127,7 +128,8 @@ fn write_boot_files(
         &esp[..4],
         &esp[4..]
     );
-    let more = host.root.read_text(camino::Utf8Path::new(grub::MORE_WORDS))?.unwrap_or_default();
+    let more =
+        host.root.read_text(camino::Utf8Path::new(kernel::COMMAND_LINE))?.unwrap_or_default();
     let files = [("/etc/fstab", fstab), ("/boot/grub/grub.cfg", grub::menu(&root_uuid, &more))];
     host.root.make_dir("/boot/grub", 0o755, Owner::ROOT)?;
     host.root.make_dir("/boot/efi", 0o700, Owner::ROOT)?;

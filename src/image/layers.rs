@@ -8,6 +8,7 @@ use std::fmt;
 use camino::Utf8Path;
 use serde::{Serialize, Serializer};
 
+use super::hygiene::canon;
 use super::store::Store;
 use crate::digest::sha256;
 use crate::plan::lock::{Image, Resolution};
@@ -78,7 +79,8 @@ impl Layer {
     pub(super) fn seed(&self, plan: &Plan, below: &str) -> String {
         let base = (self.part == Part::Base).then_some((&plan.base, BASE_PACKAGES));
         let steps = self.steps.iter().cloned().map(Planned::without_places);
-        let all = (ENGINE_VERSION, self.part, below, base, steps.collect::<Vec<_>>());
+        let canon = self.part.is_foundation().then(canon::digest);
+        let all = (ENGINE_VERSION, self.part, below, base, canon, steps.collect::<Vec<_>>());
         sha256(serde_json::to_vec(&all).expect("a plan is plain data"))
     }
 }

@@ -6,10 +6,10 @@ use anyhow::Context as _;
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
-use super::pack::Packed;
-use super::tree::Built;
+use super::Made;
 use crate::error::Fault;
-use crate::plan::{Plan, Target};
+use crate::plan::{Plan, Target, Test};
+use crate::step::Step;
 
 /// The version of the JSON form.
 pub const VERSION: u32 = 2;
@@ -53,8 +53,17 @@ pub struct Manifest {
     /// The list of all files: lines of JSON, compressed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<File>,
+    /// The bill of materials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bom: Option<File>,
     /// The versions of all packages, by name.
     pub packages: BTreeMap<String, String>,
+    /// What must hold of the image.
+    #[serde(default)]
+    pub tests: Vec<Test>,
+    /// Whether hostkit is in the image and boots it.
+    #[serde(default)]
+    pub agent: bool,
     /// The digest of every step of the plan by its id, to tell what changed since.
     #[serde(default)]
     pub steps: BTreeMap<String, String>,
@@ -124,13 +133,7 @@ pub struct Phase {
 }
 
 impl Manifest {
-    pub(super) fn new(
-        plan: &Plan,
-        digest: &str,
-        built: &Built,
-        packed: &Packed,
-        phases: Vec<(String, f64)>,
-    ) -> Self {
+    pub(super) fn new(plan: &Plan, digest: &str, made: &Made, phases: Vec<(String, f64)>) -> Self {
         Self {
             version: VERSION,
             recipe: plan.recipe.clone(),
@@ -138,16 +141,19 @@ impl Manifest {
             arch: plan.base.arch.to_string(),
             target: plan.target,
             digest: digest.to_owned(),
-            foundation: Some(built.foundation_key.clone()),
-            epoch: Some(built.epoch),
+            foundation: made.foundation.clone(),
+            epoch: Some(made.epoch),
             base: format!("{}:{}", plan.base.distribution, plan.base.suite),
             created: jiff::Timestamp::now(),
             hostkit: env!("CARGO_PKG_VERSION").to_owned(),
-            disk: packed.disk.clone(),
-            qcow2: packed.qcow2.clone(),
-            oci: packed.oci.clone(),
-            files: Some(packed.files.clone()),
-            packages: built.packages.clone(),
+            disk: made.packed.disk.clone(),
+            qcow2: made.packed.qcow2.clone(),
+            oci: made.packed.oci.clone(),
+            files: Some(made.packed.files.clone()),
+            bom: Some(made.bom.clone()),
+            packages: made.packages.clone(),
+            tests: plan.tests.clone(),
+            agent: plan.steps.iter().any(|planned| matches!(planned.step, Step::Agent(_))),
             steps: plan.step_digests(),
             phases: phases.into_iter().map(|(name, seconds)| Phase { name, seconds }).collect(),
         }
@@ -187,7 +193,7 @@ impl Manifest {
     /// The names of everything that belongs to the image, the manifest itself left out.
     pub fn outputs(&self) -> Vec<&str> {
         let disk = self.disk.iter().flat_map(|disk| [Some(&disk.file), disk.blocks.as_ref()]);
-        let files = self.qcow2.iter().chain(&self.files).map(|file| &file.file);
+        let files = self.qcow2.iter().chain(&self.files).chain(&self.bom).map(|file| &file.file);
         let names = disk.flatten().chain(self.oci.iter().map(|oci| &oci.folder)).chain(files);
         names.map(String::as_str).collect()
     }
@@ -254,7 +260,10 @@ impl From<First> for Manifest {
             qcow2: None,
             oci: None,
             files: None,
+            bom: None,
             packages: first.packages,
+            tests: Vec::new(),
+            agent: true,
             steps: BTreeMap::new(),
             phases: first.phases,
         }

@@ -8,12 +8,14 @@ pub mod archive;
 mod base;
 pub mod blocks;
 pub mod cache;
+pub mod checks;
 mod claim;
 pub mod compare;
 pub mod contents;
 pub mod difference;
 pub mod disk;
 mod efi;
+mod existing;
 mod ext4;
 pub mod files;
 mod firmware;
@@ -30,21 +32,29 @@ mod pack;
 mod parallel;
 pub mod preflight;
 pub mod publish;
+pub mod sbom;
+pub mod secrets;
+pub mod shell;
 mod sparse;
 mod stamp;
 mod store;
 pub mod tree;
 pub mod workspace;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
+use futures::future::LocalBoxFuture;
 
+use self::hygiene::Terms;
+use self::sbom::Bom;
 use crate::error::{Blamed as _, Fault};
 use crate::event::{Events, Outcome};
 use crate::plan::Plan;
 use crate::plan::lock::Image;
+use crate::plan::test::On;
 use crate::secret::Secrets;
 
 pub use manifest::Manifest;
@@ -68,6 +78,8 @@ pub struct Places {
     pub frozen: bool,
     /// The clock of a bake that has none in the lock: seconds since 1970.
     pub epoch: Option<i64>,
+    /// Whether a step that fails opens a shell in its tree.
+    pub shell_on_error: bool,
 }
 
 /// What a bake came to.
@@ -81,6 +93,11 @@ pub struct Baked {
     pub locked: Image,
 }
 
+/// What an image must stand before it is published, if anything: given the packed disk and its
+/// manifest.
+pub type Trial =
+    Box<dyn FnOnce(Utf8PathBuf, Manifest) -> LocalBoxFuture<'static, anyhow::Result<()>>>;
+
 /// Bakes `plan` into a disk image and its manifest, from the packages that it is locked to.
 pub async fn bake(
     plan: &Plan,
@@ -88,11 +105,13 @@ pub async fn bake(
     places: &Places,
     secrets: &Secrets,
     events: &Events,
+    trial: Option<Trial>,
 ) -> anyhow::Result<Baked> {
     let locked = locked.filter(|_| !places.update_lock);
     if let Some(baked) = already_there(plan, locked, places).filter(|_| !places.no_cache) {
         return Ok(baked);
     }
+    let terms = Terms::of(plan)?.mount_points(plan.immutable.clone());
     preflight::check(places).await?;
     std::fs::create_dir_all(&places.output)
         .with_context(|| Fault::environment(format!("{} cannot be made", places.output)))?;
@@ -100,16 +119,84 @@ pub async fn bake(
     let work = workspace::Workspace::create(&places.cache)?;
     let mut clock = Clock::new(events);
 
-    let job = tree::Job { plan, locked, places, secrets, work: &work, events };
-    let built = tree::build(&job, &mut clock).await?;
-    let packing = pack::pack(&built, plan, places, &work, events);
-    let packed = clock.phase("pack", "packing the image", packing).await?;
-
-    let locked = built.locked.clone();
-    let manifest = Manifest::new(plan, &locked.digest(plan), &built, &packed, clock.phases());
-    publish::publish(&manifest, packed.outputs, &places.output).await?;
+    let job = tree::Job { plan, terms: &terms, locked, places, secrets, work: &work, events };
+    let mut made = match &plan.base.image {
+        Some(image) => existing::make(&job, image, &mut clock).await?,
+        None => from_packages(&job, &mut clock).await?,
+    };
+    let manifest = Manifest::new(plan, &made.locked.digest(plan), &made, clock.phases());
+    try_out(trial, &manifest, &made.packed.outputs).await?;
+    let outputs = std::mem::take(&mut made.packed.outputs);
+    publish::publish(&manifest, outputs, &places.output).await?;
     cache::shrink(&places.cache, places.cache_limit, events);
-    Ok(Baked { manifest, outcome: Outcome::Changed, locked })
+    Ok(Baked { manifest, outcome: Outcome::Changed, locked: made.locked })
+}
+
+/// An image in the work folder, whatever it was made from.
+#[derive(Clone, Debug)]
+struct Made {
+    packed: pack::Packed,
+    /// The key of its foundation, if it has one.
+    foundation: Option<String>,
+    /// The clock of all programs that ran, in seconds since 1970.
+    epoch: i64,
+    /// The versions of all packages, by name.
+    packages: BTreeMap<String, String>,
+    /// The bill of materials.
+    bom: manifest::File,
+    /// What the next bake of it is locked to.
+    locked: Image,
+}
+
+/// Builds a tree from packages and packs it.
+async fn from_packages(job: &tree::Job<'_>, clock: &mut Clock<'_>) -> anyhow::Result<Made> {
+    let tree::Job { plan, places, secrets, work, events, .. } = *job;
+    let built = tree::build(job, clock).await.map_err(explain)?;
+    let proving = prove(&built, plan, secrets, work, events);
+    clock.phase("prove", "testing the tree", proving).await?;
+    let bom = Bom::of_tree(&built.host, plan, built.epoch).await?;
+    let packing = pack::pack(&built, plan, places, work, events);
+    let mut packed = clock.phase("pack", "packing the image", packing).await?;
+    pack::search(&packed, secrets)?;
+    Ok(Made {
+        bom: pack::add_bom(&bom, plan, work.path(), &mut packed)?,
+        packed,
+        foundation: Some(built.foundation_key.clone()),
+        epoch: built.epoch,
+        packages: built.packages.clone(),
+        locked: built.locked.clone(),
+    })
+}
+
+/// Puts a packed disk to the test that it must stand before it is published.
+async fn try_out(
+    trial: Option<Trial>,
+    manifest: &Manifest,
+    outputs: &[publish::Output],
+) -> anyhow::Result<()> {
+    let Some(trial) = trial else { return Ok(()) };
+    let disk = manifest.disk.as_ref().map(|disk| &disk.file);
+    let disk = outputs.iter().find(|output| Some(&output.name) == disk);
+    let disk = disk.ok_or_else(|| Fault::usage("only a disk can be booted"))?;
+    trial(disk.from.clone(), manifest.clone()).await
+}
+
+/// What must hold of a finished tree before it is packed.
+async fn prove(
+    built: &tree::Built,
+    plan: &Plan,
+    secrets: &Secrets,
+    work: &workspace::Workspace,
+    events: &Events,
+) -> anyhow::Result<()> {
+    let found = secrets::search_tree(built.host.root.path(), secrets)?;
+    secrets::refuse("the image", &found)?;
+    if plan.tests.iter().any(|test| test.on == On::Tree) {
+        // What a test writes must not get into the image.
+        let tree = built.throw_away(work.path())?;
+        checks::in_tree(&plan.tests, &tree.host.runner, events).await?;
+    }
+    Ok(())
 }
 
 /// The same digest is the same image: there is nothing to do.
@@ -154,8 +241,7 @@ impl<'a> Clock<'a> {
             Err(error) => Outcome::Failed(format!("{error:#}")),
         };
         self.events.finished(name, outcome, self.since.elapsed());
-        end.map_err(|error| if is_full(&error) { error.context(disk_full()) } else { error })
-            .or_blame(|| Fault::step(format!("{title} failed")))
+        end.map_err(explain).or_blame(|| Fault::step(format!("{title} failed")))
     }
 
     /// Begins a phase and ends the one before.
@@ -181,18 +267,20 @@ impl<'a> Clock<'a> {
     }
 }
 
-fn disk_full() -> Fault {
-    Fault::environment("the disk is full")
-        .hint("free some space, or name another place with --output or --cache")
-}
-
-/// Whether an error comes from a disk without space.
-fn is_full(error: &anyhow::Error) -> bool {
+/// A disk without space is seen first by whoever writes next, which may be a program in the tree.
+fn explain(error: anyhow::Error) -> anyhow::Error {
     let full = |cause: &(dyn std::error::Error + 'static)| {
         let io = cause.downcast_ref::<std::io::Error>();
-        io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
+        let ours = io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull);
+        ours || cause.to_string().contains("No space left on device")
     };
-    error.chain().any(full)
+    if !error.chain().any(full) {
+        return error;
+    }
+    error.context(
+        Fault::environment("the disk is full")
+            .hint("free some space, or name another place with --output or --cache"),
+    )
 }
 
 /// The directory that holds `path`.

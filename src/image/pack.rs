@@ -1,6 +1,8 @@
 //! From a built tree to the files of an image: what is made, under which names, and what the
 //! manifest says of it.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -8,12 +10,14 @@ use super::blocks::Table;
 use super::contents::Contents;
 use super::manifest::{self, Changed, File, Manifest, Oci, stem};
 use super::publish::Output;
+use super::sbom::Bom;
 use super::tree::Built;
 use super::workspace::Workspace;
-use super::{Places, disk, files, oci};
+use super::{Places, disk, files, oci, secrets};
 use crate::error::Fault;
 use crate::event::Events;
 use crate::plan::{Plan, Target};
+use crate::secret::Secrets;
 use crate::sys::{Cmd, Runner, Tool};
 
 /// A packed image in the work folder.
@@ -79,6 +83,45 @@ async fn disk_outputs(
     };
     outputs.push(Output { from: packed.path, name: disk.file.clone() });
     Ok(Packed { outputs, disk: Some(disk), qcow2, oci: None, files })
+}
+
+/// Packs an existing disk, which is finished as it is.
+pub(super) async fn existing(
+    disk: Utf8PathBuf,
+    contents: Contents,
+    plan: &Plan,
+    places: &Places,
+    work: &Workspace,
+) -> anyhow::Result<Packed> {
+    let path = disk.clone();
+    let hashing = tokio::task::spawn_blocking(move || Table::measure(&path, None));
+    let (table, _) = hashing.await?.context("hashing the disk")?;
+    let meta = std::fs::metadata(&disk).context("measuring the disk")?;
+    let (bytes, allocated) = (meta.len(), meta.blocks() * 512);
+    let packed = disk::Packed { path: disk, bytes, allocated, table, contents };
+    disk_outputs(packed, plan, places, work.path()).await
+}
+
+/// Fails where a packed disk holds the value of a secret.
+pub(super) fn search(packed: &Packed, secrets: &Secrets) -> anyhow::Result<()> {
+    let Some(disk) = &packed.disk else { return Ok(()) };
+    let disk = packed.outputs.iter().filter(|output| output.name == disk.file);
+    disk.map(|output| output.from.as_path()).try_for_each(|disk| {
+        secrets::refuse("the packed disk", &secrets::search_file(disk, secrets)?)
+    })
+}
+
+/// Adds the bill of materials to the outputs.
+pub(super) fn add_bom(
+    bom: &Bom,
+    plan: &Plan,
+    work: &Utf8Path,
+    packed: &mut Packed,
+) -> anyhow::Result<File> {
+    let name = format!("{}.cdx.json", stem(&plan.recipe, plan.target));
+    let (file, text) = (output(work, name, &mut packed.outputs), bom.to_json());
+    std::fs::write(work.join(&file), &text).context("writing the bill of materials")?;
+    Ok(File { file, bytes: text.len() as u64 })
 }
 
 /// How much of the previous disk would have to be written again to become this one. Nothing is said

@@ -11,11 +11,12 @@ use std::time::Instant;
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::hygiene::{self, Identities, Terms};
 use super::layers::{self, Layer, Part, key};
 use super::stamp::{self, Measure};
 use super::store::{Choice, Found, Held, Record, Store};
 use super::workspace::Workspace;
-use super::{Clock, Places, base, hygiene, keystore};
+use super::{Clock, Places, base, keystore, secrets, shell};
 use crate::apply::apply;
 use crate::error::Fault;
 use crate::event::{Events, Outcome};
@@ -32,6 +33,8 @@ pub(super) const PREFERENCES: &str = "/etc/apt/preferences.d/00-hostkit-lock";
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Job<'a> {
     pub plan: &'a Plan,
+    /// What the plan says of what may be in its image.
+    pub terms: &'a Terms,
     /// What the lock has of this image, if it counts.
     pub locked: Option<&'a Image>,
     pub places: &'a Places,
@@ -60,7 +63,39 @@ pub(super) struct Built {
     /// What the next bake of this image is locked to.
     pub locked: Image,
     _mounts: [Overlay; 2],
-    _layers: Vec<Held>,
+    layers: Vec<Held>,
+}
+
+/// A finished tree with a writable layer that is not kept.
+#[derive(Debug)]
+pub(super) struct ThrowAway {
+    /// The tree.
+    pub host: Host,
+    _overlay: Overlay,
+}
+
+impl Built {
+    /// The final tree, for whoever may change it and must not.
+    pub fn throw_away(&self, work: &Utf8Path) -> anyhow::Result<ThrowAway> {
+        let all = self.layers.iter().map(|held| held.tree.as_path());
+        let layers: Vec<_> = all.chain(self.late.last().map(Utf8PathBuf::as_path)).collect();
+        let downloads = self.host.downloads.clone().context("a tree has a cache of downloads")?;
+        lay_over(&layers, work, downloads)
+    }
+}
+
+/// Lays a writable layer in the folder `work` over `layers`, the lowest first.
+pub(super) fn lay_over(
+    layers: &[&Utf8Path],
+    work: &Utf8Path,
+    downloads: Downloads,
+) -> anyhow::Result<ThrowAway> {
+    let (at, upper) = (work.join("throw-away"), work.join("thrown-away"));
+    let scratch = work.join("scratch-throw-away");
+    [&at, &upper, &scratch].into_iter().try_for_each(|folder| make_folder(folder))?;
+    let overlay = Overlay::writable(&at, layers, &upper, &scratch).with_context(not_here)?;
+    let root = Root::open(overlay.path()).context("opening the tree")?;
+    Ok(ThrowAway { host: Host::tree(root, downloads), _overlay: overlay })
 }
 
 /// Builds the tree of a plan.
@@ -131,6 +166,8 @@ impl<'a> Stack<'a> {
         if self.job.places.frozen && chosen.as_ref() != layer.locked(self.job.locked) {
             return Err(moved(&layer.part).into());
         }
+        let found = secrets::search_tree(&fresh.join("tree"), self.job.secrets)?;
+        secrets::refuse(&format!("the layer `{}`", layer.part), &found)?;
         let key = key(&seed, epoch, chosen.as_ref());
         if let Some(packages) = chosen.clone().filter(|_| layer.resolves()) {
             self.store.resolve(&seed, &Choice { epoch, packages })?;
@@ -212,7 +249,11 @@ impl<'a> Stack<'a> {
                 let packages = (locked, known);
                 let building = base::build(self.job, packages, (&tree, epoch), &self.downloads);
                 let chosen = building.await?;
-                clean(&Root::open(&tree).context("opening the base tree")?, epoch)?;
+                clean(
+                    &Root::open(&tree).context("opening the base tree")?,
+                    epoch,
+                    &Terms::default(),
+                )?;
                 Some(chosen)
             }
             Part::Section(_) => {
@@ -222,7 +263,7 @@ impl<'a> Stack<'a> {
                 let host = site.host(self.downloads.clone().watched_by(witness))?.at(epoch);
                 self.apply(layer, &host, locked).await?;
                 if layer.part.is_foundation() {
-                    clean(&host.root, epoch)?;
+                    clean(&host.root, epoch, &Terms::default())?;
                 }
                 let chosen = chosen.lock().expect("never poisoned").clone();
                 layer.resolves().then_some(chosen)
@@ -245,7 +286,11 @@ impl<'a> Stack<'a> {
             host.root.make_dir("/etc/apt/preferences.d", 0o755, Owner::ROOT)?;
             host.root.write(PREFERENCES, text.as_bytes(), 0o644, Owner::ROOT)?;
         }
-        apply(&layer.steps, host, secrets, events).await?;
+        let applied = apply(&layer.steps, host, secrets, events).await;
+        if applied.is_err() && self.job.places.shell_on_error {
+            shell::after_failure(&host.runner, events).await;
+        }
+        applied?;
         host.root.remove(PREFERENCES)?;
         Ok(())
     }
@@ -297,7 +342,8 @@ impl<'a> Stack<'a> {
         make_folder(&upper)?;
         let last = self.open("final", &upper, epoch)?;
         let host = last.host(self.downloads.clone())?;
-        clean(&host.root, epoch)?;
+        // On a clean foundation: an identity that is there now was put by what came after it.
+        clean(&host.root, epoch, &self.job.terms.clone().made(Identities::default()))?;
         let packages = installed_in(&host.runner).await?;
         // The lowest last: what others stand on is the last to go.
         self.held.iter().rev().for_each(Held::touch);
@@ -311,7 +357,7 @@ impl<'a> Stack<'a> {
             epoch,
             locked: Image::new(self.job.plan, epoch, self.base, self.packages),
             _mounts: [last.overlay, foundation],
-            _layers: self.held,
+            layers: self.held,
         })
     }
 }
@@ -341,8 +387,8 @@ impl Layer {
 
 /// Takes away what must not be in an image, and what would be another in every bake. Each layer of
 /// the foundation is cleaned before it is kept, so that the foundation is clean by itself.
-fn clean(root: &Root, epoch: i64) -> anyhow::Result<()> {
-    hygiene::clean(root)?;
+fn clean(root: &Root, epoch: i64, terms: &Terms) -> anyhow::Result<()> {
+    hygiene::clean(root, terms)?;
     keystore::settle(root, epoch)
 }
 
@@ -393,7 +439,7 @@ fn moved(part: &Part) -> Fault {
 
 /// The clock of a bake without a lock: the last midnight, so that recipes that are first baked on
 /// one day share their layers.
-fn today() -> i64 {
+pub(super) fn today() -> i64 {
     const DAY: i64 = 24 * 60 * 60;
     jiff::Timestamp::now().as_second() / DAY * DAY
 }

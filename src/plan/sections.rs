@@ -252,6 +252,22 @@ impl Planner<'_> {
     }
 }
 
+/// The recipe's `[host]` as it stands in the image.
+fn host_text(recipe: &Recipe) -> anyhow::Result<String> {
+    toml::to_string(&without_empty(&recipe.host)).context("writing [host]")
+}
+
+/// The home of a controller: what was written to its place while it is not mounted would be lost.
+pub(super) fn mount_points(recipe: &Recipe) -> anyhow::Result<Vec<String>> {
+    if recipe.host.is_empty() {
+        return Ok(Vec::new());
+    }
+    let text = host_text(recipe)?;
+    let host = host::read(&[host::Layer { origin: "[host]", text: &text }])?;
+    let controller = host.role == Some(host::Role::Controller);
+    Ok(if controller { vec![host::HOME.to_owned()] } else { Vec::new() })
+}
+
 /// The files of the project that a recipe names: they must be read before planning.
 pub fn named_files(recipe: &Recipe) -> impl Iterator<Item = &String> {
     let files = recipe.file.iter().flat_map(|f| [&f.source, &f.template]);
@@ -367,22 +383,6 @@ pub(super) fn directory(d: &types::Directory) -> Planned {
 pub(super) fn link(l: &types::Link) -> Planned {
     let link = step::link::Link { path: l.path.clone(), to: l.to.clone() };
     planned(Section::Files, format!("link:{}", l.path), Step::Link(link))
-}
-
-/// The recipe's `[host]` as it stands in the image.
-fn host_text(recipe: &Recipe) -> anyhow::Result<String> {
-    toml::to_string(&without_empty(&recipe.host)).context("writing [host]")
-}
-
-/// The home of a controller: what was written to its place while it is not mounted would be lost.
-pub(super) fn mount_points(recipe: &Recipe) -> anyhow::Result<Vec<String>> {
-    if recipe.host.is_empty() {
-        return Ok(Vec::new());
-    }
-    let text = host_text(recipe)?;
-    let host = host::read(&[host::Layer { origin: "[host]", text: &text }])?;
-    let controller = host.role == Some(host::Role::Controller);
-    Ok(if controller { vec![host::HOME.to_owned()] } else { Vec::new() })
 }
 
 /// `[host]` without its empty strings: a variable with an empty default leaves the matter to

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Fault;
-use crate::recipe::types::{self, On, TestState};
+use crate::recipe::types;
+pub use crate::recipe::types::{On, TestState};
 
 /// One test of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

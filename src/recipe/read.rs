@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::assets::Assets;
 use super::check::{self, Pinned};
 use super::fill::fill;
+use super::given::{Given, resolve};
 use super::load::chain;
 use super::problem::{Place, Problem, Severity, Source};
 use super::tree::{Document, Key};
 use super::types::{Recipe, Variable};
-use super::vars::{Given, Vars};
+use super::vars::Vars;
 use crate::host;
 use crate::secret::Secrets;
 
@@ -75,7 +76,7 @@ fn understand(
         sources.iter().map(|source| Document::parse(source, &mut problems)).collect();
     let declared = declarations(&mut documents, &mut problems);
     let declared_at = |name: &str, key: &str| variable_place(&documents, name, key);
-    let (vars, secrets) = Vars::resolve(&declared, given, &declared_at, &mut problems);
+    let (vars, secrets) = resolve(&declared, given, &declared_at, &mut problems);
     let numbers = vars.numbers();
     let header = documents.first().map(|document| document.place(&[Key::Name("recipe".into())]));
     let whole = documents.iter().all(|document| document.is_toml) && problems.is_empty();

@@ -270,6 +270,20 @@ impl Root {
         Ok(absent(gone)?.is_some())
     }
 
+    /// Removes whatever is at `path`, with all that is below it; a link goes, and not what it names.
+    /// Says whether there was anything.
+    pub fn remove_all(&self, path: impl AsRef<Utf8Path>) -> io::Result<bool> {
+        let Some(entry) = absent(self.entry(path.as_ref()))? else { return Ok(false) };
+        let Some(meta) = absent(std::fs::symlink_metadata(&entry.path))? else { return Ok(false) };
+        // Does not follow links: safe below a pinned directory.
+        if meta.is_dir() {
+            std::fs::remove_dir_all(&entry.path)?;
+        } else {
+            std::fs::remove_file(&entry.path)?;
+        }
+        Ok(true)
+    }
+
     /// Removes everything in a directory, and keeps the directory.
     pub fn empty_dir(&self, path: impl AsRef<Utf8Path>) -> io::Result<()> {
         let path = path.as_ref();

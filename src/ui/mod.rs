@@ -75,6 +75,11 @@ pub fn text(text: &str) {
     put(text.trim_end_matches('\n'));
 }
 
+/// Prints a line for people on standard error, beside the results.
+pub fn note(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
 /// Prints one JSON line on standard output.
 pub fn json<T: Serialize>(value: &T) {
     put(&serde_json::to_string(value).expect("what we print has only string keys"));

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
 
 mod bake;
+mod cache;
 mod check;
 mod cli;
 mod engine;

@@ -1,16 +1,18 @@
-//! Running a command in the guest, over SSH, as the login user.
+//! What is done in the guest, over SSH, as the login user.
 //!
 //! The key is the instance's EC2 key pair: that it lets us in shows that the image installs it.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::options::Session;
 use super::run_dir::RunDir;
 use crate::event::Events;
 use crate::sim::timeline::{Milestone, Recorder};
 use crate::sys::cmd::quote;
-use crate::sys::{Cmd, CmdError, Runner, Tool};
+use crate::sys::{Cmd, CmdError, Output, Runner, Tool};
 
 /// The key pair's file in the run folder.
 pub const KEY: &str = "login";
@@ -32,7 +34,7 @@ pub async fn log_in(
     recorder: &Recorder,
 ) -> anyhow::Result<()> {
     loop {
-        let attempt = ssh(run_dir, port)?.arg("true").timeout(LOGIN_TIMEOUT);
+        let attempt = ssh(run_dir, port)?.args(["--", "true"]).timeout(LOGIN_TIMEOUT);
         match runner.run(&attempt).await {
             Ok(_) => {
                 recorder.mark(Milestone::Login);
@@ -45,29 +47,63 @@ pub async fn log_in(
     }
 }
 
-/// Runs `words` and returns the exit status.
+/// How a session ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The exit status.
+    pub status: i32,
+    /// What it printed, where that is kept.
+    pub said: String,
+}
+
+/// Does what `session` says.
 pub async fn run(
     runner: &Runner,
     run_dir: &RunDir,
     port: u16,
-    words: &[String],
-    events: Option<&Events>,
-) -> anyhow::Result<i32> {
-    // One word is a line for the guest's shell; several are a program and its arguments.
-    let line = match words {
+    session: &Session,
+    events: &Events,
+) -> anyhow::Result<Answer> {
+    let ssh = || ssh(run_dir, port).map(|ssh| ssh.timeout(COMMAND_TIMEOUT));
+    let ended = match session {
+        Session::None => return Ok(Answer::default()),
+        Session::Attached(words) => attach(runner, &ssh()?.arg("--").arg(line(words))).await,
+        // Without a terminal it reads its commands from our input.
+        Session::Shell if std::io::stdin().is_terminal() => attach(runner, &ssh()?.arg("-t")).await,
+        Session::Shell => attach(runner, &ssh()?).await,
+        Session::Followed(words) => {
+            let command = ssh()?.arg("--").arg(line(words));
+            answer(runner.run_with(&command, |line| events.log("command", line)).await)
+        }
+        Session::Script(script) => {
+            let command = ssh()?.args(["--", "sudo sh -s"]).stdin(script.as_str());
+            answer(runner.run(&command).await)
+        }
+    };
+    ended.context("running a command in the guest")
+}
+
+/// One word is a line for the guest's shell; several are a program and its arguments.
+fn line(words: &[String]) -> String {
+    match words {
         [line] => line.clone(),
         words => words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "),
-    };
-    let command = ssh(run_dir, port)?.arg(line).timeout(COMMAND_TIMEOUT);
-    let status = match events {
-        None => runner.attach(&command).await.map(|status| status.unwrap_or(SSH_FAILED)),
-        Some(events) => match runner.run_with(&command, |line| events.log("command", line)).await {
-            Ok(_) => Ok(0),
-            Err(CmdError::Failed { code: Some(code), .. }) => Ok(code),
-            Err(error) => Err(error),
-        },
-    };
-    status.context("running a command in the guest")
+    }
+}
+
+async fn attach(runner: &Runner, command: &Cmd) -> Result<Answer, CmdError> {
+    let status = runner.attach(command).await?;
+    Ok(Answer { status: status.unwrap_or(SSH_FAILED), said: String::new() })
+}
+
+fn answer(end: Result<Output, CmdError>) -> Result<Answer, CmdError> {
+    match end {
+        Ok(output) => Ok(Answer { status: 0, said: output.text() }),
+        Err(CmdError::Failed { code: Some(status), .. }) => {
+            Ok(Answer { status, said: String::new() })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn ssh(run_dir: &RunDir, port: u16) -> anyhow::Result<Cmd> {
@@ -84,5 +120,5 @@ fn ssh(run_dir: &RunDir, port: u16) -> anyhow::Result<Cmd> {
     ] {
         ssh = ssh.args(["-o", option]);
     }
-    Ok(ssh.args(["-p".to_owned(), port.to_string(), format!("{USER}@127.0.0.1"), "--".to_owned()]))
+    Ok(ssh.args(["-p".to_owned(), port.to_string(), format!("{USER}@127.0.0.1")]))
 }

@@ -20,8 +20,9 @@ use std::time::Instant;
 use anyhow::Context as _;
 use serde::Serialize;
 
+use self::command::Answer;
 use self::machine::{Build, Machine};
-pub use self::options::{Acceleration, Firmware, Forward, Goal, Options, Trouble};
+pub use self::options::{Acceleration, Firmware, Forward, Goal, Options, Session, Trouble};
 use self::run_dir::RunDir;
 use self::stage::Stage;
 use self::watch::{Hook, Watch};
@@ -42,6 +43,9 @@ pub struct Ended {
     pub timeline: Timeline,
     /// The exit status of the command in the guest, if there was one.
     pub command_status: Option<i32>,
+    /// What a [`Session::Script`] printed.
+    #[serde(skip)]
+    pub said: String,
     /// Why it ended.
     pub because: Because,
 }
@@ -106,10 +110,12 @@ impl Rehearsal<'_> {
         };
         console.abort();
         stage.end().await;
-        let (because, command_status) = end?;
+        let (because, answer) = end?;
         switched_off?;
         let timeline = self.recorder.timeline();
-        Ok(Ended { instance, file_system, timeline, command_status, because })
+        let (command_status, said) =
+            answer.map_or((None, String::new()), |Answer { status, said }| (Some(status), said));
+        Ok(Ended { instance, file_system, timeline, command_status, said, because })
     }
 
     async fn prepare(&self) -> anyhow::Result<(Stage, Machine)> {
@@ -144,21 +150,21 @@ impl Rehearsal<'_> {
         watch: &mut Watch,
         stage: &Stage,
         machine: &mut Machine,
-    ) -> anyhow::Result<(Because, Option<i32>)> {
+    ) -> anyhow::Result<(Because, Option<Answer>)> {
         machine.power_on().await?;
         self.recorder.power_on();
-        let (goals, command) = (&self.options.until, &self.options.command);
-        if goals.is_empty() && command.is_empty() {
+        let (goals, session) = (&self.options.until, &self.options.session);
+        if goals.is_empty() && *session == Session::None {
             return self.run_until_off(watch, stage, machine).await.map(|why| (why, None));
         }
         for goal in goals {
             self.wait_for(goal, watch, stage, machine).await?;
         }
-        if command.is_empty() {
+        if *session == Session::None {
             return Ok((Because::Done, None));
         }
-        let status = self.run_command(command, watch, stage, machine).await?;
-        Ok((Because::Done, Some(status)))
+        let answer = self.hold_session(session, watch, stage, machine).await?;
+        Ok((Because::Done, Some(answer)))
     }
 
     async fn wait_for(
@@ -187,21 +193,27 @@ impl Rehearsal<'_> {
         self.step(&format!("until-{goal}"), &format!("waiting for {what}"), wait).await
     }
 
-    async fn run_command(
+    async fn hold_session(
         &self,
-        words: &[String],
+        session: &Session,
         watch: &mut Watch,
         stage: &Stage,
         machine: &mut Machine,
-    ) -> anyhow::Result<i32> {
+    ) -> anyhow::Result<Answer> {
         let port = machine.port(options::SSH_PORT).context("the SSH port was not forwarded")?;
         let log_in = command::log_in(&self.runner, self.run_dir, port, &self.recorder);
         let what = "a login over ssh worked";
         let wait = watch.over_machine(machine, &stage.account, Hook::Ignored, what, log_in);
         self.step("login", "logging in over ssh", wait).await?;
         // No step while it runs: its own output has the screen.
-        let events = (!self.options.attach).then_some(self.events);
-        let work = command::run(&self.runner, self.run_dir, port, words, events);
+        let work = command::run(&self.runner, self.run_dir, port, session, self.events);
+        if *session == Session::Shell {
+            // A person takes the time that they need. Ctrl-C goes to the guest.
+            return tokio::select! {
+                answer = work => answer,
+                () = watch.stopped() => Err(Fault::interrupted().into()),
+            };
+        }
         let what = "the command ended";
         watch.over_machine(machine, &stage.account, Hook::Ignored, what, work).await
     }
@@ -272,7 +284,7 @@ fn require_tools(options: &Options) -> Result<(), Fault> {
     if !options.faults.contains(&Trouble::EfsDown) {
         tools.push(Tool::Ganesha);
     }
-    if !options.command.is_empty() {
+    if options.session != Session::None {
         tools.push(Tool::Ssh);
     }
     Tool::require(&tools)

@@ -40,10 +40,24 @@ pub struct Options {
     pub cpus: u8,
     /// What goes wrong on purpose.
     pub faults: Vec<Trouble>,
-    /// Run in the guest, over SSH, once everything in `until` has come; nothing if empty.
-    pub command: Vec<String>,
-    /// Whether the command's output goes through as it is; else it becomes events.
-    pub attach: bool,
+    /// What is done in the guest, over SSH, once everything in `until` has come.
+    pub session: Session,
+}
+
+/// What is done in the guest, over SSH, as the login user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Session {
+    /// Nothing.
+    #[default]
+    None,
+    /// A command whose input and output are our own.
+    Attached(Vec<String>),
+    /// A command whose lines of output become events.
+    Followed(Vec<String>),
+    /// A script for `sh -s`, run as root, whose output is kept: see [`super::Ended::said`].
+    Script(String),
+    /// A shell for a person.
+    Shell,
 }
 
 impl Options {
@@ -64,8 +78,7 @@ impl Options {
             memory_mib: 2048,
             cpus: 2,
             faults: Vec::new(),
-            command: Vec::new(),
-            attach: false,
+            session: Session::None,
         }
     }
 }
@@ -192,7 +205,7 @@ pub fn parse_memory(text: &str) -> Result<u64, String> {
 }
 
 /// All forwards that are needed: the given ones, one for every goal that asks a port, and one for
-/// the SSH port if there is a command.
+/// the SSH port if something is done there.
 pub fn all_forwards(options: &Options) -> Result<Vec<Forward>, Fault> {
     let mut forwards = options.forwards.clone();
     for (index, forward) in forwards.iter().enumerate() {
@@ -210,7 +223,7 @@ pub fn all_forwards(options: &Options) -> Result<Vec<Forward>, Fault> {
             need(*port);
         }
     }
-    if !options.command.is_empty() {
+    if options.session != Session::None {
         need(SSH_PORT);
     }
     Ok(forwards)
@@ -248,7 +261,7 @@ mod tests {
         let mut options = Options::new("x.raw".into());
         options.forwards = vec![Forward { host: 8080, guest: 8080 }];
         options.until = vec!["http:8080/".parse().unwrap(), "http:9000/".parse().unwrap()];
-        options.command = vec!["true".into()];
+        options.session = Session::Shell;
         let guests: Vec<_> = all_forwards(&options).unwrap().iter().map(|f| f.guest).collect();
         assert_eq!(guests, [8080, 9000, 22]);
         options.forwards.push(Forward { host: 8080, guest: 9090 });
