@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use crate::support::{hostkit, repository, scratch};
 
 /// What a boot may take under emulation on a busy machine: three times what was measured.
-pub(super) const TIMEOUT: &str = "6m";
+pub(super) const TIMEOUT: &str = "8m";
 
 /// Where images and the stand-in package are left for the next run.
 pub(super) fn folder() -> PathBuf {
@@ -143,7 +143,7 @@ impl Keys {
 pub(super) fn vm_of(image: &Path) -> assert_cmd::Command {
     let mut command = hostkit();
     command.arg("vm").arg(image).args(["--timeout", TIMEOUT]);
-    command.timeout(Duration::from_mins(9));
+    command.timeout(Duration::from_mins(10));
     command
 }
 
