@@ -107,6 +107,8 @@
 //! - **Exit codes** say who must act: [`error::Blame::exit_code`]. The outermost [`error::Fault`]
 //!   of a chain decides, and an error without one is a bug. Two verbs end with a number of their own:
 //!   `status` ([`boot::status::Status::exit_code`]) and `vm` (that of the guest's command).
+//! - **A check changes nothing**: steps change a host through [`step::site`] alone, or ask it first.
+//!   The tests of each kind (`tests/it/steps/`) check before they apply. Kept by review.
 //! - **No `unsafe`**: forbidden in `Cargo.toml`.
 
 pub mod apply;

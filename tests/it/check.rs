@@ -109,14 +109,14 @@ fn a_key_in_a_file_that_expires_is_a_warning_and_one_that_has_expired_an_error()
              key = [{{ url = 'file:{key}', fingerprint = '{print}' }}]\n"
         )
     };
-    let head = "[recipe]\nname = 'x'\nextends = 'base'\n";
+    let head = "[recipe]\nname = 'x'\n[base]\nos = 'debian:trixie'\n";
     let check = |text: &str| {
         fs::write(folder.path().join("x.toml"), format!("{head}{text}")).unwrap();
         hostkit().current_dir(folder.path()).args(["check", "x.toml"]).assert()
     };
     check(&repository("soon", "20d.asc", &soon))
         .success()
-        .stdout(contains("warning: this key expires in").and(contains("x.toml:8:15")));
+        .stdout(contains("warning: this key expires in").and(contains("x.toml:9:16")));
     check(&repository("old", "30d.asc", &old)).code(3).stdout(contains("it expired"));
     check(&repository("other", "20d.asc", &old)).code(3).stdout(contains("its fingerprint is"));
     check(&repository("none", "no.asc", &old)).code(3).stdout(contains("there is no file no.asc"));

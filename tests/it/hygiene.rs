@@ -14,8 +14,7 @@ use tempfile::TempDir;
 
 use crate::support::{hostkit, is_root, scratch};
 
-const SMALL: &str =
-    "[recipe]\nname = 'mine'\nversion = '1'\n[base]\nos = 'debian:trixie'\n";
+const SMALL: &str = "[recipe]\nname = 'mine'\nversion = '1'\n[base]\nos = 'debian:trixie'\n";
 
 /// A private key that opens nothing.
 const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\n\

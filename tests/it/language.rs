@@ -179,12 +179,11 @@ fn a_plan_tells_what_changed_since_the_last_image() {
     let folder = project(RECIPE);
     let manifest = |steps: Value| {
         fs::create_dir_all(folder.path().join("out")).unwrap();
-        let disk =
-            serde_json::json!({ "file": "own.raw", "bytes": 1, "allocated": 1, "sha256": "" });
         let manifest = serde_json::json!({
-            "version": 1, "recipe": "own", "image_version": "", "digest": "another",
-            "base": plan(folder.path(), &[], &[])["base"], "created": "2026-11-20T00:00:00Z",
-            "hostkit": "0", "disk": disk, "packages": {}, "phases": [], "steps": steps,
+            "version": 2, "recipe": "own", "image_version": "", "arch": "amd64",
+            "target": "disk", "digest": "another", "base": "debian:trixie",
+            "created": "2026-11-20T00:00:00Z", "hostkit": "0", "packages": {},
+            "phases": [], "steps": steps, "agent": false,
         });
         fs::write(folder.path().join("out/own.json"), manifest.to_string()).unwrap();
     };

@@ -10,6 +10,8 @@ mod cache;
 mod check;
 mod cli;
 mod engine;
+mod hygiene;
+mod image_tests;
 mod images;
 mod imports;
 mod jenkins_package;

@@ -57,9 +57,8 @@ async fn install(
     let names = todo.install.iter().map(|wanted| wanted.replacen('=', "-", 1));
     let cmd = manager
         .dnf()
-        .args(["install", "--allowerasing", "--setopt=install_weak_deps=False"])
-        // What is held is held from others, not from the recipe.
-        .arg("--disableexcludes=main")
+        // What was known of the repositories yesterday is not what is there today.
+        .args(["install", "--refresh", "--allowerasing", "--setopt=install_weak_deps=False"])
         .args(names.chain(files));
     match run(site, manager.runner, cmd, "Installing").await {
         Ok(()) => Ok(()),
@@ -97,7 +96,10 @@ impl<'a> Manager<'a> {
     }
 
     fn dnf(&self) -> Cmd {
-        let cmd = Cmd::new(Tool::Dnf).args(["--assumeyes", "--setopt=keepcache=False"]);
+        let cmd = Cmd::new(Tool::Dnf)
+            .args(["--assumeyes", "--setopt=keepcache=False"])
+            // What is held is held from others, not from the recipe.
+            .arg("--disableexcludes=main");
         match &self.outside {
             None => cmd,
             Some(Outside { root, home }) => cmd
