@@ -47,6 +47,11 @@ deny: ## licences, duplicates and sources of the crates; known vulnerabilities i
 unit: ## unit, integration and virtual machine tests
 	cargo test --locked --release $(AS_ROOT)
 
+.PHONY: fuzz
+fuzz: ## a minute of broken recipes at random (FUZZ_SECONDS=60)
+	cd fuzz && CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/fuzz \
+		cargo run --locked --release -- $(or $(FUZZ_SECONDS),60)
+
 .PHONY: clean
 clean: ## what was built here and what the demo left
 	cargo clean --quiet

@@ -7,7 +7,7 @@ use crate::error::{Blamed as _, Fault, rewritten};
 use crate::event::{Events, Outcome};
 use crate::plan::Planned;
 use crate::secret::Secrets;
-use crate::step::unit::{Settled, settle};
+use crate::step::unit::{Settled, Unit, settle};
 use crate::step::{Mode, Site, Step};
 use crate::sys::Host;
 
@@ -36,7 +36,7 @@ pub async fn apply(
     Run { host, secrets, events, mode: Mode::Apply, diff: false }.all(steps).await
 }
 
-impl<'a> Run<'a> {
+impl Run<'_> {
     /// Applies or checks `steps`. Says whether anything changed, or differs.
     ///
     /// # Errors
@@ -45,10 +45,10 @@ impl<'a> Run<'a> {
         let mut all = Outcome::Unchanged;
         let mut failure = None;
         // Units that follow each other are settled together, which spares two processes each.
-        for run in steps.chunk_by(|one, two| unit(one) && unit(two)) {
-            let mut settled = self.settle(run).await;
+        for run in steps.chunk_by(|one, two| unit(one).is_some() && unit(two).is_some()) {
+            let mut units = Units { run, settled: None };
             for planned in run {
-                match self.one(planned, &mut settled).await {
+                match self.one(planned, &mut units).await {
                     Ok(outcome) => all = all.and(outcome),
                     Err(error) if self.mode == Mode::Check => {
                         failure.get_or_insert(error);
@@ -60,31 +60,15 @@ impl<'a> Run<'a> {
         failure.map_or(Ok(all), Err)
     }
 
-    async fn settle(&self, run: &[Planned]) -> Option<anyhow::Result<Settled>> {
-        let units = run.iter().filter_map(|planned| match &planned.step {
-            Step::Unit(unit) => Some(unit),
-            _ => None,
-        });
-        let units: Vec<_> = units.collect();
-        let site = self.site(&run.first()?.id);
-        if units.is_empty() { None } else { Some(settle(&units, &site).await) }
-    }
-
-    async fn one(
-        &self,
-        Planned { id, step, .. }: &Planned,
-        settled: &mut Option<anyhow::Result<Settled>>,
-    ) -> anyhow::Result<Outcome> {
+    async fn one(&self, planned: &Planned, units: &mut Units<'_>) -> anyhow::Result<Outcome> {
+        let Planned { id, step, .. } = planned;
         let started = Instant::now();
         self.events.started(id, step.title());
-        let site = self.site(id);
-        let end = match (step, settled) {
-            (Step::Unit(unit), Some(Ok(settled))) => unit.finish(settled, &site).await,
-            (Step::Unit(_), failed @ Some(Err(_))) => {
-                let failed = std::mem::replace(failed, Some(Ok(Settled::default())));
-                Err(failed.and_then(Result::err).expect("it was matched"))
-            }
-            (step, _) => step.apply(&site).await,
+        let Self { host, secrets, events, mode, diff } = *self;
+        let site = Site { host, events, secrets, id, mode, diff };
+        let end = match step {
+            Step::Unit(unit) => units.finish(unit, &site).await,
+            step => step.apply(&site).await,
         };
         let end = end
             .map(|outcome| self.told(outcome))
@@ -94,7 +78,7 @@ impl<'a> Run<'a> {
             Ok(outcome) => outcome.clone(),
             Err(error) => Outcome::Failed(format!("{error:#}")),
         };
-        self.events.finished(id, outcome, started.elapsed());
+        events.finished(id, outcome, started.elapsed());
         end
     }
 
@@ -106,11 +90,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn site(&self, id: &'a str) -> Site<'a> {
-        let Self { host, secrets, events, mode, diff } = *self;
-        Site { host, events, secrets, id, mode, diff }
-    }
-
     /// An error may quote what a program printed, and that may hold a secret.
     fn redacted(&self, error: anyhow::Error) -> anyhow::Error {
         let text = format!("{error:#}");
@@ -119,6 +98,29 @@ impl<'a> Run<'a> {
     }
 }
 
-fn unit(planned: &Planned) -> bool {
-    matches!(planned.step, Step::Unit(_))
+/// Units that follow each other.
+struct Units<'a> {
+    run: &'a [Planned],
+    settled: Option<Settled>,
+}
+
+impl Units<'_> {
+    /// The first of them has all of them settled.
+    async fn finish(&mut self, unit: &Unit, site: &Site<'_>) -> anyhow::Result<Outcome> {
+        let settled = match &mut self.settled {
+            Some(settled) => settled,
+            none => {
+                let units: Vec<_> = self.run.iter().filter_map(self::unit).collect();
+                none.insert(settle(&units, site).await?)
+            }
+        };
+        unit.finish(settled, site).await
+    }
+}
+
+fn unit(planned: &Planned) -> Option<&Unit> {
+    match &planned.step {
+        Step::Unit(unit) => Some(unit),
+        _ => None,
+    }
 }

@@ -8,8 +8,8 @@
 //!    nothing else changes what is installed in an image.
 //! 3. The same binary is the boot agent inside the image: [`boot`] runs a table of steps as a
 //!    graph under systemd.
-//! 4. One tree is built, cleaned and packed; a disk image is the one way to pack it that there is
-//!    today ([`image`]).
+//! 4. One tree is built, cleaned and packed; a disk image and an OCI layout are two ways to pack
+//!    it ([`image`]).
 //! 5. Engines emit [`event::Event`]s; a [`report::Report`] is their fold; only [`ui`] prints; an
 //!    error says who must act ([`error::Blame`]), and `main` makes that the exit code.
 //!
@@ -18,9 +18,12 @@
 //! What users write, and what becomes of it:
 //!
 //! - [`recipe`]: the types of a recipe, `extends`, variables, and the files that recipes name
+//! - [`recipe::read()`]: from a name to a recipe without holes, or to every [`recipe::Problem`] at its
+//!   line and column
 //! - [`plan`]: (recipe, variables, hashes) to steps in their fixed order, with a digest; pure
-//! - [`step`]: the closed set of things that a plan can do, one file a kind
-//! - [`apply`]: runs a plan on a host, and stops at the first step that fails
+//! - [`step`]: the closed set of things that a plan can do, one file a kind; [`step::site`] is where
+//!   they do it, or only tell
+//! - [`apply`]: runs a plan on a host, and stops at the first step that fails; or checks one
 //!
 //! What an image is:
 //!
@@ -30,8 +33,14 @@
 //! - [`image::cache`]: what is in the cache, and what goes when it is too large
 //! - [`plan::lock`]: what an image resolved to, so that the next bake gets the same
 //! - [`image::hygiene`]: what must not be in an image, removed and then proven to be gone
-//! - [`image::disk`], [`image::layout`], [`image::grub`]: the tree as a disk that boots
-//! - [`image::manifest`]: what is in an image, and how it takes the place of the last one
+//! - [`image::contents`], [`image::difference`], [`image::archive`]: what is in a tree, what makes
+//!   one tree out of another, and a tree as an archive whose bytes depend on nothing else
+//! - `image::pack`: what is made of a tree. [`image::disk`] (with `foundation`, which is cached,
+//!   `ext4` in its two passes, [`image::layout`], [`image::grub`], `efi`): a disk that boots; `oci`:
+//!   a container image
+//! - [`image::blocks`]: a disk as a table of blocks, by which two are compared
+//! - [`image::manifest`], [`image::files`], [`image::publish`]: what is in an image, and how it takes
+//!   the place of the last one; [`image::compare`]: what differs between two
 //!
 //! What happens on a host:
 //!
@@ -87,15 +96,18 @@
 //!   link leads out of the tree. What enters a tree (`sys::namespaces`) and what packs it
 //!   ([`image::disk`], `mke2fs`) takes its path as a whole. Kept by review.
 //! - **Files are whole or not there**: [`sys::atomic`] on a host, [`sys::Root`] in a tree,
-//!   [`image::manifest`] for an image.
-//! - **Secrets** are in no recipe, no plan and no image. On a host they are in 0400 files on tmpfs
-//!   (the `keys` step), which systemd hands to Jenkins; rendered text only names them
-//!   ([`jenkins`]). [`aws::ssm::Values`] wipes its values and does not show them. The tests of the
-//!   baked machine (`tests/it/machine.rs`) look for them in the image, the file system, the journal
-//!   and the console.
+//!   [`image::publish`] for an image.
+//! - **Secrets** are in no recipe, no plan and no image. The value of a secret variable is kept
+//!   apart from those that text is rendered with ([`recipe::vars`]), so that it cannot get there.
+//!   On a host they are in 0400 files on tmpfs (the `keys` step), which systemd hands to Jenkins;
+//!   rendered text only names them ([`jenkins`]). [`aws::ssm::Values`] wipes its values and does not
+//!   show them. The tests of the baked machine (`tests/it/machine.rs`) look for them in the image,
+//!   the file system, the journal and the console.
 //! - **Exit codes** say who must act: [`error::Blame::exit_code`]. The outermost [`error::Fault`]
 //!   of a chain decides, and an error without one is a bug. Two verbs end with a number of their own:
 //!   `status` ([`boot::status::Status::exit_code`]) and `vm` (that of the guest's command).
+//! - **A check changes nothing**: steps change a host through [`step::site`] alone, or ask it first.
+//!   The tests of each kind (`tests/it/steps/`) check before they apply. Kept by review.
 //! - **No `unsafe`**: forbidden in `Cargo.toml`.
 
 pub mod apply;

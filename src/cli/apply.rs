@@ -139,13 +139,13 @@ impl Line {
     }
 }
 
-/// How many steps ended how, and which those are that are not as they were.
+/// How many steps ended how, and which those are that somebody must look at.
 fn recap(plan: &Plan, root: &Utf8Path, report: &Report) -> String {
     let mut text = format!("\n{} {} on {root}\n", plan.recipe, plan.image_version);
     let counts = WORDS.iter().map(|word| (word, report.count(word))).filter(|(_, n)| *n > 0);
     for (word, count) in counts {
         text += &format!("  {word:<9}  {count:>4}");
-        if *word != "unchanged" {
+        if !["unchanged", "changed"].contains(word) {
             let steps = report.steps.iter();
             let steps = steps.filter(|s| s.outcome.as_ref().is_some_and(|o| o.word() == *word));
             let steps: Vec<_> = steps.map(|step| step.step.as_str()).collect();

@@ -13,7 +13,8 @@ use crate::recipe::assets::Assets;
 use crate::recipe::platform::{Arch, Target};
 use crate::recipe::problem::Severity;
 use crate::recipe::vars::STAND_IN;
-use crate::recipe::{self, Problem, Reading, Recipe};
+use crate::recipe::{self, Pinned, Problem, Reading, Recipe};
+use crate::step::openpgp::{Outlook, outlook};
 use crate::ui::{self, Format};
 
 /// Looks for everything that is wrong with recipes, offline.
@@ -22,19 +23,20 @@ use crate::ui::{self, Format};
 /// error here: what needs it is told, and what depends on its value is not checked.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Names of recipes, or paths that end in .toml; all recipes of the project if none is given
+    /// Names of recipes, or paths that end in .toml; if none is given, all of the project, or else those that are shipped
     recipes: Vec<String>,
     #[command(flatten)]
     settings: Settings,
 }
 
 /// `hostkit check`.
-pub fn run(args: &Args, format: Format) -> anyhow::Result<ExitCode> {
+pub async fn run(args: &Args, format: Format) -> anyhow::Result<ExitCode> {
     let assets = Assets::new(absolute(Utf8Path::new("."))?);
-    let names = if args.recipes.is_empty() { assets.own_or_all() } else { args.recipes.clone() };
+    let names =
+        if args.recipes.is_empty() { assets.own_or_shipped() } else { args.recipes.clone() };
     let mut errors = 0;
     for name in &names {
-        let checked = check(name, &assets, &args.settings)?;
+        let checked = check(name, &assets, &args.settings).await?;
         errors += checked.errors;
         match format {
             Format::Human => ui::text(&checked.describe()),
@@ -72,7 +74,7 @@ struct Line {
     hint: Option<String>,
 }
 
-fn check(name: &str, assets: &Assets, settings: &Settings) -> anyhow::Result<Checked> {
+async fn check(name: &str, assets: &Assets, settings: &Settings) -> anyhow::Result<Checked> {
     let mut read = recipe::read(name, assets, &settings.given(true)?);
     if read.errors() == 0
         && let Some(recipe) = read.recipe.take()
@@ -80,6 +82,8 @@ fn check(name: &str, assets: &Assets, settings: &Settings) -> anyhow::Result<Che
         let planning = planning(&recipe, &read, assets, settings);
         read.problems.extend(planning);
     }
+    let keys = keys(&read, assets).await;
+    read.problems.extend(keys);
     let known: Vec<_> = read.secrets.iter().map(|(name, _)| name).collect();
     let secrets = read.vars.secrets().filter(|name| !known.contains(name));
     Ok(Checked {
@@ -110,6 +114,33 @@ fn planning(recipe: &Recipe, read: &Reading, assets: &Assets, settings: &Setting
                 problems.push(problem);
             }
         }
+    }
+    problems
+}
+
+/// What is wrong with the pinned keys that are files of this machine. Others cannot be looked at
+/// without the network.
+async fn keys(read: &Reading, assets: &Assets) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for Pinned { url, fingerprint, place } in &read.pinned {
+        let Some(path) = url.strip_prefix("file:") else { continue };
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let file = assets.on_disk(path);
+        if !file.is_file() {
+            problems.push(Problem::error(format!("there is no file {path}")).at(place.clone()));
+            continue;
+        }
+        let problem = match outlook(&file, fingerprint).await {
+            Ok(Outlook::Good) => continue,
+            Ok(Outlook::Soon(days)) => Problem::warning(format!("this key expires in {days} days"))
+                .hint(
+                    "ask its owner for the next one, and pin both while both are in use".to_owned(),
+                ),
+            Ok(Outlook::Refused(why)) => Problem::error(format!("this key is refused: {why}"))
+                .hint(format!("pinned is {fingerprint}")),
+            Err(error) => Problem::warning(format!("this key was not checked: {error:#}")),
+        };
+        problems.push(problem.at(place.clone()));
     }
     problems
 }

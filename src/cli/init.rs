@@ -79,7 +79,12 @@ fn check(args: &Args) -> Result<(), Fault> {
 
 /// The files of a project, by their path in it.
 fn files(args: &Args) -> Vec<(String, String)> {
-    let fill = |text: &str| text.replace("@NAME@", &args.name).replace("@EXTENDS@", &args.extends);
+    // `base` alone does not say what its host is.
+    let role = if args.extends == "base" { ROLE } else { "" };
+    let fill = |text: &str| {
+        let text = text.replace("@NAME@", &args.name).replace("@EXTENDS@", &args.extends);
+        text.replace("@ROLE@", role)
+    };
     let mut files = vec![
         (format!("image-recipes/{}.toml", args.name), fill(RECIPE)),
         (format!("templates/{}-motd.tera", args.name), fill(MOTD)),
@@ -145,7 +150,7 @@ name = "people are told whom to ask"
 file = "/etc/motd"
 contains = "{{ team }}"
 
-# A file of your own, a unit, a script: uncomment what you need.
+@ROLE@# A file of your own, a unit, a script: uncomment what you need.
 #
 # [[unit]]
 # name = "example.service"
@@ -156,6 +161,9 @@ contains = "{{ team }}"
 # hook = "late"
 # run = "git config --system init.defaultBranch main"
 "##;
+
+const ROLE: &str =
+    "# What the host is when it boots: controller, agent or ecs.\n[host]\nrole = \"agent\"\n\n";
 
 const MOTD: &str =
     "This is @NAME@, an image of hostkit. It is replaced, not patched.\nAsk {{ team }}.\n";

@@ -119,7 +119,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Cache(command) => cache::run(&command, format),
         Command::Init(args) => init::run(&args, format),
         Command::Recipes(args) => recipes::run(&args, format),
-        Command::Check(args) => check::run(&args, format),
+        Command::Check(args) => check::run(&args, format).await,
         Command::Docs(command) => docs::run(command),
         #[cfg(feature = "sim")]
         Command::Test(args) => Box::pin(test::run(args, format)).await,

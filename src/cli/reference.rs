@@ -86,19 +86,27 @@ impl Page {
         let whole = self.resolve(value);
         let (heading, inner) = match (whole.get("items"), whole.get("additionalProperties")) {
             (Some(items), _) => (format!("[[{path}]]"), self.resolve(items)),
-            (None, Some(values)) if values.is_object() => {
+            (None, Some(values)) if self.resolve(values).get("properties").is_some() => {
                 (format!("[{path}.NAME]"), self.resolve(values))
             }
             _ => (format!("[{path}]"), whole.clone()),
         };
-        inner.get("properties")?;
+        let mut schema = inner.clone();
+        if inner.get("properties").is_none() {
+            // A top-level table whose keys people choose.
+            let values = whole.get("additionalProperties").filter(|values| values.is_object())?;
+            let top = todo.heading.is_empty() && todo.path.is_empty();
+            schema = serde_json::json!({ "properties": { "NAME": values }, "required": ["NAME"] });
+            if !top {
+                return None;
+            }
+        }
         if key == "when" {
             if !self.shared.iter().any(|(name, _)| name == "when") {
                 self.shared.push(("when".to_owned(), inner));
             }
             return None;
         }
-        let mut schema = inner;
         // What a section is for is said where it is used.
         if let (Some(text), Some(schema)) = (value.get("description"), schema.as_object_mut()) {
             schema.insert("description".to_owned(), text.clone());
@@ -121,7 +129,10 @@ impl Page {
         if let Some(items) =
             schema.get("items").filter(|_| is(&schema, "array") && !is(&schema, "string"))
         {
-            return format!("list of {}", self.kind(items));
+            return match self.kind(items).as_str() {
+                "table" => "list of tables".to_owned(),
+                kind => format!("list of {kind}"),
+            };
         }
         let words = [
             ("string", "text"),
@@ -133,6 +144,7 @@ impl Page {
         let words = words.iter().filter(|(theirs, _)| is(&schema, theirs)).map(|(_, ours)| *ours);
         match words.collect::<Vec<_>>().join(" or ") {
             none if none.is_empty() => "any".to_owned(),
+            all if all.matches(" or ").count() > 2 => "a value of its type".to_owned(),
             words => words,
         }
     }

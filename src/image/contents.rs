@@ -96,7 +96,7 @@ pub struct Contents {
     /// Sorted by path, in the order of bytes: whatever is in a directory comes after it.
     pub entries: Vec<Entry>,
     /// As of the walk, one for each entry.
-    stamps: Vec<Stamp>,
+    pub(super) stamps: Vec<Stamp>,
 }
 
 impl Contents {

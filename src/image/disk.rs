@@ -7,7 +7,7 @@
 use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::Context as _;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::blocks::{Origin, Table};
 use super::contents::{Contents, Kind};
@@ -22,6 +22,7 @@ use super::{Places, ext4, grub};
 use crate::error::Fault;
 use crate::event::Events;
 use crate::plan::Plan;
+use crate::step::kernel;
 use crate::sys::{Host, Owner};
 
 /// A finished disk in the work folder.
@@ -55,16 +56,20 @@ pub(super) async fn pack(
     let immutable = mount_points(plan, &contents)?;
     let layout = Layout::for_content(foundation.contents.room(BLOCK), contents.room(BLOCK));
     let path = work.path().join("disk.raw");
-    loop {
+    let difference = Difference::between(&foundation.contents, &contents);
+    let (place, tree) = (foundation.root(&layout, &path), built.host.root.path());
+    // The second time it is made anew.
+    for _ in 0..2 {
         let base = foundation.disk(&layout, built, work.path(), events).await?;
-        let (from, to) = (base.path.clone(), path.clone());
-        tokio::task::spawn_blocking(move || copy_sparse(&from, &to)).await?.context("copying")?;
-        let difference = Difference::between(&foundation.contents, &contents);
-        let (place, tree) = (foundation.root(&layout, &path), built.host.root.path());
-        ext4::change(&place, &difference, tree, &immutable, work.path()).await?;
-        ext4::check(&place, work.path()).await?;
+        let replayed = async {
+            copy(&base.path, &path).await?;
+            ext4::change(&place, &difference, tree, &immutable, work.path()).await?;
+            ext4::check(&place, work.path()).await
+        };
+        let replayed = replayed.await;
         let (table, base_is_whole) = measure(&path, base).await?;
         if base_is_whole {
+            replayed?;
             let meta = std::fs::metadata(&path).context("measuring the disk")?;
             let (bytes, allocated) = (meta.len(), meta.blocks() * 512);
             return Ok(Packed { path, bytes, allocated, table, contents });
@@ -72,6 +77,10 @@ pub(super) async fn pack(
         events.log("pack", "the disk of the foundation in the cache is damaged: making it again");
         foundation.discard(&layout)?;
     }
+    let cache = &places.cache;
+    Err(Fault::environment(format!("what is written to {cache} comes back as something else"))
+        .hint("the disk or the memory of this machine is broken; or name another --cache")
+        .into())
 }
 
 /// Reading and hashing takes seconds the first time: elsewhere, so that Ctrl-C and the clock on the
@@ -82,8 +91,8 @@ async fn open(
     places: &Places,
 ) -> anyhow::Result<Foundation> {
     let (tree, seed, epoch) = (built.foundation.clone(), built.foundation_key.clone(), built.epoch);
-    let cache = places.cache.clone();
-    tokio::task::spawn_blocking(move || Foundation::open(&tree, seed, epoch, firmware, &cache))
+    let places = places.clone();
+    tokio::task::spawn_blocking(move || Foundation::open(&tree, seed, epoch, firmware, &places))
         .await?
 }
 
@@ -99,7 +108,13 @@ async fn contents_of(
     walking.await?
 }
 
-async fn measure(path: &camino::Utf8Path, base: Disk) -> anyhow::Result<(Table, bool)> {
+async fn copy(from: &Utf8Path, to: &Utf8Path) -> anyhow::Result<()> {
+    let (from, to) = (from.to_owned(), to.to_owned());
+    let copying = tokio::task::spawn_blocking(move || copy_sparse(&from, &to));
+    copying.await?.context("copying the disk of the foundation")
+}
+
+async fn measure(path: &Utf8Path, base: Disk) -> anyhow::Result<(Table, bool)> {
     let path = path.to_owned();
     let hashing = tokio::task::spawn_blocking(move || {
         let syncing = {
@@ -127,7 +142,7 @@ fn write_boot_files(
         &esp[..4],
         &esp[4..]
     );
-    let more = host.root.read_text(camino::Utf8Path::new(grub::MORE_WORDS))?.unwrap_or_default();
+    let more = host.root.read_text(Utf8Path::new(kernel::COMMAND_LINE))?.unwrap_or_default();
     let files = [("/etc/fstab", fstab), ("/boot/grub/grub.cfg", grub::menu(&root_uuid, &more))];
     host.root.make_dir("/boot/grub", 0o755, Owner::ROOT)?;
     host.root.make_dir("/boot/efi", 0o700, Owner::ROOT)?;

@@ -18,7 +18,7 @@ use super::firmware::Firmware;
 use super::growth::watch_growth;
 use super::layout::{self, BIOS, Layout};
 use super::tree::Built;
-use super::{efi, ext4, grub};
+use super::{Places, efi, ext4, grub};
 use crate::digest::{sha256, uuid};
 use crate::event::Events;
 use crate::sys::{Cmd, Runner, Tool};
@@ -52,10 +52,13 @@ impl Foundation {
         seed: String,
         epoch: i64,
         firmware: &'static Firmware,
-        cache: &Utf8Path,
+        places: &Places,
     ) -> anyhow::Result<Self> {
         let key = sha256(format!("{MAKING} {} {epoch} {seed}", firmware.arch));
-        let folder = cache.join("disks").join(&key[..16]);
+        let folder = places.cache.join("disks").join(&key[..16]);
+        if places.no_cache && folder.exists() {
+            std::fs::remove_dir_all(&folder).context("removing the disk of the foundation")?;
+        }
         let kept = folder.join("contents");
         let known = std::fs::read(&kept).ok();
         let contents = match known.and_then(|lines| Contents::from_lines(&lines).ok()) {

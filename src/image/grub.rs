@@ -110,9 +110,6 @@ fn patch(boot: &[u8], mut core: Vec<u8>) -> anyhow::Result<BootCode> {
 const COMMAND_LINE: &str =
     "ro console=tty0 console=ttyS0,115200n8 nvme_core.io_timeout=4294967295 panic=10";
 
-/// Where a recipe's `[kernel] command_line` is, in the tree: words that are added.
-pub(super) const MORE_WORDS: &str = "/usr/share/hostkit/kernel-command-line";
-
 /// The menu: one entry, the newest kernel, by the links that Debian's kernels keep up to date.
 pub fn menu(root_uuid: &str, more: &str) -> String {
     let more: String = more.split_whitespace().map(|word| format!(" {}", escaped(word))).collect();

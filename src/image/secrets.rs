@@ -230,7 +230,10 @@ fn base64_core(engine: &impl base64::Engine, value: &str, skipped: usize) -> Vec
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+
     use super::*;
+    use base64::Engine as _;
 
     const VALUE: &str = "s3cr3t-töken/4711?x";
 

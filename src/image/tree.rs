@@ -76,7 +76,7 @@ pub(super) struct ThrowAway {
 
 impl Built {
     /// The final tree, for whoever may change it and must not.
-    pub fn throw_away(&self, work: &Utf8Path) -> anyhow::Result<ThrowAway> {
+    pub(super) fn throw_away(&self, work: &Utf8Path) -> anyhow::Result<ThrowAway> {
         let all = self.layers.iter().map(|held| held.tree.as_path());
         let layers: Vec<_> = all.chain(self.late.last().map(Utf8PathBuf::as_path)).collect();
         let downloads = self.host.downloads.clone().context("a tree has a cache of downloads")?;

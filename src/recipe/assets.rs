@@ -92,11 +92,17 @@ impl Assets {
         names
     }
 
-    /// The names of the project's own recipes, sorted; of all recipes if it has none.
-    pub fn own_or_all(&self) -> Vec<String> {
+    /// The names of the project's own recipes, sorted. If it has none, those of the shipped recipes
+    /// that no other builds on.
+    pub fn own_or_shipped(&self) -> Vec<String> {
         let mut own = self.own();
         own.sort_unstable();
-        if own.is_empty() { self.recipes() } else { own }
+        if own.is_empty() {
+            let all = self.list();
+            let parent = |name: &String| all.iter().any(|recipe| recipe.extends == *name);
+            own = all.iter().map(|recipe| recipe.name.clone()).filter(|n| !parent(n)).collect();
+        }
+        own
     }
 
     fn own(&self) -> Vec<String> {

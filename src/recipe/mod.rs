@@ -7,19 +7,22 @@
 pub mod assets;
 mod check;
 mod fill;
+pub mod given;
 mod load;
 mod merge;
 pub mod platform;
 pub mod problem;
 mod read;
 pub mod system;
+pub mod test;
 mod tree;
 pub mod types;
 pub mod value;
 pub mod vars;
 
-pub use check::is_file;
+pub use check::{Pinned, is_file};
+pub use given::Given;
 pub use problem::Problem;
 pub use read::{Reading, read, read_text};
 pub use types::Recipe;
-pub use vars::{Given, Vars};
+pub use vars::Vars;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::assets::Assets;
-use super::check;
+use super::check::{self, Pinned};
 use super::fill::fill;
+use super::given::{Given, resolve};
 use super::load::chain;
 use super::problem::{Place, Problem, Severity, Source};
 use super::tree::{Document, Key};
 use super::types::{Recipe, Variable};
-use super::vars::{Given, Vars};
+use super::vars::Vars;
 use crate::host;
 use crate::secret::Secrets;
 
@@ -23,6 +24,8 @@ pub struct Reading {
     pub vars: Vars,
     /// The values of its secret variables.
     pub secrets: Secrets,
+    /// The keys that it pins, in all its files.
+    pub pinned: Vec<Pinned>,
     /// The files that it was read from, the youngest first.
     pub files: Vec<String>,
     /// All that is wrong, in the order of the files.
@@ -73,11 +76,11 @@ fn understand(
         sources.iter().map(|source| Document::parse(source, &mut problems)).collect();
     let declared = declarations(&mut documents, &mut problems);
     let declared_at = |name: &str, key: &str| variable_place(&documents, name, key);
-    let (vars, secrets) = Vars::resolve(&declared, given, &declared_at, &mut problems);
+    let (vars, secrets) = resolve(&declared, given, &declared_at, &mut problems);
     let numbers = vars.numbers();
     let header = documents.first().map(|document| document.place(&[Key::Name("recipe".into())]));
     let whole = documents.iter().all(|document| document.is_toml) && problems.is_empty();
-    let recipes = decode(documents, &numbers, assets, &vars, &mut problems);
+    let (recipes, pinned) = decode(documents, &numbers, assets, &vars, &mut problems);
     let recipe = recipes.into_iter().reduce(|child, parent| child.on(parent));
     if whole && recipe.as_ref().is_some_and(|recipe: &Recipe| recipe.base.is_none()) {
         let hint = "add [base] with `os = \"debian:trixie\"`, or `extends = \"base\"`".to_owned();
@@ -85,7 +88,7 @@ fn understand(
     }
     sort(&mut problems, sources);
     let files = sources.iter().map(|source| source.name.clone()).collect();
-    Reading { recipe, vars, secrets, files, problems }
+    Reading { recipe, vars, secrets, pinned, files, problems }
 }
 
 /// The variables of all files: the youngest declaration of a name counts.
@@ -118,8 +121,8 @@ fn decode<'s>(
     assets: &Assets,
     vars: &Vars,
     problems: &mut Vec<Problem>,
-) -> Vec<Recipe> {
-    let mut recipes = Vec::new();
+) -> (Vec<Recipe>, Vec<Pinned>) {
+    let (mut recipes, mut pinned) = (Vec::new(), Vec::new());
     for mut document in documents {
         // Half a file would be wrong in a hundred ways that nobody wrote.
         if !document.is_toml {
@@ -129,10 +132,11 @@ fn decode<'s>(
         fill(&mut document, vars, problems);
         let settings: Option<host::HostConfig> = document.decode_section("host", problems);
         let Some(recipe) = document.decode::<Recipe>(problems) else { continue };
-        check::recipe(&document, &recipe, settings.as_ref(), assets, vars, problems);
+        let keys = check::recipe(&document, &recipe, settings.as_ref(), assets, vars, problems);
+        pinned.extend(keys);
         recipes.push(recipe);
     }
-    recipes
+    (recipes, pinned)
 }
 
 /// In the order of the files and of their lines; what has no place comes first.

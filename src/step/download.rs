@@ -72,3 +72,54 @@ fn config(headers: &BTreeMap<String, String>, site: &Site<'_>) -> anyhow::Result
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::event::Events;
+    use crate::secret::Secrets;
+    use crate::step::Mode;
+    use crate::sys::runner::Script;
+    use crate::sys::{Host, Root};
+
+    /// What curl is called with for these headers.
+    async fn call(headers: &[(&str, &str)]) -> Cmd {
+        let seen = Arc::new(Mutex::new(None));
+        let write = Arc::clone(&seen);
+        let (runner, _) = Script::default()
+            .on("curl", move |cmd| {
+                *write.lock().unwrap() = Some(cmd.clone());
+                Ok(String::new())
+            })
+            .runner();
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(camino::Utf8Path::from_path(folder.path()).unwrap()).unwrap();
+        let host = Host { outside: runner, ..Host::folder(root) };
+        let mut secrets = Secrets::default();
+        secrets.insert("token", "a \"quoted\" \\ value".into());
+        let events = Events::silent();
+        let (mode, diff) = (Mode::Apply, false);
+        let site = Site { host: &host, events: &events, secrets: &secrets, id: "x", mode, diff };
+        let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        download_with(&site, "https://example.com/x", &headers).await.unwrap();
+        seen.lock().unwrap().take().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_secret_header_is_in_no_argument() {
+        let cmd = call(&[("Authorization", "secret:token")]).await;
+        assert!(!cmd.to_string().contains("quoted"), "{cmd}");
+        let config = String::from_utf8(cmd.stdin.clone().unwrap()).unwrap();
+        assert_eq!(config, "header = \"Authorization: a \\\"quoted\\\" \\\\ value\"\n");
+        assert!(cmd.args.contains(&"--location".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_header_that_curl_would_send_on_to_another_host_is_not_sent_on() {
+        let cmd = call(&[("X-Token", "secret:token"), ("Accept", "*/*")]).await;
+        assert!(!cmd.args.contains(&"--location".to_owned()), "{cmd}");
+        assert_eq!(call(&[]).await.stdin, None);
+    }
+}

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Site;
 use super::download::download;
 use crate::error::Fault;
-use crate::sys::{Cmd, Tool};
+use crate::sys::{Cmd, Runner, Tool};
 
 /// A key that expires within so many days is worth a warning.
 const EXPIRES_SOON_DAYS: i64 = 60;
@@ -66,6 +66,42 @@ impl Key {
             .hint(format!("pinned is {} at {}", self.fingerprint, self.url))
             .into()
     }
+}
+
+/// What can be said of a pinned key without using it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// It is right, and will be for long enough.
+    Good,
+    /// It is right, and expires in so many days.
+    Soon(i64),
+    /// It is refused, and why.
+    Refused(String),
+}
+
+/// Looks at the key in a file of this machine.
+///
+/// # Errors
+/// gpg cannot be run.
+pub async fn outlook(file: &Utf8Path, fingerprint: &str) -> anyhow::Result<Outlook> {
+    let home = tempfile::tempdir().context("making a home for gpg")?;
+    let show = Cmd::new(Tool::Gpg)
+        .args(["--batch", "--quiet", "--no-options", "--homedir"])
+        .args([home.path().to_string_lossy().as_ref(), "--show-keys", "--with-colons"])
+        .arg(file.as_str());
+    Tool::require(&[Tool::Gpg])?;
+    let Ok(listing) = Runner::Direct.run(&show).await else {
+        return Ok(Outlook::Refused("it is no key".to_owned()));
+    };
+    let keys = primaries(&String::from_utf8_lossy(&listing.stdout));
+    let [key] = keys.as_slice() else {
+        return Ok(Outlook::Refused(format!("the file holds {} keys", keys.len())));
+    };
+    Ok(match key.judge(fingerprint, jiff::Timestamp::now().as_second()) {
+        Err(why) => Outlook::Refused(why),
+        Ok(Some(days)) if days < EXPIRES_SOON_DAYS => Outlook::Soon(days),
+        Ok(_) => Outlook::Good,
+    })
 }
 
 /// Whether the keys in `ring` are exactly the pinned ones, and none has expired.

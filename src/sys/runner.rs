@@ -170,7 +170,6 @@ impl Runner {
         cmd: &Cmd,
         line: &mut impl FnMut(&str),
     ) -> Result<Output, CmdError> {
-        let mut group = Group::of(child);
         let io = |source| CmdError::Io { command: cmd.to_string(), source };
         let mut group = Group::of(child);
         let work = communicate(child, cmd.stdin.as_deref(), line);

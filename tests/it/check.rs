@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 
 use crate::support::{hostkit, repository};
@@ -70,4 +71,53 @@ fn a_bake_and_a_plan_show_the_first_mistake_and_count_the_others() {
             .stderr(contains("did you mean `content`?"))
             .stderr(contains("there is more that is wrong (2): `hostkit check` shows all"));
     }
+}
+
+/// Makes a key that was made `made` (as gpg's own clock had it) and lives for `life`.
+fn key(folder: &std::path::Path, made: &str, life: &str) -> String {
+    let home = folder.join(format!("home-{life}"));
+    fs::create_dir(&home).unwrap();
+    let gpg = |args: &[&str]| {
+        let home = home.to_str().unwrap();
+        let output = assert_cmd::Command::new("gpg")
+            .args(["--batch", "--quiet", "--no-options", "--homedir", home, "--passphrase", ""])
+            .args(args)
+            .assert()
+            .success();
+        String::from_utf8_lossy(&output.get_output().stdout).into_owned()
+    };
+    let clock = ["--faked-system-time", made];
+    gpg(&[&clock[..], &["--quick-gen-key", "Acme", "ed25519", "sign", life]].concat());
+    let file = folder.join(format!("{life}.asc"));
+    gpg(&["--armor", "--output", file.to_str().unwrap(), "--export"]);
+    let listing = gpg(&["--with-colons", "--list-keys"]);
+    let print = listing.lines().find(|line| line.starts_with("fpr:")).unwrap();
+    print.split(':').nth(9).unwrap().to_owned()
+}
+
+#[test]
+fn a_key_in_a_file_that_expires_is_a_warning_and_one_that_has_expired_an_error() {
+    let folder = crate::support::scratch();
+    let year = jiff::Timestamp::now().to_string();
+    let now: String = year.chars().filter(char::is_ascii_digit).take(14).collect();
+    let now = format!("{}T{}", &now[..8], &now[8..]);
+    let (old, soon) =
+        (key(folder.path(), "20200101T000000", "30d"), key(folder.path(), &now, "20d"));
+    let repository = |name: &str, key: &str, print: &str| {
+        format!(
+            "[[repository]]\nname = '{name}'\nuri = 'https://example.com'\nsuite = 'x/'\n\
+             key = [{{ url = 'file:{key}', fingerprint = '{print}' }}]\n"
+        )
+    };
+    let head = "[recipe]\nname = 'x'\n[base]\nos = 'debian:trixie'\n";
+    let check = |text: &str| {
+        fs::write(folder.path().join("x.toml"), format!("{head}{text}")).unwrap();
+        hostkit().current_dir(folder.path()).args(["check", "x.toml"]).assert()
+    };
+    check(&repository("soon", "20d.asc", &soon))
+        .success()
+        .stdout(contains("warning: this key expires in").and(contains("x.toml:9:16")));
+    check(&repository("old", "30d.asc", &old)).code(3).stdout(contains("it expired"));
+    check(&repository("other", "20d.asc", &old)).code(3).stdout(contains("its fingerprint is"));
+    check(&repository("none", "no.asc", &old)).code(3).stdout(contains("there is no file no.asc"));
 }

@@ -83,7 +83,7 @@ fn the_plan_of_the_shipped_controller_reads_like_this() {
         .current_dir(crate::support::scratch().path())
         .args(["plan", "jenkins-controller"])
         .assert()
-        .success();
+        .code(10);
     let text = String::from_utf8(plan.get_output().stdout.clone()).expect("a plan is text");
     // The digest holds the binary's, which differs from build to build.
     insta::with_settings!({ filters => vec![(r"\([0-9a-f]{8}\)", "(DIGEST)")] }, {

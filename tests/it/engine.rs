@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use camino::Utf8Path;
 use hostkit::digest::sha256;
+use hostkit::image::blocks::Table;
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use serde_json::Value;
@@ -56,7 +58,7 @@ impl Repository {
     }
 }
 
-fn gpg(folder: &Path) -> Command {
+pub(crate) fn gpg(folder: &Path) -> Command {
     let home = folder.join("gnupg");
     fs::create_dir_all(&home).unwrap();
     let mut command = Command::new("gpg");
@@ -64,7 +66,7 @@ fn gpg(folder: &Path) -> Command {
     command
 }
 
-fn run(command: &mut Command) -> Vec<u8> {
+pub(crate) fn run(command: &mut Command) -> Vec<u8> {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
@@ -158,7 +160,7 @@ fn project(sections: &str) -> TempDir {
     fs::write(dir.path().join("fetched"), "fetched\n").unwrap();
     let recipe = "[recipe]\nname = 'small'\nversion = '1.0'\n[base]\nos = 'debian:trixie'\n\
         [vars.place]\ndefault = 'nowhere'\n\
-        [packages]\ninstall = ['grub-common', 'grub-pc-bin', 'tiny=1.2']\n\
+        [packages]\ninstall = ['grub-common', 'grub-pc-bin', 'grub-efi-amd64-bin', 'tiny=1.2']\n\
         [[link]]\npath = '/vmlinuz'\nto = 'boot/none'\n\
         [[link]]\npath = '/initrd.img'\nto = 'boot/none'\n\
         [[user]]\nname = 'worker'\nuid = 777\nhome = '/home/worker'\ngroups = ['makers']\n\
@@ -214,7 +216,8 @@ fn a_recipe_with_one_of_each_kind_becomes_the_disk_that_it_describes() {
 
     assert_eq!(manifest["recipe"], "small");
     assert_eq!(manifest["packages"]["tiny"], "1.2");
-    assert_eq!(manifest["disk"]["sha256"], sha256(fs::read(&disk).unwrap()));
+    let table = Table::of(Utf8Path::from_path(&disk).unwrap()).unwrap();
+    assert_eq!(manifest["disk"]["digest"], table.digest());
     let on_disk = fs::read(project.path().join("out/small.json")).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&on_disk).unwrap(), manifest);
 

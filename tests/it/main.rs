@@ -20,5 +20,6 @@ mod layers;
 mod machine;
 mod pack;
 mod parsers;
+mod steps;
 mod support;
 mod units;

@@ -22,9 +22,23 @@ fn nearly() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn no_recipe_makes_the_parser_panic(text in nearly()) {
-        if let Ok(recipe) = recipe::load::parse(&text) {
-            let _ = recipe.check();
+        let given = recipe::Given { stand_in: true, ..recipe::Given::default() };
+        let read = recipe::read_text(&text, &recipe::assets::Assets::new("/nonexistent"), &given);
+        prop_assert!(read.recipe.is_some() || read.errors() > 0);
+        for place in read.problems.iter().filter_map(|problem| problem.place.as_ref()) {
+            prop_assert_eq!(place.excerpt().lines().count(), 3);
         }
+    }
+
+    #[test]
+    fn a_recipe_reads_the_same_every_time(text in nearly()) {
+        let read = || {
+            let assets = recipe::assets::Assets::new("/nonexistent");
+            recipe::read_text(&text, &assets, &recipe::Given::default())
+        };
+        let (one, two) = (read(), read());
+        prop_assert_eq!(one.recipe, two.recipe);
+        prop_assert_eq!(one.problems, two.problems);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The changes of a file system as commands for `debugfs`.
 //!
-//! Pure but for attributes, whose values go into files. Every path is absolute and quoted; what the
-//! language of `debugfs` cannot say is refused.
+//! Pure but for attributes, whose values go into files. Everything is quoted; what the language of
+//! `debugfs` cannot say is refused.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -52,7 +52,8 @@ impl<'a> Script<'a> {
     pub(super) fn changes(&mut self, difference: &Difference<'_>) -> anyhow::Result<()> {
         for entry in difference.removed.iter().rev() {
             let verb = if entry.kind == Kind::Directory { "rmdir" } else { "rm" };
-            self.push(&[verb, &quoted(&entry.path)?])?;
+            let name = self.enter(entry)?;
+            self.push(&[verb, &name])?;
         }
         let mut added = difference.added.clone();
         added.sort_by_key(|entry| rank(entry));
@@ -98,37 +99,35 @@ impl<'a> Script<'a> {
     }
 
     fn add(&mut self, entry: &Entry) -> anyhow::Result<()> {
-        let path = quoted(&entry.path)?;
+        let name = self.enter(entry)?;
         match &entry.kind {
-            Kind::Directory => self.push(&["mkdir", &path]),
+            Kind::Directory => self.push(&["mkdir", &name]),
             Kind::File { .. } => {
                 let from = quote(self.tree.join(&entry.path).as_str())?;
-                let name = self.enter(entry)?;
                 self.push(&["write", &from, &name])
             }
-            Kind::HardLink { to } => self.push(&["ln", &quoted(to)?, &path]),
-            Kind::Link { to } => self.push(&["symlink", &path, &quote(to)?]),
+            Kind::HardLink { to } => self.push(&["ln", &quoted(to)?, &name]),
+            Kind::Link { to } => self.push(&["symlink", &name, &quote(to)?]),
             Kind::Character { major, minor } => {
-                let name = self.enter(entry)?;
                 self.push(&["mknod", &name, "c", &major.to_string(), &minor.to_string()])
             }
             Kind::Block { major, minor } => {
-                let name = self.enter(entry)?;
                 self.push(&["mknod", &name, "b", &major.to_string(), &minor.to_string()])
             }
-            Kind::Pipe => {
-                let name = self.enter(entry)?;
-                self.push(&["mknod", &name, "p"])
-            }
+            Kind::Pipe => self.push(&["mknod", &name, "p"]),
         }
     }
 
-    /// Some commands take a name in the current folder only: goes there, and gives the name.
+    /// Some commands take a name in the current folder only, and others take `/name` for one: goes
+    /// to the folder, and gives the name.
     fn enter(&mut self, entry: &Entry) -> anyhow::Result<String> {
         let (folder, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
         if self.folder != folder || self.lines.is_empty() {
             self.push(&["cd", &quoted(folder)?])?;
             folder.clone_into(&mut self.folder);
+        }
+        if name.starts_with('<') {
+            return Err(refused(&entry.path, "debugfs takes its name for a number"));
         }
         quote(name)
     }

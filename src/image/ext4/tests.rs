@@ -21,7 +21,13 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         let path = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
         let lab = Self { _dir: dir, path };
-        for folder in ["work", "foundation/etc/many", "foundation/usr/bin", "foundation/srv/home"] {
+        for folder in [
+            "work",
+            "foundation/old",
+            "foundation/etc/many",
+            "foundation/usr/bin",
+            "foundation/srv/home",
+        ] {
             fs::create_dir_all(lab.path.join(folder)).unwrap();
         }
         for n in 0..400 {
@@ -31,6 +37,7 @@ impl Lab {
         }
         fs::write(lab.path.join("foundation/etc/config"), "one").unwrap();
         fs::write(lab.path.join("foundation/etc/gone"), "gone").unwrap();
+        fs::write(lab.path.join("foundation/old file"), "gone").unwrap();
         let long = "long-".repeat(40);
         fs::write(lab.path.join(format!("foundation/etc/ő {long}")), "unusual").unwrap();
         fs::hard_link(lab.path.join("foundation/etc/config"), lab.path.join("foundation/etc/same"))
@@ -113,6 +120,13 @@ fn the_file_system_is_the_tree_and_repeats() {
         fs::Permissions::from_mode(0o4711),
     )
     .unwrap();
+    // At the top, where `debugfs` is special.
+    fs::create_dir(lab.path.join("tree/top")).unwrap();
+    lab.write("a file", b"on top");
+    fs::hard_link(lab.path.join("tree/a file"), lab.path.join("tree/top/linked")).unwrap();
+    symlink("nowhere", lab.path.join("tree/on top")).unwrap();
+    fs::remove_dir(lab.path.join("tree/old")).unwrap();
+    fs::remove_file(lab.path.join("tree/old file")).unwrap();
     fs::remove_file(lab.path.join("tree/etc/link")).unwrap();
     symlink("/a/long/target/".repeat(9), lab.path.join("tree/etc/link")).unwrap();
     xattr::set(lab.path.join("tree/usr/bin/agent"), "user.made", b"by \0 us").unwrap();
@@ -135,8 +149,14 @@ fn the_file_system_is_the_tree_and_repeats() {
             }
         }
     }
-    packed.entries.retain(|entry| entry.path != "etc/same" && !entry.path.is_empty());
-    tree.entries.retain(|entry| entry.path != "etc/same" && !entry.path.is_empty());
+    packed.entries.retain(|entry| {
+        !["etc/same", "top/linked", "a file"].contains(&entry.path.as_str())
+            && !entry.path.is_empty()
+    });
+    tree.entries.retain(|entry| {
+        !["etc/same", "top/linked", "a file"].contains(&entry.path.as_str())
+            && !entry.path.is_empty()
+    });
     assert_eq!(packed.entries, tree.entries);
     assert_eq!(
         look(&place, "ea_get /usr/bin/agent user.made"),
@@ -145,6 +165,8 @@ fn the_file_system_is_the_tree_and_repeats() {
     let same = look(&place, "stat /etc/same");
     assert!(same.contains("Links: 2") && look(&place, "cat /etc/same") == "two", "{same}");
     assert!(same.contains("user.note (5)"), "{same}");
+    assert_eq!(look(&place, "cat /top/linked"), "on top");
+    assert!(look(&place, "stat \"/a file\"").contains("Links: 2"));
     let time = format!("mtime: 0x{EPOCH:08x}:00000000");
     for path in ["/etc/config", "/etc/many/007", "/usr/bin/agent", "/etc", "/"] {
         let stat = look(&place, &format!("stat {path}"));

@@ -7,7 +7,7 @@ pub use words::is_file;
 use words::{is_account, is_moment, is_name, is_path, is_sha256};
 
 use super::assets::Assets;
-use super::problem::Problem;
+use super::problem::{Place, Problem};
 use super::tree::{Document, Key};
 use super::types::{Base, Recipe, When};
 use super::vars::{STAND_IN, Vars};
@@ -27,7 +27,18 @@ const NAMED: &[(&str, &str)] = &[
     ("test", "name"),
 ];
 
-/// Checks one file, whose strings have been rendered. `settings` is its `[host]`, if that could be
+/// A key that a recipe pins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pinned {
+    /// Where it is: `https:` or `file:`.
+    pub url: String,
+    /// Its fingerprint: 40 hexadecimal digits, upper case.
+    pub fingerprint: String,
+    /// Where the recipe says so.
+    pub place: Place,
+}
+
+/// Checks one file, whose strings have been rendered, and gives the keys that it pins. `settings` is its `[host]`, if that could be
 /// read.
 pub(super) fn recipe(
     document: &Document<'_>,
@@ -36,8 +47,8 @@ pub(super) fn recipe(
     assets: &Assets,
     vars: &Vars,
     problems: &mut Vec<Problem>,
-) {
-    let mut checker = Checker { document, assets, vars, problems };
+) -> Vec<Pinned> {
+    let mut checker = Checker { document, assets, vars, problems, pinned: Vec::new() };
     checker.names(recipe);
     if let Some(base) = &recipe.base {
         checker.base(base);
@@ -54,6 +65,7 @@ pub(super) fn recipe(
     if let Some(settings) = settings {
         checker.settings(settings);
     }
+    checker.pinned
 }
 
 struct Checker<'a, 's> {
@@ -61,6 +73,7 @@ struct Checker<'a, 's> {
     assets: &'a Assets,
     vars: &'a Vars,
     problems: &'a mut Vec<Problem>,
+    pinned: Vec<Pinned>,
 }
 
 /// The path to `key` of the entry `index` of a section.

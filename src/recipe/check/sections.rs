@@ -1,7 +1,7 @@
 //! The sections, each with what its types cannot say.
 
 use super::words::{is_file, is_file_name, is_fingerprint, is_path, is_sha256, is_variable};
-use super::{Checker, entry};
+use super::{Checker, Pinned, entry};
 use crate::host::{self, HostConfig};
 use crate::recipe::problem::{Source, nearest, suggest};
 use crate::recipe::tree::Key;
@@ -33,6 +33,14 @@ impl Checker<'_, '_> {
         let print = &key.fingerprint;
         let wanted = "a whole fingerprint: 40 hexadecimal digits";
         self.require(is_fingerprint(print), &at("fingerprint"), print, wanted);
+        if is_fingerprint(print) {
+            let digits = print.chars().filter(|c| !c.is_whitespace());
+            self.pinned.push(Pinned {
+                url: key.url.clone(),
+                fingerprint: digits.map(|c| c.to_ascii_uppercase()).collect(),
+                place: self.document.place(&at("url")),
+            });
+        }
     }
 
     /// What is fetched comes over https, or from this machine.

@@ -23,7 +23,7 @@ const KEYS: &str = "/etc/pki/rpm-gpg";
 /// The setting that holds packages.
 const EXCLUDED: &str = "excludepkgs=";
 
-/// Where rpm keeps what is installed. Said because the machine's own rpm may have another place.
+/// Where rpm keeps what is installed. Said because Debian's rpm has another place.
 const DATABASE: &str = "/var/lib/rpm";
 
 /// Installs, removes and holds.
@@ -50,16 +50,15 @@ async fn install(
     manager: &Manager<'_>,
     site: &Site<'_>,
 ) -> anyhow::Result<()> {
-    let files = files.into_iter().map(|file| match &manager.installroot {
-        Some(root) => format!("{root}{file}"),
+    let files = files.into_iter().map(|file| match &manager.outside {
+        Some(Outside { root, .. }) => format!("{root}{file}"),
         None => file,
     });
     let names = todo.install.iter().map(|wanted| wanted.replacen('=', "-", 1));
     let cmd = manager
         .dnf()
-        .args(["install", "--allowerasing", "--setopt=install_weak_deps=False"])
-        // What is held is held from others, not from the recipe.
-        .arg("--disableexcludes=main")
+        // What was known of the repositories yesterday is not what is there today.
+        .args(["install", "--refresh", "--allowerasing", "--setopt=install_weak_deps=False"])
         .args(names.chain(files));
     match run(site, manager.runner, cmd, "Installing").await {
         Ok(()) => Ok(()),
@@ -72,42 +71,58 @@ async fn install(
 struct Manager<'a> {
     runner: &'a Runner,
     /// The tree that is installed into from outside.
-    installroot: Option<String>,
+    outside: Option<Outside>,
+}
+
+/// What dnf of this machine needs for a tree.
+#[derive(Debug)]
+struct Outside {
+    root: String,
+    /// A home whose settings of rpm say where its database is: dnf has no option for it.
+    home: tempfile::TempDir,
 }
 
 impl<'a> Manager<'a> {
     fn of(host: &'a Host) -> anyhow::Result<Self> {
         if host.is_live() || host.root.exists(DNF)? {
-            return Ok(Self { runner: &host.runner, installroot: None });
+            return Ok(Self { runner: &host.runner, outside: None });
         }
-        let root = host.root.path().to_string();
-        Ok(Self { runner: &host.outside, installroot: Some(root) })
+        let home = host.scratch().context("making a home for rpm")?;
+        let settings = format!("%_dbpath {DATABASE}\n");
+        std::fs::write(home.path().join(".rpmmacros"), settings)
+            .context("writing rpm's settings")?;
+        let outside = Outside { root: host.root.path().to_string(), home };
+        Ok(Self { runner: &host.outside, outside: Some(outside) })
     }
 
     fn dnf(&self) -> Cmd {
-        let cmd = Cmd::new(Tool::Dnf).args(["--assumeyes", "--setopt=keepcache=False"]);
-        match &self.installroot {
+        let cmd = Cmd::new(Tool::Dnf)
+            .args(["--assumeyes", "--setopt=keepcache=False"])
+            // What is held is held from others, not from the recipe.
+            .arg("--disableexcludes=main");
+        match &self.outside {
             None => cmd,
-            Some(root) => cmd
-                .args([format!("--installroot={root}")])
+            Some(Outside { root, home }) => cmd
+                .env("HOME", home.path().to_string_lossy())
+                .arg(format!("--installroot={root}"))
                 // Nothing of this machine's own settings gets in.
-                .args([format!("--setopt=reposdir={root}/etc/yum.repos.d")])
-                .args([format!("--config={root}{CONFIGURATION}")]),
+                .arg(format!("--setopt=reposdir={root}/etc/yum.repos.d"))
+                .arg(format!("--config={root}{CONFIGURATION}")),
         }
     }
 
     fn rpm(&self, tool: Tool) -> Cmd {
         let cmd = Cmd::new(tool);
-        match &self.installroot {
+        match &self.outside {
             None => cmd,
-            Some(root) => cmd.args(["--root", root, "--dbpath", DATABASE]),
+            Some(Outside { root, .. }) => cmd.args(["--root", root, "--dbpath", DATABASE]),
         }
     }
 
     /// From outside, dnf takes `gpgkey=file:…` for a file of this machine; rpm must know the keys
     /// before.
     async fn import_keys(&self, site: &Site<'_>) -> anyhow::Result<()> {
-        let Some(root) = &self.installroot else { return Ok(()) };
+        let Some(Outside { root, .. }) = &self.outside else { return Ok(()) };
         if !site.host.root.exists(CONFIGURATION)? {
             let text = "[main]\ngpgcheck=1\n";
             site.host.root.make_parents(CONFIGURATION)?;

@@ -301,7 +301,7 @@ mod tests {
         let shown = crate::error::render(&gone(&[version, name]).into());
         insta::assert_snapshot!(shown, @r"
         error: the repositories have no version 9.9 of the package `git`, no package `opnssh-server`
-        hint: of `git` there is 1:2.47.3-0+deb13u1, 1:2.47.2-0.1; did you mean `openssh-server`?
+          hint: of `git` there is 1:2.47.3-0+deb13u1, 1:2.47.2-0.1; did you mean `openssh-server`?
         ");
     }
 
