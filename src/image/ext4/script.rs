@@ -308,7 +308,7 @@ mod tests {
         let work = Utf8Path::new("/nowhere");
         let error = script(&[], &[file("etc/a\nrm /etc/passwd", 1)], work).unwrap_err();
         assert!(format!("{error:#}").contains("it has a line end in its name"), "{error:#}");
-        let long = file(&"directory/".repeat(410), 1);
+        let long = file(&"directory/".repeat(900), 1);
         assert!(script(&[], &[long], work).is_err());
     }
 
