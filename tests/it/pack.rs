@@ -37,12 +37,18 @@ fn project() -> TempDir {
 
 /// Bakes with more arguments; returns the last line.
 fn bake(project: &Path, args: &[&str]) -> Value {
+    let said = bake_saying(project, args);
+    serde_json::from_str(said.lines().last().unwrap()).unwrap()
+}
+
+/// Bakes with more arguments; returns all lines.
+fn bake_saying(project: &Path, args: &[&str]) -> String {
     let mut command = hostkit();
     command.current_dir(project).timeout(Duration::from_mins(10));
     let output = command.args(["bake", "small", "--format", "json"]).args(args).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}");
-    serde_json::from_str(said.lines().last().unwrap()).unwrap()
+    said
 }
 
 fn run(program: &str, args: &[&str]) -> String {
@@ -86,10 +92,13 @@ fn a_tree_becomes_the_same_disk_on_every_way_and_a_small_change_stays_small() {
     assert!(fs::read(&disk).unwrap() == whole, "warm and cold differ");
 
     // A damaged foundation is found, and made again: the same bytes once more. And qcow2.
-    let damaged = fs::OpenOptions::new().write(true).open(cached_disk(cache.path())).unwrap();
-    let middle = find_data(&whole);
+    let cached = cached_disk(cache.path());
+    let damaged = fs::OpenOptions::new().write(true).open(&cached).unwrap();
+    let middle = find_data(&fs::read(&cached).unwrap());
     damaged.write_all_at(b"damaged", middle).unwrap();
-    bake(project.path(), &[&cache_arg[..], &["--var", "place=there"]].concat());
+    let there = [&cache_arg[..], &["--var", "place=there"]].concat();
+    let said = bake_saying(project.path(), &there);
+    assert!(said.contains("in the cache is damaged: making it again"), "{said}");
     let repaired = bake(project.path(), &[&cache_arg[..], &["--qcow2"]].concat());
     assert_eq!(digest(&repaired), digest(&first));
     assert!(fs::read(&disk).unwrap() == whole, "the damage came through");
