@@ -125,7 +125,7 @@ fn collect(value: &serde_json::Value, found: &mut Vec<String>) {
             for (key, value) in fields {
                 match value.as_array().filter(|_| key == "install") {
                     Some(list) => {
-                        found.extend(list.iter().filter_map(|p| Some(p.as_str()?.to_owned())))
+                        found.extend(list.iter().filter_map(|p| Some(p.as_str()?.to_owned())));
                     }
                     None => collect(value, found),
                 }
@@ -169,7 +169,7 @@ impl Mkosi {
         Self { folder }
     }
 
-    pub(crate) fn available(&self) -> bool {
+    pub(crate) fn available() -> bool {
         let there =
             Command::new("mkosi").arg("--version").output().is_ok_and(|o| o.status.success());
         if !there {

@@ -10,6 +10,9 @@
 //! `cargo bench --bench bake -- noop warm cold` picks rows. The numbers are those of one machine:
 //! the load before each row is printed, because a busy one makes them worthless.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+#![expect(clippy::disallowed_methods, reason = "contestants are started as people start them")]
+
 mod contestant;
 mod proxy;
 
@@ -48,7 +51,7 @@ fn main() {
         let (ours, runs) = median(|round| hostkit.bake(&format!("warm {round}")));
         let mkosi = Mkosi::new(work.path(), &mirror, &packages);
         println!("building with mkosi once, so that its increments are there …");
-        let peer = mkosi.available().then(|| {
+        let peer = Mkosi::available().then(|| {
             mkosi.build("one").expect_success("the first build of mkosi");
             median(|round| mkosi.build(&format!("warm {round}"))).0
         });
@@ -76,7 +79,9 @@ fn fresh(work: &Path, name: &str) -> PathBuf {
 /// Runs something a few times: the median of the times, and all runs.
 fn median(mut run: impl FnMut(usize) -> Run) -> (Duration, Vec<Run>) {
     let runs: Vec<Run> = (0..ROUNDS).map(&mut run).collect();
-    runs.iter().for_each(|run| run.expect_success("a timed run"));
+    for run in &runs {
+        run.expect_success("a timed run");
+    }
     let mut times: Vec<Duration> = runs.iter().map(|run| run.took).collect();
     times.sort_unstable();
     (times[ROUNDS / 2], runs)

@@ -17,6 +17,7 @@ use crate::ui::{self, Format};
 
 /// Bakes a recipe into an image.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub struct Args {
     #[command(flatten)]
     which: Which,

@@ -59,6 +59,7 @@ struct Checked {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "a line of a file is called so")]
 struct Line {
     severity: Severity,
     message: String,

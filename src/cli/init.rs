@@ -122,7 +122,7 @@ fn describe(args: &Args, wrote: &[String]) -> String {
     text
 }
 
-const RECIPE: &str = r##"#:schema recipe.schema.json
+const RECIPE: &str = r#"#:schema recipe.schema.json
 # What is in the image `@NAME@`: everything of `@EXTENDS@`, and what is said here.
 # All sections and keys: https://github.com/hostkit/hostkit/blob/main/docs/reference.md
 [recipe]
@@ -160,7 +160,7 @@ contains = "{{ team }}"
 # name = "git"
 # hook = "late"
 # run = "git config --system init.defaultBranch main"
-"##;
+"#;
 
 const ROLE: &str =
     "# What the host is when it boots: controller, agent or ecs.\n[host]\nrole = \"agent\"\n\n";

@@ -81,9 +81,12 @@ pub fn run(args: &Args, format: Format) -> anyhow::Result<ExitCode> {
 }
 
 fn steps(plan: &Plan, layers: &[layers::Status], scripts: bool) -> String {
-    let cached = |part| match layers.iter().any(|layer| layer.part == part && layer.cached) {
-        true => "  (in the cache)",
-        false => "",
+    let cached = |part| {
+        if layers.iter().any(|layer| layer.part == part && layer.cached) {
+            "  (in the cache)"
+        } else {
+            ""
+        }
     };
     let mut text = format!(
         "{} {} on {}:{} for {}, as {} ({})\n",

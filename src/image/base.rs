@@ -67,7 +67,9 @@ pub(super) async fn build(
     })?;
     let chosen = tree::resolution(&desk.clear(downloads)?);
     tree::agree(locked, &chosen)?;
-    match known.and_then(|known| known.conflicts(&chosen).into_iter().find(is_replaced)) {
+    match known.and_then(|known| {
+        known.conflicts(&chosen).into_iter().find(|conflict| is_replaced(conflict))
+    }) {
         None => Ok(chosen),
         // apt takes a file that is there by its name and size.
         Some(conflict) => Err(Fault::step(format!("a package was replaced in place: {conflict}"))
@@ -77,7 +79,7 @@ pub(super) async fn build(
 }
 
 /// The same version with other bytes.
-fn is_replaced(conflict: &String) -> bool {
+fn is_replaced(conflict: &str) -> bool {
     conflict.ends_with(lock::OTHER_DIGEST)
 }
 

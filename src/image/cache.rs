@@ -62,8 +62,8 @@ pub struct Rule {
 pub fn items(cache: &Utf8Path) -> Vec<Item> {
     let mut items = Vec::new();
     let layers = Store::new(cache).folder();
-    items.extend(entries(&layers).filter_map(|path| layer(path)));
-    items.extend(entries(&cache.join("disks")).filter_map(|path| disk(path)));
+    items.extend(entries(&layers).filter_map(layer));
+    items.extend(entries(&cache.join("disks")).filter_map(disk));
     items.extend(files(cache, "downloads", Kind::Download, "a package or a fetched file"));
     items.extend(files(cache, "base", Kind::Old, "a base tree of an older hostkit"));
     items.sort_by(|one, other| (one.used, &one.key).cmp(&(other.used, &other.key)));

@@ -71,7 +71,7 @@ impl Layer {
     pub(super) fn locked<'a>(&self, entry: Option<&'a Image>) -> Option<&'a Resolution> {
         entry.filter(|_| self.resolves()).map(|entry| match self.part {
             Part::Base => &entry.base,
-            _ => &entry.packages,
+            Part::Section(_) => &entry.packages,
         })
     }
 

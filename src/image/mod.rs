@@ -61,6 +61,7 @@ pub use manifest::Manifest;
 
 /// Where a bake takes from and puts to, and what it may take from there.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 pub struct Places {
     /// The folder of the finished images.
     pub output: Utf8PathBuf,

@@ -1,4 +1,4 @@
-//! The bill of materials of an image, as CycloneDX 1.6: `NAME.cdx.json`.
+//! The bill of materials of an image, as `CycloneDX` 1.6: `NAME.cdx.json`.
 //!
 //! Read from the finished tree, so that it says what is in the image and not what was asked for.
 //! The same image gives the same bytes: the serial number comes from the plan's digest and the
@@ -24,6 +24,7 @@ const PLUGINS: &str = "/usr/share/hostkit/jenkins/plugins";
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are those of the format")]
 pub struct Bom {
     #[serde(rename = "$schema")]
     schema: &'static str,

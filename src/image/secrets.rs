@@ -213,7 +213,7 @@ fn forms(value: &str) -> Vec<(&'static str, Vec<u8>)> {
     forms.push(("in a URL", url.replace('+', "%20").into_bytes()));
     forms.push(("in a URL", url.into_bytes()));
     let json = serde_json::Value::from(value).to_string();
-    forms.push(("in JSON", json[1..json.len() - 1].as_bytes().to_vec()));
+    forms.push(("in JSON", json.as_bytes()[1..json.len() - 1].to_vec()));
     forms
 }
 

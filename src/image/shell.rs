@@ -29,7 +29,7 @@ const BECOME: &str = "if command -v bash >/dev/null; then exec bash -i; fi; exec
 #[derive(Debug)]
 pub struct Tree {
     // In the order in which they go.
-    tree: ThrowAway,
+    throw_away: ThrowAway,
     _built: Built,
     _work: Workspace,
 }
@@ -48,13 +48,13 @@ impl Tree {
         let work = Workspace::create(&places.cache)?;
         let job = tree::Job { plan, terms: &terms, locked, places, secrets, work: &work, events };
         let built = tree::build(&job, &mut Clock::new(events)).await?;
-        let tree = built.throw_away(work.path())?;
-        Ok(Self { tree, _built: built, _work: work })
+        let throw_away = built.throw_away(work.path())?;
+        Ok(Self { throw_away, _built: built, _work: work })
     }
 
     /// Opens a shell in it; returns the shell's exit status.
     pub async fn open(&self) -> anyhow::Result<i32> {
-        open(&self.tree.host.runner).await
+        open(&self.throw_away.host.runner).await
     }
 }
 

@@ -164,7 +164,7 @@ impl<'a> Stack<'a> {
             Part::Section(_) => building.await?,
         };
         if self.job.places.frozen && chosen.as_ref() != layer.locked(self.job.locked) {
-            return Err(moved(&layer.part).into());
+            return Err(moved(layer.part).into());
         }
         let found = secrets::search_tree(&fresh.join("tree"), self.job.secrets)?;
         secrets::refuse(&format!("the layer `{}`", layer.part), &found)?;
@@ -209,9 +209,10 @@ impl<'a> Stack<'a> {
     fn cached(&self, layer: &Layer, key: &str) -> anyhow::Result<Option<Held>> {
         let (started, part) = (Instant::now(), layer.part.to_string());
         let below = self.held.last().map_or("", |held| &held.record.digest);
-        let found = match self.job.places.no_cache {
-            true => Found::Broken(String::new()),
-            false => self.store.find(key, below)?,
+        let found = if self.job.places.no_cache {
+            Found::Broken(String::new())
+        } else {
+            self.store.find(key, below)?
         };
         match found {
             Found::Whole(held) => {
@@ -432,7 +433,7 @@ pub(super) fn agree(locked: Option<&Resolution>, now: &Resolution) -> anyhow::Re
     Err(Fault::recipe(what).hint(hint).into())
 }
 
-fn moved(part: &Part) -> Fault {
+fn moved(part: Part) -> Fault {
     Fault::recipe(format!("hostkit.lock does not fit the recipe: the packages of `{part}` differ"))
         .hint("bake without --locked, look at what changes in the lock, and keep it")
 }

@@ -116,16 +116,17 @@ impl Planner<'_> {
 
     pub(super) fn file(&self, f: &types::File) -> anyhow::Result<Planned> {
         let wherefrom = format!("[[file]] {}", f.path);
-        let content = self.text(&f.content, &f.source, &f.template, &wherefrom)?;
+        let content =
+            self.text(f.content.as_ref(), f.source.as_ref(), f.template.as_ref(), &wherefrom)?;
         Ok(file(&f.path, content, f.mode, (f.owner.clone(), f.group.clone())))
     }
 
     /// What stands in a file: given, copied or rendered.
     fn text(
         &self,
-        content: &Option<String>,
-        source: &Option<String>,
-        template: &Option<String>,
+        content: Option<&String>,
+        source: Option<&String>,
+        template: Option<&String>,
         wherefrom: &str,
     ) -> anyhow::Result<String> {
         match (content, source, template) {
@@ -174,7 +175,8 @@ impl Planner<'_> {
                 let hint = "systemd reads files that end in .conf, as `10-order.conf`";
                 return Err(wrong(format!("{wherefrom}: that is no name of a drop-in"), hint));
             }
-            let content = self.text(&d.content, &d.source, &d.template, &wherefrom)?;
+            let content =
+                self.text(d.content.as_ref(), d.source.as_ref(), d.template.as_ref(), &wherefrom)?;
             Ok(step::unit::DropIn { name: d.name.clone(), content })
         });
         let unit = step::unit::Unit {
@@ -228,7 +230,7 @@ impl Planner<'_> {
             }
         };
         let input = s.input.as_ref().map(|name| text_of(self.asset(name, &wherefrom)?));
-        for name in s.env.keys().filter(|name| !is_variable(name)) {
+        if let Some(name) = s.env.keys().find(|name| !is_variable(name)) {
             let hint = "wanted are letters, digits and `_`";
             return Err(wrong(format!("{wherefrom}: no variable is called `{name}`"), hint));
         }

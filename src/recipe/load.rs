@@ -43,6 +43,7 @@ pub(super) fn path_of(name: &str) -> String {
     }
 }
 
+#[expect(clippy::result_large_err, reason = "happens once for each file")]
 fn find(name: &str, assets: &Assets) -> Result<Source, Problem> {
     let path = path_of(name);
     let asset = match assets.find(&path) {

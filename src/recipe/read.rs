@@ -81,7 +81,7 @@ fn understand(
     let header = documents.first().map(|document| document.place(&[Key::Name("recipe".into())]));
     let whole = documents.iter().all(|document| document.is_toml) && problems.is_empty();
     let (recipes, pinned) = decode(documents, &numbers, assets, &vars, &mut problems);
-    let recipe = recipes.into_iter().reduce(|child, parent| child.on(parent));
+    let recipe = recipes.into_iter().reduce(super::types::Recipe::on);
     if whole && recipe.as_ref().is_some_and(|recipe: &Recipe| recipe.base.is_none()) {
         let hint = "add [base] with `os = \"debian:trixie\"`, or `extends = \"base\"`".to_owned();
         problems.push(Problem::error("the recipe has no [base]").at(header).hint(hint));

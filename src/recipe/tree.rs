@@ -176,7 +176,7 @@ impl<'a, 's> Decoder<'a, 's> {
             };
             let mut found = Vec::new();
             paths(root, &span, &mut Vec::new(), &mut found);
-            let path = self.pick(root, &message, found);
+            let path = Self::pick(root, &message, &found);
             if self.convert(root, &path, &span) {
                 continue;
             }
@@ -192,7 +192,7 @@ impl<'a, 's> Decoder<'a, 's> {
 
     /// Of the values that stand at one place, the one that is meant: tables that are opened by one
     /// header begin where it does.
-    fn pick(&self, root: &Node<'_>, message: &str, found: Vec<Vec<Key>>) -> Vec<Key> {
+    fn pick(root: &Node<'_>, message: &str, found: &[Vec<Key>]) -> Vec<Key> {
         let lacks = |path: &Vec<Key>, name: &str| {
             let node = path.iter().try_fold(root, |node, key| inside(node, key));
             let table = node.and_then(|node| node.get_ref().as_table());
@@ -341,7 +341,7 @@ fn paths(node: &Node<'_>, span: &Range<usize>, way: &mut Vec<Key>, found: &mut V
     }
 }
 
-/// For "unknown field `x`, expected …" and the prefix "unknown field `": `x`.
+/// The name that stands in backquotes after `prefix`.
 fn quoted<'m>(message: &'m str, prefix: &str) -> Option<&'m str> {
     message.strip_prefix(prefix)?.split('`').next()
 }

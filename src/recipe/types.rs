@@ -216,7 +216,7 @@ impl When {
     }
 }
 
-fn agree<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+fn agree<T: Copy + PartialEq>(one: Option<T>, other: Option<T>) -> bool {
     one.is_none() || other.is_none() || one == other
 }
 
@@ -382,7 +382,7 @@ pub struct Fetch {
     pub url: String,
     /// The SHA-256 of what must arrive, in hexadecimal.
     pub sha256: Option<String>,
-    /// Where its detached OpenPGP signature is.
+    /// Where its detached `OpenPGP` signature is.
     pub signature: Option<String>,
     /// The key that must have made the signature.
     pub key: Option<RepositoryKey>,

@@ -126,13 +126,13 @@ impl Vars {
     }
 
     /// A hint for a name that is no variable's.
-    fn known(&self, name: &str) -> Option<String> {
+    fn known(&self, name: &str) -> String {
         let names = || self.values.keys().map(String::as_str);
         let all = names().collect::<Vec<_>>().join(", ");
         match nearest(name, names()) {
-            Some(near) => Some(format!("did you mean `{near}`? The variables are: {all}")),
-            None if all.is_empty() => Some("the recipe has no variables: declare [vars.…]".into()),
-            None => Some(format!("the variables are: {all}")),
+            Some(near) => format!("did you mean `{near}`? The variables are: {all}"),
+            None if all.is_empty() => "the recipe has no variables: declare [vars.…]".to_owned(),
+            None => format!("the variables are: {all}"),
         }
     }
 
@@ -147,7 +147,7 @@ impl Vars {
             Some(name) if self.is_secret(name) => secret_here(name),
             Some(name) => {
                 let hint = self.known(name);
-                (format!("there is no variable `{name}`"), hint)
+                (format!("there is no variable `{name}`"), Some(hint))
             }
             None => (format!("the template is not right: {message}"), None),
         };

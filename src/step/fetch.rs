@@ -46,7 +46,7 @@ pub struct Fetch {
 pub enum Proof {
     /// By its SHA-256, lower case.
     Sha256(String),
-    /// By a detached OpenPGP signature.
+    /// By a detached `OpenPGP` signature.
     Signature {
         /// Where the signature is.
         url: String,

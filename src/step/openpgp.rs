@@ -1,4 +1,4 @@
-//! OpenPGP keys and signatures, pinned by fingerprint. What is not exactly right is refused.
+//! `OpenPGP` keys and signatures, pinned by fingerprint. What is not exactly right is refused.
 
 use std::collections::BTreeSet;
 

@@ -87,10 +87,10 @@ fn what_a_script_plants_fails_the_bake_by_name_and_the_previous_image_stays() {
 
 #[test]
 fn a_secret_that_a_script_writes_down_is_found_and_its_layer_not_kept() {
+    const VALUE: &str = "correct-horse-4711-battery";
     if !is_root() {
         return;
     }
-    const VALUE: &str = "correct-horse-4711-battery";
     let script = "[vars.token]\nsecret = true\n\
         [[script]]\nname = 'leak'\nhook = 'installed'\nenv = { TOKEN = '{{ token }}' }\n\
         run = 'printf \"user:%s\" \"$TOKEN\" | base64 >/srv/auth; echo \"it is $TOKEN\"'\n";

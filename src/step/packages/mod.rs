@@ -185,7 +185,7 @@ async fn inventory(host: &Host, family: Family) -> anyhow::Result<Inventory> {
 
 /// Puts package files where the package manager inside can see them, has `work` done with their
 /// paths there, and takes them out again.
-async fn with_files<'a, W: Future<Output = anyhow::Result<()>>>(
+async fn with_files<W: Future<Output = anyhow::Result<()>>>(
     files: &[PackageFile],
     ending: &str,
     site: &Site<'_>,

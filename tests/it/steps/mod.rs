@@ -46,7 +46,7 @@ impl End {
     #[track_caller]
     fn all(&self, word: &str) {
         assert_eq!(self.count(word), self.steps.len(), "{self:#?}");
-        assert!(self.steps.len() > 0, "{self:#?}");
+        assert!(!self.steps.is_empty(), "{self:#?}");
     }
 
     #[track_caller]
