@@ -141,10 +141,10 @@ fn small_changes(project: &Path, cache: &[&str]) {
 
 /// Offset of a block with content far behind the tables of the file system.
 fn find_data(disk: &[u8]) -> u64 {
-    let from = disk.len() / 3;
+    let from = 100 << 20;
     let at = disk[from..]
         .chunks(4096)
-        .position(|block| block.iter().filter(|b| **b != 0).count() > 2000);
+        .position(|block| block.iter().filter(|b| **b != 0).count() > 3500);
     (from + at.unwrap() * 4096) as u64
 }
 
