@@ -51,8 +51,9 @@
 //! What happens on a host:
 //!
 //! - [`host`]: the types of `host.toml`; pure, and known to all
-//! - [`boot`]: the agent; [`boot::steps`] is the table, [`boot::graph`] its order, [`boot::run`]
-//!   runs it, and each step has a file of its own
+//! - [`boot`]: the agent; [`boot::steps`] has a table for each role (controller, build agent,
+//!   container host), [`boot::graph`] its order, [`boot::run`] runs it, and each step has a file of
+//!   its own
 //! - [`boot::inside`]: what is done on the mounted home, in a child that can be killed
 //! - [`boot::status`]: the report of a boot, and how `hostkit status` tells about it
 //! - [`lease`]: the record of the home's holder, and what a newcomer may conclude from it; nothing
@@ -107,7 +108,7 @@
 //!   apart from those that text is rendered with ([`recipe::vars`]), so that it cannot get there.
 //!   On a host they are in 0400 files on tmpfs (the `keys` step), which systemd hands to Jenkins;
 //!   rendered text only names them ([`jenkins`]). [`aws::ssm::Values`] wipes its values and does not
-//!   show them. The tests of the baked machine (`tests/it/machine.rs`) look for them in the image,
+//!   show them. The tests of the baked machine (`tests/it/machine/`) look for them in the image,
 //!   the file system, the journal and the console.
 //! - **Exit codes** say who must act: [`error::Blame::exit_code`]. The outermost [`error::Fault`]
 //!   of a chain decides, and an error without one is a bug. Two verbs end with a number of their own:

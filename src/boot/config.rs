@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::context::Context;
 use crate::error::Fault;
 use crate::event::Outcome;
-use crate::host::{self, HostConfig, Role};
+use crate::host::{self, EcsAgent, HostConfig, Role};
 
 #[expect(clippy::unused_async, reason = "every row of the table has the same shape")]
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
@@ -22,21 +22,20 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
 }
 
 fn check(config: &HostConfig, path: &str) -> Result<(), Fault> {
+    let needs = |what: &str, key: &str| {
+        Err(Fault::recipe(what).hint(format!("set `{key}` in {path} or in user-data")))
+    };
     match config.role {
-        Some(Role::Controller) => {}
-        Some(role) => {
-            let what = format!("role {role:?} cannot be booted yet").to_lowercase();
-            return Err(Fault::recipe(what)
-                .hint("this version of hostkit boots `role = \"controller\"` only"));
+        None => needs("nothing tells this host its role", "role"),
+        Some(Role::Controller) if config.efs.id.is_none() => {
+            needs("a controller needs the file system of its home", "efs.id")
         }
-        None => {
-            return Err(Fault::recipe("nothing tells this host its role")
-                .hint(format!("set `role = \"controller\"` in {path} or in user-data")));
+        // A host that joins `default` because nobody named a cluster runs what was meant for others.
+        Some(Role::Ecs)
+            if config.ecs.cluster.is_none() && config.ecs.agent == EcsAgent::Required =>
+        {
+            needs("a container host needs the cluster that it joins", "ecs.cluster")
         }
+        Some(Role::Controller | Role::Agent | Role::Ecs) => Ok(()),
     }
-    if config.efs.id.is_none() {
-        return Err(Fault::recipe("a controller needs the file system of its home")
-            .hint(format!("set `efs.id` in {path} or in user-data")));
-    }
-    Ok(())
 }

@@ -12,12 +12,12 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use super::lifecycle::Launch;
-use super::steps;
+use super::steps::{self, Step};
 use crate::aws::{self, imds::Imds};
 use crate::error::{self, Fault};
 use crate::event::Events;
 use crate::facts::{Facts, Identity};
-use crate::host::{Asg, Aws, HostConfig, Layer};
+use crate::host::{self, Asg, Aws, HostConfig, Layer, Role};
 use crate::sys::Runner;
 
 /// Where things are on this machine, and how patient to be. Tests have another one.
@@ -33,6 +33,10 @@ pub struct Machine {
     pub imds_budget: Duration,
     /// Where Jenkins answers.
     pub jenkins: SocketAddr,
+    /// Where SSH answers.
+    pub ssh: SocketAddr,
+    /// Where the ECS agent answers.
+    pub ecs: SocketAddr,
     /// NFS's port.
     pub nfs_port: u16,
     /// How long all attempts to mount may take together.
@@ -51,6 +55,8 @@ impl Default for Machine {
             imds: None,
             imds_budget: aws::imds::BUDGET,
             jenkins: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            ssh: SocketAddr::from((Ipv4Addr::LOCALHOST, 22)),
+            ecs: SocketAddr::from((Ipv4Addr::LOCALHOST, 51678)),
             nfs_port: 2049,
             mount_budget: Duration::from_secs(90),
             step_limit: Duration::MAX,
@@ -133,10 +139,13 @@ pub struct Context {
     aws: OnceCell<Result<SdkConfig, Fault>>,
     /// `None`: there is nobody to tell.
     pub(super) launch: OnceLock<Option<Launch>>,
-    /// Whether this boot has written secrets or configuration that Jenkins has not read.
+    /// The steps of this host's role.
+    pub(super) table: OnceLock<&'static [Step]>,
+    /// Whether this boot has written secrets or configuration that Jenkins or the ECS agent has not
+    /// read.
     pub(super) news: AtomicBool,
-    /// Whether this boot has asked for the start of Jenkins.
-    pub(super) started_jenkins: AtomicBool,
+    /// The units that this boot has started, and that a host that gives up must stop.
+    pub(super) started: Mutex<Vec<&'static str>>,
     /// Tasks that live while the boot does.
     pub(super) background: Mutex<JoinSet<()>>,
 }
@@ -153,8 +162,9 @@ impl Context {
             config: OnceLock::new(),
             aws: OnceCell::new(),
             launch: OnceLock::new(),
+            table: OnceLock::new(),
             news: AtomicBool::new(false),
-            started_jenkins: AtomicBool::new(false),
+            started: Mutex::new(Vec::new()),
             background: Mutex::new(JoinSet::new()),
         }
     }
@@ -174,6 +184,17 @@ impl Context {
         self.config.get().expect("the table puts `config` before every step that asks")
     }
 
+    /// What this host is for, as far as that is known: from what the identity step has read, and
+    /// without that from the image alone.
+    pub fn role(&self) -> Option<Role> {
+        let path = self.config_file.as_str();
+        if let Some(known) = self.known() {
+            return host::role(&known.texts.layers(path));
+        }
+        let text = std::fs::read_to_string(path).ok()?;
+        host::role(&[Layer { origin: path, text: &text }])
+    }
+
     /// How AWS is called. The first step that asks waits for the credentials of the instance role,
     /// the others wait with it. For the steps that come after `identity`.
     pub async fn aws(&self) -> Result<&SdkConfig, Fault> {
@@ -189,7 +210,8 @@ impl Context {
     /// How long the loop of a step may go on, so that it ends with its own last words and not with
     /// the time-out of its row.
     pub fn time_for(&self, step: &str) -> Duration {
-        let row = steps::CONTROLLER.iter().find(|row| row.name == step);
+        let table = self.table.get().copied().unwrap_or(steps::FIRST);
+        let row = table.iter().find(|row| row.name == step);
         let limit = row.expect("a step asks with its own name").timeout;
         self.machine.limit(limit) * 9 / 10
     }

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use super::context::Context;
 use super::inside::{self, Answer, Request};
 use crate::event::Outcome;
+use crate::host::Role;
 use crate::sys::mountinfo;
 
 /// Who owns the home: the user of Jenkins' own package.
@@ -37,7 +38,13 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
 /// Leaves the cause of a failed boot on the file system, if it is mounted: the host itself is
 /// about to be replaced.
 pub(super) async fn record(context: &Context, step: &str, cause: &str) -> anyhow::Result<()> {
-    let (Some(known), Some(_)) = (context.known(), context.config.get()) else { return Ok(()) };
+    let (Some(known), Some(config)) = (context.known(), context.config.get()) else {
+        return Ok(());
+    };
+    // Only a controller has a home.
+    if config.role != Some(Role::Controller) {
+        return Ok(());
+    }
     let mounts = mountinfo::read(&context.machine.root)?;
     if !mountinfo::at(&mounts, MOUNT_POINT).is_some_and(|mount| mount.kind.starts_with("nfs")) {
         return Ok(());

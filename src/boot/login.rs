@@ -7,22 +7,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use super::authorize::FOLDER;
 use super::context::Context;
+use super::public_key::is_key;
 use crate::aws::imds::Imds;
 use crate::event::Outcome;
 use crate::sys::atomic;
 
 const STEP: &str = "login";
-
-const KINDS: &[&str] = &[
-    "ssh-ed25519",
-    "ssh-rsa",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ssh-ed25519@openssh.com",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-];
 
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let known = context.must_know();
@@ -37,7 +29,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     if lines.is_empty() {
         return Ok(Outcome::Skipped("the instance has no key pair".to_owned()));
     }
-    let directory = context.machine.path("etc/ssh/authorized_keys.d");
+    let directory = context.machine.path(FOLDER);
     atomic::make_directory(&directory, 0o755).with_context(|| format!("making {directory}"))?;
     let path = directory.join(&context.config().login.user);
     let text = lines.join("\n") + "\n";
@@ -58,38 +50,4 @@ async fn offered(imds: &Imds) -> anyhow::Result<String> {
         all.push('\n');
     }
     Ok(all)
-}
-
-/// `kind base64 comment`, without options: those could run commands.
-fn is_key(line: &str) -> bool {
-    let mut words = line.split_ascii_whitespace();
-    let (Some(kind), Some(blob)) = (words.next(), words.next()) else { return false };
-    let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
-    KINDS.contains(&kind)
-        && blob.len() >= 40
-        && blob.starts_with("AAAA")
-        && blob.chars().all(base64)
-        && !line.contains(char::is_control)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KEY: &str =
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0m9w0Vd6b0oQ0sYb1tq1m8m2Yx3o8xq5dQ0r3m9Zc1 admin";
-
-    #[test]
-    fn only_plain_public_keys_are_let_in() {
-        assert!(is_key(KEY));
-        for bad in [
-            &format!("command=\"/bin/sh\" {KEY}"),
-            "ssh-dss AAAAB3NzaC1kc3MAAACBAJ0m9w0Vd6b0oQ0sYb1tq1m8m2Yx3o8xq5dQ",
-            "ssh-ed25519 short",
-            "<html>not found</html>",
-            "",
-        ] {
-            assert!(!is_key(bad), "{bad}");
-        }
-    }
 }

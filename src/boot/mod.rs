@@ -1,12 +1,14 @@
-//! The boot agent: what a controller does between power-on and serving.
+//! The boot agent: what a host does between power-on and serving.
 //!
-//! A const table of steps ([`steps`]) becomes a graph ([`graph`], pure) of shared futures
+//! A const table of steps for each role ([`steps`]) becomes a graph ([`graph`], pure) of shared futures
 //! ([`run`]); each job has a file of its own. Everything may run twice and says `unchanged` then.
 //! Nothing here touches the mounted home in this process: a dead NFS server would hang it for
 //! ever. Such work is done by a child with a deadline ([`inside`]).
 
+mod authorize;
 mod config;
 pub mod context;
+mod ecs;
 pub mod graph;
 mod guard;
 mod home;
@@ -18,12 +20,16 @@ mod lifecycle;
 mod locate;
 mod login;
 mod mount;
+mod permission;
 mod plugins;
 mod probe;
+mod public_key;
 mod ready;
 mod recorder;
 mod render;
 pub mod run;
+mod service;
+mod sshd;
 pub mod status;
 pub mod steps;
 #[cfg(test)]
@@ -45,7 +51,7 @@ use crate::sys::console;
 use run::Ended;
 use status::State;
 
-/// How long giving up may take: stopping Jenkins, the record on the home, and telling the group.
+/// How long giving up may take: stopping what was started, the record on the home, and telling the group.
 #[cfg(test)]
 const GIVING_UP: Duration = Duration::from_secs(30 + 55 + 120);
 
@@ -56,10 +62,13 @@ const GIVING_UP: Duration = Duration::from_secs(30 + 55 + 120);
 pub async fn boot(machine: Machine, config: Utf8PathBuf, events: Events) -> anyhow::Result<()> {
     let facts = Facts::read(&machine.root)?;
     let root = machine.root.clone();
-    jenkins::forbid(&machine)?;
+    permission::withdraw(&machine)?;
     let recorder = recorder::start(&machine, &facts, events)?;
     let context = Arc::new(Context::new(machine, facts, config, recorder.events()));
-    let ended = run::all(steps::CONTROLLER, &context).await;
+    let first = run::all(steps::FIRST, Vec::new(), &context).await;
+    let role = context.role();
+    let table = *context.table.get_or_init(|| steps::table(role));
+    let ended = run::all(table, first, &context).await;
     let failure = ended.iter().find_map(failure_of);
     let end = match failure {
         None => {
@@ -83,8 +92,8 @@ fn failure_of(ended: &Ended) -> Option<(&'static str, &str)> {
 }
 
 async fn give_up(context: &Arc<Context>, step: &str, cause: &str) -> anyhow::Error {
-    // First of all: nobody may write to the home when another host takes it.
-    jenkins::stop(context).await;
+    // First of all: nobody may write to the home, or run tasks, when another host takes over.
+    permission::give_up(context, step).await;
     let screen = format!(
         "\n==== hostkit: this host did not boot: `{step}` failed ====\n{cause}\n\
          ==== more: journalctl -u hostkit-boot; hostkit status ====\n"

@@ -129,7 +129,7 @@ impl Status {
 
     /// The step that the boot failed at: the first in the table that failed and had to succeed.
     fn failure(&self) -> Option<(&StepReport, &str)> {
-        let required = steps::CONTROLLER.iter().filter(|row| row.required);
+        let required = steps::all().filter(|row| row.required);
         required
             .filter_map(|row| self.report.steps.iter().find(|step| step.step == row.name))
             .find_map(|step| match &step.outcome {

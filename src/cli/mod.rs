@@ -73,7 +73,7 @@ pub enum Command {
     /// Boot an image in a simulated AWS account, on this machine.
     #[cfg(feature = "sim")]
     Vm(vm::Vm),
-    /// Boot this host: mount the home, get the keys, start Jenkins.
+    /// Boot this host: make it what it is to be.
     Boot(boot::Boot),
     /// Show how the last boot of this host went.
     ///

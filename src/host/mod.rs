@@ -4,10 +4,16 @@
 //! wins key by key. Pure: it reads text and never files, and knows nothing of machines or of AWS.
 //! Unknown keys are errors, because a misspelt key that is ignored is found out in production.
 
+mod check;
+
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Fault;
+
+pub use check::refused;
 
 /// Where the image keeps it.
 pub const PATH: &str = "/etc/hostkit/host.toml";
@@ -45,6 +51,10 @@ pub struct HostConfig {
     pub login: Login,
     /// The controller.
     pub jenkins: Jenkins,
+    /// A build agent.
+    pub agent: Agent,
+    /// A container host.
+    pub ecs: Ecs,
 }
 
 /// `[aws]`
@@ -133,6 +143,66 @@ impl Default for Jenkins {
     }
 }
 
+/// `[agent]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Agent {
+    /// As whom the controller logs in. The image must have that user, and it must be another one
+    /// than `login.user`.
+    pub user: String,
+    /// Where the controller may come from, as `10.0.0.0/16`; from anywhere if empty.
+    pub from: Vec<String>,
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self { user: "jenkins".to_owned(), from: Vec::new() }
+    }
+}
+
+/// `[ecs]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ecs {
+    /// The cluster that the host joins. Required for a container host.
+    pub cluster: Option<String>,
+    /// Whether a host without the ECS agent is an error.
+    pub agent: EcsAgent,
+    /// What tasks are placed by, as `pool = "builds"`. ECS takes them at the first registration
+    /// only.
+    pub attributes: BTreeMap<String, String>,
+    /// Memory in MiB that ECS leaves to the host.
+    pub reserved_memory: Option<u32>,
+    /// Whether the tasks are moved away when a spot instance is about to be taken back.
+    pub spot_draining: bool,
+    /// Further variables of the ECS agent, as `ECS_IMAGE_PULL_BEHAVIOR = "once"`.
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Default for Ecs {
+    fn default() -> Self {
+        Self {
+            cluster: None,
+            agent: EcsAgent::default(),
+            attributes: BTreeMap::new(),
+            reserved_memory: None,
+            spot_draining: true,
+            settings: BTreeMap::new(),
+        }
+    }
+}
+
+/// Whether the ECS agent must be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EcsAgent {
+    /// A host without it can run no task, so its boot fails.
+    #[default]
+    Required,
+    /// The host only runs containers; where there is an agent it is started.
+    Optional,
+}
+
 /// One text that tells a host what to be, and where it came from.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer<'a> {
@@ -157,7 +227,7 @@ pub fn read(layers: &[Layer<'_>]) -> Result<HostConfig, Fault> {
     let config: HostConfig = merged.try_into().map_err(|error| {
         Fault::recipe(format!("the merged configuration is not right: {error}"))
     })?;
-    check(&config)?;
+    check::check(&config)?;
     Ok(config)
 }
 
@@ -184,6 +254,16 @@ pub fn section<T: serde::de::DeserializeOwned + Default>(layers: &[Layer<'_>], n
     merged.try_into().unwrap_or_default()
 }
 
+/// The role, as far as the layers can be read: which table of steps is run must be known even when
+/// another key is wrong.
+pub fn role(layers: &[Layer<'_>]) -> Option<Role> {
+    let said = |layer: &Layer<'_>| {
+        let mut table: toml::Table = toml::from_str(layer.text).ok()?;
+        table.remove("role")?.try_into().ok()
+    };
+    layers.iter().rev().find_map(said)
+}
+
 /// Puts `above` over `below`, table by table; anything but a table replaces.
 pub fn merge(below: &mut toml::Table, above: toml::Table) {
     for (key, value) in above {
@@ -194,51 +274,6 @@ pub fn merge(below: &mut toml::Table, above: toml::Table) {
             }
         }
     }
-}
-
-/// What the types cannot say. Names end up in paths and in rendered files, so they are narrow.
-fn check(config: &HostConfig) -> Result<(), Fault> {
-    match refused(config).into_iter().next() {
-        None => Ok(()),
-        Some((key, value)) => {
-            Err(Fault::recipe(format!("`{key}` cannot be `{}`", value.escape_debug())))
-        }
-    }
-}
-
-/// The keys whose values cannot be, and the values.
-pub fn refused(config: &HostConfig) -> Vec<(&'static str, String)> {
-    let mut refused = Vec::new();
-    let mut require = |holds: bool, key, value: &str| {
-        if !holds {
-            refused.push((key, value.to_owned()));
-        }
-    };
-    if let Some(id) = &config.efs.id {
-        let digits = id.strip_prefix("fs-").unwrap_or_default();
-        let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-        require((8..=40).contains(&digits.len()) && digits.chars().all(hex), "efs.id", id);
-    }
-    for (key, name) in [
-        ("login.user", &config.login.user),
-        ("jenkins.admin_user", &config.jenkins.admin_user),
-        ("jenkins.agent_user", &config.jenkins.agent_user),
-    ] {
-        require(is_user_name(name), key, name);
-    }
-    if let Some(url) = &config.jenkins.url {
-        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        let host = rest.unwrap_or_default();
-        let safe = |c: char| c.is_ascii_alphanumeric() || ".-_:/[]~%".contains(c);
-        require(!host.is_empty() && host.chars().all(safe), "jenkins.url", url);
-    }
-    refused
-}
-
-fn is_user_name(name: &str) -> bool {
-    let first = |c: char| c.is_ascii_lowercase() || c == '_';
-    let rest = |c: char| first(c) || c.is_ascii_digit() || c == '-';
-    (1..=32).contains(&name.len()) && name.starts_with(first) && name.chars().all(rest)
 }
 
 #[cfg(test)]
@@ -296,12 +331,29 @@ mod tests {
     }
 
     #[test]
+    fn the_role_is_known_where_another_key_is_wrong() {
+        let image = layer("host.toml", "role = \"agent\"\n[efs]\nwrong = 1\n");
+        assert_eq!(role(&[image]), Some(Role::Agent));
+        assert_eq!(role(&[image, layer("user-data", "role = \"ecs\"\n")]), Some(Role::Ecs));
+        assert_eq!(role(&[image, layer("user-data", "?")]), Some(Role::Agent));
+        assert_eq!(role(&[layer("user-data", "role = \"cook\"\n")]), None);
+    }
+
+    #[test]
     fn values_that_would_escape_into_paths_or_templates_are_refused() {
         for text in [
             "[efs]\nid = \"fs-x\"",
             "[login]\nuser = \"../root\"",
             "[jenkins]\nurl = \"http://x/${HOME}\"",
             "[jenkins]\nadmin_user = \"a\\nb\"",
+            "[agent]\nuser = \"a b\"",
+            "role = \"agent\"\n[agent]\nuser = \"admin\"",
+            "[agent]\nfrom = [\"10.0.0.0/16\\\",command=\"]",
+            "[ecs]\ncluster = \"a b\"",
+            "[ecs.attributes]\nx = \"a\\nb\"",
+            "[ecs.settings]\nPATH = \"/\"",
+            "[ecs.settings]\nECS_X = \"a\\nECS_Y=b\"",
+            "[ecs.settings]\nECS_CLUSTER = \"other\"",
         ] {
             assert!(read(&[layer("host.toml", text)]).is_err(), "{text}");
         }

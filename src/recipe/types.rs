@@ -178,6 +178,8 @@ pub struct When {
     pub target: Option<Target>,
     /// A package that is installed by name from a repository, not from a file.
     pub installs: Option<String>,
+    /// Text that must not be empty, as `{{ variable }}`; of a list, `{{ variable | join }}`.
+    pub given: Option<String>,
 }
 
 impl When {
@@ -194,6 +196,11 @@ impl When {
             && self.arch.is_none_or(|wanted| wanted == arch)
             && self.target.is_none_or(|wanted| wanted == target)
             && self.installs.as_deref().is_none_or(installs)
+            && self.is_given()
+    }
+
+    fn is_given(&self) -> bool {
+        self.given.as_deref().is_none_or(|text| !text.trim().is_empty())
     }
 
     /// Whether both can hold for one image, as far as that can be told from them alone.
@@ -204,6 +211,8 @@ impl When {
             && agree(self.arch, other.arch)
             && agree(self.target, other.target)
             && self.installs == other.installs
+            && self.is_given()
+            && other.is_given()
     }
 }
 

@@ -81,7 +81,7 @@ fn an_unknown_command_is_an_error_of_usage() {
 fn the_plan_of_the_shipped_controller_reads_like_this() {
     let plan = hostkit()
         .current_dir(crate::support::scratch().path())
-        .args(["plan", "jenkins-controller"])
+        .args(["plan", "jenkins-controller", "--cache", "/nonexistent"])
         .assert()
         .code(10);
     let text = String::from_utf8(plan.get_output().stdout.clone()).expect("a plan is text");

@@ -20,6 +20,7 @@ mod layers;
 mod machine;
 mod pack;
 mod parsers;
+mod plans;
 mod steps;
 mod support;
 mod units;

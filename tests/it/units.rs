@@ -6,8 +6,11 @@ use std::process::Command;
 use crate::support::{repository, scratch};
 
 /// What `systemd-analyze security` may find at most, in tenths: 0 is safe, 100 is not.
-const EXPOSURE: &[(&str, u32)] =
-    &[("hostkit-boot.service", 30), ("hostkit-ssh-host-keys.service", 20)];
+const EXPOSURE: &[(&str, u32)] = &[
+    ("hostkit-boot.service", 30),
+    ("hostkit-shield.service", 20),
+    ("hostkit-ssh-host-keys.service", 20),
+];
 
 /// A root folder with the units and the programs that they start.
 fn root_with_units() -> tempfile::TempDir {
@@ -19,7 +22,15 @@ fn root_with_units() -> tempfile::TempDir {
         fs::copy(repository("systemd").join(unit), units.join(unit)).unwrap();
     }
     // What they are ordered against, and what they start, must be there to be found.
-    let targets = ["network-online", "nss-lookup", "multi-user", "basic", "sysinit", "shutdown"];
+    let targets = [
+        "network-online",
+        "network-pre",
+        "nss-lookup",
+        "multi-user",
+        "basic",
+        "sysinit",
+        "shutdown",
+    ];
     for target in targets {
         fs::write(units.join(format!("{target}.target")), "[Unit]\n").unwrap();
     }
@@ -32,8 +43,11 @@ fn root_with_units() -> tempfile::TempDir {
         let unit = "[Service]\nExecStart=/usr/bin/true\n";
         fs::write(units.join(format!("{other}.service")), unit).unwrap();
     }
-    for program in ["hostkit", "ssh-keygen", "rm", "mv", "sync", "true"] {
-        let to = root.path().join("usr/bin").join(program);
+    fs::create_dir_all(root.path().join("usr/sbin")).unwrap();
+    for program in
+        ["bin/hostkit", "bin/ssh-keygen", "bin/rm", "bin/mv", "bin/sync", "bin/true", "sbin/nft"]
+    {
+        let to = root.path().join("usr").join(program);
         fs::copy("/bin/true", to).unwrap();
     }
     root

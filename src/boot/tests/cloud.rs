@@ -16,7 +16,7 @@ pub(super) const INSTANCE: &str = "i-0bbbbbbbbbbbbbbbb";
 pub(super) const PRIVATE_KEY: &str =
     "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----";
 pub(super) const PASSWORD: &str = "correct horse";
-const LOGIN_KEY: &str =
+pub(super) const LOGIN_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0m9w0Vd6b0oQ0sYb1tq1m8m2Yx3o8xq5dQ0r3m9Zc1 me";
 
 /// What this cloud is like; a test changes it before or between boots.
@@ -30,6 +30,8 @@ pub(super) struct Cloud {
     pub(super) lifecycle_state: Option<String>,
     pub(super) holder_state: &'static str,
     pub(super) denied: Option<&'static str>,
+    /// Parameters that were asked for.
+    pub(super) read: Vec<String>,
     /// Answers of Parameter Store end too early.
     pub(super) truncated: bool,
     /// The next answers to an operation or a metadata path: statuses; then it answers well.
@@ -56,6 +58,7 @@ impl Default for Cloud {
             lifecycle_state: Some("Pending:Wait".to_owned()),
             holder_state: "running",
             denied: None,
+            read: Vec::new(),
             truncated: false,
             hiccups: BTreeMap::new(),
             inactive: 0,
@@ -164,9 +167,14 @@ impl Cloud {
         self.asked.push("GetParameters".to_owned());
         let request: serde_json::Value = serde_json::from_slice(body).unwrap();
         assert_eq!(request["WithDecryption"], true);
+        if let Some(status) = self.hiccup("GetParameters") {
+            return reply(status, "");
+        }
         let names = request["Names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
+        let names: Vec<_> = names.collect();
+        self.read.extend(names.iter().map(|name| (*name).to_owned()));
         let (found, missing): (Vec<_>, Vec<_>) =
-            names.partition(|name| self.parameters.contains_key(*name));
+            names.into_iter().partition(|name| self.parameters.contains_key(*name));
         let found = found.iter().map(|name| {
             serde_json::json!({"Name": name, "Type": "SecureString", "Value": self.parameters[*name]})
         });

@@ -1,10 +1,13 @@
-//! The whole table, as the real code: only systemd is scripted. The metadata service, AWS, the NFS
-//! server and Jenkins are local servers that speak the wire.
+//! The whole tables, as the real code: only systemd is scripted. The metadata service, AWS, the NFS
+//! server, Jenkins, SSH and the ECS agent are local servers that speak the wire.
 
+mod agent;
 mod cloud;
+mod ecs;
 mod refused;
 mod served;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
@@ -38,12 +41,18 @@ struct World {
 }
 
 impl World {
+    /// A controller.
     async fn new() -> Self {
+        Self::told("role = \"controller\"\n[efs]\nid = \"fs-0123456789abcdef0\"\n").await
+    }
+
+    /// A host whose image tells it what to be.
+    async fn told(config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(directory.path()).unwrap().to_owned();
         let cloud = Arc::new(Mutex::new(Cloud::default()));
         let address = cloud::serve(Arc::clone(&cloud)).await;
-        furnish(&root, &format!("http://{address}"));
+        furnish(&root, &format!("{config}[aws]\nendpoint_url = \"http://{address}\"\n"));
         let state = SharedSystemd::default();
         let web = Arc::new(Mutex::new(Web { login: 200, front: 403, named: true }));
         let (runner, script) = systemd(&root, &state);
@@ -53,6 +62,8 @@ impl World {
             imds: Some(format!("http://{address}")),
             imds_budget: Duration::from_secs(1),
             jenkins: jenkins(Arc::clone(&web)).await,
+            ssh: says("SSH-2.0-OpenSSH_test\r\n".to_owned()).await,
+            ecs: says(registered("builds")).await,
             nfs_port: probe::tests::nfs_server().await.port(),
             mount_budget: Duration::from_millis(300),
             step_limit: Duration::from_secs(10),
@@ -100,17 +111,13 @@ impl World {
 }
 
 /// What an image and a kernel have.
-fn furnish(root: &Utf8Path, endpoint: &str) {
+fn furnish(root: &Utf8Path, config: &str) {
     let put = |path: &str, text: &str| {
         let path = root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
-    let config = format!(
-        "role = \"controller\"\n[aws]\nendpoint_url = \"{endpoint}\"\n\
-         [efs]\nid = \"fs-0123456789abcdef0\"\n"
-    );
-    put("etc/hostkit/host.toml", &config);
+    put("etc/hostkit/host.toml", config);
     put("proc/sys/kernel/random/boot_id", "7e2d7f2c-3f0f-4d0a-9e51-6a3a1d1f0002\n");
     put("proc/sys/kernel/hostname", "localhost\n");
     put("proc/meminfo", "MemTotal:        4194304 kB\n");
@@ -140,6 +147,8 @@ struct Systemd {
     unit: &'static str,
     /// What a start makes of it.
     start_leads_to: &'static str,
+    /// The other units that there are, and their states.
+    others: BTreeMap<&'static str, &'static str>,
     /// The unit's `JENKINS_HOME`.
     home: &'static str,
     /// What the child does instead of its work.
@@ -153,6 +162,7 @@ impl Default for Systemd {
             mount_appears: true,
             unit: "inactive",
             start_leads_to: "active",
+            others: BTreeMap::new(),
             home: "/var/lib/jenkins/home",
             child_fails: None,
         }
@@ -166,7 +176,8 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
     let mountinfo = root.join("proc/self/mountinfo");
     let hostname = root.join("proc/sys/kernel/hostname");
     let may_start = root.join("run/hostkit/may-start");
-    let [mounts, starts, stops, resets, shows, children] = [(); 6].map(|()| Arc::clone(state));
+    let [mounts, starts, stops, resets, shows, known, children] =
+        [(); 7].map(|()| Arc::clone(state));
     Script::default()
         .on("systemd-mount", move |_| {
             let mounts = mounts.lock().unwrap();
@@ -182,9 +193,16 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
             fs::write(&hostname, command.args.last().unwrap()).unwrap();
             Ok(String::new())
         })
-        .on("systemctl start", move |_| {
-            assert!(may_start.exists(), "the unit asserts it");
+        .on("systemctl start", move |command| {
             let mut state = starts.lock().unwrap();
+            let leads_to = state.start_leads_to;
+            let unit = command.args.last().unwrap().as_str();
+            let guarded = ["jenkins.service", "ecs.service"].contains(&unit);
+            assert!(!guarded || may_start.exists(), "the unit asserts it");
+            if let Some(other) = state.others.get_mut(unit) {
+                *other = leads_to;
+                return Ok(String::new());
+            }
             if state.unit == "failed" {
                 return Err((1, "start request repeated too quickly".to_owned()));
             }
@@ -207,6 +225,13 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
                 state.unit, state.home
             ))
         })
+        .on("systemctl show", move |command| {
+            let others = &known.lock().unwrap().others;
+            Ok(match others.get(command.args[1].as_str()) {
+                Some(state) => format!("LoadState=loaded\nActiveState={state}\nJob=\n"),
+                None => "LoadState=not-found\nActiveState=inactive\n".to_owned(),
+            })
+        })
         .answer("journalctl", "the last words of the unit")
         .on("hostkit inner home", move |command| {
             if let Some(complaint) = children.lock().unwrap().child_fails {
@@ -224,6 +249,27 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
             Ok(serde_json::to_string(&inside::answer(&request, Ground::Any)).unwrap())
         })
         .runner()
+}
+
+/// A server that says `text` to everybody who connects.
+async fn says(text: String) -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(text.as_bytes()).await;
+            // Closed while the other side still writes, what was said could be lost.
+            let _ = stream.read(&mut [0; 1024]).await;
+        }
+    });
+    address
+}
+
+/// What an ECS agent says that is in `cluster`.
+fn registered(cluster: &str) -> String {
+    let arn = format!("arn:aws:ecs:eu-west-1:123456789012:container-instance/{cluster}/0a1b");
+    let body = format!("{{\"Cluster\":\"{cluster}\",\"ContainerInstanceArn\":\"{arn}\"}}");
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 /// How Jenkins answers; a test changes it before a boot.

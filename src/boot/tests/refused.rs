@@ -183,7 +183,7 @@ async fn a_jenkins_whose_home_is_elsewhere_is_not_put_into_service() {
 async fn a_jenkins_that_does_not_start_is_told_with_its_last_words() {
     for (state, told) in [
         ("failed", "the unit is failed (success)"),
-        ("inactive", "an assertion or its mount"),
+        ("inactive", "an assertion, or a unit that it needs"),
         ("activating", "not up within 1 s: the unit is activating and says loading"),
     ] {
         let mut world = World::new().await;

@@ -1,0 +1,118 @@
+//! A unit of this host that a step starts and watches until it says itself that it is up.
+//!
+//! The start is enqueued and not waited for: a unit that waits for another one can wait for ever.
+
+use tokio::time::Instant;
+
+use super::context::Context;
+use crate::error::Fault;
+use crate::event::Outcome;
+use crate::sys::systemd;
+
+/// A unit, and how it is spoken of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Service {
+    /// The step that starts it: its time-out is the service's.
+    pub(super) step: &'static str,
+    /// The unit.
+    pub(super) unit: &'static str,
+    /// What people call it, at the beginning of a sentence.
+    pub(super) name: &'static str,
+}
+
+/// How a unit stands.
+#[derive(Debug)]
+pub(super) struct Look {
+    state: String,
+    result: String,
+    status: String,
+    job: String,
+}
+
+impl Look {
+    /// Whether it is up.
+    pub(super) fn is_active(&self) -> bool {
+        self.state == "active"
+    }
+}
+
+impl Service {
+    /// How it stands; `None` where there is no such unit.
+    pub(super) async fn look(&self, context: &Context) -> anyhow::Result<Option<Look>> {
+        let names = ["LoadState", "ActiveState", "Result", "StatusText", "Job"];
+        let mut shown = systemd::show(&context.machine.runner, self.unit, &names).await?;
+        let mut take = |name: &str| shown.remove(name).unwrap_or_default();
+        if take("LoadState") == "not-found" {
+            return Ok(None);
+        }
+        Ok(Some(Look {
+            state: take("ActiveState"),
+            result: take("Result"),
+            status: take("StatusText"),
+            job: take("Job"),
+        }))
+    }
+
+    /// As [`Service::look`], and an error with `hint` where there is no such unit.
+    pub(super) async fn must_look(&self, context: &Context, hint: &str) -> anyhow::Result<Look> {
+        let none = || Fault::environment(format!("this image has no {}", self.unit)).hint(hint);
+        Ok(self.look(context).await?.ok_or_else(none)?)
+    }
+
+    /// Starts it, if it does not run `before`, and waits until it does.
+    pub(super) async fn start(&self, context: &Context, before: &Look) -> anyhow::Result<Outcome> {
+        let machine = &context.machine;
+        match before.state.as_str() {
+            "active" => return Ok(Outcome::Unchanged),
+            // Too many starts in a short time: until that is forgotten, no start is even tried.
+            "failed" => systemd::reset_failed(&machine.runner, self.unit).await?,
+            _ => {}
+        }
+        let until = Instant::now() + context.time_for(self.step);
+        systemd::start_no_block(&machine.runner, self.unit).await?;
+        let mut last = String::new();
+        loop {
+            tokio::time::sleep(machine.pause).await;
+            let now = self.must_look(context, "its package was removed meanwhile").await?;
+            match now.state.as_str() {
+                "active" => return Ok(Outcome::Changed),
+                // Both are also what a unit is between two looks, before its job runs.
+                "failed" | "inactive" if now.job.is_empty() => {
+                    return Err(self.failed(context, &now).await);
+                }
+                _ if Instant::now() > until => return Err(self.late(context, &now).await),
+                _ => {}
+            }
+            if !now.status.is_empty() && now.status != last {
+                context.events.log(self.step, &now.status);
+                last = now.status;
+            }
+        }
+    }
+
+    async fn failed(&self, context: &Context, look: &Look) -> anyhow::Error {
+        // Not started at all: an assertion of the unit did not hold, or it lacks its mount.
+        let inactive = look.state == "inactive";
+        let result = if inactive { "an assertion, or a unit that it needs" } else { &look.result };
+        let (name, state) = (self.name, &look.state);
+        self.blame(context, format!("{name} did not start: the unit is {state} ({result})")).await
+    }
+
+    async fn late(&self, context: &Context, look: &Look) -> anyhow::Error {
+        let seconds = context.time_for(self.step).as_secs();
+        let status = if look.status.is_empty() { "nothing" } else { look.status.as_str() };
+        let (name, state) = (self.name, &look.state);
+        let what =
+            format!("{name} was not up within {seconds} s: the unit is {state} and says {status}");
+        self.blame(context, what).await
+    }
+
+    /// With the last lines of the unit's own log as the cause.
+    async fn blame(&self, context: &Context, what: String) -> anyhow::Error {
+        let said = systemd::last_lines(&context.machine.runner, self.unit, 12).await;
+        let said =
+            if said.is_empty() { "it wrote nothing to the journal".to_owned() } else { said };
+        let unit = self.unit.trim_end_matches(".service");
+        anyhow::anyhow!(said).context(Fault::step(what).hint(format!("journalctl -u {unit}")))
+    }
+}

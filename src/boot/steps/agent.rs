@@ -1,0 +1,33 @@
+//! What a build agent does: it lets the controller in by SSH.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+
+use super::{CONFIG, HOOK, IDENTITY, LOGIN, Step, lifecycle};
+use crate::boot::{authorize, sshd};
+
+/// What a build agent does.
+pub(super) static TABLE: &[Step] = &[
+    IDENTITY,
+    CONFIG,
+    LOGIN,
+    HOOK,
+    Step {
+        name: "keys",
+        title: "letting the controller's keys in",
+        after: &["config"],
+        timeout: Duration::from_mins(3),
+        required: true,
+        run: |context| authorize::run(context).boxed_local(),
+    },
+    Step {
+        name: "sshd",
+        title: "proving that SSH answers",
+        after: &["keys"],
+        timeout: Duration::from_mins(3),
+        required: true,
+        run: |context| sshd::run(context).boxed_local(),
+    },
+    lifecycle(&["sshd", "hook"]),
+];

@@ -1,0 +1,81 @@
+//! What a controller does: its home is mounted, proven to be free, and served by Jenkins.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+
+use super::{CONFIG, HOOK, IDENTITY, LOGIN, Step, lifecycle};
+use crate::boot::{guard, home, jenkins, keys, mount, plugins, ready, render};
+
+/// What a controller does.
+pub(super) static TABLE: &[Step] = &[
+    IDENTITY,
+    CONFIG,
+    LOGIN,
+    HOOK,
+    Step {
+        name: "keys",
+        title: "getting keys from Parameter Store",
+        after: &["config"],
+        timeout: Duration::from_mins(3),
+        required: true,
+        run: |context| keys::run(context).boxed_local(),
+    },
+    Step {
+        name: "efs",
+        title: "mounting the home",
+        after: &["config"],
+        timeout: Duration::from_mins(5),
+        required: true,
+        run: |context| mount::run(context).boxed_local(),
+    },
+    Step {
+        name: "guard",
+        title: "making sure that nobody else holds the home",
+        after: &["efs"],
+        timeout: Duration::from_mins(2),
+        required: true,
+        run: |context| guard::run(context).boxed_local(),
+    },
+    Step {
+        name: "home",
+        title: "preparing the home",
+        after: &["guard"],
+        timeout: Duration::from_mins(2),
+        required: true,
+        run: |context| home::run(context).boxed_local(),
+    },
+    Step {
+        name: "plugins",
+        title: "putting the plugins of the image into the home",
+        after: &["home"],
+        timeout: Duration::from_mins(11),
+        required: true,
+        run: |context| plugins::run(context).boxed_local(),
+    },
+    Step {
+        name: "render",
+        title: "rendering the configuration of Jenkins",
+        after: &["home", "keys"],
+        timeout: Duration::from_secs(30),
+        required: true,
+        run: |context| render::run(context).boxed_local(),
+    },
+    Step {
+        name: "jenkins",
+        title: "starting Jenkins",
+        after: &["render", "plugins"],
+        timeout: Duration::from_mins(20),
+        required: true,
+        run: |context| jenkins::run(context).boxed_local(),
+    },
+    Step {
+        name: "ready",
+        title: "proving that Jenkins serves from the home",
+        after: &["jenkins"],
+        timeout: Duration::from_mins(3),
+        required: true,
+        run: |context| ready::run(context).boxed_local(),
+    },
+    lifecycle(&["ready", "hook"]),
+];

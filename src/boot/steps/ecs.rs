@@ -1,0 +1,58 @@
+//! What a container host does: it joins its cluster, and its containers stay containers.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+
+use super::{CONFIG, HOOK, IDENTITY, LOGIN, Step, lifecycle};
+use crate::boot::ecs;
+
+/// What a container host does.
+pub(super) static TABLE: &[Step] = &[
+    IDENTITY,
+    CONFIG,
+    LOGIN,
+    HOOK,
+    Step {
+        name: "shield",
+        title: "making sure that containers cannot ask the metadata service",
+        after: &["config"],
+        timeout: Duration::from_mins(1),
+        required: true,
+        run: |context| ecs::shield(context).boxed_local(),
+    },
+    Step {
+        name: "render",
+        title: "rendering the configuration of the ECS agent",
+        after: &["config"],
+        timeout: Duration::from_secs(30),
+        required: true,
+        run: |context| ecs::render(context).boxed_local(),
+    },
+    Step {
+        name: "docker",
+        title: "starting Docker",
+        // A container that runs before the shield is up has asked already.
+        after: &["shield"],
+        timeout: Duration::from_mins(5),
+        required: true,
+        run: |context| ecs::docker(context).boxed_local(),
+    },
+    Step {
+        name: "ecs",
+        title: "starting the ECS agent",
+        after: &["docker", "render"],
+        timeout: Duration::from_mins(10),
+        required: true,
+        run: |context| ecs::agent(context).boxed_local(),
+    },
+    Step {
+        name: "joined",
+        title: "proving that this host is in its cluster",
+        after: &["ecs"],
+        timeout: Duration::from_mins(5),
+        required: true,
+        run: |context| ecs::joined(context).boxed_local(),
+    },
+    lifecycle(&["joined", "hook"]),
+];
