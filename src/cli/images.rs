@@ -165,7 +165,7 @@ fn find(image: &str, folder: &Utf8Path) -> anyhow::Result<Found> {
     };
     let Some(place) = places.iter().find(|place| place.is_file()) else {
         let looked = places.iter().map(|place| place.as_str()).collect::<Vec<_>>().join(" and ");
-        return Err(Fault::usage(format!("there is no image `{image}`: no {looked}"))
+        return Err(Fault::usage(format!("there is no image `{image}`: looked for {looked}"))
             .hint("`hostkit images ls DIR` lists those of a folder")
             .into());
     };

@@ -52,13 +52,13 @@ impl Table {
     /// was damaged.
     pub(super) fn measure(
         disk: &Utf8Path,
-        origin: Option<Origin<'_>>,
+        origin: Option<&Origin<'_>>,
     ) -> anyhow::Result<(Self, bool)> {
         let file = File::open(disk).with_context(|| format!("opening {disk}"))?;
         let bytes = file.metadata()?.len();
         let count =
             usize::try_from(bytes.div_ceil(BLOCK_BYTES)).context("the disk is too large")?;
-        let before = origin.as_ref().map(|origin| File::open(origin.disk)).transpose()?;
+        let before = origin.map(|origin| File::open(origin.disk)).transpose()?;
         let zeros: Hash = Sha256::digest(vec![0; BLOCK]).into();
         let hashes = Mutex::new(vec![zeros; count]);
         let (next, damaged) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -79,7 +79,7 @@ impl Table {
                     Sha256::digest(&now[..size]).into()
                 };
                 hashes.lock().expect("no thread panics")[block] = hash;
-                if let (Some(file), Some(origin)) = (&before, &origin)
+                if let (Some(file), Some(origin)) = (&before, origin)
                     && origin.table.hashes.get(block) != Some(&hash)
                 {
                     // Few blocks come here: those that were changed on purpose, and damaged ones.
@@ -184,14 +184,14 @@ mod tests {
         let table = Table::of(&first).unwrap_or(table);
         changed.write_all_at(b"new", BLOCK_BYTES).unwrap();
         changed.write_all_at(b"new", 5 * BLOCK_BYTES).unwrap();
-        let origin = || Some(Origin { disk: &first, table: &table });
-        let (after, whole) = Table::measure(&second, origin()).unwrap();
+        let origin = Origin { disk: &first, table: &table };
+        let (after, whole) = Table::measure(&second, Some(&origin)).unwrap();
         assert_eq!((after.changed_since(&table), whole), (2, true));
 
         // The same byte falls over in both: that is no change.
         file.write_all_at(b"!", 9).unwrap();
         changed.write_all_at(b"!", 9).unwrap();
-        assert!(!Table::measure(&second, origin()).unwrap().1);
+        assert!(!Table::measure(&second, Some(&origin)).unwrap().1);
     }
 
     #[test]

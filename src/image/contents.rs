@@ -103,7 +103,7 @@ impl Contents {
     /// Walks `tree`. Files that `known` has seen unchanged are not read again.
     pub fn of(tree: &Utf8Path, epoch: i64, known: Option<&Self>) -> anyhow::Result<Self> {
         let mut walk = Walk { tree, epoch, found: Vec::new() };
-        walk.visit(String::new()).with_context(|| format!("walking {tree}"))?;
+        walk.visit("").with_context(|| format!("walking {tree}"))?;
         walk.found.sort_by(|a, b| a.0.path.cmp(&b.0.path));
         join_hard_links(&mut walk.found);
         let (entries, metas): (Vec<_>, Vec<Metadata>) = walk.found.into_iter().unzip();
@@ -208,8 +208,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn visit(&mut self, path: String) -> anyhow::Result<()> {
-        let full = if path.is_empty() { self.tree.to_owned() } else { self.tree.join(&path) };
+    fn visit(&mut self, path: &str) -> anyhow::Result<()> {
+        let full = if path.is_empty() { self.tree.to_owned() } else { self.tree.join(path) };
         let meta = full.symlink_metadata().with_context(|| full.to_string())?;
         let Some(kind) = kind_of(&full, &meta)? else { return Ok(()) };
         let names = if kind == Kind::Directory { names_in(&full)? } else { Vec::new() };
@@ -220,11 +220,12 @@ impl Walk<'_> {
             gid: meta.gid(),
             mtime: meta.mtime().min(self.epoch),
             attributes: attributes_of(&full)?,
-            path: path.clone(),
+            path: path.to_owned(),
         };
         self.found.push((entry, meta));
         for name in names {
-            self.visit(if path.is_empty() { name } else { format!("{path}/{name}") })?;
+            let below = if path.is_empty() { name } else { format!("{path}/{name}") };
+            self.visit(&below)?;
         }
         Ok(())
     }

@@ -122,7 +122,7 @@ async fn measure(path: &Utf8Path, base: Disk) -> anyhow::Result<(Table, bool)> {
             std::thread::spawn(move || std::fs::File::open(path)?.sync_all())
         };
         let origin = Origin { disk: &base.path, table: &base.table };
-        let measured = Table::measure(&path, Some(origin));
+        let measured = Table::measure(&path, Some(&origin));
         syncing.join().expect("it returns errors").context("writing the disk")?;
         measured
     });

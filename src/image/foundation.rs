@@ -61,18 +61,16 @@ impl Foundation {
         }
         let kept = folder.join("contents");
         let known = std::fs::read(&kept).ok();
-        let contents = match known.and_then(|lines| Contents::from_lines(&lines).ok()) {
-            Some(contents) => {
-                // What is used least recently goes first.
-                let _ = File::open(&folder).and_then(|dir| dir.set_modified(SystemTime::now()));
-                contents
-            }
-            None => {
-                let contents = Contents::of(tree, epoch, None)?;
-                std::fs::create_dir_all(&folder).context("making the cache of disks")?;
-                crate::sys::atomic::write(&kept, &contents.to_lines(), 0o600)?;
-                contents
-            }
+        let known = known.and_then(|lines| Contents::from_lines(&lines).ok());
+        let contents = if let Some(contents) = known {
+            // What is used least recently goes first.
+            let _ = File::open(&folder).and_then(|dir| dir.set_modified(SystemTime::now()));
+            contents
+        } else {
+            let contents = Contents::of(tree, epoch, None)?;
+            std::fs::create_dir_all(&folder).context("making the cache of disks")?;
+            crate::sys::atomic::write(&kept, &contents.to_lines(), 0o600)?;
+            contents
         };
         Ok(Self { seed, folder, firmware, epoch, contents })
     }

@@ -112,7 +112,9 @@ const COMMAND_LINE: &str =
 
 /// The menu: one entry, the newest kernel, by the links that Debian's kernels keep up to date.
 pub fn menu(root_uuid: &str, more: &str) -> String {
-    let more: String = more.split_whitespace().map(|word| format!(" {}", escaped(word))).collect();
+    let words: Vec<_> =
+        [COMMAND_LINE.to_owned()].into_iter().chain(more.split_whitespace().map(escaped)).collect();
+    let words = words.join(" ");
     format!(
         "serial --unit=0 --speed=115200\n\
          terminal_input serial console\n\
@@ -120,7 +122,7 @@ pub fn menu(root_uuid: &str, more: &str) -> String {
          set timeout=0\n\
          menuentry \"Linux\" {{\n\
          \tsearch --no-floppy --fs-uuid --set=root {root_uuid}\n\
-         \tlinux /vmlinuz root=UUID={root_uuid} {COMMAND_LINE}{more}\n\
+         \tlinux /vmlinuz root=UUID={root_uuid} {words}\n\
          \tinitrd /initrd.img\n\
          }}\n"
     )

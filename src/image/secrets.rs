@@ -233,7 +233,6 @@ mod tests {
     use base64::Engine as _;
 
     use super::*;
-    use base64::Engine as _;
 
     const VALUE: &str = "s3cr3t-töken/4711?x";
 

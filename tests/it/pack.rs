@@ -37,12 +37,18 @@ fn project() -> TempDir {
 
 /// Bakes with more arguments; returns the last line.
 fn bake(project: &Path, args: &[&str]) -> Value {
+    let said = bake_saying(project, args);
+    serde_json::from_str(said.lines().last().unwrap()).unwrap()
+}
+
+/// Bakes with more arguments; returns all lines.
+fn bake_saying(project: &Path, args: &[&str]) -> String {
     let mut command = hostkit();
     command.current_dir(project).timeout(Duration::from_mins(10));
     let output = command.args(["bake", "small", "--format", "json"]).args(args).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}");
-    serde_json::from_str(said.lines().last().unwrap()).unwrap()
+    said
 }
 
 fn run(program: &str, args: &[&str]) -> String {
@@ -78,13 +84,7 @@ fn a_tree_becomes_the_same_disk_on_every_way_and_a_small_change_stays_small() {
     let whole = fs::read(&disk).unwrap();
     look_into(&disk);
 
-    // Another template: few blocks.
-    let other = bake(project.path(), &[&cache_arg[..], &["--var", "place=there"]].concat());
-    assert_ne!(digest(&other), digest(&first));
-    assert_eq!(look(&disk, "cat /etc/motd"), "welcome to there\n");
-    let changed = &other["manifest"]["disk"]["changed"];
-    let blocks = changed["blocks"].as_u64().unwrap();
-    assert!((1..=32).contains(&blocks), "{changed}");
+    small_changes(project.path(), &cache_arg);
 
     // Back, with the foundation from the cache; its bytes are those of the first time.
     let again = bake(project.path(), &cache_arg);
@@ -92,10 +92,13 @@ fn a_tree_becomes_the_same_disk_on_every_way_and_a_small_change_stays_small() {
     assert!(fs::read(&disk).unwrap() == whole, "warm and cold differ");
 
     // A damaged foundation is found, and made again: the same bytes once more. And qcow2.
-    let damaged = fs::OpenOptions::new().write(true).open(cached_disk(cache.path())).unwrap();
-    let middle = find_data(&whole);
+    let cached = cached_disk(cache.path());
+    let damaged = fs::OpenOptions::new().write(true).open(&cached).unwrap();
+    let middle = find_data(&fs::read(&cached).unwrap());
     damaged.write_all_at(b"damaged", middle).unwrap();
-    bake(project.path(), &[&cache_arg[..], &["--var", "place=there"]].concat());
+    let there = [&cache_arg[..], &["--var", "place=there"]].concat();
+    let said = bake_saying(project.path(), &there);
+    assert!(said.contains("in the cache is damaged: making it again"), "{said}");
     let repaired = bake(project.path(), &[&cache_arg[..], &["--qcow2"]].concat());
     assert_eq!(digest(&repaired), digest(&first));
     assert!(fs::read(&disk).unwrap() == whole, "the damage came through");
@@ -105,6 +108,35 @@ fn a_tree_becomes_the_same_disk_on_every_way_and_a_small_change_stays_small() {
     assert_eq!(unchanged["outcome"], "unchanged");
 
     container(project.path(), cache_arg);
+}
+
+/// Whatever changes in the late part, few blocks of the disk change.
+fn small_changes(project: &Path, cache: &[&str]) {
+    let disk = project.join("out/small.raw");
+    let bake_few = |what: &str, args: &[&str]| {
+        let line = bake(project, &[cache, args].concat());
+        let changed = &line["manifest"]["disk"]["changed"];
+        let blocks = changed["blocks"].as_u64().unwrap();
+        // 16 MiB.
+        assert!((1..=32).contains(&blocks), "{what}: {changed}");
+        eprintln!("{what}: {changed}");
+    };
+    bake_few("another content", &["--var", "place=there"]);
+    assert_eq!(look(&disk, "cat /etc/motd"), "welcome to there\n");
+    let place = "x".repeat(9000);
+    bake_few("from one block to three", &["--var", &format!("place={place}")]);
+    assert_eq!(look(&disk, "cat /etc/motd"), format!("welcome to {place}\n"));
+
+    let recipe = project.join("image-recipes/small.toml");
+    let more = "[[file]]\npath = '/etc/a new one'\ncontent = 'new'\n";
+    fs::write(&recipe, RECIPE.to_owned() + more).unwrap();
+    bake_few("a new file", &["--var", &format!("place={place}")]);
+    assert_eq!(look(&disk, "cat \"/etc/a new one\""), "new");
+    let less = "[[script]]\nname = 'less'\nhook = 'late'\nrun = 'rm -r /usr/share/doc'\n";
+    fs::write(&recipe, RECIPE.to_owned() + more + less).unwrap();
+    bake_few("a folder that is removed", &["--var", &format!("place={place}")]);
+    assert!(!look(&disk, "ls -p /usr/share").contains("/doc/"));
+    fs::write(&recipe, RECIPE).unwrap();
 }
 
 /// Offset of a block with content far behind the tables of the file system.

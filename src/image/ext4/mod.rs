@@ -7,8 +7,6 @@
 //! stands still at the image's epoch. Nothing is mounted.
 
 mod script;
-#[cfg(test)]
-mod tests;
 
 use std::io::{BufWriter, Write as _};
 use std::time::Duration;

@@ -44,20 +44,29 @@ impl<'a> Script<'a> {
     }
 
     pub(super) fn text(&self) -> String {
-        self.lines.iter().map(|line| format!("{line}\n")).collect()
+        self.lines.join("\n") + "\n"
     }
 
-    /// All changes, in an order that never changes. The largest files come first: one that grows
-    /// moves only those that are smaller.
+    /// All changes, in an order that never changes.
+    ///
+    /// What is new comes first, the largest first, and goes into free space: a file that grows moves
+    /// only those that are smaller, and what becomes free later moves nothing. Then what goes, and
+    /// what comes in its place.
     pub(super) fn changes(&mut self, difference: &Difference<'_>) -> anyhow::Result<()> {
+        let removed = difference.removed.iter().map(|entry| entry.path.as_str()).collect();
+        let mut added = difference.added.clone();
+        added.sort_by_key(|entry| rank(entry));
+        let (later, first): (Vec<_>, Vec<_>) =
+            added.into_iter().partition(|entry| waits(entry, &removed));
+        for entry in first {
+            self.add(entry)?;
+        }
         for entry in difference.removed.iter().rev() {
             let verb = if entry.kind == Kind::Directory { "rmdir" } else { "rm" };
             let name = self.enter(entry)?;
             self.push(&[verb, &name])?;
         }
-        let mut added = difference.added.clone();
-        added.sort_by_key(|entry| rank(entry));
-        for entry in &added {
+        for entry in later {
             self.add(entry)?;
         }
         // `ln` makes a name and does not count it; removing counts by itself.
@@ -211,6 +220,15 @@ impl<'a> Script<'a> {
     }
 }
 
+/// Whether something can only be made when what is in its place has gone: itself, a directory above
+/// it, or the file that it is a name of.
+fn waits(entry: &Entry, removed: &BTreeSet<&str>) -> bool {
+    let mut above = std::iter::successors(Some(entry.path.as_str()), |path| {
+        path.rsplit_once('/').map(|(folder, _)| folder)
+    });
+    matches!(entry.kind, Kind::HardLink { .. }) || above.any(|path| removed.contains(path))
+}
+
 /// Directories, then files from the largest to the smallest, then what needs no room; hard links
 /// last, when what they lead to is there.
 fn rank(entry: &Entry) -> (u8, Reverse<u64>) {
@@ -308,7 +326,7 @@ mod tests {
         let work = Utf8Path::new("/nowhere");
         let error = script(&[], &[file("etc/a\nrm /etc/passwd", 1)], work).unwrap_err();
         assert!(format!("{error:#}").contains("it has a line end in its name"), "{error:#}");
-        let long = file(&"directory/".repeat(410), 1);
+        let long = file(&"directory/".repeat(900), 1);
         assert!(script(&[], &[long], work).is_err());
     }
 
