@@ -47,6 +47,10 @@ deny: ## licences, duplicates and sources of the crates; known vulnerabilities i
 unit: ## unit, integration and virtual machine tests
 	cargo test --locked --release $(AS_ROOT)
 
+.PHONY: bench
+bench: setup-for-bench ## how long bakes take, beside mkosi and mmdebstrap (as root)
+	cargo bench --locked --bench bake
+
 .PHONY: fuzz
 fuzz: ## a minute of broken recipes at random (FUZZ_SECONDS=60)
 	cd fuzz && CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/fuzz \
@@ -57,8 +61,10 @@ clean: ## what was built here and what the demo left
 	cargo clean --quiet
 	@. .ci/common.sh; [ ! -d out ] || rm -rf out 2>/dev/null || as_root rm -rf out
 
-.PHONY: setup setup-for-tests
+.PHONY: setup setup-for-tests setup-for-bench
 setup:
 	@.ci/setup
 setup-for-tests:
 	@.ci/setup --test
+setup-for-bench:
+	@.ci/setup --bench

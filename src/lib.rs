@@ -32,7 +32,13 @@
 //!   taken from the cache; [`image::workspace`]: the folder of one bake
 //! - [`image::cache`]: what is in the cache, and what goes when it is too large
 //! - [`plan::lock`]: what an image resolved to, so that the next bake gets the same
-//! - [`image::hygiene`]: what must not be in an image, removed and then proven to be gone
+//! - [`image::hygiene`]: what must not be in an image, removed or refused, and then proven to be
+//!   gone; its [`image::hygiene::canon`] is a table. [`image::secrets`]: the values of secret
+//!   variables, looked for in all that a bake makes
+//! - [`image::checks`]: the tests of an image, in its tree and on the machine that booted it
+//! - [`image::sbom`]: the bill of materials
+//! - `image::existing`: a disk that is there already, changed in place; [`image::shell`]: a shell in
+//!   a tree
 //! - [`image::contents`], [`image::difference`], [`image::archive`]: what is in a tree, what makes
 //!   one tree out of another, and a tree as an archive whose bytes depend on nothing else
 //! - `image::pack`: what is made of a tree. [`image::disk`] (with `foundation`, which is cached,
@@ -87,9 +93,9 @@
 //!   `.clippy.toml`), with one more, marked place in [`sys::namespaces`]: the second half of one
 //!   start. What may be started is the closed set [`sys::Tool`]. A child gets a closed environment
 //!   and a deadline ([`sys::Cmd`]), and dies with hostkit ([`sys::namespaces::tether`]).
-//! - **Who mounts: [`sys::namespaces`] and [`sys::overlay`]**, and only inside a mount namespace that
-//!   ends with the program in it: a bake makes its own before it has threads. On a host systemd mounts, asked by the `efs` step: the boot unit has no right
-//!   to. That nobody else uses `nix::mount` is kept by review.
+//! - **Who mounts: [`sys::namespaces`], [`sys::overlay`] and [`sys::loopdev`]**, and only inside a
+//!   mount namespace that ends with the program in it: a bake makes its own before it has threads.
+//!   On a host systemd mounts, asked by the `efs` step: the boot unit has no right to. That nobody else uses `nix::mount` is kept by review.
 //! - **The mounted home is never touched in the agent's process**, because a dead server would hang
 //!   it for ever. Steps send a [`boot::inside::Request`] to a child with a deadline; what is
 //!   mounted is read from the kernel's table ([`sys::mountinfo`]). Kept by review.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use camino::Utf8Path;
+use tokio::time::timeout;
 
 use super::context::Context;
 use super::public_key::is_key;
@@ -22,21 +23,35 @@ pub(super) const FOLDER: &str = "etc/ssh/authorized_keys.d";
 
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let config = context.config();
-    let folder = context.machine.path(FOLDER);
-    let path = folder.join(&config.agent.user);
+    let path = context.machine.path(FOLDER).join(&config.agent.user);
     let name = config.keys.public.as_str();
     let aws = context.aws().await?;
-    let found = match ssm::parameters(aws, &[name]).await {
-        Ok(found) => found,
-        Err(failure) if failure.is_passing() && has_keys(&path) => {
-            context.events.log(STEP, failure.to_string());
-            let what = "Parameter Store cannot be asked: the keys of an earlier boot stay";
-            return Ok(Outcome::Skipped(what.to_owned()));
-        }
-        Err(failure) => return Err(Fault::from(failure).into()),
+    // A store that hangs must not take this step's whole time: keys of an earlier boot may be there.
+    let asked = timeout(context.time_for(STEP), ssm::parameters(aws, &[name])).await;
+    let problem = match asked {
+        Ok(Ok(found)) => return let_in(&context, name, &found, &path),
+        Ok(Err(failure)) if !failure.is_passing() => return Err(Fault::from(failure).into()),
+        Ok(Err(failure)) => Fault::from(failure),
+        Err(_elapsed) => Fault::aws("Parameter Store did not answer in time"),
     };
+    if !has_keys(&path) {
+        return Err(problem.into());
+    }
+    context.events.log(STEP, problem.to_string());
+    let what = "Parameter Store cannot be asked: the keys of an earlier boot stay";
+    Ok(Outcome::Skipped(what.to_owned()))
+}
+
+/// Writes the keys of the parameter `name` to `path`.
+fn let_in(
+    context: &Context,
+    name: &str,
+    found: &ssm::Found,
+    path: &Utf8Path,
+) -> anyhow::Result<Outcome> {
     let Some(value) = found.values.get(name) else {
-        let region = aws.region().map_or("this region", |region| region.as_ref());
+        let known = context.must_know();
+        let region = known.aws.region.as_deref().unwrap_or(&known.identity.region);
         return Err(Fault::aws(format!("the parameter `{name}` does not exist in {region}"))
             .hint("put the controller's public key there, or name another one in `keys.public`")
             .into());
@@ -45,12 +60,13 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     if keys.is_empty() {
         return Err(no_keys(name, value).into());
     }
-    let options = options(&config.agent.from);
+    let options = options(&context.config().agent.from);
     let lines: Vec<_> = keys.iter().map(|key| format!("{options} {key}")).collect();
     let text = lines.join("\n") + "\n";
+    let folder = context.machine.path(FOLDER);
     atomic::make_directory(&folder, 0o755).with_context(|| format!("making {folder}"))?;
     let changed =
-        atomic::write(&path, text.as_bytes(), 0o644).with_context(|| format!("writing {path}"))?;
+        atomic::write(path, text.as_bytes(), 0o644).with_context(|| format!("writing {path}"))?;
     Ok(Outcome::changed(changed))
 }
 

@@ -96,8 +96,8 @@ fn table(checked: &[Checked]) -> String {
     let mut text = String::from("\n");
     for one in checked {
         let word = if one.passed { "passed" } else { "FAILED" };
-        let Checked { name: test, what: asked, seconds, .. } = one;
-        text += &format!("{word}  {test:<name$}  {asked:<what$}  {seconds:>3} s\n");
+        let Checked { name: title, what: asked, seconds, .. } = one;
+        text += &format!("{word}  {title:<name$}  {asked:<what$}  {seconds:>3} s\n");
         if !one.passed {
             let lines = one.said.lines().map(|line| format!("        {line}\n"));
             text.extend(lines);

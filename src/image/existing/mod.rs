@@ -96,7 +96,7 @@ async fn prove(job: &Job<'_>, host: &Host, downloads: Downloads) -> anyhow::Resu
 
 /// A copy of the disk, with its file systems mounted.
 #[derive(Debug)]
-pub(super) struct Opened {
+struct Opened {
     disk: Utf8PathBuf,
     /// The root first, what is mounted in it after.
     mounts: Vec<Mounted>,
@@ -104,7 +104,7 @@ pub(super) struct Opened {
 
 impl Opened {
     /// Copies and opens the disk of `base` in the folder `work`.
-    pub async fn new(
+    async fn new(
         base: &Base,
         image: &BaseImage,
         work: &Utf8Path,
@@ -124,12 +124,12 @@ impl Opened {
     }
 
     /// Where the root is mounted.
-    pub fn root(&self) -> &Utf8Path {
+    fn root(&self) -> &Utf8Path {
         self.mounts[0].path()
     }
 
     /// Takes everything down again. The disk is finished then.
-    pub async fn close(mut self) -> anyhow::Result<Utf8PathBuf> {
+    async fn close(mut self) -> anyhow::Result<Utf8PathBuf> {
         while let Some(mounted) = self.mounts.pop() {
             mounted.trim().await?;
             mounted.unmount()?;

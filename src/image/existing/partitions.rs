@@ -24,7 +24,7 @@ const HEAD: usize = 66 << 10;
 
 /// A partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Partition {
+pub(super) struct Partition {
     /// Where it is on the disk.
     pub bytes: Range<u64>,
     /// Its file system, where it is one that can be mounted.
