@@ -3,9 +3,10 @@
 //!
 //! [`make`] writes the foundation of an image, all in one: `mke2fs` reads a canonical archive.
 //! [`script`] then replays on it what the late part of a recipe changed, with `debugfs`: what did
-//! not change stays in its blocks. Both write the same bytes for the same input, with a clock that
-//! stands still at the image's epoch. Nothing is mounted.
+//! not change stays in its blocks, and what was removed leaves nothing in them. Both write the same
+//! bytes for the same input, with a clock that stands still at the image's epoch. Nothing is mounted.
 
+mod free;
 mod script;
 
 use std::io::{BufWriter, Write as _};
@@ -44,6 +45,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The file system as the tools of e2fsprogs are told where it is.
+    fn device(&self) -> String {
+        format!("{}?offset={}", self.disk, self.part.start)
+    }
+
     fn cmd(&self, tool: Tool, work: &Utf8Path) -> anyhow::Result<Cmd> {
         // Without a configuration of our own, that of the machine would count.
         let config = work.join("mke2fs.conf");
@@ -95,10 +101,15 @@ pub(super) async fn change(
     if script.is_empty() {
         return Ok(());
     }
+    replay(place, &script, work).await?;
+    free::clear(place, work).await
+}
+
+async fn replay(place: &Place, script: &Script<'_>, work: &Utf8Path) -> anyhow::Result<()> {
     let commands = work.join("debugfs.commands");
     std::fs::write(&commands, script.text()).context("writing the changes")?;
-    let disk = format!("{}?offset={}", place.disk, place.part.start);
-    let cmd = place.cmd(Tool::Debugfs, work)?.args(["-w", "-f", commands.as_str(), &disk]);
+    let cmd = place.cmd(Tool::Debugfs, work)?;
+    let cmd = cmd.args(["-w", "-f", commands.as_str(), &place.device()]);
     let mut complaints = Vec::new();
     let end = Runner::Direct
         .run_with(&cmd, |line| complaints.extend(script.complaint(line).map(str::to_owned)))
@@ -114,8 +125,7 @@ pub(super) async fn change(
 
 /// Proves that the file system is whole. Changes nothing.
 pub(super) async fn check(place: &Place, work: &Utf8Path) -> anyhow::Result<()> {
-    let disk = format!("{}?offset={}", place.disk, place.part.start);
-    let cmd = place.cmd(Tool::E2fsck, work)?.args(["-f", "-n", &disk]);
+    let cmd = place.cmd(Tool::E2fsck, work)?.args(["-f", "-n", &place.device()]);
     let end = Runner::Direct.run(&cmd).await;
     end.context(Fault::step("the root file system that was made is not whole")).map(drop)
 }
