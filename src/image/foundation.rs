@@ -24,7 +24,7 @@ use crate::event::Events;
 use crate::sys::{Cmd, Runner, Tool};
 
 /// The way disks are made. A new one makes those in the cache useless, and every image a new one.
-const MAKING: u32 = 2;
+const MAKING: u32 = 3;
 
 /// See the module.
 #[derive(Debug)]

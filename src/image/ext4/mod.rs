@@ -76,14 +76,21 @@ pub(super) async fn make(
         .args(["-b", &BLOCK.to_string(), "-N", &inodes(place.part, contents).to_string()])
         .args(["-U", &place.uuid, "-E", &options, "-d", "-", place.disk.as_str()])
         .arg((place.part.bytes / BLOCK).to_string());
-    let (tree, contents) = (tree.to_owned(), contents.clone());
+    let (from, entries) = (tree.to_owned(), contents.clone());
     let feed = move |pipe| {
         let mut out = BufWriter::with_capacity(1 << 20, pipe);
-        archive::write(&tree, &contents, &mut out)?;
+        archive::write(&from, &entries, &mut out)?;
         out.flush().context("writing the archive")
     };
     let end = Runner::Direct.run_fed(&cmd, feed).await;
-    end.context(Fault::step("the root file system was not made")).map(drop)
+    end.context(Fault::step("the root file system was not made"))?;
+    // mke2fs leaves them out without a word, and the group would have what only the mask allows.
+    let mut script = Script::new(place.epoch, tree, work);
+    script.access_lists(contents)?;
+    if script.is_empty() {
+        return Ok(());
+    }
+    replay(place, &script, work).await
 }
 
 /// Changes the file system by `difference`. What is new is read from `tree`; the directories
