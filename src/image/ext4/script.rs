@@ -131,7 +131,12 @@ impl<'a> Script<'a> {
                 let from = quote(self.tree.join(&entry.path).as_str())?;
                 self.push(&["write", &from, &name])
             }
-            Kind::HardLink { to } => self.push(&["ln", &quoted(to)?, &name]),
+            Kind::HardLink { to } => {
+                // `ln` does not make a full directory larger, and `symlink` does.
+                self.push(&["symlink", &name, "x"])?;
+                self.push(&["rm", &name])?;
+                self.push(&["ln", &quoted(to)?, &name])
+            }
             Kind::Link { to } => self.push(&["symlink", &name, &quote(to)?]),
             Kind::Character { major, minor } => {
                 self.push(&["mknod", &name, "c", &major.to_string(), &minor.to_string()])
