@@ -48,8 +48,8 @@ impl Table {
     }
 
     /// Reads a disk and compares it with what it was made from. The second value says whether that
-    /// was whole: a block that nobody changed and that still has another digest than the table says
-    /// was damaged.
+    /// was whole: a block of it with another digest than its table says was damaged. Blocks that are
+    /// in the new disk as the table has them are not read in the old one.
     pub(super) fn measure(
         disk: &Utf8Path,
         origin: Option<&Origin<'_>>,
@@ -83,11 +83,9 @@ impl Table {
                     && origin.table.hashes.get(block) != Some(&hash)
                 {
                     // Few blocks come here: those that were changed on purpose, and damaged ones.
-                    if hole {
-                        now.fill(0);
-                    }
                     file.read_exact_at(&mut then[..size], at).context("reading the base")?;
-                    if then[..size] == now[..size] {
+                    let before: Hash = Sha256::digest(&then[..size]).into();
+                    if origin.table.hashes.get(block) != Some(&before) {
                         damaged.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -188,10 +186,17 @@ mod tests {
         let (after, whole) = Table::measure(&second, Some(&origin)).unwrap();
         assert_eq!((after.changed_since(&table), whole), (2, true));
 
-        // The same byte falls over in both: that is no change.
-        file.write_all_at(b"!", 9).unwrap();
-        changed.write_all_at(b"!", 9).unwrap();
-        assert!(!Table::measure(&second, Some(&origin)).unwrap().1);
+        // The same byte falls over in both, in a block that was not changed, and in one that was.
+        for at in [9, BLOCK_BYTES + 9] {
+            for disk in [&file, &changed] {
+                disk.write_all_at(b"!", at).unwrap();
+            }
+            assert!(!Table::measure(&second, Some(&origin)).unwrap().1, "at {at}");
+            for disk in [&file, &changed] {
+                disk.write_all_at(&[1], at).unwrap();
+            }
+            assert!(Table::measure(&second, Some(&origin)).unwrap().1, "at {at}");
+        }
     }
 
     #[test]
