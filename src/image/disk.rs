@@ -23,7 +23,7 @@ use crate::error::Fault;
 use crate::event::Events;
 use crate::plan::Plan;
 use crate::step::kernel;
-use crate::sys::{Host, Owner};
+use crate::sys::{Host, Owner, Root};
 
 /// A finished disk in the work folder.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub(super) async fn pack(
     events: &Events,
 ) -> anyhow::Result<Packed> {
     let firmware = Firmware::of(plan.base.arch.name())?;
-    can_boot(&built.host, firmware)?;
+    can_boot(built, firmware)?;
     let foundation = open(built, firmware, places).await?;
     write_boot_files(&built.host, &foundation, &plan.immutable)?;
     let (foundation, contents) = contents_of(built, foundation).await?;
@@ -174,14 +174,20 @@ fn mount_points(plan: &Plan, contents: &Contents) -> anyhow::Result<Vec<String>>
 }
 
 /// A disk that cannot boot is no image: better to say so than to pack it.
-fn can_boot(host: &Host, firmware: &Firmware) -> anyhow::Result<()> {
+///
+/// The boot loader must be in the foundation: the foundation's disk has it.
+fn can_boot(built: &Built, firmware: &Firmware) -> anyhow::Result<()> {
     let modules = firmware.efi_modules();
-    let mut needed = vec![("/vmlinuz", firmware.kernel), (&modules, firmware.efi_package)];
+    let foundation = Root::open(&built.foundation).context("opening the foundation")?;
+    let mut needed = vec![
+        (&built.host.root, "/vmlinuz", firmware.kernel),
+        (&foundation, &modules, firmware.efi_package),
+    ];
     if firmware.bios {
-        needed.insert(0, (grub::BOOT_IMAGE, "grub-pc-bin"));
+        needed.insert(0, (&foundation, grub::BOOT_IMAGE, "grub-pc-bin"));
     }
-    for (path, package) in needed {
-        if !host.root.exists(path)? {
+    for (root, path, package) in needed {
+        if !root.exists(path)? {
             return Err(Fault::recipe(format!("the tree has no {path}: it could not boot"))
                 .hint(format!("install {package}, or extend `base`"))
                 .into());

@@ -141,13 +141,18 @@ impl Foundation {
         let disk = File::create_new(path).context("making the disk")?;
         disk.set_len(layout.bytes).context("sizing the disk")?;
         self.partition(path, layout).await?;
+        // Of the foundation, too: the late part must not be in what other late parts are laid on.
+        let folder = tempfile::tempdir_in(work).context("making a folder for the boot loader")?;
+        let scratch = Utf8Path::from_path(folder.path()).context("the cache is not UTF-8")?;
+        let tree = built.throw_away_foundation(scratch)?;
         if self.firmware.bios {
-            let code = grub::boot_code(&built.host, &root_uuid).await?;
+            let code = grub::boot_code(&tree.host, &root_uuid).await?;
             disk.write_all_at(&code.boot, 0).context("writing the boot code")?;
             disk.write_all_at(&code.core, BIOS.start).context("writing GRUB's core image")?;
         }
         let esp_id = self.esp_id();
-        efi::make(path, &built.host, self.firmware, &root_uuid, &esp_id, self.epoch).await?;
+        efi::make(path, &tree.host, self.firmware, &root_uuid, &esp_id, self.epoch).await?;
+        drop(tree);
         let place = self.root(layout, path);
         let making = ext4::make(&place, &built.foundation, &self.contents, work);
         let total = Some(self.contents.room(layout::BLOCK));
