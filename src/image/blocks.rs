@@ -37,7 +37,7 @@ pub struct Table {
 /// A copy of an earlier disk and its table: what a later one was made from.
 #[derive(Debug)]
 pub(super) struct Origin<'a> {
-    pub disk: &'a Utf8Path,
+    pub disk: &'a File,
     pub table: &'a Table,
 }
 
@@ -58,7 +58,6 @@ impl Table {
         let bytes = file.metadata()?.len();
         let count =
             usize::try_from(bytes.div_ceil(BLOCK_BYTES)).context("the disk is too large")?;
-        let before = origin.map(|origin| File::open(origin.disk)).transpose()?;
         let zeros: Hash = Sha256::digest(vec![0; BLOCK]).into();
         let hashes = Mutex::new(vec![zeros; count]);
         let (next, damaged) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -79,11 +78,11 @@ impl Table {
                     Sha256::digest(&now[..size]).into()
                 };
                 hashes.lock().expect("no thread panics")[block] = hash;
-                if let (Some(file), Some(origin)) = (&before, origin)
+                if let Some(origin) = origin
                     && origin.table.hashes.get(block) != Some(&hash)
                 {
                     // Few blocks come here: those that were changed on purpose, and damaged ones.
-                    file.read_exact_at(&mut then[..size], at).context("reading the base")?;
+                    origin.disk.read_exact_at(&mut then[..size], at).context("reading the base")?;
                     let before: Hash = Sha256::digest(&then[..size]).into();
                     if origin.table.hashes.get(block) != Some(&before) {
                         damaged.fetch_add(1, Ordering::Relaxed);
@@ -182,7 +181,7 @@ mod tests {
         let table = Table::of(&first).unwrap_or(table);
         changed.write_all_at(b"new", BLOCK_BYTES).unwrap();
         changed.write_all_at(b"new", 5 * BLOCK_BYTES).unwrap();
-        let origin = Origin { disk: &first, table: &table };
+        let origin = Origin { disk: &File::open(&first).unwrap(), table: &table };
         let (after, whole) = Table::measure(&second, Some(&origin)).unwrap();
         assert_eq!((after.changed_since(&table), whole), (2, true));
 

@@ -63,7 +63,8 @@ fn publish_now(manifest: &Manifest, outputs: &[Output], folder: &Utf8Path) -> an
     let mut beside = Vec::new();
     for output in outputs {
         let fault = || Fault::environment(format!("{} cannot be put into {folder}", output.name));
-        beside.push((Beside::bring(&output.from, folder, &part).with_context(fault)?, &output.name));
+        beside
+            .push((Beside::bring(&output.from, folder, &part).with_context(fault)?, &output.name));
     }
     let mut file = tempfile::Builder::new().prefix(&part).tempfile_in(folder)?;
     serde_json::to_writer_pretty(&mut file, manifest).context("writing the manifest")?;
@@ -133,7 +134,7 @@ impl Drop for Beside {
 /// Copies a file, or a folder with all that is in it, and makes sure that it is on the disk.
 fn copy(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
     if !from.is_dir() {
-        copy_sparse(from, to)?;
+        copy_sparse(&File::open(from)?, to)?;
         return File::open(to)?.sync_all();
     }
     for entry in from.read_dir_utf8()? {

@@ -14,25 +14,24 @@ use nix::unistd::{Whence, lseek};
 const PIECE: usize = 64 << 20;
 
 /// Copies what is not a hole. Where the file system can share blocks, nothing is copied at all.
-pub(super) fn copy_sparse(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
-    let (from, to) = (File::open(from)?, File::create(to)?);
+pub(super) fn copy_sparse(from: &File, to: &Utf8Path) -> io::Result<()> {
+    let to = File::create(to)?;
     let len = from.metadata()?.len();
     to.set_len(len)?;
     let mut at = 0i64;
     // Past the last data there is only a hole, and the seek says ENXIO.
-    while let Ok(data) = lseek(&from, at, Whence::SeekData) {
-        let hole = lseek(&from, data, Whence::SeekHole)?;
+    while let Ok(data) = lseek(from, at, Whence::SeekData) {
+        let hole = lseek(from, data, Whence::SeekHole)?;
         let (mut source, mut target) = (data, data);
         while source < hole {
             let left = usize::try_from(hole - source).unwrap_or(PIECE).min(PIECE);
-            let copied = copy_file_range(&from, Some(&mut source), &to, Some(&mut target), left);
+            let copied = copy_file_range(from, Some(&mut source), &to, Some(&mut target), left);
             match copied {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
                 // Not every pair of file systems can do that by itself.
                 Err(Errno::EXDEV | Errno::EINVAL | Errno::EOPNOTSUPP) => {
-                    let (from, to) = (&from, &to);
-                    let n = copy_piece(from, to, source.cast_unsigned(), left)?;
+                    let n = copy_piece(from, &to, source.cast_unsigned(), left)?;
                     source += n;
                     target += n;
                 }
@@ -92,7 +91,7 @@ mod tests {
         file.set_len(64 << 20).unwrap();
         file.write_all_at(b"begin", 0).unwrap();
         file.write_all_at(b"middle", 32 << 20).unwrap();
-        copy_sparse(&from, &to).unwrap();
+        copy_sparse(&File::open(&from).unwrap(), &to).unwrap();
         assert_eq!(std::fs::read(&from).unwrap(), std::fs::read(&to).unwrap());
         assert!(std::fs::metadata(&to).unwrap().blocks() * 512 < 4 << 20);
 
