@@ -37,7 +37,7 @@ pub struct Table {
 /// A copy of an earlier disk and its table: what a later one was made from.
 #[derive(Debug)]
 pub(super) struct Origin<'a> {
-    pub disk: &'a Utf8Path,
+    pub disk: &'a File,
     pub table: &'a Table,
 }
 
@@ -48,8 +48,8 @@ impl Table {
     }
 
     /// Reads a disk and compares it with what it was made from. The second value says whether that
-    /// was whole: a block that nobody changed and that still has another digest than the table says
-    /// was damaged.
+    /// was whole: a block of it with another digest than its table says was damaged. Blocks that are
+    /// in the new disk as the table has them are not read in the old one.
     pub(super) fn measure(
         disk: &Utf8Path,
         origin: Option<&Origin<'_>>,
@@ -58,7 +58,6 @@ impl Table {
         let bytes = file.metadata()?.len();
         let count =
             usize::try_from(bytes.div_ceil(BLOCK_BYTES)).context("the disk is too large")?;
-        let before = origin.map(|origin| File::open(origin.disk)).transpose()?;
         let zeros: Hash = Sha256::digest(vec![0; BLOCK]).into();
         let hashes = Mutex::new(vec![zeros; count]);
         let (next, damaged) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -79,15 +78,13 @@ impl Table {
                     Sha256::digest(&now[..size]).into()
                 };
                 hashes.lock().expect("no thread panics")[block] = hash;
-                if let (Some(file), Some(origin)) = (&before, origin)
+                if let Some(origin) = origin
                     && origin.table.hashes.get(block) != Some(&hash)
                 {
                     // Few blocks come here: those that were changed on purpose, and damaged ones.
-                    if hole {
-                        now.fill(0);
-                    }
-                    file.read_exact_at(&mut then[..size], at).context("reading the base")?;
-                    if then[..size] == now[..size] {
+                    origin.disk.read_exact_at(&mut then[..size], at).context("reading the base")?;
+                    let before: Hash = Sha256::digest(&then[..size]).into();
+                    if origin.table.hashes.get(block) != Some(&before) {
                         damaged.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -184,14 +181,21 @@ mod tests {
         let table = Table::of(&first).unwrap_or(table);
         changed.write_all_at(b"new", BLOCK_BYTES).unwrap();
         changed.write_all_at(b"new", 5 * BLOCK_BYTES).unwrap();
-        let origin = Origin { disk: &first, table: &table };
+        let origin = Origin { disk: &File::open(&first).unwrap(), table: &table };
         let (after, whole) = Table::measure(&second, Some(&origin)).unwrap();
         assert_eq!((after.changed_since(&table), whole), (2, true));
 
-        // The same byte falls over in both: that is no change.
-        file.write_all_at(b"!", 9).unwrap();
-        changed.write_all_at(b"!", 9).unwrap();
-        assert!(!Table::measure(&second, Some(&origin)).unwrap().1);
+        // The same byte falls over in both, in a block that was not changed, and in one that was.
+        for at in [9, BLOCK_BYTES + 9] {
+            for disk in [&file, &changed] {
+                disk.write_all_at(b"!", at).unwrap();
+            }
+            assert!(!Table::measure(&second, Some(&origin)).unwrap().1, "at {at}");
+            for disk in [&file, &changed] {
+                disk.write_all_at(&[1], at).unwrap();
+            }
+            assert!(Table::measure(&second, Some(&origin)).unwrap().1, "at {at}");
+        }
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn files<'a>(
     })
 }
 
-/// Whether it is gone. A layer that is locked stays.
+/// Whether it is gone. A layer or a disk that is locked stays.
 fn remove(cache: &Utf8Path, item: &Item) -> io::Result<bool> {
     match item.kind {
         Kind::Layer => {
@@ -142,7 +142,12 @@ fn remove(cache: &Utf8Path, item: &Item) -> io::Result<bool> {
             workspace::remove(&grave)?;
             Ok(taken)
         }
-        Kind::Disk => std::fs::remove_dir_all(&item.path).map(|()| true),
+        Kind::Disk => {
+            let grave = workspace::grave(cache, &item.key)?;
+            let taken = store::take_away(&item.path, &grave);
+            workspace::remove(&grave)?;
+            Ok(taken)
+        }
         Kind::Download | Kind::Old => {
             // It may have been of use since the list was made.
             let now = std::fs::metadata(&item.path)?;
@@ -208,6 +213,21 @@ mod tests {
         let old = Rule { older_than: Some(month), ..Rule::default() };
         assert_eq!(days(&prune(&cache, old)), [40]);
         assert_eq!(days(&prune(&cache, Rule { all: true, ..Rule::default() })), [5]);
+    }
+
+    #[test]
+    fn a_disk_that_a_bake_has_locked_stays() {
+        let (_folder, cache) = cache(&[]);
+        let folder = cache.join("disks/0a1b");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("1-MiB.raw"), "disk").unwrap();
+        let lock = store::lock(&folder, nix::fcntl::FlockArg::LockShared).unwrap();
+        let all = Rule { all: true, ..Rule::default() };
+        assert_eq!(prune(&cache, all), []);
+        drop(lock);
+        assert_eq!(prune(&cache, all)[0].key, "0a1b");
+        assert!(!folder.exists());
+        assert_eq!(fs::read_dir(cache.join("work")).unwrap().count(), 0);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! make the foundation's disk first: both give the same bytes.
 
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -23,7 +24,7 @@ use crate::error::Fault;
 use crate::event::Events;
 use crate::plan::Plan;
 use crate::step::kernel;
-use crate::sys::{Host, Owner};
+use crate::sys::{Host, Owner, Root};
 
 /// A finished disk in the work folder.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ pub(super) async fn pack(
     events: &Events,
 ) -> anyhow::Result<Packed> {
     let firmware = Firmware::of(plan.base.arch.name())?;
-    can_boot(&built.host, firmware)?;
+    can_boot(built, firmware)?;
     let foundation = open(built, firmware, places).await?;
     write_boot_files(&built.host, &foundation, &plan.immutable)?;
     let (foundation, contents) = contents_of(built, foundation).await?;
@@ -60,14 +61,14 @@ pub(super) async fn pack(
     let (place, tree) = (foundation.root(&layout, &path), built.host.root.path());
     // The second time it is made anew.
     for _ in 0..2 {
-        let base = foundation.disk(&layout, built, work.path(), events).await?;
+        let base = Arc::new(foundation.disk(&layout, built, work.path(), events).await?);
         let replayed = async {
-            copy(&base.path, &path).await?;
+            copy(Arc::clone(&base), &path).await?;
             ext4::change(&place, &difference, tree, &immutable, work.path()).await?;
             ext4::check(&place, work.path()).await
         };
         let replayed = replayed.await;
-        let (table, base_is_whole) = measure(&path, base).await?;
+        let (table, base_is_whole) = measure(&path, Arc::clone(&base)).await?;
         if base_is_whole {
             replayed?;
             let meta = std::fs::metadata(&path).context("measuring the disk")?;
@@ -75,7 +76,7 @@ pub(super) async fn pack(
             return Ok(Packed { path, bytes, allocated, table, contents });
         }
         events.log("pack", "the disk of the foundation in the cache is damaged: making it again");
-        foundation.discard(&layout)?;
+        foundation.discard(&layout, &base)?;
     }
     let cache = &places.cache;
     Err(Fault::environment(format!("what is written to {cache} comes back as something else"))
@@ -108,20 +109,20 @@ async fn contents_of(
     walking.await?
 }
 
-async fn copy(from: &Utf8Path, to: &Utf8Path) -> anyhow::Result<()> {
-    let (from, to) = (from.to_owned(), to.to_owned());
-    let copying = tokio::task::spawn_blocking(move || copy_sparse(&from, &to));
+async fn copy(from: Arc<Disk>, to: &Utf8Path) -> anyhow::Result<()> {
+    let to = to.to_owned();
+    let copying = tokio::task::spawn_blocking(move || copy_sparse(&from.file, &to));
     copying.await?.context("copying the disk of the foundation")
 }
 
-async fn measure(path: &Utf8Path, base: Disk) -> anyhow::Result<(Table, bool)> {
+async fn measure(path: &Utf8Path, base: Arc<Disk>) -> anyhow::Result<(Table, bool)> {
     let path = path.to_owned();
     let hashing = tokio::task::spawn_blocking(move || {
         let syncing = {
             let path = path.clone();
             std::thread::spawn(move || std::fs::File::open(path)?.sync_all())
         };
-        let origin = Origin { disk: &base.path, table: &base.table };
+        let origin = Origin { disk: &base.file, table: &base.table };
         let measured = Table::measure(&path, Some(&origin));
         syncing.join().expect("it returns errors").context("writing the disk")?;
         measured
@@ -174,14 +175,20 @@ fn mount_points(plan: &Plan, contents: &Contents) -> anyhow::Result<Vec<String>>
 }
 
 /// A disk that cannot boot is no image: better to say so than to pack it.
-fn can_boot(host: &Host, firmware: &Firmware) -> anyhow::Result<()> {
+///
+/// The boot loader must be in the foundation: the foundation's disk has it.
+fn can_boot(built: &Built, firmware: &Firmware) -> anyhow::Result<()> {
     let modules = firmware.efi_modules();
-    let mut needed = vec![("/vmlinuz", firmware.kernel), (&modules, firmware.efi_package)];
+    let foundation = Root::open(&built.foundation).context("opening the foundation")?;
+    let mut needed = vec![
+        (&built.host.root, "/vmlinuz", firmware.kernel),
+        (&foundation, &modules, firmware.efi_package),
+    ];
     if firmware.bios {
-        needed.insert(0, (grub::BOOT_IMAGE, "grub-pc-bin"));
+        needed.insert(0, (&foundation, grub::BOOT_IMAGE, "grub-pc-bin"));
     }
-    for (path, package) in needed {
-        if !host.root.exists(path)? {
+    for (root, path, package) in needed {
+        if !root.exists(path)? {
             return Err(Fault::recipe(format!("the tree has no {path}: it could not boot"))
                 .hint(format!("install {package}, or extend `base`"))
                 .into());

@@ -3,14 +3,17 @@
 //!
 //! What is kept: the disk with its partition table, boot code and root file system; the table of
 //! its blocks; and the contents of the tree. Each is put there whole. A disk that no longer has the
-//! blocks that it had is removed and made again.
+//! blocks that it had is removed and made again. Other bakes may do so meanwhile: a disk in use is an
+//! open file, and its folder is locked.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
+use nix::fcntl::{Flock, FlockArg};
 
 use super::blocks::Table;
 use super::contents::Contents;
@@ -18,13 +21,13 @@ use super::firmware::Firmware;
 use super::growth::watch_growth;
 use super::layout::{self, BIOS, Layout};
 use super::tree::Built;
-use super::{Places, efi, ext4, grub};
+use super::{Places, efi, ext4, grub, store};
 use crate::digest::{sha256, uuid};
 use crate::event::Events;
 use crate::sys::{Cmd, Runner, Tool};
 
 /// The way disks are made. A new one makes those in the cache useless, and every image a new one.
-const MAKING: u32 = 2;
+const MAKING: u32 = 3;
 
 /// See the module.
 #[derive(Debug)]
@@ -36,12 +39,14 @@ pub(super) struct Foundation {
     epoch: i64,
     /// What is in its tree.
     pub contents: Contents,
+    /// Nobody removes the folder meanwhile.
+    _lock: Flock<File>,
 }
 
 /// A disk of a foundation, in the cache.
 #[derive(Debug)]
 pub(super) struct Disk {
-    pub path: Utf8PathBuf,
+    pub file: File,
     pub table: Table,
 }
 
@@ -56,23 +61,21 @@ impl Foundation {
     ) -> anyhow::Result<Self> {
         let key = sha256(format!("{MAKING} {} {epoch} {seed}", firmware.arch));
         let folder = places.cache.join("disks").join(&key[..16]);
-        if places.no_cache && folder.exists() {
-            std::fs::remove_dir_all(&folder).context("removing the disk of the foundation")?;
-        }
+        let lock = hold(&folder)?;
         let kept = folder.join("contents");
-        let known = std::fs::read(&kept).ok();
+        let known = std::fs::read(&kept).ok().filter(|_| !places.no_cache);
         let known = known.and_then(|lines| Contents::from_lines(&lines).ok());
         let contents = if let Some(contents) = known {
             // What is used least recently goes first.
-            let _ = File::open(&folder).and_then(|dir| dir.set_modified(SystemTime::now()));
+            let _ = lock.set_modified(SystemTime::now());
             contents
         } else {
             let contents = Contents::of(tree, epoch, None)?;
-            std::fs::create_dir_all(&folder).context("making the cache of disks")?;
+            remove_disks(&folder).context("removing the disks of the foundation")?;
             crate::sys::atomic::write(&kept, &contents.to_lines(), 0o600)?;
             contents
         };
-        Ok(Self { seed, folder, firmware, epoch, contents })
+        Ok(Self { seed, folder, firmware, epoch, contents, _lock: lock })
     }
 
     /// The UUID of a part of the disk. It does not depend on the late part of a recipe: checksums
@@ -113,17 +116,23 @@ impl Foundation {
             Table::of(&measured)
         });
         let table = table.await?.context("hashing the foundation")?;
-        kept.keep(&path, &table)?;
-        Ok(Disk { path: kept.disk, table })
+        kept.keep(&path, table)
     }
 
-    /// Removes a disk that is no longer what it was.
-    pub(super) fn discard(&self, layout: &Layout) -> anyhow::Result<()> {
-        std::fs::remove_file(self.kept(layout).disk).context("removing the damaged disk")
+    /// Removes a disk that is no longer what it was, unless another bake has already made it again.
+    pub(super) fn discard(&self, layout: &Layout, damaged: &Disk) -> anyhow::Result<()> {
+        let place = self.kept(layout).disk;
+        let ours = damaged.file.metadata().context("looking at the damaged disk")?.ino();
+        if std::fs::metadata(&place).is_ok_and(|there| there.ino() == ours) {
+            remove_file(&place).context("removing the damaged disk")?;
+        }
+        Ok(())
     }
 
+    /// The name says what is on the disk: a foundation that is built anew may come out otherwise.
     fn kept(&self, layout: &Layout) -> Kept {
-        let name = format!("{}-MiB", layout.bytes >> 20);
+        let contents = serde_json::to_vec(&self.contents.entries).expect("an entry is plain data");
+        let name = format!("{}-MiB-{}", layout.bytes >> 20, &sha256(contents)[..16]);
         let disk = self.folder.join(format!("{name}.raw"));
         Kept { blocks: disk.with_extension("blocks"), disk }
     }
@@ -141,13 +150,18 @@ impl Foundation {
         let disk = File::create_new(path).context("making the disk")?;
         disk.set_len(layout.bytes).context("sizing the disk")?;
         self.partition(path, layout).await?;
+        // Of the foundation, too: the late part must not be in what other late parts are laid on.
+        let folder = tempfile::tempdir_in(work).context("making a folder for the boot loader")?;
+        let scratch = Utf8Path::from_path(folder.path()).context("the cache is not UTF-8")?;
+        let tree = built.throw_away_foundation(scratch)?;
         if self.firmware.bios {
-            let code = grub::boot_code(&built.host, &root_uuid).await?;
+            let code = grub::boot_code(&tree.host, &root_uuid).await?;
             disk.write_all_at(&code.boot, 0).context("writing the boot code")?;
             disk.write_all_at(&code.core, BIOS.start).context("writing GRUB's core image")?;
         }
         let esp_id = self.esp_id();
-        efi::make(path, &built.host, self.firmware, &root_uuid, &esp_id, self.epoch).await?;
+        efi::make(path, &tree.host, self.firmware, &root_uuid, &esp_id, self.epoch).await?;
+        drop(tree);
         let place = self.root(layout, path);
         let making = ext4::make(&place, &built.foundation, &self.contents, work);
         let total = Some(self.contents.room(layout::BLOCK));
@@ -171,14 +185,100 @@ struct Kept {
 
 impl Kept {
     fn read(&self, layout: &Layout) -> Option<Disk> {
-        let whole = std::fs::metadata(&self.disk).is_ok_and(|meta| meta.len() == layout.bytes);
+        let file = File::open(&self.disk).ok()?;
+        let whole = file.metadata().is_ok_and(|meta| meta.len() == layout.bytes);
         let table = Table::from_bytes(&std::fs::read(&self.blocks).ok()?)?;
-        whole.then(|| Disk { path: self.disk.clone(), table })
+        whole.then_some(Disk { file, table })
     }
 
     /// The disk comes last: where it is, its table is, too.
-    fn keep(&self, disk: &Utf8Path, table: &Table) -> anyhow::Result<()> {
+    fn keep(&self, disk: &Utf8Path, table: Table) -> anyhow::Result<Disk> {
+        let file = File::open(disk).context("opening the disk of the foundation")?;
         crate::sys::atomic::write(&self.blocks, &table.to_bytes(), 0o600)?;
-        std::fs::rename(disk, &self.disk).context("keeping the disk of the foundation")
+        std::fs::rename(disk, &self.disk).context("keeping the disk of the foundation")?;
+        Ok(Disk { file, table })
+    }
+}
+
+/// Makes the folder of a foundation and locks it, together with other bakes.
+fn hold(folder: &Utf8Path) -> anyhow::Result<Flock<File>> {
+    for _ in 0..100 {
+        std::fs::create_dir_all(folder).context("making the cache of disks")?;
+        // Whoever removes it has it locked for himself, and takes it away under our hands.
+        if let Some(lock) = store::lock(folder, FlockArg::LockShared) {
+            return Ok(lock);
+        }
+    }
+    anyhow::bail!("{folder} cannot be locked")
+}
+
+fn remove_disks(folder: &Utf8Path) -> io::Result<()> {
+    for entry in folder.read_dir_utf8()? {
+        let path = entry?.into_path();
+        if path.extension() == Some("raw") {
+            remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Another bake may have removed it before.
+fn remove_file(path: &Utf8Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        end => end,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(cache: &Utf8Path, no_cache: bool) -> Places {
+        Places {
+            output: cache.join("out"),
+            cache: cache.to_owned(),
+            qcow2: false,
+            cache_limit: u64::MAX,
+            no_cache,
+            update_lock: false,
+            frozen: false,
+            epoch: None,
+            shell_on_error: false,
+        }
+    }
+
+    #[test]
+    fn bakes_with_one_foundation_do_not_take_the_disk_from_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Utf8Path::from_path(dir.path()).unwrap();
+        let tree = cache.join("tree");
+        std::fs::create_dir(&tree).unwrap();
+        let firmware = Firmware::of("amd64").unwrap();
+        let open = |no_cache| {
+            let places = places(cache, no_cache);
+            Foundation::open(&tree, "seed".to_owned(), 0, firmware, &places).unwrap()
+        };
+        let layout = Layout::for_content(0, 0);
+        let keep = |foundation: &Foundation| {
+            let fresh = cache.join("fresh.raw");
+            File::create_new(&fresh).unwrap().set_len(layout.bytes).unwrap();
+            let table = Table::from_bytes(&[0; 32]).unwrap();
+            foundation.kept(&layout).keep(&fresh, table).unwrap()
+        };
+        let one = open(false);
+        let damaged = keep(&one);
+        let two = open(false);
+        let also_damaged = two.kept(&layout).read(&layout).unwrap();
+        one.discard(&layout, &damaged).unwrap();
+        assert!(two.kept(&layout).read(&layout).is_none());
+        let again = keep(&one);
+        two.discard(&layout, &also_damaged).unwrap();
+        assert!(two.kept(&layout).read(&layout).is_some(), "it was made again already");
+
+        let third = open(true);
+        assert!(third.kept(&layout).read(&layout).is_none(), "it comes from the cache");
+        one.discard(&layout, &again).unwrap();
+        keep(&two);
     }
 }

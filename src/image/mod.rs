@@ -116,7 +116,9 @@ pub async fn bake(
     preflight::check(places).await?;
     std::fs::create_dir_all(&places.output)
         .with_context(|| Fault::environment(format!("{} cannot be made", places.output)))?;
-    let _claim = claim::Claim::take(&places.output, &manifest::stem(&plan.recipe, plan.target))?;
+    let stem = manifest::stem(&plan.recipe, plan.target);
+    let _claim = claim::Claim::take(&places.output, &stem)?;
+    publish::sweep(&places.output, &stem);
     let work = workspace::Workspace::create(&places.cache)?;
     let mut clock = Clock::new(events);
 

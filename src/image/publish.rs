@@ -2,7 +2,7 @@
 //!
 //! Everything is brought beside its place first, so that all names change within a moment. The old
 //! manifest goes before the old image, and the new one comes last: a manifest without its image is
-//! never seen.
+//! never seen. What a bake that was killed left beside its place, the next bake of the image removes.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use super::manifest::Manifest;
+use super::manifest::{self, Manifest};
 use super::sparse::copy_sparse;
 use crate::error::Fault;
 
@@ -23,6 +23,29 @@ pub struct Output {
     pub from: Utf8PathBuf,
     /// Its name.
     pub name: String,
+}
+
+/// Removes what a killed bake of the image `stem` left in `folder`. The image must be claimed.
+pub(super) fn sweep(folder: &Utf8Path, stem: &str) {
+    for entry in folder.read_dir_utf8().into_iter().flatten().flatten() {
+        if is_part_of(entry.file_name(), stem)
+            && let Err(error) = remove(entry.path())
+        {
+            tracing::warn!(%error, path = %entry.path(), "what a killed bake left stays");
+        }
+    }
+}
+
+/// The names of what is not in its place yet: nobody can have planted them, and they say of which
+/// image they are.
+fn part_of(stem: &str) -> String {
+    format!(".{stem}.part-")
+}
+
+/// Whether [`part_of`] an image gives such a name.
+fn is_part_of(name: &str, stem: &str) -> bool {
+    let end = name.strip_prefix(&part_of(stem));
+    end.is_some_and(|end| end.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
 /// Puts an image and its manifest into `folder`.
@@ -36,12 +59,14 @@ pub(super) async fn publish(
 }
 
 fn publish_now(manifest: &Manifest, outputs: &[Output], folder: &Utf8Path) -> anyhow::Result<()> {
+    let part = part_of(&manifest::stem(&manifest.recipe, manifest.target));
     let mut beside = Vec::new();
     for output in outputs {
         let fault = || Fault::environment(format!("{} cannot be put into {folder}", output.name));
-        beside.push((Beside::bring(&output.from, folder).with_context(fault)?, &output.name));
+        beside
+            .push((Beside::bring(&output.from, folder, &part).with_context(fault)?, &output.name));
     }
-    let mut file = tempfile::Builder::new().prefix(".hostkit-").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(&part).tempfile_in(folder)?;
     serde_json::to_writer_pretty(&mut file, manifest).context("writing the manifest")?;
     file.write_all(b"\n")?;
     file.as_file().set_permissions(Permissions::from_mode(0o644))?;
@@ -67,10 +92,9 @@ fn publish_now(manifest: &Manifest, outputs: &[Output], folder: &Utf8Path) -> an
 struct Beside(Utf8PathBuf);
 
 impl Beside {
-    fn bring(from: &Utf8Path, folder: &Utf8Path) -> anyhow::Result<Self> {
-        // A name that nobody can have planted; a killed bake leaves it, and it says what it is.
+    fn bring(from: &Utf8Path, folder: &Utf8Path, part: &str) -> anyhow::Result<Self> {
         let mut name = tempfile::Builder::new();
-        name.prefix(".hostkit-").suffix(".part");
+        name.prefix(part);
         let path = if from.is_dir() {
             name.tempdir_in(folder)?.keep()
         } else {
@@ -110,7 +134,7 @@ impl Drop for Beside {
 /// Copies a file, or a folder with all that is in it, and makes sure that it is on the disk.
 fn copy(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
     if !from.is_dir() {
-        copy_sparse(from, to)?;
+        copy_sparse(&File::open(from)?, to)?;
         return File::open(to)?.sync_all();
     }
     for entry in from.read_dir_utf8()? {
@@ -169,7 +193,7 @@ mod tests {
             std::fs::create_dir_all(folder.join(name).join("blobs")).unwrap();
             std::fs::write(folder.join(name).join("blobs").join(file), file).unwrap();
         }
-        let beside = Beside::bring(&folder.join("fresh"), folder).unwrap();
+        let beside = Beside::bring(&folder.join("fresh"), folder, ".image.part-").unwrap();
         beside.take_place(&folder.join("image")).unwrap();
         let names = |path: &Utf8Path| -> Vec<String> {
             let entries = path.read_dir_utf8().unwrap();
@@ -177,6 +201,27 @@ mod tests {
         };
         assert_eq!(names(folder), ["image"]);
         assert_eq!(names(&folder.join("image/blobs")), ["new"]);
+    }
+
+    #[test]
+    fn what_a_killed_bake_left_goes_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(dir.path()).unwrap();
+        let from = folder.join("from");
+        for stem in ["ci", "ci.oci", "ci-2"] {
+            std::fs::write(&from, "disk").unwrap();
+            // As SIGKILL leaves it.
+            std::mem::forget(Beside::bring(&from, folder, &part_of(stem)).unwrap());
+        }
+        std::fs::write(folder.join("ci.raw"), "disk").unwrap();
+        std::fs::create_dir_all(folder.join(format!("{}abcdef/blobs", part_of("ci")))).unwrap();
+        sweep(folder, "ci");
+        let entries = folder.read_dir_utf8().unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().to_owned()).collect();
+        names.sort();
+        assert_eq!(names.len(), 3, "{names:?}");
+        assert!(names[0].starts_with(".ci-2.part-") && names[1].starts_with(".ci.oci.part-"));
     }
 
     #[test]

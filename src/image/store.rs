@@ -149,9 +149,7 @@ impl Store {
 
     /// Moves a layer out of the cache to `grave`, unless somebody uses it. Says whether it is gone.
     pub(super) fn discard(&self, key: &str, grave: &Utf8Path) -> bool {
-        let folder = self.folder().join(key);
-        let Some(_lock) = lock(&folder, FlockArg::LockExclusiveNonblock) else { return false };
-        std::fs::rename(&folder, grave).is_ok()
+        take_away(&self.folder().join(key), grave)
     }
 
     /// The newest choice of packages for a layer, if it is not too old.
@@ -178,9 +176,15 @@ pub(super) fn record_of(folder: &Utf8Path) -> Utf8PathBuf {
     folder.join("layer.json")
 }
 
+/// Moves a folder out of the cache to `grave`, unless somebody uses it. Says whether it is gone.
+pub(super) fn take_away(folder: &Utf8Path, grave: &Utf8Path) -> bool {
+    let Some(_lock) = lock(folder, FlockArg::LockExclusiveNonblock) else { return false };
+    std::fs::rename(folder, grave).is_ok()
+}
+
 /// Locks the folder itself, which goes with what is in it. None if somebody else has it locked or
 /// it is not, or no longer, there.
-fn lock(folder: &Utf8Path, how: FlockArg) -> Option<Flock<File>> {
+pub(super) fn lock(folder: &Utf8Path, how: FlockArg) -> Option<Flock<File>> {
     use std::os::unix::fs::MetadataExt as _;
     let lock = Flock::lock(File::open(folder).ok()?, how).ok()?;
     let (there, ours) = (std::fs::metadata(folder).ok()?, lock.metadata().ok()?);

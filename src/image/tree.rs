@@ -82,6 +82,19 @@ impl Built {
         let downloads = self.host.downloads.clone().context("a tree has a cache of downloads")?;
         lay_over(&layers, work, downloads)
     }
+
+    /// The foundation, for whoever may change it and must not. `work` is a folder that was not used
+    /// for that before.
+    pub(super) fn throw_away_foundation(&self, work: &Utf8Path) -> anyhow::Result<ThrowAway> {
+        // The uppermost of the late ones is no layer of the cache.
+        let late = self.late.len() - 1;
+        let layers = &self.layers[..self.layers.len() - late];
+        let layers: Vec<_> = layers.iter().map(|held| held.tree.as_path()).collect();
+        let downloads = self.host.downloads.clone().context("a tree has a cache of downloads")?;
+        let mut tree = lay_over(&layers, work, downloads)?;
+        tree.host = tree.host.at(self.epoch);
+        Ok(tree)
+    }
 }
 
 /// Lays a writable layer in the folder `work` over `layers`, the lowest first.

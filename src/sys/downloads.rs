@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::archive::Archive;
+use crate::digest::sha256_of;
 
 /// A folder of verified files, each named by its SHA-256.
 #[derive(Clone)]
@@ -46,9 +47,16 @@ impl Downloads {
         self.witness.as_ref().map_or(Ok(()), |witness| witness(archives))
     }
 
-    /// The file with this digest, if it is here.
+    /// The file with this digest, if it is here. It is read: who has damaged or replaced it since it
+    /// was kept is found out, and the file goes.
     pub fn find(&self, digest: &str) -> Option<Utf8PathBuf> {
         let path = self.path(digest)?;
+        let there = sha256_of(&path).ok()?;
+        if !there.eq_ignore_ascii_case(digest) {
+            tracing::warn!(%path, %there, "a download is not what it was: it is fetched again");
+            let _ = fs::remove_file(&path);
+            return None;
+        }
         // What was of use last is what stays when the cache must shrink.
         let used = fs::File::open(&path).ok()?.set_modified(SystemTime::now());
         if let Err(error) = used {
@@ -105,5 +113,16 @@ mod tests {
         assert_eq!(fs::read_to_string(found).unwrap(), "abc");
         downloads.keep("../../etc/passwd", &file);
         assert_eq!(fs::read_dir(folder.join("cache")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_somebody_has_replaced_is_not_found_and_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let downloads = Downloads::open(folder.join("cache")).unwrap();
+        let digest = crate::digest::sha256("abc");
+        fs::write(folder.join("cache").join(&digest), "abd").unwrap();
+        assert_eq!(downloads.find(&digest), None);
+        assert_eq!(fs::read_dir(folder.join("cache")).unwrap().count(), 0);
     }
 }

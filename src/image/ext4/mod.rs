@@ -3,9 +3,10 @@
 //!
 //! [`make`] writes the foundation of an image, all in one: `mke2fs` reads a canonical archive.
 //! [`script`] then replays on it what the late part of a recipe changed, with `debugfs`: what did
-//! not change stays in its blocks. Both write the same bytes for the same input, with a clock that
-//! stands still at the image's epoch. Nothing is mounted.
+//! not change stays in its blocks, and what was removed leaves nothing in them. Both write the same
+//! bytes for the same input, with a clock that stands still at the image's epoch. Nothing is mounted.
 
+mod free;
 mod script;
 
 use std::io::{BufWriter, Write as _};
@@ -44,6 +45,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The file system as the tools of e2fsprogs are told where it is.
+    fn device(&self) -> String {
+        format!("{}?offset={}", self.disk, self.part.start)
+    }
+
     fn cmd(&self, tool: Tool, work: &Utf8Path) -> anyhow::Result<Cmd> {
         // Without a configuration of our own, that of the machine would count.
         let config = work.join("mke2fs.conf");
@@ -70,14 +76,21 @@ pub(super) async fn make(
         .args(["-b", &BLOCK.to_string(), "-N", &inodes(place.part, contents).to_string()])
         .args(["-U", &place.uuid, "-E", &options, "-d", "-", place.disk.as_str()])
         .arg((place.part.bytes / BLOCK).to_string());
-    let (tree, contents) = (tree.to_owned(), contents.clone());
+    let (from, entries) = (tree.to_owned(), contents.clone());
     let feed = move |pipe| {
         let mut out = BufWriter::with_capacity(1 << 20, pipe);
-        archive::write(&tree, &contents, &mut out)?;
+        archive::write(&from, &entries, &mut out)?;
         out.flush().context("writing the archive")
     };
     let end = Runner::Direct.run_fed(&cmd, feed).await;
-    end.context(Fault::step("the root file system was not made")).map(drop)
+    end.context(Fault::step("the root file system was not made"))?;
+    // mke2fs leaves them out without a word, and the group would have what only the mask allows.
+    let mut script = Script::new(place.epoch, tree, work);
+    script.access_lists(contents)?;
+    if script.is_empty() {
+        return Ok(());
+    }
+    replay(place, &script, work).await
 }
 
 /// Changes the file system by `difference`. What is new is read from `tree`; the directories
@@ -95,10 +108,15 @@ pub(super) async fn change(
     if script.is_empty() {
         return Ok(());
     }
+    replay(place, &script, work).await?;
+    free::clear(place, work).await
+}
+
+async fn replay(place: &Place, script: &Script<'_>, work: &Utf8Path) -> anyhow::Result<()> {
     let commands = work.join("debugfs.commands");
     std::fs::write(&commands, script.text()).context("writing the changes")?;
-    let disk = format!("{}?offset={}", place.disk, place.part.start);
-    let cmd = place.cmd(Tool::Debugfs, work)?.args(["-w", "-f", commands.as_str(), &disk]);
+    let cmd = place.cmd(Tool::Debugfs, work)?;
+    let cmd = cmd.args(["-w", "-f", commands.as_str(), &place.device()]);
     let mut complaints = Vec::new();
     let end = Runner::Direct
         .run_with(&cmd, |line| complaints.extend(script.complaint(line).map(str::to_owned)))
@@ -114,8 +132,7 @@ pub(super) async fn change(
 
 /// Proves that the file system is whole. Changes nothing.
 pub(super) async fn check(place: &Place, work: &Utf8Path) -> anyhow::Result<()> {
-    let disk = format!("{}?offset={}", place.disk, place.part.start);
-    let cmd = place.cmd(Tool::E2fsck, work)?.args(["-f", "-n", &disk]);
+    let cmd = place.cmd(Tool::E2fsck, work)?.args(["-f", "-n", &place.device()]);
     let end = Runner::Direct.run(&cmd).await;
     end.context(Fault::step("the root file system that was made is not whole")).map(drop)
 }

@@ -10,11 +10,14 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::Fault;
-use crate::image::contents::{Entry, Kind};
+use crate::image::contents::{Contents, Entry, Kind};
 use crate::image::difference::Difference;
 
 /// `debugfs` reads lines of so many bytes, the end included.
 const LINE: usize = 8191;
+
+/// How the names of the attributes begin that hold access control lists.
+const ACCESS_LIST: &str = "system.posix_acl_";
 
 /// Extents, which every directory has, and "nobody may write here".
 const IMMUTABLE: u32 = 0x8_0000 | 0x10;
@@ -82,6 +85,19 @@ impl<'a> Script<'a> {
         Ok(())
     }
 
+    /// Sets the access control lists of everything in `contents`.
+    pub(super) fn access_lists(&mut self, contents: &Contents) -> anyhow::Result<()> {
+        let own = |entry: &&Entry| !matches!(entry.kind, Kind::HardLink { .. });
+        for entry in contents.entries.iter().filter(own) {
+            for (name, value) in &entry.attributes {
+                if name.starts_with(ACCESS_LIST) {
+                    self.attribute(&quoted(&entry.path)?, name, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Sets the immutable flag of directories. They are empty: nothing else is asked for.
     pub(super) fn immutable(&mut self, folders: &[String]) -> anyhow::Result<()> {
         for folder in folders {
@@ -115,7 +131,12 @@ impl<'a> Script<'a> {
                 let from = quote(self.tree.join(&entry.path).as_str())?;
                 self.push(&["write", &from, &name])
             }
-            Kind::HardLink { to } => self.push(&["ln", &quoted(to)?, &name]),
+            Kind::HardLink { to } => {
+                // `ln` does not make a full directory larger, and `symlink` does.
+                self.push(&["symlink", &name, "x"])?;
+                self.push(&["rm", &name])?;
+                self.push(&["ln", &quoted(to)?, &name])
+            }
             Kind::Link { to } => self.push(&["symlink", &name, &quote(to)?]),
             Kind::Character { major, minor } => {
                 self.push(&["mknod", &name, "c", &major.to_string(), &minor.to_string()])
@@ -274,7 +295,6 @@ fn refused(what: &str, why: &str) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::contents::Contents;
 
     fn entry(path: &str, kind: Kind) -> Entry {
         let path = path.to_owned();
@@ -319,6 +339,25 @@ mod tests {
         let text = script(&old, &new, work).unwrap().replace(work.as_str(), "/work");
         insta::assert_snapshot!(text);
         assert_eq!(std::fs::read(work.join("attribute-0")).unwrap(), [1, 2]);
+    }
+
+    #[test]
+    fn access_lists_are_set_once_for_all_names_of_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let work = Utf8Path::from_path(dir.path()).unwrap();
+        let mut listed = file("a", 1);
+        listed.attributes = vec![
+            ("security.capability".to_owned(), vec![1]),
+            ("system.posix_acl_access".to_owned(), vec![2]),
+        ];
+        let mut again = entry("b", Kind::HardLink { to: "a".to_owned() });
+        again.attributes.clone_from(&listed.attributes);
+        let mut script = Script::new(100, Utf8Path::new("/tree"), work);
+        script.access_lists(&contents(vec![listed, again])).unwrap();
+        let text = script.text().replace(work.as_str(), "/work");
+        let expected = "ea_set -f \"/work/attribute-0\" \"/a\" \"system.posix_acl_access\"\n";
+        assert_eq!(text, expected);
+        assert_eq!(std::fs::read(work.join("attribute-0")).unwrap(), [2]);
     }
 
     #[test]
