@@ -155,7 +155,7 @@ impl Line {
             file: place.map(|place| place.file.clone()),
             line: place.map(|place| place.line),
             column: place.map(|place| place.column),
-            excerpt: place.map(recipe::problem::Place::excerpt),
+            excerpt: place.and_then(recipe::problem::Place::excerpt),
             hint: problem.hint.clone(),
         }
     }
