@@ -3,8 +3,8 @@
 mod sections;
 mod words;
 
-pub use words::is_file;
 use words::{is_account, is_moment, is_name, is_path, is_sha256};
+pub use words::{is_file, is_package, is_source, is_wanted, is_word};
 
 use super::assets::Assets;
 use super::problem::{Place, Problem};
@@ -148,6 +148,15 @@ impl Checker<'_, '_> {
         } else if base.image.is_some() {
             let hint = "what a bake begins with is verified: `sha256sum FILE` prints it";
             self.wrong(&at("image"), "`image` needs its `sha256`", Some(hint.to_owned()));
+        }
+        for (key, mirror) in [
+            ("mirror", &base.mirror),
+            ("security_mirror", &base.security_mirror),
+            ("snapshot_mirror", &base.snapshot_mirror),
+        ] {
+            if let Some(mirror) = mirror {
+                self.source(mirror, &at(key));
+            }
         }
         if let Some(moment) = &base.snapshot {
             let wanted = "a moment, as `20261101T000000Z`";
