@@ -108,8 +108,8 @@ impl Planner<'_> {
         self.each(&mut steps, &recipe.fetch, |f| &f.when, |_, f| sections::fetch(f))?;
         self.scripts(&mut steps, recipe, Hook::Installed)?;
         self.agent(&mut steps, recipe);
-        sections::sysctl(&mut steps, recipe)?;
-        sections::kernel(&mut steps, recipe)?;
+        sections::sysctl(&mut steps, recipe);
+        sections::kernel(&mut steps, recipe);
         self.each(&mut steps, &recipe.directory, |d| &d.when, |_, d| Ok(sections::directory(d)))?;
         self.each(&mut steps, &recipe.file, |f| &f.when, Self::file)?;
         self.host(&mut steps, recipe)?;

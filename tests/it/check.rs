@@ -34,6 +34,12 @@ fn every_broken_recipe_says_all_that_is_wrong_with_it() {
 }
 
 #[test]
+fn its_help_says_that_it_looks_at_every_processor() {
+    let help = hostkit().args(["check", "--help"]).assert().success();
+    help.stdout(contains("The processor that is looked at; all if not given"));
+}
+
+#[test]
 fn programs_get_the_places_as_numbers() {
     let output = hostkit()
         .current_dir(repository("tests/fixtures/broken"))

@@ -64,7 +64,7 @@ impl Checker<'_, '_> {
         self.require(is_fingerprint(print), &at("fingerprint"), print, wanted);
         if is_fingerprint(print) {
             let digits = print.chars().filter(|c| !c.is_whitespace());
-            self.pinned.push(Pinned {
+            self.noted.pinned.push(Pinned {
                 url: key.url.clone(),
                 fingerprint: digits.map(|c| c.to_ascii_uppercase()).collect(),
                 place: self.document.place(&at("url")),
@@ -97,11 +97,13 @@ impl Checker<'_, '_> {
             if fetch.strip > 0 && !fetch.unpack {
                 self.wrong(&at("strip"), "`strip` goes with `unpack = true`", None);
             }
-            for name in fetch.headers.keys() {
+            for (name, value) in &fetch.headers {
                 let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
                 let right = !name.is_empty() && name.chars().all(plain);
                 let path = [&at("headers")[..], &[Key::Name(name.clone())]].concat();
                 self.require(right, &path, name, "the name of a header: letters, digits and `-`");
+                let one_line = !value.contains(char::is_control);
+                self.require(one_line, &path, value, "text of one line");
             }
         }
     }

@@ -19,9 +19,18 @@ pub(super) fn is_account(name: &str) -> bool {
         && name.chars().all(plain)
 }
 
+/// The name of an account that something else than the recipe may have made.
+pub(super) fn is_member(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    name.len() <= 32
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(plain)
+}
+
 pub(super) fn is_path(path: &str) -> bool {
     path.len() > 1
         && path.starts_with('/')
+        && !path.contains(char::is_control)
         && path[1..].split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
