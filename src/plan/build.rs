@@ -273,8 +273,8 @@ mod tests {
         let twins = [file, one("g", "file:/srv/g")];
         for (base, repositories, whose) in [
             ("", &[debian][..], "`deb.debian.org` is also that of the base"),
-            (mirror, &[a.clone()], "`a.example` is also that of the base"),
-            ("", &[a, twin], "`a.example` is also that of [[repository]] c"),
+            (mirror, std::slice::from_ref(&a), "`a.example` is also that of the base"),
+            ("", &[a.clone(), twin], "`a.example` is also that of [[repository]] c"),
             ("", &twins, "`` is also that of [[repository]] g"),
         ] {
             let error = planned(base, repositories).unwrap_err();

@@ -1,9 +1,13 @@
 //! `[sysctl]` and `[kernel]`: what would be more than one line or one word where it is written.
 
+use super::words::{is_kernel_word, is_module};
 use super::{Checker, table};
 use crate::recipe::tree::Key;
 use crate::recipe::types::Recipe;
 use crate::recipe::vars::STAND_IN;
+
+/// Whether an item of a list is right.
+type Right = fn(&str) -> bool;
 
 impl Checker<'_, '_> {
     pub(super) fn kernel(&mut self, recipe: &Recipe) {
@@ -19,24 +23,15 @@ impl Checker<'_, '_> {
             self.require(one_line, &path, &value.0, "a number, or text of one line");
         }
         let kernel = &recipe.kernel;
-        let module = |text: &str| {
-            text.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
-                && !text.starts_with('-')
-        };
-        // The word stands in a shell's double quotes and in a boot menu.
-        let word = |text: &str| {
-            let strange = |c: char| c.is_whitespace() || c.is_control();
-            !text.contains(strange)
-                && !text.contains(['"', '\'', '$', '`', '\\', '{', '}', ';', '#'])
-        };
-        let lists: [(&str, &Vec<String>, &dyn Fn(&str) -> bool, &str); 3] = [
-            ("modules", &kernel.modules, &module, "a module is letters, digits, `_` and `-`"),
-            ("blacklist", &kernel.blacklist, &module, "a module is letters, digits, `_` and `-`"),
-            ("command_line", &kernel.command_line, &word, "each word is an item, without quotes"),
+        let (module, word): (Right, Right) = (is_module, is_kernel_word);
+        let lists = [
+            ("modules", &kernel.modules, module, "a module is letters, digits, `_` and `-`"),
+            ("blacklist", &kernel.blacklist, module, "a module is letters, digits, `_` and `-`"),
+            ("command_line", &kernel.command_line, word, "each word is an item, without quotes"),
         ];
         for (key, items, is_right, hint) in lists {
             for (n, item) in items.iter().enumerate() {
-                if (item.is_empty() || !is_right(item)) && !item.contains(STAND_IN) {
+                if !is_right(item) && !item.contains(STAND_IN) {
                     let path = [&table("kernel", key)[..], &[Key::Index(n)]].concat();
                     let message = format!("`{key}` cannot hold `{}`", item.escape_debug());
                     self.wrong(&path, message, Some(hint.to_owned()));

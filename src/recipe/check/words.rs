@@ -98,6 +98,17 @@ pub fn is_wanted(package: &str) -> bool {
         && !version.ends_with('-')
 }
 
+/// A module of the kernel.
+pub(super) fn is_module(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    !name.is_empty() && !name.starts_with('-') && name.chars().all(plain)
+}
+
+/// A word of the kernel's command line: it stands in a shell's double quotes and in a boot menu.
+pub(super) fn is_kernel_word(text: &str) -> bool {
+    is_word(text) && !text.contains(['"', '\'', '$', '`', '\\', '{', '}', ';', '#'])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
