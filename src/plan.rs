@@ -8,6 +8,7 @@ mod build;
 mod changes;
 pub mod lock;
 mod sections;
+mod sound;
 pub mod test;
 
 use std::fmt;

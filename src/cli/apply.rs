@@ -72,7 +72,7 @@ fn read(path: &Utf8Path) -> anyhow::Result<Plan> {
     let plan: Plan = serde_json::from_str(&text)
         .with_context(|| Fault::recipe(format!("{path} is no plan")).hint(hint))?;
     if plan.version == plan::VERSION {
-        return Ok(plan);
+        return Ok(plan.sound()?);
     }
     let what =
         format!("the plan has form {}, and this hostkit reads {}", plan.version, plan::VERSION);

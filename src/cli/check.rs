@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::which::{Settings, absolute};
 use crate::error::{self, Blame};
+use crate::image::hygiene::{self, Violation};
 use crate::plan;
 use crate::recipe::assets::Assets;
 use crate::recipe::platform::{Arch, Target};
@@ -22,6 +23,10 @@ use crate::ui::{self, Format};
 /// Ends with 3 if there is an error. Warnings are no errors. A variable that nobody has set is no
 /// error here: what needs it is told, and what depends on its value is not checked.
 #[derive(Debug, clap::Args)]
+#[command(
+    mut_arg("arch", |arch| arch.help("The processor that is looked at; all if not given")),
+    mut_arg("target", |target| target.help("The target that is looked at; all if not given"))
+)]
 pub struct Args {
     /// Names of recipes, or paths that end in .toml; if none is given, all of the project, or else those that are shipped
     recipes: Vec<String>,
@@ -108,15 +113,33 @@ fn planning(recipe: &Recipe, read: &Reading, assets: &Assets, settings: &Setting
             let inputs = plan::Inputs { arch, target, ..plan::Inputs::default() };
             let planned = Settings::read_files(inputs, recipe, assets)
                 .and_then(|inputs| plan::plan(recipe, &read.vars, &inputs));
-            let Err(error) = planned else { continue };
-            let hint = error::fault(&error).and_then(error::Fault::hint_text);
-            let problem = Problem::error(format!("{error:#}")).hint(hint.map(str::to_owned));
-            if !problem.message.contains(STAND_IN) && !problems.contains(&problem) {
-                problems.push(problem);
+            let found = match planned {
+                Ok(plan) => refused(&plan, read),
+                Err(error) => {
+                    let hint = error::fault(&error).and_then(error::Fault::hint_text);
+                    let message = format!("{error:#}");
+                    vec![Problem::error(message).hint(hint.map(str::to_owned))]
+                }
+            };
+            for problem in found {
+                if !problem.message.contains(STAND_IN) && !problems.contains(&problem) {
+                    problems.push(problem);
+                }
             }
         }
     }
     problems
+}
+
+/// What no bake would put into an image.
+fn refused(plan: &plan::Plan, read: &Reading) -> Vec<Problem> {
+    let refused = hygiene::refused(plan).into_iter();
+    let problems = refused.map(|Violation { path, why }| {
+        let place = read.put.iter().find(|(put, _)| *put == path).map(|(_, place)| place.clone());
+        let message = format!("no image may hold {path}: {why}");
+        Problem::error(message).at(place).hint(hygiene::AT_BOOT.to_owned())
+    });
+    problems.collect()
 }
 
 /// What is wrong with the pinned keys that are files of this machine. Others cannot be looked at
@@ -155,7 +178,7 @@ impl Line {
             file: place.map(|place| place.file.clone()),
             line: place.map(|place| place.line),
             column: place.map(|place| place.column),
-            excerpt: place.map(recipe::problem::Place::excerpt),
+            excerpt: place.and_then(recipe::problem::Place::excerpt),
             hint: problem.hint.clone(),
         }
     }

@@ -60,9 +60,11 @@ pub struct Diff {
 
 /// A manifest and the folder that it is in.
 #[derive(Debug)]
-struct Found {
-    folder: Utf8PathBuf,
-    manifest: Manifest,
+pub(super) struct Found {
+    /// The folder.
+    pub(super) folder: Utf8PathBuf,
+    /// What the image is.
+    pub(super) manifest: Manifest,
 }
 
 /// Runs a verb.
@@ -149,12 +151,16 @@ fn size(image: &Manifest) -> u64 {
     disk.or(image.oci.as_ref().map(|oci| oci.bytes)).unwrap_or(0)
 }
 
+/// Whether an image is meant by its path, not by its name.
+pub(super) fn is_path(image: &Utf8Path) -> bool {
+    image.as_str().contains('/')
+        || ["json", "raw", "qcow2", "oci"].iter().any(|end| image.extension() == Some(end))
+}
+
 /// An image by its path, by that of its manifest, or by its name in `folder`.
-fn find(image: &str, folder: &Utf8Path) -> anyhow::Result<Found> {
+pub(super) fn find(image: &str, folder: &Utf8Path) -> anyhow::Result<Found> {
     let path = Utf8Path::new(image);
-    let is_path = image.contains('/')
-        || ["json", "raw", "qcow2", "oci"].iter().any(|end| path.extension() == Some(end));
-    let places = if is_path {
+    let places = if is_path(path) {
         match path.extension() {
             Some("json") => vec![path.to_owned()],
             Some("oci") => vec![Utf8PathBuf::from(format!("{path}.json"))],

@@ -9,6 +9,7 @@ use super::cache::Place;
 use super::lock::LockFile;
 use super::which::Which;
 use crate::image::Manifest;
+use crate::image::hygiene::Terms;
 use crate::image::layers::{self, Part};
 use crate::plan::{Changes, Plan, Section};
 use crate::step::Step;
@@ -54,6 +55,7 @@ struct Line<'a> {
 /// `hostkit plan`.
 pub fn run(args: &Args, format: Format) -> anyhow::Result<ExitCode> {
     let plan = args.which.plan()?.plan;
+    Terms::of(&plan)?;
     let lock = LockFile::of(&args.which.recipe)?.read()?;
     let locked = lock.entry(&plan);
     let last = Manifest::read(&args.output, &plan.recipe, plan.target);

@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use serde::Serialize;
 
+use super::images::{self, Found};
 use super::vm::Machine;
 use crate::error::Fault;
 use crate::event::Events;
@@ -22,8 +23,11 @@ use crate::ui::{self, Format};
 #[command(after_help = "The tests are those of the recipe ([[test]]), which the image's manifest \
     keeps.\nEnds with 0 when all passed, with 5 when one did not.")]
 pub struct Run {
-    /// The image; its manifest (NAME.json) is beside it
-    image: Utf8PathBuf,
+    /// The name of an image, or the path of it; its manifest (NAME.json) is beside it
+    image: String,
+    /// Where images are looked for by name
+    #[arg(short, long, value_name = "DIR", default_value = "out")]
+    output: Utf8PathBuf,
     #[command(flatten)]
     machine: Machine,
 }
@@ -39,8 +43,13 @@ struct Line<'a> {
 
 /// Runs it.
 pub async fn run(args: Run, format: Format) -> anyhow::Result<ExitCode> {
-    let manifest = manifest_of(&args.image)?;
-    let options = args.machine.options(args.image.into_std_path_buf());
+    let path = Utf8Path::new(&args.image);
+    let (image, manifest) = if images::is_path(path) {
+        (path.to_owned(), manifest_of(path)?)
+    } else {
+        named(&args.image, &args.output)?
+    };
+    let options = args.machine.options(image.into_std_path_buf());
     let (events, printer) = ui::start(format);
     let end = boot(options, &manifest, &events).await;
     drop(events);
@@ -79,6 +88,16 @@ pub async fn boot(
             Err(Fault::step(text).into())
         }
     }
+}
+
+/// The disk of an image by its name, and its manifest.
+fn named(name: &str, folder: &Utf8Path) -> anyhow::Result<(Utf8PathBuf, Manifest)> {
+    let Found { folder, manifest } = images::find(name, folder)?;
+    let Some(disk) = &manifest.disk else {
+        let what = format!("{name} is a container image: there is nothing to boot");
+        return Err(Fault::usage(what).into());
+    };
+    Ok((folder.join(&disk.file), manifest))
 }
 
 /// The manifest beside an image.

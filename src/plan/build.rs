@@ -10,6 +10,7 @@ use crate::error::{Blamed as _, Fault};
 use crate::recipe::platform::{Arch, Target};
 use crate::recipe::types::{Hook, When};
 use crate::recipe::{Recipe, Vars, assets::Asset, is_file};
+use crate::step::repository::host_of;
 use crate::step::unit::State;
 use crate::step::{self, Step};
 
@@ -107,8 +108,8 @@ impl Planner<'_> {
         self.each(&mut steps, &recipe.fetch, |f| &f.when, |_, f| sections::fetch(f))?;
         self.scripts(&mut steps, recipe, Hook::Installed)?;
         self.agent(&mut steps, recipe);
-        sections::sysctl(&mut steps, recipe)?;
-        sections::kernel(&mut steps, recipe)?;
+        sections::sysctl(&mut steps, recipe);
+        sections::kernel(&mut steps, recipe);
         self.each(&mut steps, &recipe.directory, |d| &d.when, |_, d| Ok(sections::directory(d)))?;
         self.each(&mut steps, &recipe.file, |f| &f.when, Self::file)?;
         self.host(&mut steps, recipe)?;
@@ -116,7 +117,42 @@ impl Planner<'_> {
         self.each(&mut steps, &recipe.unit, |u| &u.when, Self::unit)?;
         self.scripts(&mut steps, recipe, Hook::Late)?;
         check(&steps)?;
+        self.pins(&steps)?;
         Ok(steps)
+    }
+
+    /// apt is told by the host which packages may not come from a repository. What else has that
+    /// host could not be installed either.
+    fn pins(&self, steps: &[Planned]) -> Result<(), Fault> {
+        let repositories = || {
+            steps.iter().filter_map(|planned| match &planned.step {
+                Step::Repository(repository) => Some(repository),
+                _ => None,
+            })
+        };
+        for repository in repositories().filter(|r| !r.packages.is_empty() && r.is_for_apt()) {
+            let host = host_of(&repository.uri);
+            let of_base = |line: &String| line.split_whitespace().any(|word| host_of(word) == host);
+            // What an existing image has for its sources is not known here.
+            let archive = ["debian.org", "ubuntu.com"].iter().any(|end| host.ends_with(end));
+            let name = &repository.name;
+            let other = repositories().find(|r| r.name != *name && host_of(&r.uri) == host);
+            let whose = match other {
+                Some(other) => format!("of [[repository]] {}", other.name),
+                None if archive || !host.is_empty() && self.base.sources.iter().any(of_base) => {
+                    "of the base".to_owned()
+                }
+                None => continue,
+            };
+            let what = format!(
+                "[[repository]] {name} cannot be kept to its `packages`: its host `{host}` is \
+                 also that {whose}"
+            );
+            let hint = "apt tells them apart by their host: leave `packages` out, and pin it in a \
+                        [[file]] of /etc/apt/preferences.d, as `Pin: release n=SUITE`";
+            return Err(Fault::recipe(what).hint(hint));
+        }
+        Ok(())
     }
 
     fn each<T>(
@@ -213,6 +249,37 @@ mod tests {
         let from_file = plan_of(JENKINS, &file).unwrap();
         assert_eq!(ids(&from_file), &order[1..]);
         assert_ne!(from_file.digest, from_repository.digest);
+    }
+
+    #[test]
+    fn a_repository_is_kept_to_its_packages_only_where_its_host_is_its_own() {
+        let one = |name: &str, uri: &str| {
+            format!(
+                "[[repository]]\nname = '{name}'\nuri = '{uri}'\nsuite = 'x/'\npackages = ['p']\n\
+                 key = [{{ url = 'https://x/k', fingerprint = '{}' }}]\n",
+                "5E386EADB55F01504CAE8BCF7198F4B714ABFC68"
+            )
+        };
+        let head = "[recipe]\nname = 'x'\n[base]\nos = 'debian:trixie'\n";
+        let planned = |base: &str, repositories: &[String]| {
+            plan_of(&format!("{head}{base}{}", repositories.concat()), &[])
+        };
+        let debian = one("backports", "http://deb.debian.org/debian");
+        let (a, b) = (one("a", "https://a.example/a"), one("b", "https://b.example/b"));
+        let file = one("f", "file:/srv/f");
+        planned("", &[a.clone(), b, file.clone()]).unwrap();
+        let mirror = "mirror = 'http://a.example/debian'\n";
+        let twin = one("c", "https://a.example/c");
+        let twins = [file, one("g", "file:/srv/g")];
+        for (base, repositories, whose) in [
+            ("", &[debian][..], "`deb.debian.org` is also that of the base"),
+            (mirror, std::slice::from_ref(&a), "`a.example` is also that of the base"),
+            ("", &[a.clone(), twin], "`a.example` is also that of [[repository]] c"),
+            ("", &twins, "`` is also that of [[repository]] g"),
+        ] {
+            let error = planned(base, repositories).unwrap_err();
+            assert!(format!("{error:#}").contains(whose), "{error:#}");
+        }
     }
 
     #[test]

@@ -139,8 +139,8 @@ impl Resolver<'_> {
             if variable.secret {
                 let problem = Problem::error(format!("the secret variable `{name}` has a default"));
                 let hint = "a recipe is no place for a secret: give it in a --var-file, or in HOSTKIT_VAR_";
-                self.problems
-                    .push(problem.at(declared_at(name, "default")).hint(format!("{hint}{name}")));
+                let place = declared_at(name, "default").map(Place::unseen);
+                self.problems.push(problem.at(place).hint(format!("{hint}{name}")));
                 continue;
             }
             self.take(name, default.clone(), Origin::Default, declared_at(name, "default"));
@@ -156,11 +156,13 @@ impl Resolver<'_> {
         }
     }
 
+    /// A file of variables is never shown: even behind a key that is misspelt stands a secret.
     fn file(&mut self, file: &Source) {
+        let place_of = |span| file.place(&span).unseen();
         let table = match toml::de::DeTable::parse(&file.text) {
             Ok(table) => table.into_inner(),
             Err(error) => {
-                let place = error.span().map(|span| file.place(&span));
+                let place = error.span().map(place_of);
                 let message = error.message().lines().next().unwrap_or_default();
                 self.problems
                     .push(Problem::error(format!("this is not TOML: {message}")).at(place));
@@ -168,15 +170,18 @@ impl Resolver<'_> {
             }
         };
         for (name, value) in table {
-            let place = file.place(&name.span());
-            let at = file.place(&value.span());
+            let (place, at) = (place_of(name.span()), place_of(value.span()));
             let name = name.into_inner().into_owned();
-            if !self.declared.contains_key(&name) {
+            let Some(variable) = self.declared.get(&name) else {
                 self.unknown(&name, Some(place));
                 continue;
-            }
+            };
             match value_of(value) {
                 Ok(value) => self.take(&name, value, Origin::File(at.clone()), Some(at)),
+                Err(_) if variable.secret => {
+                    let message = format!("`{name}` must be {}", variable.r#type);
+                    self.problems.push(Problem::error(message).at(at));
+                }
                 Err(message) => self.problems.push(Problem::error(message).at(at)),
             }
         }
@@ -232,6 +237,9 @@ impl Resolver<'_> {
             Problem::error(message).hint(format!(
                 "what is shorter than {SHORTEST_SECRET} characters cannot be looked for in an image"
             ))
+        } else if stranger.is_some() && variable.secret {
+            Problem::error(format!("`{name}` has a value that is not allowed{wherefrom}"))
+                .hint(suggest("", allowed.iter().map(String::as_str)))
         } else if let Some(stranger) = stranger {
             Problem::error(format!("`{name}` cannot be `{stranger}`{wherefrom}"))
                 .hint(suggest(&stranger, allowed.iter().map(String::as_str)))

@@ -20,7 +20,7 @@ pub mod types;
 pub mod value;
 pub mod vars;
 
-pub use check::{Pinned, is_file};
+pub use check::{Pinned, is_file, is_package, is_source, is_wanted, is_word};
 pub use given::Given;
 pub use problem::Problem;
 pub use read::{Reading, read, read_text};

@@ -44,6 +44,17 @@ impl Os {
         }
     }
 
+    /// Its releases, as far as they are known. There will be others.
+    pub const fn releases(self) -> &'static [&'static str] {
+        match self {
+            Self::Debian => {
+                &["bookworm", "trixie", "forky", "stable", "testing", "sid", "unstable"]
+            }
+            Self::Ubuntu => &["jammy", "noble", "plucky", "questing", "resolute"],
+            Self::Amazon => &["2023"],
+        }
+    }
+
     /// Its name in recipes.
     pub const fn name(self) -> &'static str {
         match self {

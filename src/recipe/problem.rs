@@ -23,8 +23,8 @@ pub struct Place {
     pub line: usize,
     /// The column, from 1, in characters.
     pub column: usize,
-    /// The whole line.
-    text: String,
+    /// The whole line, if it may be shown.
+    text: Option<String>,
     /// How many characters of it are meant.
     width: usize,
 }
@@ -42,7 +42,7 @@ impl Source {
             file: self.name.clone(),
             line: before.matches('\n').count() + 1,
             column: self.text[line_start..start].chars().count() + 1,
-            text: self.text[line_start..line_end].trim_end_matches('\r').to_owned(),
+            text: Some(self.text[line_start..line_end].trim_end_matches('\r').to_owned()),
             width: shown.trim_end().chars().count().max(1),
         }
     }
@@ -55,14 +55,21 @@ impl Source {
 }
 
 impl Place {
-    /// The line with its number, and marks below what is meant.
-    pub fn excerpt(&self) -> String {
+    /// Itself without its line: a secret may stand there.
+    #[must_use]
+    pub fn unseen(self) -> Self {
+        Self { text: None, ..self }
+    }
+
+    /// The line with its number, and marks below what is meant; nothing if it may not be shown.
+    pub fn excerpt(&self) -> Option<String> {
+        let text = self.text.as_ref()?;
         let gutter = " ".repeat(self.line.to_string().len());
         // Tabs stay tabs, so that the marks stand where the eye looks for them.
         let blank = |c: char| if c == '\t' { '\t' } else { ' ' };
-        let indent: String = self.text.chars().take(self.column - 1).map(blank).collect();
+        let indent: String = text.chars().take(self.column - 1).map(blank).collect();
         let marks = "^".repeat(self.width);
-        format!("{gutter} |\n{} | {}\n{gutter} | {indent}{marks}", self.line, self.text)
+        Some(format!("{gutter} |\n{} | {text}\n{gutter} | {indent}{marks}", self.line))
     }
 }
 
@@ -149,7 +156,8 @@ struct Located(Place);
 impl fmt::Display for Located {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place { file, line, column, .. } = &self.0;
-        write!(f, "{file}, line {line}, column {column}\n{}", self.0.excerpt())
+        write!(f, "{file}, line {line}, column {column}")?;
+        self.0.excerpt().map_or(Ok(()), |excerpt| write!(f, "\n{excerpt}"))
     }
 }
 
@@ -184,7 +192,9 @@ mod tests {
         let at = source.text.find('ü').unwrap();
         let place = source.place(&(at..at + 2));
         assert_eq!(place.to_string(), "x.toml:2:7");
-        assert_eq!(place.excerpt(), "  |\n2 | \tß = [ü]\n  | \t     ^");
+        let excerpt = "  |\n2 | \tß = [ü]\n  | \t     ^".to_owned();
+        assert_eq!(place.excerpt(), Some(excerpt));
+        assert_eq!(place.unseen().excerpt(), None);
         assert_eq!(source.place(&(999..2000)).line, 3);
         assert_eq!(source.place(&(at + 1..at + 1)).column, 7, "in the middle of a character");
     }

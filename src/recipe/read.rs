@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::assets::Assets;
-use super::check::{self, Pinned};
+use super::check::{self, Noted, Pinned};
 use super::fill::fill;
 use super::given::{Given, resolve};
 use super::load::chain;
@@ -26,6 +26,8 @@ pub struct Reading {
     pub secrets: Secrets,
     /// The keys that it pins, in all its files.
     pub pinned: Vec<Pinned>,
+    /// The paths that it puts something at, and where it says so, in all its files.
+    pub put: Vec<(String, Place)>,
     /// The files that it was read from, the youngest first.
     pub files: Vec<String>,
     /// All that is wrong, in the order of the files.
@@ -80,7 +82,8 @@ fn understand(
     let numbers = vars.numbers();
     let header = documents.first().map(|document| document.place(&[Key::Name("recipe".into())]));
     let whole = documents.iter().all(|document| document.is_toml) && problems.is_empty();
-    let (recipes, pinned) = decode(documents, &numbers, assets, &vars, &mut problems);
+    let (recipes, Noted { pinned, put }) =
+        decode(documents, &numbers, assets, &vars, &mut problems);
     let recipe = recipes.into_iter().reduce(super::types::Recipe::on);
     if whole && recipe.as_ref().is_some_and(|recipe: &Recipe| recipe.base.is_none()) {
         let hint = "add [base] with `os = \"debian:trixie\"`, or `extends = \"base\"`".to_owned();
@@ -88,7 +91,7 @@ fn understand(
     }
     sort(&mut problems, sources);
     let files = sources.iter().map(|source| source.name.clone()).collect();
-    Reading { recipe, vars, secrets, pinned, files, problems }
+    Reading { recipe, vars, secrets, pinned, put, files, problems }
 }
 
 /// The variables of all files: the youngest declaration of a name counts.
@@ -121,8 +124,8 @@ fn decode<'s>(
     assets: &Assets,
     vars: &Vars,
     problems: &mut Vec<Problem>,
-) -> (Vec<Recipe>, Vec<Pinned>) {
-    let (mut recipes, mut pinned) = (Vec::new(), Vec::new());
+) -> (Vec<Recipe>, Noted) {
+    let (mut recipes, mut all) = (Vec::new(), Noted::default());
     for mut document in documents {
         // Half a file would be wrong in a hundred ways that nobody wrote.
         if !document.is_toml {
@@ -132,11 +135,12 @@ fn decode<'s>(
         fill(&mut document, vars, problems);
         let settings: Option<host::HostConfig> = document.decode_section("host", problems);
         let Some(recipe) = document.decode::<Recipe>(problems) else { continue };
-        let keys = check::recipe(&document, &recipe, settings.as_ref(), assets, vars, problems);
-        pinned.extend(keys);
+        let noted = check::recipe(&document, &recipe, settings.as_ref(), assets, vars, problems);
+        all.pinned.extend(noted.pinned);
+        all.put.extend(noted.put);
         recipes.push(recipe);
     }
-    (recipes, pinned)
+    (recipes, all)
 }
 
 /// In the order of the files and of their lines; what has no place comes first.

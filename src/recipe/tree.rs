@@ -271,6 +271,12 @@ impl<'a, 's> Decoder<'a, 's> {
         if text.is_some_and(|text| text.contains(STAND_IN)) {
             return None;
         }
+        // What serde says of a value that cannot be one of a set of words.
+        if message == "wanted string or table" {
+            let got = value.map_or("that", |value| value.get_ref().type_str());
+            let hint = "wanted is one word, in quotes".to_owned();
+            return Some(Problem::error(format!("{what} cannot be of type {got}")).hint(hint));
+        }
         let (got, wanted) = in_words(message);
         Some(Problem::error(format!("{what} cannot be {got}")).hint(wanted))
     }

@@ -118,6 +118,12 @@ impl Base {
         let (name, release) = self.os.split_once(':').unwrap_or((&self.os, ""));
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
         match Os::ALL.into_iter().find(|os| os.name() == name) {
+            // Earlier ones have no dnf.
+            Some(Os::Amazon) if release != "2023" => Err(Fault::recipe(format!(
+                "there is no base `{}`",
+                self.os
+            ))
+            .hint("of Amazon Linux, `amazon:2023` is known")),
             Some(os) if !release.is_empty() && release.chars().all(plain) => Ok((os, release)),
             _ => Err(Fault::recipe(format!("there is no base `{}`", self.os))
                 .hint("a base is `debian:trixie`, `ubuntu:noble`, `amazon:2023` or another release of these")),

@@ -141,7 +141,7 @@ impl Vars {
             ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
                 (report.message().to_owned(), report.span().range.clone())
             }
-            other => (other.to_string(), 0..text.len()),
+            other => located(&other.to_string(), text),
         };
         let (message, hint) = match undefined {
             Some(name) if self.is_secret(name) => secret_here(name),
@@ -164,6 +164,26 @@ pub(super) fn secret_here(name: &str) -> (String, Option<String>) {
              [[script]] env or of [[fetch]] headers"
         )),
     )
+}
+
+/// What is wrong with `text` by one of the engine's own reports, `error: … --> NAME:LINE:COLUMN`
+/// with an excerpt, which ours replaces.
+fn located(report: &str, text: &str) -> (String, Range<usize>) {
+    let message = report.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let range = || {
+        let (_, place) = report.split_once("--> ")?;
+        let mut numbers = place.lines().next()?.rsplit(':').map(str::trim);
+        let column: usize = numbers.next()?.parse().ok()?;
+        let line: usize = numbers.next()?.parse().ok()?;
+        let before: usize =
+            text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
+        let rest = text.get(before..)?;
+        let start = before + rest.char_indices().nth(column.checked_sub(1)?)?.0;
+        let name = message.split('`').nth(1).unwrap_or_default();
+        let width = if text[start..].starts_with(name) { name.len() } else { 1 };
+        Some(start..start + width)
+    };
+    (message.to_owned(), range().unwrap_or(0..text.len()))
 }
 
 fn engine(syntax: Syntax) -> Tera {

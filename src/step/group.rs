@@ -31,7 +31,7 @@ impl Group {
         }
         if site.may(&self.title()) {
             let gid = self.gid.to_string();
-            let cmd = Cmd::new(Tool::Groupadd).args(["--gid", &gid, &self.name]);
+            let cmd = Cmd::new(Tool::Groupadd).args(["--gid", &gid, "--", &self.name]);
             site.host.runner.run(&cmd).await.with_context(|| self.title())?;
         }
         Ok(Outcome::Changed)

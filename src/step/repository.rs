@@ -44,6 +44,11 @@ impl Repository {
         format!("adding the repository {} ({})", self.name, self.uri)
     }
 
+    /// Whether it is apt's. dnf keeps the packages of each repository apart by itself.
+    pub const fn is_for_apt(&self) -> bool {
+        matches!(self.kind, Kind::Apt { .. })
+    }
+
     pub(super) async fn apply(&self, site: &Site<'_>) -> anyhow::Result<Outcome> {
         let mut outcome = self.keyring(site).await?;
         for (path, text) in self.files().iter().filter(|(_, text)| !text.is_empty()) {
@@ -113,8 +118,7 @@ impl Repository {
         if self.packages.is_empty() {
             return String::new();
         }
-        let host = self.uri.split("://").nth(1).unwrap_or_default();
-        let host = host.split(['/', ':']).next().unwrap_or_default();
+        let host = host_of(&self.uri);
         let pin = |packages: &str, priority: i32| {
             format!("Package: {packages}\nPin: origin \"{host}\"\nPin-Priority: {priority}\n")
         };
@@ -134,6 +138,12 @@ impl Repository {
             self.keyring_path()
         )
     }
+}
+
+/// The host in an address, as apt's pins name it. Empty for files of this machine.
+pub fn host_of(address: &str) -> &str {
+    let host = address.split_once("://").map_or("", |(_, rest)| rest);
+    host.split(['/', ':']).next().unwrap_or_default()
 }
 
 #[cfg(test)]

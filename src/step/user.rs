@@ -62,12 +62,13 @@ impl User {
         }
         if site.may(&self.title()) {
             for cmd in changes {
-                self.run(site, cmd.arg(&self.name)).await?;
+                self.run(site, cmd.args(["--", &self.name])).await?;
             }
             for group in missing {
-                self.run(site, Cmd::new(Tool::Groupadd).args(["--system", "--force", group]))
+                self.run(site, Cmd::new(Tool::Groupadd).args(["--system", "--force", "--", group]))
                     .await?;
-                let cmd = Cmd::new(Tool::Usermod).args(["--append", "--groups", group, &self.name]);
+                let cmd =
+                    Cmd::new(Tool::Usermod).args(["--append", "--groups", group, "--", &self.name]);
                 self.run(site, cmd).await?;
             }
         }

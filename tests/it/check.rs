@@ -34,6 +34,12 @@ fn every_broken_recipe_says_all_that_is_wrong_with_it() {
 }
 
 #[test]
+fn its_help_says_that_it_looks_at_every_processor() {
+    let help = hostkit().args(["check", "--help"]).assert().success();
+    help.stdout(contains("The processor that is looked at; all if not given"));
+}
+
+#[test]
 fn programs_get_the_places_as_numbers() {
     let output = hostkit()
         .current_dir(repository("tests/fixtures/broken"))
@@ -120,4 +126,47 @@ fn a_key_in_a_file_that_expires_is_a_warning_and_one_that_has_expired_an_error()
     check(&repository("old", "30d.asc", &old)).code(3).stdout(contains("it expired"));
     check(&repository("other", "20d.asc", &old)).code(3).stdout(contains("its fingerprint is"));
     check(&repository("none", "no.asc", &old)).code(3).stdout(contains("there is no file no.asc"));
+}
+
+#[test]
+fn no_secret_is_shown_however_its_file_is_wrong() {
+    let folder = crate::support::scratch();
+    let recipe = "[recipe]\nname = 'x'\n[base]\nos = 'debian:trixie'\n[vars.tok]\nsecret = true\n\
+        [vars.mode]\nsecret = true\nallowed = ['allowed-value']\n";
+    fs::write(folder.path().join("x.toml"), recipe).unwrap();
+    for line in [
+        "tok = 31415926",
+        "tok = 3.1415926",
+        "tok = ['a', 31415926]",
+        "tok = ['31415926']",
+        "tok = [{ a = '31415926' }]",
+        "tok = '314159'",
+        "tok = x31415926",
+        "tok = '31415926",
+        "tok = '31415926' '31415926'",
+        "tokk = '31415926'",
+        "mode = '31415926'",
+    ] {
+        fs::write(folder.path().join("vars.toml"), line).unwrap();
+        for verb in [&["check"][..], &["check", "--format", "json"], &["plan"]] {
+            let output = hostkit()
+                .current_dir(folder.path())
+                .args(verb)
+                .args(["x.toml", "--var-file", "vars.toml"])
+                .assert()
+                .code(3);
+            let output = output.get_output();
+            let said = [&output.stdout[..], &output.stderr[..]].concat();
+            let said = String::from_utf8(said).unwrap();
+            assert!(said.contains("vars.toml") && !said.contains("14159"), "{line}: {said}");
+        }
+    }
+    hostkit()
+        .current_dir(folder.path())
+        .args(["check", "x.toml"])
+        .env("HOSTKIT_VAR_mode", "31415926")
+        .assert()
+        .code(3)
+        .stdout(contains("`mode` has a value that is not allowed from the environment"))
+        .stdout(contains("31415926").not());
 }

@@ -118,6 +118,10 @@ fn a_failed_step_opens_a_shell_for_a_person_and_none_for_a_program() {
 fn an_image_without_a_manifest_cannot_be_tested() {
     let dir = scratch();
     fs::write(dir.path().join("disk.raw"), "").unwrap();
+    run(dir.path(), &["test", "tiny"])
+        .assert()
+        .code(2)
+        .stderr(contains("there is no image `tiny`: looked for out/tiny.json"));
     run(dir.path(), &["test", "disk.raw"])
         .assert()
         .code(2)

@@ -26,6 +26,9 @@ use crate::sys::{Owner, Root};
 /// How many violations an error names.
 const SHOWN: usize = 20;
 
+/// What helps where a recipe puts what no image may hold.
+pub const AT_BOOT: &str = "what is the same in every instance, or is lost at boot, is made at boot";
+
 /// What is known of a tree before it is cleaned.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
@@ -53,19 +56,13 @@ pub struct Violation {
 impl Terms {
     /// The terms of a plan. Fails where the plan itself puts what no image may hold.
     pub fn of(plan: &Plan) -> anyhow::Result<Self> {
-        let mut terms = Self::default();
-        for planned in &plan.steps {
-            let Some((path, is_directory)) = target(&planned.step) else { continue };
-            if let Some(rule) = forbids(path, is_directory) {
-                let what =
-                    format!("hygiene: `{}`: no image may hold it ({})", planned.id, rule.why);
-                let hint =
-                    "what is the same in every instance, or is lost at boot, is made at boot";
-                return Err(Fault::recipe(what).hint(hint).into());
-            }
-            terms.puts.insert(path.to_owned());
+        let refused = refused(plan);
+        if !refused.is_empty() {
+            let what = told("hygiene: the recipe puts what no image may hold", &refused);
+            return Err(Fault::recipe(what).hint(AT_BOOT).into());
         }
-        Ok(terms)
+        let puts = plan.steps.iter().filter_map(|planned| target(&planned.step));
+        Ok(Self { puts: puts.map(|(path, _)| path.to_owned()).collect(), ..Self::default() })
     }
 
     /// Adds directories that must be empty, because something is mounted there at boot.
@@ -176,15 +173,30 @@ fn fail_if_any(violations: &[Violation]) -> anyhow::Result<()> {
     if violations.is_empty() {
         return Ok(());
     }
-    let mut text = String::from("hygiene: the image would hold what no image may hold");
+    let text = told("hygiene: the image would hold what no image may hold", violations);
+    let hint = "take out what puts it there: the recipe's files and scripts, or the base";
+    Err(Fault::step(text).hint(hint).into())
+}
+
+fn told(what: &str, violations: &[Violation]) -> String {
+    let mut text = what.to_owned();
     for Violation { path, why } in violations.iter().take(SHOWN) {
         text += &format!("\n{path}: {why}");
     }
     if violations.len() > SHOWN {
         text += &format!("\nand {} more", violations.len() - SHOWN);
     }
-    let hint = "take out what puts it there: the recipe's files and scripts, or the base";
-    Err(Fault::step(text).hint(hint).into())
+    text
+}
+
+/// What a plan itself puts and no image may hold.
+pub fn refused(plan: &Plan) -> Vec<Violation> {
+    let targets = plan.steps.iter().filter_map(|planned| target(&planned.step));
+    let violation = |(path, is_directory): (&str, bool)| {
+        let why = forbids(path, is_directory)?.why.to_owned();
+        Some(Violation { path: path.to_owned(), why })
+    };
+    targets.filter_map(violation).collect()
 }
 
 /// The rule by which nothing may stand at `path`, whatever the tree has there.

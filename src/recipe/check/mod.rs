@@ -1,13 +1,16 @@
 //! What the types of a recipe cannot say, at the line and column that is wrong.
 
+mod accounts;
+mod kernel;
+mod paths;
 mod sections;
 mod words;
 
-pub use words::is_file;
-use words::{is_account, is_moment, is_name, is_path, is_sha256};
+pub use words::{is_file, is_package, is_source, is_wanted, is_word};
+use words::{is_moment, is_name, is_sha256};
 
 use super::assets::Assets;
-use super::problem::{Place, Problem};
+use super::problem::{Place, Problem, suggest};
 use super::tree::{Document, Key};
 use super::types::{Base, Recipe, When};
 use super::vars::{STAND_IN, Vars};
@@ -38,8 +41,17 @@ pub struct Pinned {
     pub place: Place,
 }
 
-/// Checks one file, whose strings have been rendered, and gives the keys that it pins. `settings` is its `[host]`, if that could be
-/// read.
+/// What a recipe says that others must judge.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Noted {
+    /// The keys that it pins.
+    pub(super) pinned: Vec<Pinned>,
+    /// The paths that it puts something at, and where it says so.
+    pub(super) put: Vec<(String, Place)>,
+}
+
+/// Checks one file, whose strings have been rendered, and gives what others must judge.
+/// `settings` is its `[host]`, if that could be read.
 pub(super) fn recipe(
     document: &Document<'_>,
     recipe: &Recipe,
@@ -47,13 +59,15 @@ pub(super) fn recipe(
     assets: &Assets,
     vars: &Vars,
     problems: &mut Vec<Problem>,
-) -> Vec<Pinned> {
-    let mut checker = Checker { document, assets, vars, problems, pinned: Vec::new() };
+) -> Noted {
+    let mut checker = Checker { document, assets, vars, problems, noted: Noted::default() };
     checker.names(recipe);
     if let Some(base) = &recipe.base {
         checker.base(base);
     }
     checker.paths(recipe);
+    checker.accounts(recipe);
+    checker.kernel(recipe);
     checker.modes();
     checker.repositories(recipe);
     checker.packages(recipe);
@@ -65,7 +79,7 @@ pub(super) fn recipe(
     if let Some(settings) = settings {
         checker.settings(settings);
     }
-    checker.pinned
+    checker.noted
 }
 
 struct Checker<'a, 's> {
@@ -73,7 +87,7 @@ struct Checker<'a, 's> {
     assets: &'a Assets,
     vars: &'a Vars,
     problems: &'a mut Vec<Problem>,
-    pinned: Vec<Pinned>,
+    noted: Noted,
 }
 
 /// The path to `key` of the entry `index` of a section.
@@ -119,13 +133,6 @@ impl Checker<'_, '_> {
             let name = &repository.name;
             self.require(is_name(name), &entry("repository", n, "name"), name, plain);
         }
-        let accounts = (recipe.group.iter().map(|g| &g.name).enumerate())
-            .map(|(n, name)| ("group", n, name))
-            .chain(recipe.user.iter().enumerate().map(|(n, u)| ("user", n, &u.name)));
-        for (section, n, name) in accounts {
-            let wanted = "small letters, digits, `_` and `-`, beginning with a letter";
-            self.require(is_account(name), &entry(section, n, "name"), name, wanted);
-        }
     }
 
     fn base(&mut self, base: &Base) {
@@ -135,6 +142,15 @@ impl Checker<'_, '_> {
         {
             let hint = fault.hint_text().map(str::to_owned);
             self.wrong(&at("os"), fault.to_string(), hint);
+        }
+        if let Ok((os, release)) = base.release()
+            && !os.releases().contains(&release)
+            && !release.contains(STAND_IN)
+        {
+            let message = format!("this hostkit does not know the {os} release `{release}`");
+            let hint = suggest(release, os.releases().iter().copied());
+            let place = self.document.place(&at("os"));
+            self.problems.push(Problem::warning(message).at(place).hint(hint));
         }
         if let Some(digest) = &base.sha256 {
             self.require(is_sha256(digest), &at("sha256"), digest, "64 hexadecimal digits");
@@ -148,6 +164,15 @@ impl Checker<'_, '_> {
         } else if base.image.is_some() {
             let hint = "what a bake begins with is verified: `sha256sum FILE` prints it";
             self.wrong(&at("image"), "`image` needs its `sha256`", Some(hint.to_owned()));
+        }
+        for (key, mirror) in [
+            ("mirror", &base.mirror),
+            ("security_mirror", &base.security_mirror),
+            ("snapshot_mirror", &base.snapshot_mirror),
+        ] {
+            if let Some(mirror) = mirror {
+                self.source(mirror, &at(key));
+            }
         }
         if let Some(moment) = &base.snapshot {
             let wanted = "a moment, as `20261101T000000Z`";
@@ -167,18 +192,6 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn paths(&mut self, recipe: &Recipe) {
-        let paths = (recipe.directory.iter().map(|d| d.path.as_str()).enumerate())
-            .map(|(n, path)| ("directory", n, path))
-            .chain(recipe.file.iter().enumerate().map(|(n, f)| ("file", n, f.path.as_str())))
-            .chain(recipe.link.iter().enumerate().map(|(n, l)| ("link", n, l.path.as_str())))
-            .chain(recipe.fetch.iter().enumerate().map(|(n, f)| ("fetch", n, f.path.as_str())));
-        for (section, n, path) in paths {
-            let wanted = "an absolute path without `.` and `..`";
-            self.require(is_path(path), &entry(section, n, "path"), path, wanted);
-        }
-    }
-
     /// Modes are octal for everybody who thinks of them; TOML takes `644` for another number.
     fn modes(&mut self) {
         for section in ["directory", "file", "fetch", "test"] {
@@ -191,8 +204,8 @@ impl Checker<'_, '_> {
                 let mode =
                     u32::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(u32::MAX);
                 if integer.radix() == 10 && mode != 0 {
-                    let hint = format!("write 0o{}: `{mode}` is 0o{mode:o}", integer.as_str());
-                    self.wrong(&path, "a mode is written in octal", Some(hint));
+                    let hint = format!("write it in octal: 0o{}", integer.as_str());
+                    self.wrong(&path, "this mode is a decimal number", Some(hint));
                 } else if mode > 0o7777 {
                     self.wrong(&path, format!("there is no mode 0o{mode:o}"), None);
                 }

@@ -1,6 +1,9 @@
 //! The sections, each with what its types cannot say.
 
-use super::words::{is_file, is_file_name, is_fingerprint, is_path, is_sha256, is_variable};
+use super::words::{
+    has_login, is_file, is_file_name, is_fingerprint, is_package, is_path, is_sha256, is_source,
+    is_variable, is_wanted, is_word,
+};
 use super::{Checker, Pinned, entry};
 use crate::host::{self, HostConfig};
 use crate::recipe::problem::{Source, nearest, suggest};
@@ -18,12 +21,38 @@ impl Checker<'_, '_> {
                 let hint = "a repository is verified: name the keys that may sign it".to_owned();
                 self.wrong(&entry("repository", n, "key"), "`key` is empty", Some(hint));
             }
+            let at = |key: &str| entry("repository", n, key);
+            self.source(&repository.uri, &at("uri"));
+            if has_login(&repository.uri) {
+                let hint = "everybody who has the image could read it: give an address without one";
+                let message = "`uri` cannot have a login";
+                self.wrong(&at("uri"), message, Some(hint.to_owned()));
+            }
+            let suite = &repository.suite;
+            self.require(suite.is_empty() || is_word(suite), &at("suite"), suite, "one word");
+            for (key, words) in
+                [("components", &repository.components), ("packages", &repository.packages)]
+            {
+                for (w, word) in words.iter().enumerate() {
+                    let path = [&at(key)[..], &[Key::Index(w)]].concat();
+                    let message = format!("`{key}` cannot hold `{}`", word.escape_debug());
+                    if !is_word(word) && !word.contains(STAND_IN) {
+                        self.wrong(&path, message, Some("wanted are single words".to_owned()));
+                    }
+                }
+            }
             for (k, key) in repository.key.iter().enumerate() {
                 let mut path = entry("repository", n, "key").to_vec();
                 path.push(Key::Index(k));
                 self.key(key, &path);
             }
         }
+    }
+
+    /// Where packages come from, at `path`.
+    pub(super) fn source(&mut self, address: &str, path: &[Key]) {
+        let wanted = "an address with https:, http: or file:, without blanks";
+        self.require(is_source(address), path, address, wanted);
     }
 
     /// A key that is pinned, at `path`.
@@ -35,7 +64,7 @@ impl Checker<'_, '_> {
         self.require(is_fingerprint(print), &at("fingerprint"), print, wanted);
         if is_fingerprint(print) {
             let digits = print.chars().filter(|c| !c.is_whitespace());
-            self.pinned.push(Pinned {
+            self.noted.pinned.push(Pinned {
                 url: key.url.clone(),
                 fingerprint: digits.map(|c| c.to_ascii_uppercase()).collect(),
                 place: self.document.place(&at("url")),
@@ -68,11 +97,13 @@ impl Checker<'_, '_> {
             if fetch.strip > 0 && !fetch.unpack {
                 self.wrong(&at("strip"), "`strip` goes with `unpack = true`", None);
             }
-            for name in fetch.headers.keys() {
+            for (name, value) in &fetch.headers {
                 let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
                 let right = !name.is_empty() && name.chars().all(plain);
                 let path = [&at("headers")[..], &[Key::Name(name.clone())]].concat();
                 self.require(right, &path, name, "the name of a header: letters, digits and `-`");
+                let one_line = !value.contains(char::is_control);
+                self.require(one_line, &path, value, "text of one line");
             }
         }
     }
@@ -177,30 +208,36 @@ impl Checker<'_, '_> {
         for (key, items) in
             [("install", &packages.install), ("remove", &packages.remove), ("hold", &packages.hold)]
         {
-            self.package_list(items, &list(key));
+            self.package_list(key, items, &list(key));
         }
         for (n, group) in packages.group.iter().enumerate() {
             for (key, items) in
                 [("install", &group.install), ("remove", &group.remove), ("hold", &group.hold)]
             {
                 let path = [list("group"), vec![Key::Index(n), Key::Name(key.into())]].concat();
-                self.package_list(items, &path);
+                self.package_list(key, items, &path);
             }
         }
     }
 
-    fn package_list(&mut self, packages: &[String], list: &[Key]) {
+    fn package_list(&mut self, key: &str, packages: &[String], list: &[Key]) {
+        let installs = key == "install";
         for (n, package) in packages.iter().enumerate() {
             if package.contains(STAND_IN) {
                 continue;
             }
             let path = [list, &[Key::Index(n)]].concat();
-            let hint = "a package is `name`, `name=version`, or the path of a file".to_owned();
-            if is_file(package) {
+            let hint = if installs {
+                "a package is `name`, `name=version`, or the path of a file".to_owned()
+            } else {
+                "a package is here its name".to_owned()
+            };
+            let is_right = if installs { is_wanted(package) } else { is_package(package) };
+            if installs && is_file(package) {
                 if !self.assets.on_disk(package).is_file() {
                     self.wrong(&path, format!("there is no package file `{package}`"), Some(hint));
                 }
-            } else if package.is_empty() || package.contains(char::is_whitespace) {
+            } else if !is_right {
                 let message = format!("there is no package `{}`", package.escape_debug());
                 self.wrong(&path, message, Some(hint));
             }

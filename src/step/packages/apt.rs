@@ -41,7 +41,7 @@ pub(super) async fn change(todo: &Todo, now: &Inventory, site: &Site<'_>) -> any
     }
     end?;
     if !todo.hold.is_empty() {
-        let cmd = Cmd::new(Tool::AptMark).arg("hold").args(&todo.hold);
+        let cmd = Cmd::new(Tool::AptMark).args(["hold", "--"]).args(&todo.hold);
         let held = site.host.runner.run(&cmd).await;
         held.with_context(|| Fault::step("holding packages failed"))?;
     }
@@ -76,13 +76,13 @@ async fn transaction(
         cmd = cmd.arg("--allow-change-held-packages");
     }
     let remove = todo.remove.iter().map(|name| format!("{name}-"));
-    let cmd = cmd.args(todo.install.iter().cloned().chain(files).chain(remove));
-    let archives = match archives(site, cmd.clone()).await {
+    let names: Vec<_> = todo.install.iter().cloned().chain(files).chain(remove).collect();
+    let archives = match archives(site, cmd.clone(), &names).await {
         Err(error) => return Err(explain(error, site).await),
         Ok(archives) => archives,
     };
     lend(site, &archives)?;
-    let end = run(site, runner, cmd, "Setting up ").await;
+    let end = run(site, runner, cmd.arg("--").args(&names), "Setting up ").await;
     keep(site, if end.is_ok() { &archives } else { &[] })?;
     end.with_context(|| Fault::step("installing packages failed"))
 }
@@ -104,9 +104,13 @@ async fn update(site: &Site<'_>) -> Result<(), CmdError> {
 }
 
 /// What apt would fetch if it had nothing.
-async fn archives(site: &Site<'_>, install: Cmd) -> Result<Vec<Archive>, CmdError> {
+async fn archives(
+    site: &Site<'_>,
+    install: Cmd,
+    names: &[String],
+) -> Result<Vec<Archive>, CmdError> {
     // Without this it tells the MD5 sum, which proves nothing.
-    let list = install.args(["--print-uris", "-o", "Acquire::ForceHash=SHA256"]);
+    let list = install.args(["--print-uris", "-o", "Acquire::ForceHash=SHA256", "--"]).args(names);
     let list = site.host.runner.run(&list).await?.text();
     Ok(list.lines().filter_map(Archive::parse).collect())
 }
