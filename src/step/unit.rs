@@ -137,16 +137,27 @@ impl Unit {
             return Ok(Outcome::Changed);
         }
         let fault = Fault::step(format!("{} cannot be {}", self.name, participle(wanted)));
+        let complaint = settled.complaints.remove(&self.name);
         let fault = match after.as_str() {
+            // Not the unit's fault, and the cause is told below.
+            _ if !complaint.as_ref().is_none_or(systemctl_ran) => {
+                fault.hint("systemctl could not be run there; is systemd installed?")
+            }
             NOT_FOUND => fault.hint("there is no such unit; is its package installed?"),
             "static" => fault.hint("it has no [Install] section"),
             _ => fault.hint(format!("it is `{after}`")),
         };
-        Err(match settled.complaints.remove(&self.name) {
+        Err(match complaint {
             Some(complaint) => anyhow::Error::new(complaint).context(fault),
             None => fault.into(),
         })
     }
+}
+
+/// Whether it was systemctl itself that failed: 127 is what the program that starts it ends with when
+/// it is not there.
+fn systemctl_ran(error: &CmdError) -> bool {
+    matches!(error, CmdError::Failed { code, .. } if *code != Some(127))
 }
 
 /// The word for a unit that is not there.
