@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use hostkit::cli::{Cli, Command};
-use hostkit::sys::namespaces;
+use hostkit::sys::{namespaces, process};
 use hostkit::{cli, error, ui};
 
 fn main() -> ExitCode {
@@ -14,6 +14,9 @@ fn main() -> ExitCode {
         return cli::inner::run(command);
     }
     ui::trace::start();
+    if cli.command.makes_trees() {
+        process::usual_umask();
+    }
     if cli.command.mounts()
         && let Err(error) = namespaces::own_mounts()
     {

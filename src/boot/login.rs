@@ -1,7 +1,8 @@
 //! The public keys of the instance's EC2 key pair, for the person who logs in.
 //!
 //! They get a file of their own, which sshd reads beside the user's; what the user put into
-//! `~/.ssh` is not touched, and an empty set never replaces a good one.
+//! `~/.ssh` is not touched, and an empty set never replaces a good one. It waits for no right
+//! configuration: who puts a wrong one right must get in.
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use super::context::Context;
 use super::public_key::is_key;
 use crate::aws::imds::Imds;
 use crate::event::Outcome;
+use crate::host;
 use crate::sys::atomic;
 
 const STEP: &str = "login";
@@ -31,7 +33,8 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     }
     let directory = context.machine.path(FOLDER);
     atomic::make_directory(&directory, 0o755).with_context(|| format!("making {directory}"))?;
-    let path = directory.join(&context.config().login.user);
+    let layers = known.texts.layers(context.config_file.as_str());
+    let path = directory.join(host::login_user(&layers));
     let text = lines.join("\n") + "\n";
     let changed =
         atomic::write(&path, text.as_bytes(), 0o644).with_context(|| format!("writing {path}"))?;

@@ -12,6 +12,7 @@ use crate::apply::Run;
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::plan::{self, Plan};
+use crate::recipe::platform::{Arch, Os};
 use crate::report::Report;
 use crate::secret::{REFERENCE, Secrets};
 use crate::step::{Mode, Step};
@@ -20,6 +21,9 @@ use crate::ui::{self, Format};
 
 /// What a check ends with that found a difference.
 const DIFFERS: u8 = 10;
+
+/// Names of releases that are another release every two years: what they are, a host does not say.
+const MOVING: &[&str] = &["sid", "unstable", "testing", "stable", "oldstable"];
 
 /// Applies a plan to this machine or to a tree, or checks it against one.
 #[derive(Debug, clap::Args)]
@@ -90,18 +94,51 @@ fn host(root: &Utf8Path) -> anyhow::Result<Host> {
     if root.path() == "/" { Ok(Host::live(root)) } else { Ok(Host::folder(root)) }
 }
 
-/// A plan for one distribution does harm on another.
+/// A plan for one release of a distribution does harm on another.
 fn fits(plan: &Plan, host: &Host) -> anyhow::Result<()> {
-    let release = host.root.read_text("/etc/os-release")?.unwrap_or_default();
-    let id = release.lines().find_map(|line| line.strip_prefix("ID="));
-    let id = id.map(|id| id.trim_matches('"')).map(|id| if id == "amzn" { "amazon" } else { id });
-    let wanted = plan.base.distribution.name();
-    match id {
-        Some(id) if id != wanted => {
-            let what = format!("the plan is for {wanted}, and {} is {id}", host.root.path());
-            Err(Fault::recipe(what).hint("plan with a base of that distribution").into())
+    let place = host.root.path();
+    let release = match host.root.read_text("/etc/os-release")? {
+        Some(release) => release,
+        None => host.root.read_text("/usr/lib/os-release")?.ok_or_else(|| {
+            Fault::usage(format!("{place} is no tree of a system: it has no /etc/os-release"))
+        })?,
+    };
+    let field = |name: &str| {
+        let lines = release.lines().filter_map(|line| line.split_once('='));
+        let value = lines.filter(|(key, _)| *key == name).map(|(_, value)| value).next();
+        value.map_or("", |value| value.trim_matches(['"', '\'']))
+    };
+    let base = &plan.base;
+    let id = if field("ID") == "amzn" { "amazon" } else { field("ID") };
+    let is = match base.distribution {
+        Os::Debian | Os::Ubuntu => field("VERSION_CODENAME"),
+        Os::Amazon => field("VERSION_ID"),
+    };
+    let wanted = base.distribution.name();
+    if id != wanted {
+        let what = format!("the plan is for {wanted}, and {place} is {id}");
+        return Err(Fault::recipe(what).hint("plan with a base of that distribution").into());
+    }
+    if is != base.suite && !MOVING.contains(&base.suite.as_str()) {
+        let what = format!("the plan is for {wanted} {}, and {place} is {is}", base.suite);
+        return Err(Fault::recipe(what).hint("plan with a base of that release").into());
+    }
+    match arch(host) {
+        Some(arch) if arch != base.arch => {
+            let what = format!("the plan is for {}, and {place} is {arch}", base.arch);
+            Err(Fault::recipe(what).hint(format!("plan with --arch {arch}")).into())
         }
         _ => Ok(()),
+    }
+}
+
+/// The processor whose programs a host has, as its shell says in the header of its file.
+fn arch(host: &Host) -> Option<Arch> {
+    let shell = host.root.read("/bin/sh").ok()??;
+    match shell.get(18..20) {
+        Some([0x3e, 0]) if shell.starts_with(b"\x7fELF") => Some(Arch::Amd64),
+        Some([0xb7, 0]) if shell.starts_with(b"\x7fELF") => Some(Arch::Arm64),
+        _ => None,
     }
 }
 

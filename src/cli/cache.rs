@@ -54,6 +54,9 @@ pub struct Prune {
     /// Everything
     #[arg(long, conflicts_with_all = ["max_size", "older_than"])]
     all: bool,
+    /// Remove nothing, say what would be
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// `hostkit cache`.
@@ -69,7 +72,11 @@ pub fn run(command: &Cache, format: Format) -> anyhow::Result<ExitCode> {
         Cache::Prune(prune) => {
             let gone = cache::prune(&prune.place.cache, prune.rule()?);
             match format {
+                Format::Json if prune.dry_run => gone.iter().for_each(ui::json),
                 Format::Json => gone.iter().for_each(|item| ui::json(&Gone { removed: item })),
+                Format::Human if prune.dry_run => {
+                    ui::text(&format!("{}would remove {}\n", list(&gone), total(gone.iter())));
+                }
                 Format::Human => ui::text(&format!("removed {}\n", total(gone.iter()))),
             }
         }
@@ -85,21 +92,29 @@ struct Gone<'a> {
 
 impl Prune {
     fn rule(&self) -> anyhow::Result<Rule> {
-        let Self { max_size, older_than, all, .. } = *self;
+        let Self { max_size, older_than, all, dry_run, .. } = *self;
         if max_size.is_none() && older_than.is_none() && !all {
             return Err(Fault::usage("what is to be removed?")
                 .hint("one of --max-size 10G, --older-than 30d, --all")
                 .into());
         }
-        Ok(Rule { max_size, older_than, all })
+        Ok(Rule { max_size, older_than, all, dry_run })
     }
 }
 
 /// Downloads are many and small: a line for all of them.
 fn table(items: &[Item]) -> String {
-    let mut text = String::new();
     let (files, parts): (Vec<_>, Vec<_>) =
         items.iter().partition(|item| item.kind == Kind::Download);
+    let all = total(parts.into_iter());
+    let text = format!("{}{all} of layers and disks\n", list(items));
+    text + &format!("{} of downloads\n", total(files.into_iter()))
+}
+
+/// All but downloads, a line each.
+fn list(items: &[Item]) -> String {
+    let mut text = String::new();
+    let parts: Vec<_> = items.iter().filter(|item| item.kind != Kind::Download).collect();
     if !parts.is_empty() {
         text +=
             &format!("{:<6}  {:<12}  {:>11}  {:<16}  FOR\n", "KIND", "KEY", "SIZE", "LAST USED");
@@ -115,8 +130,7 @@ fn table(items: &[Item]) -> String {
         let size = HumanBytes(*bytes).to_string();
         text += &format!("{kind:<6}  {key:<12}  {size:>11}  {used:<16}  {about}\n");
     }
-    text += &format!("{} of layers and disks\n", total(parts.into_iter()));
-    text + &format!("{} of downloads\n", total(files.into_iter()))
+    text
 }
 
 fn total<'a>(items: impl Iterator<Item = &'a Item>) -> String {

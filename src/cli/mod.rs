@@ -88,6 +88,11 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether what this process and its children write gets into trees, whoever calls it.
+    pub const fn makes_trees(&self) -> bool {
+        matches!(self, Self::Bake(_) | Self::Shell(_) | Self::Apply(_))
+    }
+
     /// Whether this process mounts trees, and so needs a mount namespace of its own before it has
     /// threads.
     pub const fn mounts(&self) -> bool {

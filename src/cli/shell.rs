@@ -1,5 +1,9 @@
 //! `hostkit shell`: a shell in what a recipe comes to, or in what an image boots to.
 
+use std::fs::File;
+use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::process::ExitCode;
 
 use camino::Utf8Path;
@@ -35,12 +39,24 @@ pub fn is_image(name: &str) -> bool {
 
 /// Runs it; the shell's exit status becomes ours.
 pub async fn run(args: Shell, format: Format) -> anyhow::Result<ExitCode> {
+    if !can_be_told() {
+        return Err(Fault::usage("a shell needs a terminal")
+            .hint("or commands on its standard input: echo 'dpkg -l' | hostkit shell RECIPE")
+            .into());
+    }
     let status = if is_image(&args.which.recipe) {
         in_machine(args, format).await?
     } else {
         in_tree(&args, format).await?
     };
     Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)))
+}
+
+/// Whether somebody can type, or something was given to read: `/dev/null` is neither.
+fn can_be_told() -> bool {
+    let input = std::io::stdin();
+    let kind = input.as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
+    input.is_terminal() || kind.is_ok_and(|meta| !meta.file_type().is_char_device())
 }
 
 async fn in_tree(args: &Shell, format: Format) -> anyhow::Result<i32> {

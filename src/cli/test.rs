@@ -102,6 +102,12 @@ fn named(name: &str, folder: &Utf8Path) -> anyhow::Result<(Utf8PathBuf, Manifest
 
 /// The manifest beside an image.
 fn manifest_of(image: &Utf8Path) -> anyhow::Result<Manifest> {
+    if !image.exists() {
+        let fault = Fault::usage(format!("there is no image {image}"));
+        return Err(fault
+            .hint("an image is a file that `hostkit bake` wrote: out/NAME.raw")
+            .into());
+    }
     let path = image.with_extension("json");
     Manifest::load(&path).with_context(|| {
         Fault::usage(format!("{image} has no manifest beside it"))

@@ -3,6 +3,8 @@
 //! Names end up in paths, in rendered files and in options of sshd, so they are narrow. Nothing
 //! here asks a machine whether what is named exists.
 
+use std::net::IpAddr;
+
 use super::{Ecs, HostConfig, Role};
 use crate::error::Fault;
 
@@ -15,22 +17,40 @@ const OWN_VARIABLES: &[&str] = &[
     "ECS_RESERVED_MEMORY",
 ];
 
+/// Whom systemd/sshd-20-agent.conf keeps from letting others in.
+const AGENT_USER: &str = "jenkins";
+
 /// Refuses what could mean something else where it ends up.
 pub(super) fn check(config: &HostConfig) -> Result<(), Fault> {
     match refused(config).into_iter().next() {
         None => Ok(()),
-        Some((key, value)) => {
-            Err(Fault::recipe(format!("`{key}` cannot be `{}`", value.escape_debug())))
+        Some(Refused { key, value, hint }) => {
+            let fault = Fault::recipe(format!("`{key}` cannot be `{}`", value.escape_debug()));
+            Err(match hint {
+                Some(hint) => fault.hint(hint),
+                None => fault,
+            })
         }
     }
 }
 
-/// The keys whose values cannot be, and the values.
-pub fn refused(config: &HostConfig) -> Vec<(&'static str, String)> {
+/// A key whose value cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The key, with its section.
+    pub key: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What to write instead, where it is known.
+    pub hint: Option<String>,
+}
+
+/// The keys whose values cannot be.
+pub fn refused(config: &HostConfig) -> Vec<Refused> {
     let mut refused = Vec::new();
     let mut require = |holds: bool, key, value: &str| {
         if !holds {
-            refused.push((key, value.to_owned()));
+            refused.push(Refused { key, value: value.to_owned(), hint: None });
         }
     };
     if let Some(id) = &config.efs.id {
@@ -55,12 +75,52 @@ pub fn refused(config: &HostConfig) -> Vec<(&'static str, String)> {
     // People and the controller each have a file of their own there.
     let own_user = config.role != Some(Role::Agent) || config.agent.user != config.login.user;
     require(own_user, "agent.user", &config.agent.user);
-    for from in &config.agent.from {
-        let part = |c: char| c.is_ascii_hexdigit() || ".:/".contains(c);
-        require(!from.is_empty() && from.chars().all(part), "agent.from", from);
-    }
     ecs(&config.ecs, &mut require);
+    if config.role == Some(Role::Agent) && own_user && config.agent.user != AGENT_USER {
+        let hint = format!(
+            "sshd keeps `{AGENT_USER}` to the controller's keys; of any other user it would also \
+             take the keys that a build puts into the home"
+        );
+        let (key, value) = ("agent.user", config.agent.user.clone());
+        refused.push(Refused { key, value, hint: Some(hint) });
+    }
+    for from in &config.agent.from {
+        if let Err(hint) = network(from) {
+            refused.push(Refused { key: "agent.from", value: from.clone(), hint: Some(hint) });
+        }
+    }
     refused
+}
+
+/// Whether sshd takes this for an address or a network, else what it would take. With one that it
+/// does not take, it takes none of the line's keys.
+fn network(text: &str) -> Result<(), String> {
+    let example = || "wanted is an address or a network, as 10.0.0.0/16".to_owned();
+    let (address, length) = match text.split_once('/') {
+        None => return text.parse::<IpAddr>().map(drop).map_err(|_| example()),
+        Some((address, length)) => (address.parse::<IpAddr>(), length),
+    };
+    let address = address.map_err(|_| example())?;
+    let width: u32 = if address.is_ipv4() { 32 } else { 128 };
+    let digits = length.bytes().all(|digit| digit.is_ascii_digit());
+    let length: u32 = length.parse().ok().filter(|_| digits).ok_or_else(example)?;
+    // The bits that its hosts have.
+    let rest = width.checked_sub(length);
+    let rest = rest.ok_or_else(|| format!("an address of this kind has {width} bits"))?;
+    let network = match address {
+        IpAddr::V4(ip) => {
+            let bits = ip.to_bits().checked_shr(rest).and_then(|bits| bits.checked_shl(rest));
+            IpAddr::V4(bits.unwrap_or(0).into())
+        }
+        IpAddr::V6(ip) => {
+            let bits = ip.to_bits().checked_shr(rest).and_then(|bits| bits.checked_shl(rest));
+            IpAddr::V6(bits.unwrap_or(0).into())
+        }
+    };
+    if network == address {
+        return Ok(());
+    }
+    Err(format!("the network is {network}/{length}; one address alone is {address}"))
 }
 
 fn ecs(ecs: &Ecs, require: &mut impl FnMut(bool, &'static str, &str)) {
@@ -85,8 +145,42 @@ fn ecs(ecs: &Ecs, require: &mut impl FnMut(bool, &'static str, &str)) {
     }
 }
 
-fn is_user_name(name: &str) -> bool {
+pub(super) fn is_user_name(name: &str) -> bool {
     let first = |c: char| c.is_ascii_lowercase() || c == '_';
     let rest = |c: char| first(c) || c.is_ascii_digit() || c == '-';
     (1..=32).contains(&name.len()) && name.starts_with(first) && name.chars().all(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_what_sshd_takes_for_one() {
+        for good in ["10.0.0.5", "10.0.0.0/16", "0.0.0.0/0", "10.0.0.5/32", "::/0", "fd00::/8"] {
+            assert_eq!(network(good), Ok(()), "{good}");
+        }
+        for (wrong, hint) in [
+            ("10.0.0.5/16", "10.0.0.0/16"),
+            ("10.0.0.5/0", "0.0.0.0/0"),
+            ("fd00::1/8", "fd00::/8"),
+            ("10.0.0.0/33", "32 bits"),
+            ("10.0.0.0/", "10.0.0.0/16"),
+            ("10.0.0.0/+8", "10.0.0.0/16"),
+            ("10.0.0", "an address"),
+            ("", "an address"),
+        ] {
+            assert!(network(wrong).unwrap_err().contains(hint), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_agent_lets_in_only_the_user_whom_sshd_shuts_in() {
+        let of = |text: &str| refused(&toml::from_str(text).unwrap());
+        assert_eq!(of("role = 'agent'\n[agent]\nuser = 'jenkins'\nfrom = ['10.0.0.0/8']"), []);
+        let other = of("role = 'agent'\n[agent]\nuser = 'builder'");
+        assert_eq!(other[0].key, "agent.user");
+        assert!(other[0].hint.as_ref().unwrap().contains("jenkins"));
+        assert_eq!(of("[agent]\nfrom = ['10.0.0.5/16']")[0].key, "agent.from");
+    }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Fault;
 
-pub use check::refused;
+pub use check::{Refused, refused};
 
 /// Where the image keeps it.
 pub const PATH: &str = "/etc/hostkit/host.toml";
@@ -254,6 +254,13 @@ pub fn section<T: serde::de::DeserializeOwned + Default>(layers: &[Layer<'_>], n
     merged.try_into().unwrap_or_default()
 }
 
+/// Whom the key pair lets in, as far as the layers can be read: whoever looks for what is wrong with
+/// a host must get in.
+pub fn login_user(layers: &[Layer<'_>]) -> String {
+    let login: Login = section(layers, "login");
+    if check::is_user_name(&login.user) { login.user } else { Login::default().user }
+}
+
 /// The role, as far as the layers can be read: which table of steps is run must be known even when
 /// another key is wrong.
 pub fn role(layers: &[Layer<'_>]) -> Option<Role> {
@@ -337,6 +344,15 @@ mod tests {
         assert_eq!(role(&[image, layer("user-data", "role = \"ecs\"\n")]), Some(Role::Ecs));
         assert_eq!(role(&[image, layer("user-data", "?")]), Some(Role::Agent));
         assert_eq!(role(&[layer("user-data", "role = \"cook\"\n")]), None);
+    }
+
+    #[test]
+    fn who_may_log_in_is_known_where_another_key_is_wrong_and_never_leads_elsewhere() {
+        let image = layer("host.toml", "[login]\nuser = \"ops\"\n[efs]\nwrong = 1\n");
+        assert_eq!(login_user(&[image]), "ops");
+        assert_eq!(login_user(&[image, layer("user-data", "?")]), "ops");
+        let path = layer("user-data", "[login]\nuser = \"../root\"\n");
+        assert_eq!(login_user(&[image, path]), "admin");
     }
 
     #[test]

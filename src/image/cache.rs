@@ -56,6 +56,8 @@ pub struct Rule {
     pub older_than: Option<Duration>,
     /// Everything.
     pub all: bool,
+    /// Nothing is removed, only said what would be.
+    pub dry_run: bool,
 }
 
 /// Everything in a cache, the one that was of use longest ago first.
@@ -72,7 +74,9 @@ pub fn items(cache: &Utf8Path) -> Vec<Item> {
 
 /// Removes what `rule` says, and says what is gone. What a living bake may use stays.
 pub fn prune(cache: &Utf8Path, rule: Rule) -> Vec<Item> {
-    workspace::sweep(cache);
+    if !rule.dry_run {
+        workspace::sweep(cache);
+    }
     let items = items(cache);
     let mut size: u64 = items.iter().map(|item| item.bytes).sum();
     let now = jiff::Timestamp::now();
@@ -84,7 +88,7 @@ pub fn prune(cache: &Utf8Path, rule: Rule) -> Vec<Item> {
             || rule.max_size.is_some_and(|max| size > max)
             || rule.older_than.is_some_and(|limit| age > limit);
         let in_use = in_use_since.is_some_and(|since| item.used >= since);
-        if wanted && !in_use && remove(cache, &item).unwrap_or(false) {
+        if wanted && !in_use && (rule.dry_run || remove(cache, &item).unwrap_or(false)) {
             size -= item.bytes;
             gone.push(item);
         }
@@ -200,6 +204,8 @@ mod tests {
     fn what_was_of_use_longest_ago_goes_first_and_no_more_than_must() {
         let (_folder, cache) = cache(&[5, 40, 1, 20]);
         let small = Rule { max_size: Some(8192), ..Rule::default() };
+        assert_eq!(days(&prune(&cache, Rule { dry_run: true, ..small })), [40, 20]);
+        assert_eq!(days(&items(&cache)), [40, 20, 5, 1]);
         assert_eq!(days(&prune(&cache, small)), [40, 20]);
         assert_eq!(days(&items(&cache)), [5, 1]);
         assert_eq!(prune(&cache, small), []);

@@ -36,7 +36,8 @@ pub(super) async fn download_with(
     let path = Utf8PathBuf::from_path_buf(directory.path().join("arrived"))
         .map_err(|path| anyhow::anyhow!("{} is not UTF-8", path.display()))?;
     let mut cmd = Cmd::new(Tool::Curl)
-        .args(["--fail", "--silent", "--show-error"])
+        // First: nobody's ~/.curlrc has a say. A bracket in a URL is a bracket.
+        .args(["--disable", "--globoff", "--fail", "--silent", "--show-error"])
         .args(["--proto", "=https,file", "--proto-redir", "=https"])
         .args(["--connect-timeout", "20", "--retry", "3", "--retry-connrefused"])
         .args(["--output", path.as_str()])
@@ -120,6 +121,8 @@ mod tests {
     async fn a_header_that_curl_would_send_on_to_another_host_is_not_sent_on() {
         let cmd = call(&[("X-Token", "secret:token"), ("Accept", "*/*")]).await;
         assert!(!cmd.args.contains(&"--location".to_owned()), "{cmd}");
-        assert_eq!(call(&[]).await.stdin, None);
+        let plain = call(&[]).await;
+        assert_eq!(plain.stdin, None);
+        assert_eq!(plain.args[..2], ["--disable", "--globoff"]);
     }
 }

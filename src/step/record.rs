@@ -71,10 +71,37 @@ fn entry(path: &str, site: &Site<'_>) -> anyhow::Result<Option<String>> {
         ("file", sha256(root.read(path)?.unwrap_or_default()))
     } else if meta.is_dir() {
         ("dir", "-".to_owned())
+    } else if let Some(to) = root.read_link(path)? {
+        ("link", sha256(to.as_os_str().as_encoded_bytes()))
     } else {
         ("other", meta.len().to_string())
     };
     let mode = meta.permissions().mode() & 0o7777;
     let (uid, gid) = (meta.uid(), meta.gid());
     Ok(Some(format!("{kind} {mode:04o} {uid} {gid} {content} {path}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Events;
+    use crate::secret::Secrets;
+    use crate::step::Mode;
+    use crate::sys::{Host, Root};
+
+    #[test]
+    fn a_link_that_names_something_else_of_the_same_length_is_not_as_it_was_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(camino::Utf8Path::from_path(folder.path()).unwrap()).unwrap();
+        let host = Host::folder(root);
+        let (events, secrets) = (Events::silent(), Secrets::default());
+        let (mode, diff) = (Mode::Apply, false);
+        let site = Site { host: &host, events: &events, secrets: &secrets, id: "x", mode, diff };
+        host.root.link("/link", "one").unwrap();
+        let paths = ["/link".to_owned()];
+        let before = Trace::of(&paths, &site).unwrap();
+        assert_eq!(Trace::of(&paths, &site).unwrap(), before);
+        host.root.link("/link", "two").unwrap();
+        assert_ne!(Trace::of(&paths, &site).unwrap(), before);
+    }
 }

@@ -64,8 +64,11 @@ impl Script {
         site.host.root.make_parents(PATH)?;
         site.host.root.write(PATH, self.run.as_bytes(), 0o700, Owner::ROOT)?;
         let end = self.run(site).await;
-        site.host.root.remove(PATH)?;
-        end.map(|()| Outcome::Changed)
+        let gone = site.host.root.remove(PATH);
+        // Why the script failed matters more than what it left.
+        end?;
+        gone?;
+        Ok(Outcome::Changed)
     }
 
     async fn is_done(&self, site: &Site<'_>) -> anyhow::Result<bool> {
@@ -129,5 +132,44 @@ impl Script {
             cmd = cmd.env(name, value);
         }
         Ok(cmd)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Events;
+    use crate::secret::Secrets;
+    use crate::step::Mode;
+    use crate::sys::runner::Script as Answers;
+    use crate::sys::{Host, Root};
+
+    #[tokio::test]
+    async fn a_script_that_fails_is_told_whatever_it_leaves_in_its_own_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(camino::Utf8Path::from_path(folder.path()).unwrap()).unwrap();
+        let own = folder.path().join(&PATH[1..]);
+        let (runner, _) = Answers::default()
+            .on("sh -eu", move |_| {
+                std::fs::remove_file(&own).unwrap();
+                std::fs::create_dir(&own).unwrap();
+                Err((7, String::new()))
+            })
+            .runner();
+        let host = Host { runner, ..Host::folder(root) };
+        let (events, secrets) = (Events::silent(), Secrets::default());
+        let (mode, diff) = (Mode::Apply, false);
+        let site = Site { host: &host, events: &events, secrets: &secrets, id: "x", mode, diff };
+        let script = Script {
+            name: "mine".into(),
+            run: "exit 7".into(),
+            input: None,
+            env: BTreeMap::new(),
+            creates: None,
+            unless: None,
+            timeout: 1,
+        };
+        let error = script.apply(&site).await.unwrap_err();
+        assert_eq!(error.to_string(), "the script `mine` ended with 7");
     }
 }

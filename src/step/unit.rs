@@ -137,16 +137,26 @@ impl Unit {
             return Ok(Outcome::Changed);
         }
         let fault = Fault::step(format!("{} cannot be {}", self.name, participle(wanted)));
+        let complaint = settled.complaints.remove(&self.name);
         let fault = match after.as_str() {
+            // Not the unit's fault, and the cause is told below.
+            _ if !complaint.as_ref().is_none_or(systemctl_ran) => {
+                fault.hint("systemctl could not be run there; is systemd installed?")
+            }
             NOT_FOUND => fault.hint("there is no such unit; is its package installed?"),
             "static" => fault.hint("it has no [Install] section"),
             _ => fault.hint(format!("it is `{after}`")),
         };
-        Err(match settled.complaints.remove(&self.name) {
+        Err(match complaint {
             Some(complaint) => anyhow::Error::new(complaint).context(fault),
             None => fault.into(),
         })
     }
+}
+
+/// Whether it was systemctl itself that failed, and not its start.
+fn systemctl_ran(error: &CmdError) -> bool {
+    matches!(error, CmdError::Failed { stderr, .. } if !stderr.contains("starting systemctl"))
 }
 
 /// The word for a unit that is not there.
@@ -229,5 +239,38 @@ const fn participle(state: State) -> &'static str {
         State::Enabled => "enabled",
         State::Disabled => "disabled",
         State::Masked => "masked",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Events;
+    use crate::secret::Secrets;
+    use crate::step::Mode;
+    use crate::sys::Root;
+    use crate::sys::runner::Script;
+
+    /// The error about a unit where systemctl complains so.
+    async fn error(complaint: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(camino::Utf8Path::from_path(folder.path()).unwrap()).unwrap();
+        let (runner, _) = Script::default().fail("systemctl", 1, complaint).runner();
+        let host = Host { runner, ..Host::folder(root) };
+        let (events, secrets) = (Events::silent(), Secrets::default());
+        let (mode, diff) = (Mode::Apply, false);
+        let site = Site { host: &host, events: &events, secrets: &secrets, id: "x", mode, diff };
+        let (name, state) = ("a.service".into(), Some(State::Enabled));
+        let end = Unit { name, state, drop_ins: vec![] }.apply(&site).await;
+        crate::error::render(&end.unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn a_tree_without_systemctl_is_not_told_to_lack_the_unit() {
+        let lacks_unit = error("Failed to enable unit: Unit a.service does not exist").await;
+        assert!(lacks_unit.contains("there is no such unit"), "{lacks_unit}");
+        let lacks_all = error("error: starting systemctl\n  caused by: ENOENT").await;
+        assert!(lacks_all.contains("is systemd installed?"), "{lacks_all}");
+        assert!(!lacks_all.contains("no such unit"), "{lacks_all}");
     }
 }

@@ -4,8 +4,15 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::Pid;
 use tokio::process::Child;
+
+/// What this process and its children make, others may read and run as far as its maker says: what
+/// the caller of hostkit keeps from others by a umask of its own is not to be in images.
+pub fn usual_umask() {
+    umask(Mode::from_bits_truncate(0o022));
+}
 
 /// A running program. Dropping it kills it.
 #[derive(Debug)]

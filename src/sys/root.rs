@@ -2,18 +2,21 @@
 //!
 //! `root.join("etc/x")` follows absolute links of the tree to *this* machine's files. Every path
 //! here is resolved by the kernel with `openat2(RESOLVE_IN_ROOT)` instead, as a chroot would.
-//! A strict root follows no link at all, for trees in which others may write meanwhile.
+//! A strict root follows no link at all, for trees in which others may write meanwhile. In the other
+//! kind nothing is changed through a link of a directory that others than root may write to: who
+//! plants one there must not choose which of root's files are changed.
 //! Writes are atomic: a temporary file beside the target, synced, renamed, directory synced.
 
+use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
 use nix::sys::statfs::{NFS_SUPER_MAGIC, fstatfs};
 
 /// A directory that is the whole world to whoever holds it.
@@ -49,7 +52,8 @@ impl Owner {
 
 /// A directory below the root, and the name of an entry in it. Holding it pins the directory.
 struct Entry {
-    _parent: OwnedFd,
+    fd: OwnedFd,
+    name: String,
     /// The entry through the pinned directory: valid whatever is renamed meanwhile.
     path: PathBuf,
     parent: PathBuf,
@@ -79,7 +83,8 @@ impl Root {
     /// A directory of this root as a root of its own, in which no link is followed.
     pub fn below(&self, path: impl AsRef<Utf8Path>) -> io::Result<Self> {
         let path = path.as_ref();
-        let fd = Arc::new(self.open_at(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?);
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        let fd = Arc::new(open_below(&self.directory(path)?, Path::new("."), flags)?);
         let path = self.path.join(path.strip_prefix("/").unwrap_or(path));
         Ok(Self { path, fd, links: Links::Refused })
     }
@@ -161,16 +166,24 @@ impl Root {
 
     /// Whether `path` is a symbolic link to `to`.
     pub fn is_link(&self, path: impl AsRef<Utf8Path>, to: &str) -> io::Result<bool> {
-        let entry = absent(self.entry(path.as_ref()))?;
-        let now = entry.and_then(|entry| std::fs::read_link(entry.path).ok());
+        let now = self.read_link(path)?;
         Ok(now.is_some_and(|now| now.as_os_str() == to))
+    }
+
+    /// What the link at `path` names; `None` if there is no link.
+    pub fn read_link(&self, path: impl AsRef<Utf8Path>) -> io::Result<Option<PathBuf>> {
+        let entry = absent(self.entry(path.as_ref()))?;
+        Ok(entry.and_then(|entry| std::fs::read_link(entry.path).ok()))
     }
 
     /// Makes the missing parents of `path` as root's 0755; leaves those that are there as they
     /// are.
     pub fn make_parents(&self, path: impl AsRef<Utf8Path>) -> io::Result<()> {
         match path.as_ref().parent() {
-            Some(parent) if parent.file_name().is_some() && !self.exists(parent)? => {
+            Some(parent) if parent.file_name().is_some() => {
+                if self.exists(parent)? {
+                    return self.leads_somewhere(parent);
+                }
                 self.make_dir(parent, 0o755, Owner::ROOT).map(drop)
             }
             _ => Ok(()),
@@ -235,18 +248,13 @@ impl Root {
         let mut changed = false;
         let parents: Vec<_> = path.ancestors().skip(1).filter(|p| !is_top(p)).collect();
         for parent in parents.into_iter().rev() {
-            if !self.exists(parent)? {
-                self.make_one_dir(parent, 0o755, Owner::ROOT)?;
-                changed = true;
+            if self.exists(parent)? {
+                self.leads_somewhere(parent)?;
+            } else {
+                changed |= self.make_one_dir(parent, 0o755, Owner::ROOT)?;
             }
         }
-        match self.metadata(path)? {
-            None => {
-                self.make_one_dir(path, mode, owner)?;
-                Ok(true)
-            }
-            Some(meta) => Ok(self.set_attributes(path, &meta, mode, owner)? | changed),
-        }
+        Ok(self.make_one_dir(path, mode, owner)? | changed)
     }
 
     /// Makes `path` a symbolic link to `to`, replacing a file or another link. Says whether
@@ -299,34 +307,41 @@ impl Root {
         Ok(())
     }
 
-    fn make_one_dir(&self, path: &Utf8Path, mode: u32, owner: Owner) -> io::Result<()> {
-        std::fs::create_dir(self.entry(path)?.path)?;
-        self.give_dir(path, mode, owner)
-    }
-
-    /// Through the open directory: its name may be another's in the next moment.
-    fn give_dir(&self, path: &Utf8Path, mode: u32, owner: Owner) -> io::Result<()> {
+    /// The directory is opened once and changed through that: its name may be another's in the
+    /// next moment.
+    fn make_one_dir(&self, path: &Utf8Path, mode: u32, owner: Owner) -> io::Result<bool> {
+        let entry = self.entry(path)?;
+        let made = match std::fs::create_dir(&entry.path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            made => made.map(|()| true)?,
+        };
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
-        let directory = File::from(self.open_at(path, flags)?);
+        let directory = open_below(&entry.fd, Path::new(&entry.name), flags);
+        let directory = File::from(directory.map_err(|error| match error.raw_os_error() {
+            Some(nix::libc::ENOTDIR | nix::libc::ELOOP) => {
+                io::Error::other(format!("{path} is there and is no directory"))
+            }
+            _ => error,
+        })?);
+        if has(&directory.metadata()?, mode, owner) {
+            return Ok(made);
+        }
         std::os::unix::fs::fchown(&directory, Some(owner.uid), Some(owner.gid))?;
-        directory.set_permissions(Permissions::from_mode(mode))
+        directory.set_permissions(Permissions::from_mode(mode))?;
+        Ok(true)
     }
 
-    fn set_attributes(
-        &self,
-        path: &Utf8Path,
-        meta: &std::fs::Metadata,
-        mode: u32,
-        owner: Owner,
-    ) -> io::Result<bool> {
-        if !meta.is_dir() {
-            return Err(io::Error::other(format!("{path} is there and is no directory")));
+    /// Whether what is at `path` is not a link to nothing.
+    fn leads_somewhere(&self, path: &Utf8Path) -> io::Result<()> {
+        let Some(to) = self.read_link(path)? else { return Ok(()) };
+        match self.open_at(path, OFlag::O_PATH) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let what = format!("{path} is a link to {}, and that is not there", to.display());
+                Err(io::Error::new(io::ErrorKind::NotFound, what))
+            }
+            // What else is wrong with it says who goes through it.
+            _ => Ok(()),
         }
-        if has(meta, mode, owner) {
-            return Ok(false);
-        }
-        self.give_dir(path, mode, owner)?;
-        Ok(true)
     }
 
     fn open_at(&self, path: &Utf8Path, flags: OFlag) -> io::Result<OwnedFd> {
@@ -345,10 +360,100 @@ impl Root {
         let invalid = || io::Error::new(io::ErrorKind::InvalidInput, format!("no entry: {path}"));
         let name = path.file_name().ok_or_else(invalid)?;
         let parent = path.parent().ok_or_else(invalid)?;
-        let fd = self.open_at(parent, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+        let fd = self.directory(parent)?;
         let parent = through(&fd);
-        Ok(Entry { path: parent.join(name), parent, _parent: fd })
+        Ok(Entry { path: parent.join(name), parent, fd, name: name.to_owned() })
     }
+
+    /// Opens a directory so that what is below it may be changed.
+    fn directory(&self, path: &Utf8Path) -> io::Result<OwnedFd> {
+        let path = path.strip_prefix("/").unwrap_or(path);
+        let path = if path.as_str().is_empty() { Utf8Path::new(".") } else { path };
+        match open_below(&self.fd, path.as_std_path(), OFlag::O_PATH | OFlag::O_DIRECTORY) {
+            // There is a link in it, or it would lead out.
+            Err(error)
+                if self.links == Links::Inside
+                    && matches!(
+                        error.raw_os_error(),
+                        Some(nix::libc::ELOOP | nix::libc::EXDEV)
+                    ) =>
+            {
+                self.walk(path)
+            }
+            fd => fd,
+        }
+    }
+
+    /// Opens a directory part by part, and follows the links of directories that only root may
+    /// write to.
+    fn walk(&self, path: &Utf8Path) -> io::Result<OwnedFd> {
+        let mut todo: Vec<OsString> = parts(path.as_std_path());
+        // The directories from the root to where we are: `..` leads back, and never out.
+        let mut way: Vec<(OwnedFd, OsString)> = Vec::new();
+        let mut links = 0;
+        while let Some(name) = todo.pop() {
+            if name == ".." {
+                way.pop();
+                continue;
+            }
+            let here = way.last().map_or(&*self.fd, |(fd, _)| fd);
+            let fd = open_below(here, Path::new(&name), OFlag::O_PATH | OFlag::O_NOFOLLOW)?;
+            if !of(&fd)?.is_symlink() {
+                way.push((fd, name));
+                continue;
+            }
+            links += 1;
+            if links > MOST_LINKS {
+                return Err(io::Error::from_raw_os_error(nix::libc::ELOOP));
+            }
+            if is_others(&of(here)?) {
+                let at: PathBuf = way.iter().map(|(_, name)| name).chain([&name]).collect();
+                return Err(io::Error::other(format!(
+                    "/{} is a link, and others than root could have put it there: it is not followed",
+                    at.display()
+                )));
+            }
+            let to = PathBuf::from(readlinkat(&fd, "")?);
+            if to.is_absolute() {
+                way.clear();
+            }
+            todo.extend(parts(&to));
+        }
+        let here = way.last().map_or(&*self.fd, |(fd, _)| fd);
+        open_below(here, Path::new("."), OFlag::O_PATH | OFlag::O_DIRECTORY)
+    }
+}
+
+/// So many links lead to one place at most, as in the kernel.
+const MOST_LINKS: usize = 40;
+
+/// The names of a path, the last one first.
+fn parts(path: &Path) -> Vec<OsString> {
+    let parts = path.components().rev().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    parts.collect()
+}
+
+/// Opens what is below a directory, through no link.
+fn open_below(directory: &OwnedFd, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
+    Ok(openat2(directory, path, how)?)
+}
+
+/// What is open.
+fn of(fd: &OwnedFd) -> io::Result<std::fs::Metadata> {
+    File::from(fd.try_clone()?).metadata()
+}
+
+/// Whether others than root may put links into this directory. Where hostkit is not root, its user
+/// is as good.
+fn is_others(directory: &std::fs::Metadata) -> bool {
+    let ours = [0, nix::unistd::geteuid().as_raw()].contains(&directory.uid());
+    !ours || directory.mode() & 0o002 != 0
 }
 
 /// A path that leads through an open directory, not through names that could change.
@@ -449,6 +554,52 @@ mod tests {
         assert!(!root.link("/name", "target").unwrap());
         assert!(root.write("/name", b"new", 0o644, me()).unwrap());
         assert_eq!(root.read("/target").unwrap().unwrap(), b"keep");
+    }
+
+    #[test]
+    fn a_link_that_a_user_planted_is_not_followed_and_one_of_root_is() {
+        if !nix::unistd::getuid().is_root() {
+            return;
+        }
+        let (dir, root) = tree();
+        let bob = Owner { uid: 1000, gid: 1000 };
+        root.make_dir("/etc", 0o755, Owner::ROOT).unwrap();
+        root.make_dir("/home/bob/deep", 0o755, bob).unwrap();
+        root.make_dir("/home/bob", 0o755, bob).unwrap();
+        root.make_dir("/tmp", 0o1777, Owner::ROOT).unwrap();
+        for (link, to) in [
+            ("home/bob/.config", "/etc"),
+            ("home/bob/deep/up", "../../../etc"),
+            ("tmp/x", "/etc"),
+            ("srv", "/home/bob/.config"),
+            ("usr", "home/bob/deep"),
+        ] {
+            std::os::unix::fs::symlink(to, dir.path().join(link)).unwrap();
+        }
+        for path in ["/home/bob/.config/a", "/home/bob/deep/up/a", "/tmp/x/a", "/srv/a"] {
+            let error = root.write(path, b"x", 0o644, bob).unwrap_err().to_string();
+            assert!(error.contains("is a link, and others than root"), "{path}: {error}");
+            assert!(root.make_dir(path, 0o755, bob).is_err(), "{path}");
+            assert!(root.remove(path).is_err() && root.link(path, "x").is_err(), "{path}");
+        }
+        assert!(root.below("/home/bob/.config").is_err());
+        assert!(root.make_dir("/home/bob/.config", 0o755, bob).is_err(), "the target stays root's");
+        assert_eq!(root.list("/etc").unwrap(), [""; 0]);
+        assert_eq!(root.metadata("/etc").unwrap().unwrap().uid(), 0);
+        assert!(root.write("/usr/file", b"x", 0o644, bob).unwrap(), "root's own link is followed");
+        assert_eq!(root.read("/home/bob/deep/file").unwrap().unwrap(), b"x");
+        root.link("/loop", "loop").unwrap();
+        assert!(root.write("/loop/a", b"", 0o644, bob).is_err());
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_named() {
+        let (_dir, root) = tree();
+        root.link("/lib", "usr/lib").unwrap();
+        for end in [root.make_parents("/lib/x"), root.make_dir("/lib/x/y", 0o755, me()).map(drop)] {
+            let error = end.unwrap_err().to_string();
+            assert_eq!(error, "/lib is a link to usr/lib, and that is not there");
+        }
     }
 
     #[test]

@@ -89,6 +89,20 @@ fn a_shell_opens_in_the_tree_and_what_it_changes_is_lost() {
 }
 
 #[test]
+fn a_shell_needs_somebody_who_types_or_something_to_read() {
+    let project = project(SMALL);
+    let output = Command::new(env!("CARGO_BIN_EXE_hostkit"))
+        .args(["shell", "mine", "--target", "oci"])
+        .current_dir(project.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("a shell needs a terminal"), "{said}");
+}
+
+#[test]
 fn a_failed_step_opens_a_shell_for_a_person_and_none_for_a_program() {
     if !is_root() {
         return;
@@ -126,6 +140,10 @@ fn an_image_without_a_manifest_cannot_be_tested() {
         .assert()
         .code(2)
         .stderr(contains("disk.raw has no manifest beside it").and(contains("hint:")));
+    run(dir.path(), &["test", "nope.raw"])
+        .assert()
+        .code(2)
+        .stderr(contains("there is no image nope.raw").and(contains("manifest").not()));
 }
 
 /// A disk with a partition table and the tree of the image in `project`, as qcow2. Returns its

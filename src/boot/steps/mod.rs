@@ -76,7 +76,8 @@ const CONFIG: Step = Step {
 const LOGIN: Step = Step {
     name: "login",
     title: "installing the key pair of the instance",
-    after: &["config"],
+    // Not after `config`: whoever puts a wrong configuration right must get in.
+    after: &["identity"],
     timeout: Duration::from_mins(1),
     // Nobody may be able to log in, and the host still serves.
     required: false,

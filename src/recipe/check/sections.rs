@@ -306,13 +306,13 @@ impl Checker<'_, '_> {
     }
 
     pub(super) fn settings(&mut self, settings: &HostConfig) {
-        for (key, value) in host::refused(settings) {
+        for host::Refused { key, value, hint } in host::refused(settings) {
             let path = std::iter::once("host").chain(key.split('.'));
             let path: Vec<_> = path.map(|name| Key::Name(name.to_owned())).collect();
             // Text that comes out empty is left out of the image.
             if !value.is_empty() && !value.contains(STAND_IN) {
                 let message = format!("`{key}` cannot be `{}`", value.escape_debug());
-                self.wrong(&path, message, None);
+                self.wrong(&path, message, hint);
             }
         }
     }

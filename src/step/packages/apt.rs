@@ -225,20 +225,23 @@ pub(super) async fn identify(file: &Utf8Path, site: &Site<'_>) -> anyhow::Result
 
 /// What dpkg knows.
 pub(super) async fn inventory(runner: &Runner) -> anyhow::Result<Inventory> {
-    let format = "${db:Status-Abbrev}\\t${Package}\\t${Version}\\t${Provides}\\n";
+    let format = "${db:Status-Abbrev}\\t${Package}\\t${Version}\\t${Provides}\\t${Architecture}\\n";
     let cmd = Cmd::new(Tool::DpkgQuery).args(["--show", &format!("--showformat={format}")]);
     let list = runner.run(&cmd).await.context("listing packages")?.text();
     Ok(parse(&list))
 }
 
-/// Reads lines `WANTED+STATE NAME VERSION PROVIDES`; see `dpkg-query(1)` for the two letters.
+/// Reads lines `WANTED+STATE NAME VERSION PROVIDES ARCHITECTURE`; see `dpkg-query(1)` for the two letters.
 fn parse(list: &str) -> Inventory {
     let mut inventory = Inventory::default();
     for line in list.lines() {
         let fields: Vec<_> = line.split('\t').collect();
-        let [state, name, version, provides] = fields[..] else { continue };
+        let [state, name, version, provides, arch] = fields[..] else { continue };
         if state.starts_with('h') {
-            inventory.held.insert(name.to_owned());
+            inventory.held.extend([name.to_owned(), format!("{name}:{arch}")]);
+        }
+        if matches!(state.as_bytes().get(1), Some(b'i' | b'c')) {
+            inventory.exact.insert(format!("{name}:{arch}"));
         }
         match state.as_bytes().get(1) {
             Some(b'i') => {
@@ -262,14 +265,19 @@ mod tests {
 
     #[test]
     fn only_what_is_fully_installed_counts_and_what_is_held_is_installed() {
-        let list = "ii \tgit\t1:2.47.3-0+deb13u1\t\nrc \tnano\t8.4-1\teditor\niU \tcurl\t8.14.1-2\t\n\
-                    hi \tmawk\t1.3.4\tawk (= 1.3.4), posix-awk\n";
+        let list = "ii \tgit\t1:2.47.3-0+deb13u1\t\tamd64\nrc \tnano\t8.4-1\teditor\tall\n\
+                    iU \tcurl\t8.14.1-2\t\tamd64\n\
+                    hi \tmawk\t1.3.4\tawk (= 1.3.4), posix-awk\tamd64\n";
         let inventory = parse(list);
         let names: Vec<_> = inventory.installed.keys().map(String::as_str).collect();
         assert_eq!(names, ["git", "mawk"]);
         assert_eq!(inventory.provided, ["awk".to_owned(), "posix-awk".to_owned()].into());
         assert_eq!(inventory.remains, ["nano".to_owned()].into());
-        assert_eq!(inventory.held, ["mawk".to_owned()].into());
+        assert_eq!(inventory.held, ["mawk".to_owned(), "mawk:amd64".to_owned()].into());
+        for (name, is) in [("git:amd64", true), ("git:i386", false), ("nano:amd64", true)] {
+            assert_eq!(inventory.is_there(name), is, "{name}");
+        }
+        assert!(inventory.is_there("nano") && !inventory.is_there("curl:amd64"));
     }
 
     #[test]

@@ -21,7 +21,10 @@ const CONFIGURATION: &str = "/etc/dnf/dnf.conf";
 const KEYS: &str = "/etc/pki/rpm-gpg";
 
 /// The setting that holds packages.
-const EXCLUDED: &str = "excludepkgs=";
+const EXCLUDED: &str = "excludepkgs";
+
+/// The section that it is in.
+const MAIN: &str = "[main]";
 
 /// Where rpm keeps what is installed. Said because Debian's rpm has another place.
 const DATABASE: &str = "/var/lib/rpm";
@@ -185,23 +188,42 @@ fn excluding(text: &str, names: &[String]) -> String {
     excluded.extend(names.iter().cloned());
     excluded.sort();
     excluded.dedup();
-    let line = format!("{EXCLUDED}{}", excluded.join(" "));
-    let kept = text.lines().filter(|line| !line.starts_with(EXCLUDED));
-    let lines = kept.flat_map(|kept| {
-        let ours = (kept.trim() == "[main]").then_some(line.as_str());
+    let line = format!("{EXCLUDED}={}", excluded.join(" "));
+    let kept = settings(text).filter(|(is_ours, _)| !is_ours).map(|(_, line)| line);
+    let has_main = text.lines().any(|line| line.trim() == MAIN);
+    let head = if has_main { Vec::new() } else { vec![MAIN, line.as_str()] };
+    let lines = head.into_iter().chain(kept.flat_map(|kept| {
+        let ours = (kept.trim() == MAIN).then_some(line.as_str());
         [Some(kept), ours].into_iter().flatten()
-    });
+    }));
     lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// The packages that a configuration excludes.
 fn held(text: &str) -> Vec<String> {
-    let lines = text.lines().filter_map(|line| line.strip_prefix(EXCLUDED));
-    lines
-        .flat_map(|names| names.split([' ', ',']))
+    let ours = settings(text).filter(|(is_ours, _)| *is_ours).map(|(_, line)| line);
+    let lists = ours.map(|line| line.split_once('=').map_or(line, |(_, list)| list));
+    lists
+        .flat_map(|names| names.split([' ', '\t', ',']))
         .filter(|name| !name.is_empty())
         .map(str::to_owned)
         .collect()
+}
+
+/// The lines of a configuration, and whether each belongs to the setting that holds packages: a
+/// line that begins with a blank goes on with the one before.
+fn settings(text: &str) -> impl Iterator<Item = (bool, &str)> {
+    let (mut is_main, mut is_ours) = (false, false);
+    text.lines().map(move |line| {
+        if line.starts_with('[') {
+            is_main = line.trim() == MAIN;
+        }
+        if !line.starts_with([' ', '\t']) {
+            let key = line.split_once('=').map(|(key, _)| key.trim());
+            is_ours = is_main && key == Some(EXCLUDED);
+        }
+        (is_ours, line)
+    })
 }
 
 /// `name=version-release` of a package file.
@@ -282,6 +304,13 @@ mod tests {
         let held = excluding(text, &names);
         assert_eq!(held, "[main]\nexcludepkgs=docker kernel*\ngpgcheck=1\n[other]\na=1\n");
         assert_eq!(excluding(&held, &names), held);
+        let blanks = "[main]\nexcludepkgs = a, b\n  c\nbest=1\n[other]\nexcludepkgs=x\n";
+        let held = excluding(blanks, &names);
+        let wanted = "[main]\nexcludepkgs=a b c docker\nbest=1\n[other]\nexcludepkgs=x\n";
+        assert_eq!(held, wanted);
+        for text in ["", "# nothing\n", "[other]\na=1\n"] {
+            assert_eq!(super::held(&excluding(text, &names)), names, "{text}");
+        }
     }
 
     #[test]

@@ -68,6 +68,20 @@ struct Inventory {
     remains: BTreeSet<String>,
     /// Names of packages that no upgrade may change.
     held: BTreeSet<String>,
+    /// `name:architecture` of all that is installed or left its configuration, where names have one.
+    exact: BTreeSet<String>,
+}
+
+impl Inventory {
+    /// Whether anything of `name` or `name:architecture` is there.
+    fn is_there(&self, name: &str) -> bool {
+        match name.split_once(':') {
+            Some((bare, _)) => {
+                self.exact.contains(name) || self.exact.contains(&format!("{bare}:all"))
+            }
+            None => self.installed.contains_key(name) || self.remains.contains(name),
+        }
+    }
 }
 
 /// The difference between what is wanted and what is.
@@ -128,12 +142,10 @@ impl Packages {
             }
         }
         let missing = |wanted: &&String| !self.has(now, wanted);
-        let there =
-            |name: &&String| now.installed.contains_key(*name) || now.remains.contains(*name);
         Ok(Todo {
             install: self.install.iter().filter(missing).cloned().collect(),
             files,
-            remove: self.remove.iter().filter(there).cloned().collect(),
+            remove: self.remove.iter().filter(|name| now.is_there(name)).cloned().collect(),
             hold: self.hold.iter().filter(|name| !now.held.contains(*name)).cloned().collect(),
         })
     }

@@ -8,6 +8,14 @@ use super::{Bench, make_key};
 use crate::engine::run;
 use crate::support::is_root;
 
+/// With a root that says that it is Amazon Linux.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    let release = "ID=\"amzn\"\nVERSION_ID=\"2023\"\n";
+    fs::write(bench.root().join("etc/os-release"), release).unwrap();
+    bench
+}
+
 /// Builds a package into the folder `repository`.
 fn package(folder: &Path, name: &str, version: &str) {
     let spec = folder.join(format!("{name}-{version}.spec"));
@@ -53,7 +61,7 @@ fn packages_come_from_a_signed_repository_once_and_no_others() {
     if !is_root() {
         return;
     }
-    let bench = Bench::new();
+    let bench = bench();
     let folder = bench.folder.path();
     let fingerprint = make_key(folder, &[]);
     for (name, version) in [("tiny", "1.0"), ("tiny", "1.2"), ("other", "1.0"), ("foreign", "1.0")]

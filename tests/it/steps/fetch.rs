@@ -157,6 +157,28 @@ fn every_form_of_archive_is_unpacked_the_same_way_and_once() {
 }
 
 #[test]
+fn what_is_unpacked_does_not_depend_on_who_calls() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    let folder = bench.folder.path().join("served");
+    fill(&folder);
+    run(Command::new("tar").args(["-cf", "a.tar", "tool-1.0"]).current_dir(&folder));
+    let digest = sha256(fs::read(folder.join("a.tar")).unwrap());
+    let plan = bench.plan(&format!(
+        "[[fetch]]\nurl = 'file://{}/a.tar'\nsha256 = '{digest}'\npath = '/opt/a'\n\
+         unpack = true\nstrip = 1\n",
+        folder.display()
+    ));
+    let mut command = assert_cmd::Command::new("sh");
+    command.args(["-c", "umask 077; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_hostkit"), "apply"]);
+    super::end(command.arg(plan).arg("--root").arg(bench.root())).all("changed");
+    let mode = |path: &str| fs::metadata(bench.root().join("opt/a").join(path)).unwrap().mode();
+    assert_eq!((mode("README") & 0o7777, mode("bin") & 0o7777), (0o644, 0o755));
+}
+
+#[test]
 fn what_is_in_an_archive_stays_in_its_folder() {
     if !is_root() {
         return;

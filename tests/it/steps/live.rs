@@ -70,6 +70,16 @@ fn a_plan_for_another_distribution_is_refused_and_so_is_what_is_no_plan() {
     bench.plan("[[file]]\npath = '/srv/file'\ncontent = 'x'\n");
     fs::write(bench.root().join("etc/os-release"), "NAME=x\nID=\"amzn\"\n").unwrap();
     bench.apply(&[]).fails(3, &["the plan is for debian", "is amazon"]);
+    let release = |text: &str| fs::write(bench.root().join("etc/os-release"), text).unwrap();
+    release("ID=debian\nVERSION_CODENAME=bookworm\n");
+    bench.apply(&[]).fails(3, &["the plan is for debian trixie", "is bookworm"]);
+    release(super::TRIXIE);
+    fs::create_dir(bench.root().join("bin")).unwrap();
+    let header = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0";
+    fs::write(bench.root().join("bin/sh"), header).unwrap();
+    bench.apply(&[]).fails(3, &["the plan is for amd64", "is arm64"]);
+    fs::remove_file(bench.root().join("etc/os-release")).unwrap();
+    bench.apply(&["--check"]).fails(2, &["no tree of a system"]);
     bench.write("plan.json", "{}");
     bench.apply(&[]).fails(3, &["is no plan", "hostkit plan RECIPE --format json"]);
     fs::remove_file(bench.folder.path().join("plan.json")).unwrap();

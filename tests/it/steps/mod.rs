@@ -22,6 +22,9 @@ use crate::support::{hostkit, scratch};
 /// What every recipe here begins with.
 const DEBIAN: &str = "[recipe]\nname = 'mine'\n[base]\nos = 'debian:trixie'\n";
 
+/// The system of a root.
+const TRIXIE: &str = "ID=debian\nVERSION_CODENAME=trixie\n";
+
 /// A project with a recipe, and the root that it is applied to.
 struct Bench {
     folder: TempDir,
@@ -59,11 +62,12 @@ impl End {
 }
 
 impl Bench {
-    /// With an empty root.
+    /// With a root that has nothing but what says which system it is.
     fn new() -> Self {
         let folder = scratch();
         fs::create_dir_all(folder.path().join("image-recipes")).unwrap();
         fs::create_dir_all(folder.path().join("root/etc")).unwrap();
+        fs::write(folder.path().join("root/etc/os-release"), TRIXIE).unwrap();
         Self { folder }
     }
 
