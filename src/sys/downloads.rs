@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::archive::Archive;
+use crate::digest::sha256_of;
 
 /// A folder of verified files, each named by its SHA-256.
 #[derive(Clone)]
@@ -46,11 +47,18 @@ impl Downloads {
         self.witness.as_ref().map_or(Ok(()), |witness| witness(archives))
     }
 
-    /// The file with this digest, if it is here.
+    /// The file with this digest, if it is here. Its bytes are looked at each time: apt takes a
+    /// file by its name and size. One that is no longer what it was is removed.
     pub fn find(&self, digest: &str) -> Option<Utf8PathBuf> {
         let path = self.path(digest)?;
+        let file = fs::File::open(&path).ok()?;
+        if !sha256_of(&path).is_ok_and(|found| found == digest) {
+            tracing::warn!(%path, "a download in the cache is damaged, and is removed");
+            let _ = fs::remove_file(&path);
+            return None;
+        }
         // What was of use last is what stays when the cache must shrink.
-        let used = fs::File::open(&path).ok()?.set_modified(SystemTime::now());
+        let used = file.set_modified(SystemTime::now());
         if let Err(error) = used {
             tracing::debug!(%error, %path, "a download keeps its old time");
         }
@@ -105,5 +113,9 @@ mod tests {
         assert_eq!(fs::read_to_string(found).unwrap(), "abc");
         downloads.keep("../../etc/passwd", &file);
         assert_eq!(fs::read_dir(folder.join("cache")).unwrap().count(), 1);
+
+        fs::write(folder.join("cache").join(&digest), "evl").unwrap();
+        assert_eq!(downloads.find(&digest), None, "the same size is not the same file");
+        assert_eq!(fs::read_dir(folder.join("cache")).unwrap().count(), 0);
     }
 }
