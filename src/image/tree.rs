@@ -23,7 +23,7 @@ use crate::event::{Events, Outcome};
 use crate::plan::lock::{Image, Pin, Resolution};
 use crate::plan::{Plan, Section};
 use crate::secret::Secrets;
-use crate::step::packages::installed_in;
+use crate::step::packages::installed_on;
 use crate::sys::{Archive, Downloads, Host, Overlay, Owner, Root};
 
 /// Where apt reads what it is held to, while packages are chosen.
@@ -345,7 +345,7 @@ impl<'a> Stack<'a> {
         let host = last.host(self.downloads.clone())?;
         // On a clean foundation: an identity that is there now was put by what came after it.
         clean(&host.root, epoch, &self.job.terms.clone().made(Identities::default()))?;
-        let packages = installed_in(&host.runner).await?;
+        let packages = installed_on(&host).await?;
         // The lowest last: what others stand on is the last to go.
         self.held.iter().rev().for_each(Held::touch);
         let late = self.held[*count..].iter().map(|held| held.tree.clone());

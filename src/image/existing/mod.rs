@@ -27,7 +27,7 @@ use crate::error::Fault;
 use crate::event::Events;
 use crate::plan::lock::{Image, Resolution};
 use crate::plan::{Base, BaseImage, Section};
-use crate::step::packages::installed_in;
+use crate::step::packages::installed_on;
 use crate::sys::loopdev::{FileSystem, Mounted};
 use crate::sys::{Cmd, Downloads, Host, Root, Runner, Tool};
 
@@ -64,7 +64,7 @@ pub(super) async fn make(
     apply(late, &host, secrets, events).await?;
     let cleaning = async { hygiene::clean(&host.root, &terms) };
     clock.phase("clean", "cleaning the tree", cleaning).await?;
-    let packages = installed_in(&host.runner).await?;
+    let packages = installed_on(&host).await?;
     let bom = Bom::of_tree(&host, plan, epoch).await?;
     let proving = prove(job, &host, downloads);
     clock.phase("prove", "testing the tree", proving).await?;
