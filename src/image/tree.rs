@@ -326,6 +326,13 @@ impl<'a> Stack<'a> {
         Ok(Site { overlay, epoch })
     }
 
+    /// The layers that hold no packages: what the recipe itself put.
+    fn ours(&self) -> impl Iterator<Item = Utf8PathBuf> {
+        let packages = [Part::Base, Part::Section(Section::Packages)].map(|part| part.to_string());
+        let ours = self.held.iter().filter(move |held| !packages.contains(&held.record.part));
+        ours.map(|held| held.tree.clone())
+    }
+
     /// Mounts the foundation and the final tree, and cleans that.
     async fn finish(self) -> anyhow::Result<Built> {
         let Self { foundation: (foundation_key, count), .. } = &self;
@@ -344,7 +351,8 @@ impl<'a> Stack<'a> {
         let last = self.open("final", &upper, epoch)?;
         let host = last.host(self.downloads.clone())?;
         // On a clean foundation: an identity that is there now was put by what came after it.
-        clean(&host.root, epoch, &self.job.terms.clone().made(Identities::default()))?;
+        let terms = self.job.terms.clone().made(Identities::default()).ours(self.ours());
+        clean(&host.root, epoch, &terms)?;
         let packages = installed_on(&host).await?;
         // The lowest last: what others stand on is the last to go.
         self.held.iter().rev().for_each(Held::touch);
