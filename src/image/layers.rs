@@ -8,6 +8,7 @@ use std::fmt;
 use camino::Utf8Path;
 use serde::{Serialize, Serializer};
 
+use super::foundation::MAKING;
 use super::hygiene::canon;
 use super::store::Store;
 use crate::digest::sha256;
@@ -16,7 +17,17 @@ use crate::plan::{Plan, Planned, Section};
 
 /// Goes up when the same plan gives another tree: a new way to clean one, to apply a step, to build
 /// the base. The layers of older versions are then built again.
-pub const ENGINE_VERSION: u32 = 1;
+pub const ENGINE_VERSION: u32 = 2;
+
+/// Names the image of `plan` that is locked to `locked`: the same digest is the same image. Another
+/// way to build, clean or pack a tree makes another image of the same plan.
+pub fn image_digest(plan: &Plan, locked: &Image) -> String {
+    digest_by((ENGINE_VERSION, MAKING, &canon::digest()), &locked.digest(plan))
+}
+
+fn digest_by(engine: (u32, u32, &str), image: &str) -> String {
+    sha256(serde_json::to_vec(&(engine, image)).expect("plain data"))
+}
 
 /// What every base has beyond the distribution's essential packages: how to fetch over https.
 pub(super) const BASE_PACKAGES: &str = "ca-certificates";
@@ -134,5 +145,20 @@ impl fmt::Display for Part {
 impl Serialize for Part {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_engine_or_canon_makes_another_image() {
+        let image = digest_by((1, 1, "canon"), "image");
+        assert_eq!(image, digest_by((1, 1, "canon"), "image"));
+        for engine in [(2, 1, "canon"), (1, 2, "canon"), (1, 1, "stricter")] {
+            assert_ne!(image, digest_by(engine, "image"), "{engine:?}");
+        }
+        assert_ne!(image, digest_by((1, 1, "canon"), "other"));
     }
 }

@@ -125,7 +125,7 @@ pub async fn bake(
         Some(image) => existing::make(&job, image, &mut clock).await?,
         None => from_packages(&job, &mut clock).await?,
     };
-    let manifest = Manifest::new(plan, &made.locked.digest(plan), &made, clock.phases());
+    let manifest = Manifest::new(plan, &layers::image_digest(plan, &made.locked), &made, clock.phases());
     try_out(trial, &manifest, &made.packed.outputs).await?;
     let outputs = std::mem::take(&mut made.packed.outputs);
     publish::publish(&manifest, outputs, &places.output).await?;
@@ -205,7 +205,7 @@ fn already_there(plan: &Plan, locked: Option<&Image>, places: &Places) -> Option
     let locked = locked?;
     let manifest = Manifest::read(&places.output, &plan.recipe, plan.target)?;
     let asked = !places.qcow2 || manifest.qcow2.is_some();
-    let same = manifest.digest == locked.digest(plan);
+    let same = manifest.digest == layers::image_digest(plan, locked);
     let locked = locked.clone();
     (asked && same && manifest.is_whole(&places.output)).then_some(Baked {
         manifest,

@@ -136,7 +136,7 @@ impl Image {
         Self { recipe, arch, target, os: os(plan), epoch, base, packages }
     }
 
-    /// Names the image of `plan` with these packages: the same digest is the same image.
+    /// Names `plan` with these packages. The image's name has the engine in it, too.
     pub fn digest(&self, plan: &Plan) -> String {
         sha256(format!("{} {}", plan.digest, toml::to_string(self).expect("plain data")))
     }
