@@ -125,7 +125,8 @@ pub async fn bake(
         Some(image) => existing::make(&job, image, &mut clock).await?,
         None => from_packages(&job, &mut clock).await?,
     };
-    let manifest = Manifest::new(plan, &layers::image_digest(plan, &made.locked), &made, clock.phases());
+    let manifest =
+        Manifest::new(plan, &layers::image_digest(plan, &made.locked), &made, clock.phases());
     try_out(trial, &manifest, &made.packed.outputs).await?;
     let outputs = std::mem::take(&mut made.packed.outputs);
     publish::publish(&manifest, outputs, &places.output).await?;
