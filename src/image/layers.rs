@@ -14,6 +14,8 @@ use super::store::Store;
 use crate::digest::sha256;
 use crate::plan::lock::{Image, Resolution};
 use crate::plan::{Plan, Planned, Section};
+use crate::step::Step;
+use crate::step::fetch::{Fetch, Proof};
 
 /// Goes up when the same plan gives another tree: a new way to clean one, to apply a step, to build
 /// the base. The layers of older versions are then built again.
@@ -73,15 +75,26 @@ pub(super) fn layers(plan: &Plan) -> Vec<Layer> {
 }
 
 impl Layer {
-    /// Whether packages are chosen here, so that its key depends on the choice.
+    /// Whether something is chosen here by others, so that its key depends on the choice: packages,
+    /// or files that are right if they are signed.
     pub(super) fn resolves(&self) -> bool {
+        let signed = |planned: &Planned| {
+            matches!(&planned.step, Step::Fetch(Fetch { proof: Proof::Signature { .. }, .. }))
+        };
+        self.chooses_packages()
+            || self.part == Part::Section(Section::Fetches) && self.steps.iter().any(signed)
+    }
+
+    /// Whether packages are chosen here.
+    pub(super) fn chooses_packages(&self) -> bool {
         matches!(self.part, Part::Base | Part::Section(Section::Packages))
     }
 
-    /// What the lock says about the packages of this layer.
+    /// What the lock says about the choice of this layer.
     pub(super) fn locked<'a>(&self, entry: Option<&'a Image>) -> Option<&'a Resolution> {
         entry.filter(|_| self.resolves()).map(|entry| match self.part {
             Part::Base => &entry.base,
+            Part::Section(Section::Fetches) => &entry.fetched,
             Part::Section(_) => &entry.packages,
         })
     }
@@ -151,6 +164,24 @@ impl Serialize for Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_of_a_layer_with_a_signed_file_depends_on_the_file() {
+        let fetch = |proof: &str| {
+            let step = format!(
+                r#"{{"id": "fetch:/x", "section": "fetches", "step": {{"fetch": {{"url": "u",
+                "proof": {proof}, "path": "/x", "mode": 420, "owner": "root", "group": "root",
+                "unpack": null, "headers": {{}}}}}}}}"#
+            );
+            let step: Planned = serde_json::from_str(&step).unwrap();
+            Layer { part: Part::Section(Section::Fetches), steps: vec![step] }
+        };
+        let signed = r#"{"signature": {"url": "s", "key": {"url": "k", "fingerprint": "f"}}}"#;
+        assert!(fetch(signed).resolves() && !fetch(signed).chooses_packages());
+        assert!(!fetch(r#"{"sha256": "00"}"#).resolves());
+        let [one, two] = ["1", "2"].map(|digest| Resolution::signed("/x", digest));
+        assert_ne!(key("seed", 0, Some(&one)), key("seed", 0, Some(&two)));
+    }
 
     #[test]
     fn another_engine_or_canon_makes_another_image() {

@@ -24,7 +24,7 @@ use crate::plan::lock::{Image, Pin, Resolution};
 use crate::plan::{Plan, Section};
 use crate::secret::Secrets;
 use crate::step::packages::installed_on;
-use crate::sys::{Archive, Downloads, Host, Overlay, Owner, Root};
+use crate::sys::{Archive, Arrival, Downloads, Host, Overlay, Owner, Root};
 
 /// Where apt reads what it is held to, while packages are chosen.
 pub(super) const PREFERENCES: &str = "/etc/apt/preferences.d/00-hostkit-lock";
@@ -122,6 +122,7 @@ struct Stack<'a> {
     foundation: (String, usize),
     base: Resolution,
     packages: Resolution,
+    fetched: Resolution,
 }
 
 impl<'a> Stack<'a> {
@@ -137,6 +138,7 @@ impl<'a> Stack<'a> {
             foundation: (String::new(), 0),
             base: Resolution::default(),
             packages: Resolution::default(),
+            fetched: Resolution::default(),
         })
     }
 
@@ -182,6 +184,7 @@ impl<'a> Stack<'a> {
         match layer.part {
             Part::Base => self.base = chosen(),
             Part::Section(Section::Packages) => self.packages = chosen(),
+            Part::Section(Section::Fetches) => self.fetched = chosen(),
             Part::Section(_) => {}
         }
         if layer.part.is_foundation() {
@@ -281,7 +284,7 @@ impl<'a> Stack<'a> {
         locked: Option<&Resolution>,
     ) -> anyhow::Result<()> {
         let Job { secrets, events, .. } = *self.job;
-        if layer.resolves() {
+        if layer.chooses_packages() {
             // Without a lock too: the layer is the same when it is built with one.
             let text = locked.map(Resolution::preferences).unwrap_or_default();
             host.root.make_dir("/etc/apt/preferences.d", 0o755, Owner::ROOT)?;
@@ -364,7 +367,8 @@ impl<'a> Stack<'a> {
             late: late.chain([upper]).collect(),
             packages,
             epoch,
-            locked: Image::new(self.job.plan, epoch, self.base, self.packages),
+            locked: Image::new(self.job.plan, epoch, self.base, self.packages)
+                .fetched(self.fetched),
             _mounts: [last.overlay, foundation],
             layers: self.held,
         })
@@ -401,14 +405,26 @@ fn clean(root: &Root, epoch: i64, terms: &Terms) -> anyhow::Result<()> {
     keystore::settle(root, epoch)
 }
 
-/// Hears which packages are chosen, writes them down, and objects where the lock says otherwise.
-fn witness(
+/// Hears what is chosen, writes it down, and objects where the lock says otherwise.
+pub(super) fn witness(
     locked: Option<Resolution>,
     chosen: Arc<Mutex<Resolution>>,
 ) -> crate::sys::downloads::Witness {
-    Arc::new(move |archives| {
-        let now = resolution(archives);
-        agree(locked.as_ref(), &now)?;
+    Arc::new(move |arrival| {
+        let now = match arrival {
+            Arrival::Packages(archives) => {
+                let now = resolution(archives);
+                agree(locked.as_ref(), &now)?;
+                now
+            }
+            Arrival::File { path, sha256 } => {
+                let now = Resolution::signed(path, sha256);
+                if locked.as_ref().is_some_and(|locked| !locked.conflicts(&now).is_empty()) {
+                    return Err(replaced(path).into());
+                }
+                now
+            }
+        };
         chosen.lock().expect("never poisoned").0.extend(now.0);
         Ok(())
     })
@@ -441,8 +457,13 @@ pub(super) fn agree(locked: Option<&Resolution>, now: &Resolution) -> anyhow::Re
     Err(Fault::recipe(what).hint(hint).into())
 }
 
+fn replaced(path: &str) -> Fault {
+    Fault::recipe(format!("what is fetched to {path} is not what hostkit.lock names"))
+        .hint("it has the right signature: look at what is new, and take it with --update-lock")
+}
+
 fn moved(part: Part) -> Fault {
-    Fault::recipe(format!("hostkit.lock does not fit the recipe: the packages of `{part}` differ"))
+    Fault::recipe(format!("hostkit.lock does not fit the recipe: what `{part}` comes to differs"))
         .hint("bake without --locked, look at what changes in the lock, and keep it")
 }
 
@@ -464,4 +485,24 @@ fn make_folder(path: &Utf8Path) -> anyhow::Result<()> {
 fn not_here() -> Fault {
     Fault::environment("trees cannot be laid over each other in the cache")
         .hint("it must be on a local file system such as ext4 or xfs: name another with --cache")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_file_with_the_right_signature_is_refused_where_one_is_locked() {
+        let chosen = Arc::<Mutex<Resolution>>::default();
+        let hear = |locked: Option<Resolution>, sha256: &str| {
+            witness(locked, Arc::clone(&chosen))(Arrival::File { path: "/opt/tool", sha256 })
+        };
+        let first = Resolution::signed("/opt/tool", "1");
+        hear(None, "1").unwrap();
+        assert_eq!(*chosen.lock().unwrap(), first);
+        hear(Some(first.clone()), "1").unwrap();
+        let error = hear(Some(first), "2").unwrap_err();
+        assert_eq!(crate::error::blame(&error).exit_code(), 3);
+        assert!(error.to_string().contains("/opt/tool is not what hostkit.lock names"));
+    }
 }

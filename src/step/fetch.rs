@@ -19,6 +19,7 @@ use super::{Site, unpack};
 use crate::digest::{sha256, sha256_of};
 use crate::error::Fault;
 use crate::event::Outcome;
+use crate::sys::Arrival;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +128,10 @@ impl Fetch {
                         Fault::step(format!("what came from {} is refused", self.url))
                             .hint(format!("pinned is the key {print}"))
                     })?;
+                if let Some(downloads) = &site.host.downloads {
+                    let sha256 = sha256_of(&arrived.path).context("reading what arrived")?;
+                    downloads.announce(Arrival::File { path: &self.path, sha256: &sha256 })?;
+                }
                 self.put(&arrived.path, site).await
             }
         }

@@ -22,8 +22,17 @@ pub struct Downloads {
     witness: Option<Witness>,
 }
 
-/// Hears which packages are about to be installed, and may object.
-pub type Witness = Arc<dyn Fn(&[Archive]) -> anyhow::Result<()> + Send + Sync>;
+/// Hears what is about to get into a tree, and may object.
+pub type Witness = Arc<dyn Fn(Arrival<'_>) -> anyhow::Result<()> + Send + Sync>;
+
+/// What is about to get into a tree because somebody signed it.
+#[derive(Clone, Copy, Debug)]
+pub enum Arrival<'a> {
+    /// Packages of a repository.
+    Packages(&'a [Archive]),
+    /// A file, and its SHA-256.
+    File { path: &'a str, sha256: &'a str },
+}
 
 impl Downloads {
     /// Uses `folder`, which is made if need be.
@@ -32,19 +41,19 @@ impl Downloads {
         Ok(Self { folder, witness: None })
     }
 
-    /// Has `witness` hear of all packages from now on.
+    /// Has `witness` hear of everything from now on.
     #[must_use]
     pub fn watched_by(mut self, witness: Witness) -> Self {
         self.witness = Some(witness);
         self
     }
 
-    /// Says that these packages are about to be fetched and installed.
+    /// Says what is about to be installed, or put there.
     ///
     /// # Errors
     /// What the witness objects to.
-    pub fn announce(&self, archives: &[Archive]) -> anyhow::Result<()> {
-        self.witness.as_ref().map_or(Ok(()), |witness| witness(archives))
+    pub fn announce(&self, arrival: Arrival<'_>) -> anyhow::Result<()> {
+        self.witness.as_ref().map_or(Ok(()), |witness| witness(arrival))
     }
 
     /// The file with this digest, if it is here. Its bytes are looked at each time: apt takes a

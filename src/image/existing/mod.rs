@@ -7,6 +7,7 @@
 
 mod partitions;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -53,7 +54,10 @@ pub(super) async fn make(
     let downloads = Downloads::open(places.cache.join("downloads"));
     let downloads = downloads.context("making the cache of downloads")?;
     let root = Root::open(opened.root()).context("opening the tree")?;
-    let host = Host::tree(root, downloads.clone()).at(epoch);
+    let fetched = Arc::<Mutex<Resolution>>::default();
+    let witness =
+        tree::witness(job.locked.map(|locked| locked.fetched.clone()), Arc::clone(&fetched));
+    let host = Host::tree(root, downloads.clone().watched_by(witness)).at(epoch);
 
     clock.mark("steps");
     let late = plan.steps.partition_point(|planned| planned.section <= Section::Installed);
@@ -74,6 +78,9 @@ pub(super) async fn make(
         drop(host);
         pack::existing(opened.close().await?, contents, plan, places, work).await
     };
+    // Packages are what the mirrors have on the day: only files are held.
+    let mut fetched = fetched.lock().expect("never poisoned").clone();
+    fetched.0.retain(|path, _| path.starts_with('/'));
     let mut packed = clock.phase("pack", "trimming and measuring the disk", packing).await?;
     pack::search(&packed, secrets)?;
     Ok(Made {
@@ -82,7 +89,8 @@ pub(super) async fn make(
         foundation: None,
         epoch,
         packages,
-        locked: Image::new(plan, epoch, Resolution::default(), Resolution::default()),
+        locked: Image::new(plan, epoch, Resolution::default(), Resolution::default())
+            .fetched(fetched),
     })
 }
 
