@@ -1,4 +1,5 @@
-//! hostkit: one binary that bakes disk images of Jenkins controllers and boots them.
+//! hostkit: one binary that bakes images of Jenkins controllers, build agents and container hosts,
+//! and boots them.
 //!
 //! # The architecture in five sentences
 //!

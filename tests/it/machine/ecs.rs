@@ -34,6 +34,8 @@ fn a_container_host_runs_containers_that_cannot_take_its_role() {
     let vars = ["ecs_init=", "ecs_agent=optional", "cluster=builds", "tools=busybox-static"];
     let image = bake("ecs-node", &vars.map(str::to_owned));
     let output = vm_of(&image)
+        // The other images of these tests boot by BIOS.
+        .args(["--firmware", "uefi"])
         .args(["--until", "ready", "--", "sudo", "bash", "-c", ATTEMPTS])
         .assert()
         .success();

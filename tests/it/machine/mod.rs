@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::{hostkit, repository, scratch};
+use crate::support::{hostkit, scratch};
 
 /// What a boot may take under emulation on a busy machine: three times what was measured.
 pub(super) const TIMEOUT: &str = "8m";
@@ -32,8 +32,10 @@ pub(super) fn folder() -> PathBuf {
 
 /// Bakes a recipe; the image.
 pub(super) fn bake(recipe: &str, vars: &[String]) -> PathBuf {
+    // Today's packages: those of a lock that an earlier run left may be gone.
+    let _ = fs::remove_file(folder().join("hostkit.lock"));
     let mut command = hostkit();
-    command.current_dir(repository("")).args(["bake", recipe]);
+    command.current_dir(folder()).args(["bake", recipe]);
     for var in vars {
         command.args(["--var", var]);
     }
