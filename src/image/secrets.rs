@@ -314,7 +314,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let root = Utf8Path::from_path(dir.path()).unwrap();
             let mut secrets = Secrets::default();
-            secrets.insert("token", value.to_owned().into());
+            secrets.insert("token", value.to_owned());
             std::fs::write(root.join("x"), bytes).unwrap();
             search_tree(root, &secrets).unwrap().len()
         };

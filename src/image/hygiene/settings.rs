@@ -43,13 +43,13 @@ const FILES: &[&str] = &[
     "/etc/curlrc",
 ];
 
-/// Where NetworkManager keeps how to get into networks.
+/// Where `NetworkManager` keeps how to get into networks.
 const NETWORKS: &str = "/etc/NetworkManager/system-connections/*";
 
 /// The variables whose value opens an account.
 const VARIABLES: &[&str] = &["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
-/// What NetworkManager calls a password.
+/// What `NetworkManager` calls a password.
 const PASSWORDS: &[&str] =
     &["psk", "password", "private-key-password", "leap-password", "wep-key0", "wep-key1"];
 
