@@ -4,6 +4,9 @@
 //! is their fold; `ui` renders them for people or as JSON lines. Diagnosis goes to `tracing`,
 //! never here.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -92,15 +95,50 @@ pub enum Unit {
     Items,
 }
 
+/// How much may have been said in lines that nobody has taken yet, in bytes. What comes on top is
+/// left out: a program that writes faster than a terminal reads must not fill the memory.
+const BACKLOG: usize = 4 << 20;
+
 /// Where an engine sends its events. Cheap to clone; sending never blocks and never fails.
 #[derive(Clone, Debug)]
-pub struct Events(mpsc::UnboundedSender<Event>);
+pub struct Events {
+    sender: mpsc::UnboundedSender<Event>,
+    backlog: Arc<Backlog>,
+}
+
+/// The end of a channel that `ui` reads.
+#[derive(Debug)]
+pub struct Listener {
+    receiver: mpsc::UnboundedReceiver<Event>,
+    backlog: Arc<Backlog>,
+}
+
+/// Lines on their way.
+#[derive(Debug, Default)]
+struct Backlog {
+    /// How many bytes they have.
+    bytes: AtomicUsize,
+    /// How many lines were left out since the last that was not.
+    lost: AtomicUsize,
+}
+
+impl Listener {
+    /// The next event; none when every sender is gone.
+    pub async fn recv(&mut self) -> Option<Event> {
+        let event = self.receiver.recv().await;
+        if let Some(Event::Log { line, .. }) = &event {
+            self.backlog.bytes.fetch_sub(line.len(), Relaxed);
+        }
+        event
+    }
+}
 
 impl Events {
     /// A channel, and the end that `ui` reads.
-    pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
+    pub fn channel() -> (Self, Listener) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
+        let backlog = Arc::<Backlog>::default();
+        (Self { sender, backlog: Arc::clone(&backlog) }, Listener { receiver, backlog })
     }
 
     /// A channel that nobody listens to.
@@ -110,7 +148,31 @@ impl Events {
 
     /// Says something. A listener that has gone away is not an error of the engine.
     pub fn emit(&self, event: Event) {
-        let _ = self.0.send(event);
+        match &event {
+            Event::Log { .. } if self.backlog.bytes.load(Relaxed) >= BACKLOG => {
+                self.backlog.lost.fetch_add(1, Relaxed);
+                return;
+            }
+            Event::Log { step, .. } | Event::Finished { step, .. } => self.own_up(step),
+            Event::Started { .. } | Event::Progress { .. } => {}
+        }
+        self.send(event);
+    }
+
+    /// Says how many lines are missing here, if any are.
+    fn own_up(&self, step: &str) {
+        let lost = self.backlog.lost.swap(0, Relaxed);
+        if lost > 0 {
+            let line = format!("({lost} lines are left out: they came too fast to be shown)");
+            self.send(Event::Log { step: step.to_owned(), line });
+        }
+    }
+
+    fn send(&self, event: Event) {
+        if let Event::Log { line, .. } = &event {
+            self.backlog.bytes.fetch_add(line.len(), Relaxed);
+        }
+        let _ = self.sender.send(event);
     }
 
     /// Shorthand for [`Event::Started`].
@@ -131,5 +193,28 @@ impl Events {
     /// Shorthand for [`Event::Finished`].
     pub fn finished(&self, step: &str, outcome: Outcome, took: Duration) {
         self.emit(Event::Finished { step: step.to_owned(), outcome, took });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_flood_of_lines_is_left_out_and_owned_up_to() {
+        let (events, mut listener) = Events::channel();
+        let line = "x".repeat(1 << 20);
+        (0..10).for_each(|_| events.log("a", &line));
+        events.finished("a", Outcome::Changed, Duration::ZERO);
+        for _ in 0..4 {
+            assert!(matches!(listener.recv().await, Some(Event::Log { .. })));
+        }
+        let Some(Event::Log { line, .. }) = listener.recv().await else { panic!("it is said") };
+        assert_eq!(line, "(6 lines are left out: they came too fast to be shown)");
+        assert!(matches!(listener.recv().await, Some(Event::Finished { .. })));
+        events.log("b", "there is room again");
+        assert!(matches!(listener.recv().await, Some(Event::Log { step, .. }) if step == "b"));
+        drop(events);
+        assert_eq!(listener.recv().await, None);
     }
 }

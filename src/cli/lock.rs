@@ -17,11 +17,17 @@ use crate::sys::atomic;
 pub struct LockFile(Utf8PathBuf);
 
 impl LockFile {
-    /// The lock of a recipe: beside a recipe that is given as a file, else in the current folder.
+    /// The lock of a recipe: in the folder of its project, however it is named. That is the folder
+    /// that holds `image-recipes/`, or the one of a recipe file that lies elsewhere.
     pub fn of(recipe: &str) -> anyhow::Result<Self> {
-        let path = Utf8Path::new(recipe);
-        let folder = path.parent().filter(|_| path.extension() == Some("toml"));
-        Ok(Self(absolute(&folder.unwrap_or(Utf8Path::new("")).join(FILE))?))
+        let path = absolute(Utf8Path::new(recipe))?;
+        let folder = path.parent().unwrap_or(Utf8Path::new("/"));
+        let is_file = path.extension() == Some("toml");
+        let inside = is_file && folder.file_name() == Some("image-recipes");
+        let project = folder.parent().filter(|_| inside).unwrap_or(folder);
+        // What is no file is a name, and those are looked up from the current folder.
+        let project = if is_file { project.to_owned() } else { absolute(Utf8Path::new("."))? };
+        Ok(Self(project.join(FILE)))
     }
 
     /// What is in it; nothing if it is not there.
@@ -56,5 +62,22 @@ impl LockFile {
         let arch = base.arch;
         Fault::recipe(format!("{} has no entry for {recipe} ({arch}, {target})", self.0))
             .hint("bake it once without --locked, and keep the lock with the recipe")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_has_one_lock_however_it_is_named() {
+        let here = absolute(Utf8Path::new(FILE)).unwrap();
+        let of = |recipe: &str| LockFile::of(recipe).unwrap().0;
+        for recipe in ["mine", "image-recipes/mine.toml", "./image-recipes/mine.toml", "mine.toml"]
+        {
+            assert_eq!(of(recipe), here, "{recipe}");
+        }
+        assert_eq!(of("/srv/ci/image-recipes/mine.toml"), "/srv/ci/hostkit.lock");
+        assert_eq!(of("/srv/ci/mine.toml"), "/srv/ci/hostkit.lock");
     }
 }

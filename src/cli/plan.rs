@@ -59,7 +59,7 @@ pub fn run(args: &Args, format: Format) -> anyhow::Result<ExitCode> {
     let lock = LockFile::of(&args.which.recipe)?.read()?;
     let locked = lock.entry(&plan);
     let last = Manifest::read(&args.output, &plan.recipe, plan.target);
-    let digest = locked.map(|locked| locked.digest(&plan));
+    let digest = locked.map(|locked| layers::image_digest(&plan, locked));
     let is_there = last.as_ref().is_some_and(|last| Some(&last.digest) == digest.as_ref());
     let layers = layers::status(&plan, locked, &args.place.cache);
     let changes = last.as_ref().map(|last| plan.changes_since(&last.steps));

@@ -22,12 +22,12 @@ use super::growth::watch_growth;
 use super::layout::{self, BIOS, Layout};
 use super::tree::Built;
 use super::{Places, efi, ext4, grub, store};
-use crate::digest::{sha256, uuid};
+use crate::digest::{sha256, sha256_of, uuid};
 use crate::event::Events;
 use crate::sys::{Cmd, Runner, Tool};
 
 /// The way disks are made. A new one makes those in the cache useless, and every image a new one.
-const MAKING: u32 = 3;
+pub(super) const MAKING: u32 = 3;
 
 /// See the module.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Foundation {
         firmware: &'static Firmware,
         places: &Places,
     ) -> anyhow::Result<Self> {
-        let key = sha256(format!("{MAKING} {} {epoch} {seed}", firmware.arch));
+        let key = sha256(format!("{MAKING} {} {} {epoch} {seed}", makers()?, firmware.arch));
         let folder = places.cache.join("disks").join(&key[..16]);
         let lock = hold(&folder)?;
         let kept = folder.join("contents");
@@ -175,6 +175,16 @@ impl Foundation {
         let cmd = cmd.arg(disk.as_str()).stdin(table);
         Runner::Direct.run(&cmd).await.context("partitioning the disk").map(drop)
     }
+}
+
+/// Names the programs that make a disk: another version of one may make another disk.
+fn makers() -> anyhow::Result<String> {
+    let tools = [Tool::Mke2fs, Tool::Sfdisk, Tool::MkfsFat, Tool::Mcopy];
+    let digests = tools.into_iter().map(|tool| {
+        let path = tool.find()?;
+        sha256_of(&path).with_context(|| format!("reading {}", path.display()))
+    });
+    Ok(sha256(digests.collect::<anyhow::Result<Vec<_>>>()?.join(" ")))
 }
 
 /// Where a disk is kept.

@@ -8,15 +8,28 @@ use std::fmt;
 use camino::Utf8Path;
 use serde::{Serialize, Serializer};
 
+use super::foundation::MAKING;
 use super::hygiene::canon;
 use super::store::Store;
 use crate::digest::sha256;
 use crate::plan::lock::{Image, Resolution};
 use crate::plan::{Plan, Planned, Section};
+use crate::step::Step;
+use crate::step::fetch::{Fetch, Proof};
 
 /// Goes up when the same plan gives another tree: a new way to clean one, to apply a step, to build
 /// the base. The layers of older versions are then built again.
-pub const ENGINE_VERSION: u32 = 1;
+pub const ENGINE_VERSION: u32 = 2;
+
+/// Names the image of `plan` that is locked to `locked`: the same digest is the same image. Another
+/// way to build, clean or pack a tree makes another image of the same plan.
+pub fn image_digest(plan: &Plan, locked: &Image) -> String {
+    digest_by((ENGINE_VERSION, MAKING, &canon::digest()), &locked.digest(plan))
+}
+
+fn digest_by(engine: (u32, u32, &str), image: &str) -> String {
+    sha256(serde_json::to_vec(&(engine, image)).expect("plain data"))
+}
 
 /// What every base has beyond the distribution's essential packages: how to fetch over https.
 pub(super) const BASE_PACKAGES: &str = "ca-certificates";
@@ -62,15 +75,26 @@ pub(super) fn layers(plan: &Plan) -> Vec<Layer> {
 }
 
 impl Layer {
-    /// Whether packages are chosen here, so that its key depends on the choice.
+    /// Whether something is chosen here by others, so that its key depends on the choice: packages,
+    /// or files that are right if they are signed.
     pub(super) fn resolves(&self) -> bool {
+        let signed = |planned: &Planned| {
+            matches!(&planned.step, Step::Fetch(Fetch { proof: Proof::Signature { .. }, .. }))
+        };
+        self.chooses_packages()
+            || self.part == Part::Section(Section::Fetches) && self.steps.iter().any(signed)
+    }
+
+    /// Whether packages are chosen here.
+    pub(super) fn chooses_packages(&self) -> bool {
         matches!(self.part, Part::Base | Part::Section(Section::Packages))
     }
 
-    /// What the lock says about the packages of this layer.
+    /// What the lock says about the choice of this layer.
     pub(super) fn locked<'a>(&self, entry: Option<&'a Image>) -> Option<&'a Resolution> {
         entry.filter(|_| self.resolves()).map(|entry| match self.part {
             Part::Base => &entry.base,
+            Part::Section(Section::Fetches) => &entry.fetched,
             Part::Section(_) => &entry.packages,
         })
     }
@@ -134,5 +158,38 @@ impl fmt::Display for Part {
 impl Serialize for Part {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_layer_with_a_signed_file_depends_on_the_file() {
+        let fetch = |proof: &str| {
+            let step = format!(
+                r#"{{"id": "fetch:/x", "section": "fetches", "step": {{"fetch": {{"url": "u",
+                "proof": {proof}, "path": "/x", "mode": 420, "owner": "root", "group": "root",
+                "unpack": null, "headers": {{}}}}}}}}"#
+            );
+            let step: Planned = serde_json::from_str(&step).unwrap();
+            Layer { part: Part::Section(Section::Fetches), steps: vec![step] }
+        };
+        let signed = r#"{"signature": {"url": "s", "key": {"url": "k", "fingerprint": "f"}}}"#;
+        assert!(fetch(signed).resolves() && !fetch(signed).chooses_packages());
+        assert!(!fetch(r#"{"sha256": "00"}"#).resolves());
+        let [one, two] = ["1", "2"].map(|digest| Resolution::signed("/x", digest));
+        assert_ne!(key("seed", 0, Some(&one)), key("seed", 0, Some(&two)));
+    }
+
+    #[test]
+    fn another_engine_or_canon_makes_another_image() {
+        let image = digest_by((1, 1, "canon"), "image");
+        assert_eq!(image, digest_by((1, 1, "canon"), "image"));
+        for engine in [(2, 1, "canon"), (1, 2, "canon"), (1, 1, "stricter")] {
+            assert_ne!(image, digest_by(engine, "image"), "{engine:?}");
+        }
+        assert_ne!(image, digest_by((1, 1, "canon"), "other"));
     }
 }

@@ -110,6 +110,9 @@ pub async fn bake(
 ) -> anyhow::Result<Baked> {
     let locked = locked.filter(|_| !places.update_lock);
     if let Some(baked) = already_there(plan, locked, places).filter(|_| !places.no_cache) {
+        // It may have been made without a trial, or for another one.
+        let outputs = publish::published(&baked.manifest, &places.output);
+        try_out(trial, &baked.manifest, &outputs).await?;
         return Ok(baked);
     }
     let terms = Terms::of(plan)?.mount_points(plan.immutable.clone());
@@ -127,7 +130,8 @@ pub async fn bake(
         Some(image) => existing::make(&job, image, &mut clock).await?,
         None => from_packages(&job, &mut clock).await?,
     };
-    let manifest = Manifest::new(plan, &made.locked.digest(plan), &made, clock.phases());
+    let manifest =
+        Manifest::new(plan, &layers::image_digest(plan, &made.locked), &made, clock.phases());
     try_out(trial, &manifest, &made.packed.outputs).await?;
     let outputs = std::mem::take(&mut made.packed.outputs);
     publish::publish(&manifest, outputs, &places.output).await?;
@@ -207,7 +211,7 @@ fn already_there(plan: &Plan, locked: Option<&Image>, places: &Places) -> Option
     let locked = locked?;
     let manifest = Manifest::read(&places.output, &plan.recipe, plan.target)?;
     let asked = !places.qcow2 || manifest.qcow2.is_some();
-    let same = manifest.digest == locked.digest(plan);
+    let same = manifest.digest == layers::image_digest(plan, locked);
     let locked = locked.clone();
     (asked && same && manifest.is_whole(&places.output)).then_some(Baked {
         manifest,
@@ -289,4 +293,24 @@ fn explain(error: anyhow::Error) -> anyhow::Error {
 /// The directory that holds `path`.
 fn directory_of(path: &Utf8Path) -> &Utf8Path {
     path.parent().unwrap_or_else(|| Utf8Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_image_that_is_there_already_is_tried_out_where_it_is() {
+        let text = include_bytes!("../../tests/fixtures/manifests/first.json");
+        let manifest = Manifest::parse(text).unwrap();
+        let outputs = publish::published(&manifest, Utf8Path::new("/out"));
+        let trial = |disk: Utf8PathBuf, _: Manifest| {
+            async move { Err(anyhow::anyhow!("{disk} does not boot")) }.boxed_local()
+        };
+        let end = try_out(Some(Box::new(trial)), &manifest, &outputs).await;
+        let error = end.unwrap_err().to_string();
+        assert_eq!(error, "/out/jenkins-controller.raw does not boot");
+    }
 }

@@ -48,6 +48,12 @@ fn is_part_of(name: &str, stem: &str) -> bool {
     end.is_some_and(|end| end.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
+/// What a published image consists of, where it is.
+pub(super) fn published(manifest: &Manifest, folder: &Utf8Path) -> Vec<Output> {
+    let names = manifest.outputs().into_iter().filter(|name| is_plain(name));
+    names.map(|name| Output { from: folder.join(name), name: name.to_owned() }).collect()
+}
+
 /// Puts an image and its manifest into `folder`.
 pub(super) async fn publish(
     manifest: &Manifest,

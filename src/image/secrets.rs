@@ -2,8 +2,9 @@
 //!
 //! A plan holds no value, but a script that is given one can write it anywhere. It is looked for
 //! as it is, in Base64 (both alphabets, at each of the three alignments), in hexadecimal, as part
-//! of a URL and as part of a JSON text. What is compressed or encrypted is not looked into, and
-//! Base64 that is broken into lines inside the value is not recognised. Changes nothing.
+//! of a URL and as part of a JSON text; with or without the white space at its ends, and line by
+//! line if it has several. Base64 may be broken into lines of 64 letters or more. What is
+//! compressed or encrypted is not looked into. Changes nothing.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -24,6 +25,13 @@ use crate::secret::Secrets;
 
 /// How much of a file is looked at in one go, in bytes.
 const WINDOW: usize = 1 << 20;
+
+/// A part of a value that is looked for on its own has this many bytes at least: fewer could be
+/// anything.
+const SHORTEST: usize = 16;
+
+/// How long the pieces of Base64 are of which one lies in a line as a whole.
+const PIECE: usize = 20;
 
 /// Where a value was found. It names the variable and never holds the value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,7 +134,9 @@ impl Needles {
     /// None if there is nothing to look for.
     fn of(secrets: &Secrets) -> anyhow::Result<Option<Self>> {
         let (mut patterns, mut meanings) = (Vec::new(), Vec::new());
-        for (name, value) in secrets.iter().filter(|(_, value)| !value.is_empty()) {
+        // `$(…)` in a shell takes the last newline away, and so do many programs.
+        let values = secrets.iter().map(|(name, value)| (name, value.trim()));
+        for (name, value) in values.filter(|(_, value)| !value.is_empty()) {
             for (form, pattern) in forms(value) {
                 if !patterns.contains(&pattern) {
                     patterns.push(pattern);
@@ -205,7 +215,13 @@ fn forms(value: &str) -> Vec<(&'static str, Vec<u8>)> {
     for skipped in 0..3 {
         forms.push(("in Base64", base64_core(&STANDARD_NO_PAD, value, skipped)));
         forms.push(("in Base64", base64_core(&URL_SAFE_NO_PAD, value, skipped)));
+        let core = base64_core(&STANDARD_NO_PAD, body(value), skipped);
+        forms.extend(broken(&core).into_iter().map(|piece| ("in Base64", piece)));
+        let core = base64_core(&URL_SAFE_NO_PAD, body(value), skipped);
+        forms.extend(broken(&core).into_iter().map(|piece| ("in Base64", piece)));
     }
+    let lines = body(value).lines().map(str::trim).filter(|line| line.len() >= SHORTEST);
+    forms.extend(lines.map(|line| ("as it is", line.as_bytes().to_vec())));
     let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
     forms.push(("in hexadecimal", hex.to_uppercase().into_bytes()));
     forms.push(("in hexadecimal", hex.into_bytes()));
@@ -215,6 +231,26 @@ fn forms(value: &str) -> Vec<(&'static str, Vec<u8>)> {
     let json = serde_json::Value::from(value).to_string();
     forms.push(("in JSON", json.as_bytes()[1..json.len() - 1].to_vec()));
     forms
+}
+
+/// What is between the borders of a PEM block; all of any other value. All keys have the borders.
+fn body(value: &str) -> &str {
+    let begin = value.find("-----\n").map(|at| at + "-----\n".len());
+    match (begin, value.rfind("\n-----END")) {
+        (Some(begin), Some(end)) if begin < end => &value[begin..end],
+        _ => value,
+    }
+}
+
+/// What to look for where Base64 is broken into lines. Of a long text, pieces: each line of 64
+/// letters or more has one of them as a whole. Of a short one, all ways to break it.
+fn broken(core: &[u8]) -> Vec<Vec<u8>> {
+    if core.len() >= 2 * SHORTEST {
+        let piece = PIECE.min(core.len() / 2);
+        return core.chunks_exact(piece).map(<[u8]>::to_vec).collect();
+    }
+    let at = 1..core.len();
+    at.map(|at| [&core[..at], b"\n", &core[at..]].concat()).collect()
 }
 
 /// The letters that stand for the value alone when `skipped` bytes come before it: those at both
@@ -270,6 +306,40 @@ mod tests {
         let query = "https://x/?t=s3cr3t-t%C3%B6ken%2F4711%3Fx";
         assert_eq!(found(query.as_bytes()), finding("in a URL"));
         assert_eq!(found(b"nothing of the kind"), []);
+    }
+
+    #[test]
+    fn a_value_is_found_broken_into_lines_and_without_its_ends() {
+        let search = |value: &str, bytes: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            let root = Utf8Path::from_path(dir.path()).unwrap();
+            let mut secrets = Secrets::default();
+            secrets.insert("token", value.to_owned());
+            std::fs::write(root.join("x"), bytes).unwrap();
+            search_tree(root, &secrets).unwrap().len()
+        };
+        assert_eq!(search("with-newline-4711\n", "with-newline-4711"), 1);
+        assert_eq!(search("  \n", "x  \n\n  y"), 0);
+        let line = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ";
+        let pem = |line: &str| {
+            format!("-----BEGIN PRIVATE KEY-----\n{line}\n-----END PRIVATE KEY-----\n")
+        };
+        assert_eq!(search(&pem(line), &format!("\"{line}\"")), 1);
+        assert_eq!(search(&pem(line), &pem("another")), 0);
+
+        let base64 = base64::engine::general_purpose::STANDARD;
+        for length in [8, 17, 23, 24, 30, 47, 56, 200] {
+            let value: String = crate::digest::sha256(length.to_string()).repeat(4);
+            let value = &value[..length];
+            for before in 0..90 {
+                let text = base64.encode(format!("{}{value} tail", "x".repeat(before)));
+                for width in [64, 76] {
+                    let lines: Vec<_> = text.as_bytes().chunks(width).collect();
+                    let text = String::from_utf8(lines.join(&b'\n')).unwrap();
+                    assert_eq!(search(value, &text), 1, "{length} after {before} in {width}");
+                }
+            }
+        }
     }
 
     #[test]

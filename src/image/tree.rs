@@ -23,8 +23,8 @@ use crate::event::{Events, Outcome};
 use crate::plan::lock::{Image, Pin, Resolution};
 use crate::plan::{Plan, Section};
 use crate::secret::Secrets;
-use crate::step::packages::installed_in;
-use crate::sys::{Archive, Downloads, Host, Overlay, Owner, Root};
+use crate::step::packages::installed_on;
+use crate::sys::{Archive, Arrival, Downloads, Host, Overlay, Owner, Root};
 
 /// Where apt reads what it is held to, while packages are chosen.
 pub(super) const PREFERENCES: &str = "/etc/apt/preferences.d/00-hostkit-lock";
@@ -135,6 +135,7 @@ struct Stack<'a> {
     foundation: (String, usize),
     base: Resolution,
     packages: Resolution,
+    fetched: Resolution,
 }
 
 impl<'a> Stack<'a> {
@@ -150,6 +151,7 @@ impl<'a> Stack<'a> {
             foundation: (String::new(), 0),
             base: Resolution::default(),
             packages: Resolution::default(),
+            fetched: Resolution::default(),
         })
     }
 
@@ -195,6 +197,7 @@ impl<'a> Stack<'a> {
         match layer.part {
             Part::Base => self.base = chosen(),
             Part::Section(Section::Packages) => self.packages = chosen(),
+            Part::Section(Section::Fetches) => self.fetched = chosen(),
             Part::Section(_) => {}
         }
         if layer.part.is_foundation() {
@@ -294,7 +297,7 @@ impl<'a> Stack<'a> {
         locked: Option<&Resolution>,
     ) -> anyhow::Result<()> {
         let Job { secrets, events, .. } = *self.job;
-        if layer.resolves() {
+        if layer.chooses_packages() {
             // Without a lock too: the layer is the same when it is built with one.
             let text = locked.map(Resolution::preferences).unwrap_or_default();
             host.root.make_dir("/etc/apt/preferences.d", 0o755, Owner::ROOT)?;
@@ -339,6 +342,13 @@ impl<'a> Stack<'a> {
         Ok(Site { overlay, epoch })
     }
 
+    /// The layers that hold no packages: what the recipe itself put.
+    fn ours(&self) -> impl Iterator<Item = Utf8PathBuf> {
+        let packages = [Part::Base, Part::Section(Section::Packages)].map(|part| part.to_string());
+        let ours = self.held.iter().filter(move |held| !packages.contains(&held.record.part));
+        ours.map(|held| held.tree.clone())
+    }
+
     /// Mounts the foundation and the final tree, and cleans that.
     async fn finish(self) -> anyhow::Result<Built> {
         let Self { foundation: (foundation_key, count), .. } = &self;
@@ -357,8 +367,9 @@ impl<'a> Stack<'a> {
         let last = self.open("final", &upper, epoch)?;
         let host = last.host(self.downloads.clone())?;
         // On a clean foundation: an identity that is there now was put by what came after it.
-        clean(&host.root, epoch, &self.job.terms.clone().made(Identities::default()))?;
-        let packages = installed_in(&host.runner).await?;
+        let terms = self.job.terms.clone().made(Identities::default()).ours(self.ours());
+        clean(&host.root, epoch, &terms)?;
+        let packages = installed_on(&host).await?;
         // The lowest last: what others stand on is the last to go.
         self.held.iter().rev().for_each(Held::touch);
         let late = self.held[*count..].iter().map(|held| held.tree.clone());
@@ -369,7 +380,8 @@ impl<'a> Stack<'a> {
             late: late.chain([upper]).collect(),
             packages,
             epoch,
-            locked: Image::new(self.job.plan, epoch, self.base, self.packages),
+            locked: Image::new(self.job.plan, epoch, self.base, self.packages)
+                .fetched(self.fetched),
             _mounts: [last.overlay, foundation],
             layers: self.held,
         })
@@ -406,14 +418,26 @@ fn clean(root: &Root, epoch: i64, terms: &Terms) -> anyhow::Result<()> {
     keystore::settle(root, epoch)
 }
 
-/// Hears which packages are chosen, writes them down, and objects where the lock says otherwise.
-fn witness(
+/// Hears what is chosen, writes it down, and objects where the lock says otherwise.
+pub(super) fn witness(
     locked: Option<Resolution>,
     chosen: Arc<Mutex<Resolution>>,
 ) -> crate::sys::downloads::Witness {
-    Arc::new(move |archives| {
-        let now = resolution(archives);
-        agree(locked.as_ref(), &now)?;
+    Arc::new(move |arrival| {
+        let now = match arrival {
+            Arrival::Packages(archives) => {
+                let now = resolution(archives);
+                agree(locked.as_ref(), &now)?;
+                now
+            }
+            Arrival::File { path, sha256 } => {
+                let now = Resolution::signed(path, sha256);
+                if locked.as_ref().is_some_and(|locked| !locked.conflicts(&now).is_empty()) {
+                    return Err(replaced(path).into());
+                }
+                now
+            }
+        };
         chosen.lock().expect("never poisoned").0.extend(now.0);
         Ok(())
     })
@@ -446,8 +470,13 @@ pub(super) fn agree(locked: Option<&Resolution>, now: &Resolution) -> anyhow::Re
     Err(Fault::recipe(what).hint(hint).into())
 }
 
+fn replaced(path: &str) -> Fault {
+    Fault::recipe(format!("what is fetched to {path} is not what hostkit.lock names"))
+        .hint("it has the right signature: look at what is new, and take it with --update-lock")
+}
+
 fn moved(part: Part) -> Fault {
-    Fault::recipe(format!("hostkit.lock does not fit the recipe: the packages of `{part}` differ"))
+    Fault::recipe(format!("hostkit.lock does not fit the recipe: what `{part}` comes to differs"))
         .hint("bake without --locked, look at what changes in the lock, and keep it")
 }
 
@@ -469,4 +498,24 @@ fn make_folder(path: &Utf8Path) -> anyhow::Result<()> {
 fn not_here() -> Fault {
     Fault::environment("trees cannot be laid over each other in the cache")
         .hint("it must be on a local file system such as ext4 or xfs: name another with --cache")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_file_with_the_right_signature_is_refused_where_one_is_locked() {
+        let chosen = Arc::<Mutex<Resolution>>::default();
+        let hear = |locked: Option<Resolution>, sha256: &str| {
+            witness(locked, Arc::clone(&chosen))(Arrival::File { path: "/opt/tool", sha256 })
+        };
+        let first = Resolution::signed("/opt/tool", "1");
+        hear(None, "1").unwrap();
+        assert_eq!(*chosen.lock().unwrap(), first);
+        hear(Some(first.clone()), "1").unwrap();
+        let error = hear(Some(first), "2").unwrap_err();
+        assert_eq!(crate::error::blame(&error).exit_code(), 3);
+        assert!(error.to_string().contains("/opt/tool is not what hostkit.lock names"));
+    }
 }

@@ -5,6 +5,8 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -27,11 +29,7 @@ impl Workspace {
             .with_context(|| Fault::environment(format!("{all} cannot be made")))?;
         sweep(cache);
         // The lock comes before the folder, so that nobody ever finds a living one unlocked.
-        let lock = tempfile::Builder::new().prefix("bake-").suffix(".lock").tempfile_in(&all)?;
-        let (file, name) = lock.keep().context("locking the work folder")?;
-        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
-            .map_err(|(_, errno)| errno)
-            .context("locking the work folder")?;
+        let (lock, name) = locked(&all).context("locking the work folder")?;
         let path = Utf8PathBuf::from_path_buf(name.with_extension(""))
             .map_err(|path| Fault::environment(format!("{} is not UTF-8", path.display())))?;
         std::fs::create_dir(&path).context("making the work folder")?;
@@ -52,6 +50,20 @@ impl Drop for Workspace {
     }
 }
 
+/// Makes a lock file and locks it. Between the two somebody who sweeps may have taken it for that
+/// of a dead bake and removed it: such a lock keeps nobody out.
+fn locked(all: &Utf8Path) -> anyhow::Result<(Flock<File>, PathBuf)> {
+    loop {
+        let lock = tempfile::Builder::new().prefix("bake-").suffix(".lock").tempfile_in(all)?;
+        let (file, name) = lock.keep()?;
+        let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
+        let ours = lock.metadata()?.ino();
+        if std::fs::metadata(&name).is_ok_and(|there| there.ino() == ours) {
+            return Ok((lock, name));
+        }
+    }
+}
+
 fn lock_file(path: &Utf8Path) -> Utf8PathBuf {
     path.with_extension("lock")
 }
@@ -60,7 +72,8 @@ fn lock_file(path: &Utf8Path) -> Utf8PathBuf {
 pub(super) fn sweep(cache: &Utf8Path) {
     for path in locks(cache) {
         let Ok(lock) = File::open(&path) else { continue };
-        if Flock::lock(lock, FlockArg::LockExclusiveNonblock).is_ok() {
+        // Held until all is gone: a bake that has just made its lock waits for this.
+        if let Ok(_held) = Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
             let _ = remove(&path.with_extension(""));
         }
     }
@@ -132,5 +145,29 @@ mod tests {
         assert!(!dead.exists());
         drop((living, third));
         assert_eq!(std::fs::read_dir(cache.join("work")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn whoever_sweeps_meanwhile_takes_no_folder_from_a_bake() {
+        let cache = tempfile::tempdir().unwrap();
+        let cache = Utf8Path::from_path(cache.path()).unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let order = std::sync::atomic::Ordering::Relaxed;
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(order) {
+                        sweep(cache);
+                    }
+                });
+            }
+            let lost = (0..500).filter(|_| {
+                let work = Workspace::create(cache).unwrap();
+                !(work.path().is_dir() && lock_file(work.path()).exists())
+            });
+            let lost = lost.count();
+            done.store(true, order);
+            assert_eq!(lost, 0);
+        });
     }
 }

@@ -64,6 +64,10 @@ pub struct Image {
     /// The packages that the recipe adds, with all that they need.
     #[serde(default)]
     pub packages: Resolution,
+    /// The files that are fetched by a signature, by the path that they are put at: a key may sign
+    /// more than one.
+    #[serde(default, skip_serializing_if = "Resolution::is_empty")]
+    pub fetched: Resolution,
 }
 
 /// Packages by name.
@@ -133,10 +137,18 @@ impl Image {
     /// An entry for the image of `plan`.
     pub fn new(plan: &Plan, epoch: i64, base: Resolution, packages: Resolution) -> Self {
         let [recipe, arch, target] = name(plan);
-        Self { recipe, arch, target, os: os(plan), epoch, base, packages }
+        let fetched = Resolution::default();
+        Self { recipe, arch, target, os: os(plan), epoch, base, packages, fetched }
     }
 
-    /// Names the image of `plan` with these packages: the same digest is the same image.
+    /// With these fetched files.
+    #[must_use]
+    pub fn fetched(mut self, fetched: Resolution) -> Self {
+        self.fetched = fetched;
+        self
+    }
+
+    /// Names `plan` with these packages. The image's name has the engine in it, too.
     pub fn digest(&self, plan: &Plan) -> String {
         sha256(format!("{} {}", plan.digest, toml::to_string(self).expect("plain data")))
     }
@@ -147,6 +159,13 @@ impl Image {
 }
 
 impl Resolution {
+    /// A file at `path` that was taken because of its signature.
+    pub fn signed(path: &str, sha256: &str) -> Self {
+        let (version, arch) = ("signed".to_owned(), "file".to_owned());
+        let pin = Pin { version, arch, sha256: sha256.to_owned() };
+        Self([(path.to_owned(), pin)].into())
+    }
+
     /// Whether nothing was resolved.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -235,6 +254,7 @@ mod tests {
             epoch: 1_700_000_000,
             base: Resolution::default(),
             packages: packages.iter().map(pins).collect(),
+            fetched: Resolution::signed("/opt/tool", &sha256("tool")),
         }
     }
 

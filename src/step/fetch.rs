@@ -5,6 +5,8 @@
 //! as it was left.
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::Context as _;
 use camino::Utf8Path;
@@ -17,6 +19,7 @@ use super::{Site, unpack};
 use crate::digest::{sha256, sha256_of};
 use crate::error::Fault;
 use crate::event::Outcome;
+use crate::sys::Arrival;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,8 +89,13 @@ impl Fetch {
         let (Proof::Sha256(wanted), None) = (&self.proof, self.unpack) else { return Ok(false) };
         let root = &site.host.root;
         let owner = site.owner(&self.owner, &self.group)?;
-        let Some(now) = root.read(&self.path)? else { return Ok(false) };
-        Ok(sha256(&now) == *wanted && root.is_file(&self.path, &now, self.mode, owner)?)
+        let Some(meta) = root.metadata(&self.path)?.filter(Metadata::is_file) else {
+            return Ok(false);
+        };
+        let now = (meta.mode() & 0o7777, meta.uid(), meta.gid());
+        // Larger than what should be kept in memory, often.
+        Ok(now == (self.mode, owner.uid, owner.gid)
+            && sha256_of(root.borrow(&self.path)?.path)? == *wanted)
     }
 
     /// Fetches, verifies and puts it there.
@@ -120,6 +128,10 @@ impl Fetch {
                         Fault::step(format!("what came from {} is refused", self.url))
                             .hint(format!("pinned is the key {print}"))
                     })?;
+                if let Some(downloads) = &site.host.downloads {
+                    let sha256 = sha256_of(&arrived.path).context("reading what arrived")?;
+                    downloads.announce(Arrival::File { path: &self.path, sha256: &sha256 })?;
+                }
                 self.put(&arrived.path, site).await
             }
         }

@@ -7,7 +7,7 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use super::Site;
-use crate::digest::sha256;
+use crate::digest::{sha256, sha256_of};
 use crate::sys::Owner;
 
 /// Where records are.
@@ -68,7 +68,7 @@ fn entry(path: &str, site: &Site<'_>) -> anyhow::Result<Option<String>> {
     let root = &site.host.root;
     let Some(meta) = root.metadata(path)?.filter(|_| !path.contains('\n')) else { return Ok(None) };
     let (kind, content) = if meta.is_file() {
-        ("file", sha256(root.read(path)?.unwrap_or_default()))
+        ("file", sha256_of(root.borrow(path)?.path)?)
     } else if meta.is_dir() {
         ("dir", "-".to_owned())
     } else if let Some(to) = root.read_link(path)? {

@@ -22,7 +22,7 @@ pub mod tool;
 
 pub use archive::Archive;
 pub use cmd::{Cmd, CmdError, Output};
-pub use downloads::Downloads;
+pub use downloads::{Arrival, Downloads};
 pub use host::Host;
 pub use overlay::Overlay;
 pub use process::Process;

@@ -18,6 +18,13 @@ use super::cmd::{Cmd, CmdError, Output};
 use super::process::Process;
 use super::tool::{PATH, Tool};
 
+/// How much is kept of the output that is handed on line by line, and of every standard error, in
+/// bytes: its end.
+const TAIL: usize = 256 << 10;
+
+/// What is longer is handed on as several lines, in bytes.
+const LONGEST_LINE: u64 = 64 << 10;
+
 /// How long a killed program may take to be gone.
 const LAST_MOMENTS: Duration = Duration::from_secs(5);
 
@@ -125,21 +132,31 @@ impl Script {
 impl Runner {
     /// Runs `cmd` to its end. Standard output is returned, standard error goes into the error.
     pub async fn run(&self, cmd: &Cmd) -> Result<Output, CmdError> {
-        self.run_with(cmd, |_| {}).await
+        self.watch(cmd, &mut |_| {}, usize::MAX).await
     }
 
-    /// As [`Runner::run`], and hands on each line of standard output and error as it comes.
+    /// As [`Runner::run`], and hands on each line of standard output and error as it comes. Only
+    /// the end of standard output is returned: a build may write without end.
     pub async fn run_with(
         &self,
         cmd: &Cmd,
         mut line: impl FnMut(&str),
+    ) -> Result<Output, CmdError> {
+        self.watch(cmd, &mut line, TAIL).await
+    }
+
+    async fn watch(
+        &self,
+        cmd: &Cmd,
+        line: &mut impl FnMut(&str),
+        kept: usize,
     ) -> Result<Output, CmdError> {
         if let Self::Scripted(script) = self {
             return script.lock().expect("a script is never poisoned").play(cmd);
         }
         tracing::debug!(command = %cmd, "running");
         let mut child = self.start(cmd, Stdio::piped(), Stdio::piped())?;
-        Self::attend(&mut child, cmd, &mut line).await
+        Self::attend(&mut child, cmd, line, kept).await
     }
 
     /// As [`Runner::run`], and what the program reads is what `feed` writes, on a thread of its
@@ -160,7 +177,7 @@ impl Runner {
         // It holds the reading end, too: as long as it lives, the writer would wait for a reader.
         drop(command);
         let feeding = tokio::task::spawn_blocking(move || feed(writer));
-        let end = Self::attend(&mut child, cmd, &mut |_| {}).await?;
+        let end = Self::attend(&mut child, cmd, &mut |_| {}, usize::MAX).await?;
         feeding.await?.map(|()| end)
     }
 
@@ -169,10 +186,11 @@ impl Runner {
         child: &mut Child,
         cmd: &Cmd,
         line: &mut impl FnMut(&str),
+        kept: usize,
     ) -> Result<Output, CmdError> {
         let io = |source| CmdError::Io { command: cmd.to_string(), source };
         let mut group = Group::of(child);
-        let work = communicate(child, cmd.stdin.as_deref(), line);
+        let work = communicate(child, cmd.stdin.as_deref(), line, kept);
         match tokio::time::timeout(cmd.timeout, work).await {
             Err(_elapsed) => {
                 group.kill();
@@ -316,6 +334,7 @@ async fn communicate(
     child: &mut Child,
     stdin: Option<&[u8]>,
     line: &mut impl FnMut(&str),
+    kept: usize,
 ) -> std::io::Result<Streams> {
     let mut input = child.stdin.take();
     let feed = async {
@@ -326,24 +345,52 @@ async fn communicate(
         drop(input.take());
     };
     let line = std::cell::RefCell::new(line);
-    let out = drain(child.stdout.take().expect("piped"), &line);
-    let err = drain(child.stderr.take().expect("piped"), &line);
+    let out = drain(child.stdout.take().expect("piped"), &line, kept);
+    let err = drain(child.stderr.take().expect("piped"), &line, TAIL);
     let ((), stdout, stderr) = tokio::join!(feed, out, err);
     Ok(Streams { stdout: stdout?, stderr: stderr? })
 }
 
+/// Hands on each line, and returns as many bytes of the end as are to be kept.
 async fn drain(
     stream: impl AsyncReadExt + Unpin,
     line: &std::cell::RefCell<&mut impl FnMut(&str)>,
+    kept: usize,
 ) -> std::io::Result<Vec<u8>> {
     let mut reader = BufReader::new(stream);
     let mut all = Vec::new();
     loop {
         let from = all.len();
-        if reader.read_until(b'\n', &mut all).await? == 0 {
+        let read = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut all).await?;
+        let text = String::from_utf8_lossy(&all[from..]);
+        if read > 0 {
+            (line.borrow_mut())(text.trim_end());
+        }
+        // Not with every line: what stays is moved.
+        if read == 0 || all.len() > kept.saturating_mul(2) {
+            all.drain(..all.len().saturating_sub(kept));
+        }
+        if read == 0 {
             return Ok(all);
         }
-        let text = String::from_utf8_lossy(&all[from..]);
-        (line.borrow_mut())(text.trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn of_what_is_handed_on_only_the_end_is_kept() {
+        let mut text = "a line of a build without end\n".repeat(100_000);
+        text += &"x".repeat(200_000);
+        let mut lines = (0, 0);
+        let mut count = |line: &str| lines = (lines.0 + 1, lines.1.max(line.len()));
+        let line = std::cell::RefCell::new(&mut count);
+        let end = drain(text.as_bytes(), &line, TAIL).await.unwrap();
+        assert_eq!(end, &text.as_bytes()[text.len() - TAIL..]);
+        let all = drain(text.as_bytes(), &line, usize::MAX).await.unwrap();
+        assert_eq!(all, text.as_bytes());
+        assert_eq!(lines, (2 * 100_004, 64 << 10));
     }
 }

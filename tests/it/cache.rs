@@ -13,10 +13,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use assert_cmd::assert::Assert;
+use hostkit::digest::sha256;
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use tempfile::TempDir;
 
+use crate::engine::gpg;
+use crate::steps::make_key;
 use crate::support::{hostkit, is_root, pause, scratch, send};
 
 /// The recipe of these tests: a package, a file, a script.
@@ -203,6 +206,38 @@ fn what_is_locked_is_what_is_installed_or_an_error() {
     place.bake_offline(&["--locked"]).code(3).stderr(contains("has no entry for mine"));
     place.bake_offline(&[]).success();
     assert_eq!(fs::read_to_string(place.lock()).unwrap(), right);
+}
+
+#[test]
+fn a_signed_file_is_locked_until_the_lock_is_moved() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let served = place.project.path().join("served");
+    let print = make_key(&served, &[]);
+    let publish = |text: &str| {
+        fs::write(served.join("tool"), text).unwrap();
+        let sign = ["--yes", "--detach-sign", "--output", "tool.sig", "tool"];
+        assert!(run(gpg(&served).args(sign)));
+    };
+    let at = served.display();
+    place.write(&format!(
+        "{}[[fetch]]\nurl = 'file://{at}/tool'\nsignature = 'file://{at}/tool.sig'\n\
+         key = {{ url = 'file://{at}/key.asc', fingerprint = '{print}' }}\npath = '/opt/tool'\n",
+        recipe("hello", "true")
+    ));
+    publish("one");
+    place.bake(&["--locked"]).code(3);
+    place.bake(&[]).success();
+    let pin = format!("\"/opt/tool\" = \"signed file sha256:{}\"", sha256("one"));
+    assert!(fs::read_to_string(place.lock()).unwrap().contains(&pin));
+    publish("two");
+    place.bake(&["--locked"]).success().stdout(contains("unchanged  mine"));
+    let other = "what is fetched to /opt/tool is not what hostkit.lock names";
+    place.bake(&["--no-cache", "--locked"]).code(3).stderr(contains(other));
+    place.bake(&["--update-lock"]).success().stdout(contains("baked  mine"));
+    assert!(fs::read_to_string(place.lock()).unwrap().contains(&sha256("two")));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod partitions;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -27,7 +28,7 @@ use crate::error::Fault;
 use crate::event::Events;
 use crate::plan::lock::{Image, Resolution};
 use crate::plan::{Base, BaseImage, Section};
-use crate::step::packages::installed_in;
+use crate::step::packages::installed_on;
 use crate::sys::loopdev::{FileSystem, Mounted};
 use crate::sys::{Cmd, Downloads, Host, Root, Runner, Tool};
 
@@ -53,7 +54,10 @@ pub(super) async fn make(
     let downloads = Downloads::open(places.cache.join("downloads"));
     let downloads = downloads.context("making the cache of downloads")?;
     let root = Root::open(opened.root()).context("opening the tree")?;
-    let host = Host::tree(root, downloads.clone()).at(epoch);
+    let fetched = Arc::<Mutex<Resolution>>::default();
+    let witness =
+        tree::witness(job.locked.map(|locked| locked.fetched.clone()), Arc::clone(&fetched));
+    let host = Host::tree(root, downloads.clone().watched_by(witness)).at(epoch);
 
     clock.mark("steps");
     let late = plan.steps.partition_point(|planned| planned.section <= Section::Installed);
@@ -64,7 +68,7 @@ pub(super) async fn make(
     apply(late, &host, secrets, events).await?;
     let cleaning = async { hygiene::clean(&host.root, &terms) };
     clock.phase("clean", "cleaning the tree", cleaning).await?;
-    let packages = installed_in(&host.runner).await?;
+    let packages = installed_on(&host).await?;
     let bom = Bom::of_tree(&host, plan, epoch).await?;
     let proving = prove(job, &host, downloads);
     clock.phase("prove", "testing the tree", proving).await?;
@@ -74,6 +78,9 @@ pub(super) async fn make(
         drop(host);
         pack::existing(opened.close().await?, contents, plan, places, work).await
     };
+    // Packages are what the mirrors have on the day: only files are held.
+    let mut fetched = fetched.lock().expect("never poisoned").clone();
+    fetched.0.retain(|path, _| path.starts_with('/'));
     let mut packed = clock.phase("pack", "trimming and measuring the disk", packing).await?;
     pack::search(&packed, secrets)?;
     Ok(Made {
@@ -82,7 +89,8 @@ pub(super) async fn make(
         foundation: None,
         epoch,
         packages,
-        locked: Image::new(plan, epoch, Resolution::default(), Resolution::default()),
+        locked: Image::new(plan, epoch, Resolution::default(), Resolution::default())
+            .fetched(fetched),
     })
 }
 

@@ -8,8 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::canon::{Action, CANON, Kind, Rule};
-use super::glob;
-use super::{Terms, Verdict, Violation, act};
+use super::{Terms, Verdict, Violation, act, glob, settings};
 use crate::sys::Root;
 
 /// Private keys are small; a file that is larger is read as far as this, in bytes.
@@ -17,7 +16,7 @@ const KEY_FILE: u64 = 256 << 10;
 
 /// Where private keys are looked for is everywhere but here: what packages bring is the same for
 /// everybody, and is large.
-const PACKAGED: &[&str] = &["usr", "boot", "var/lib/dpkg", "var/lib/rpm", "etc/ssl/certs"];
+const PACKAGED: &[&str] = &["usr", "boot", "var/lib/dpkg", "var/lib/rpm"];
 
 /// Below these there is what people put, whatever is above them.
 const OURS: &[&str] = &["usr/local", "usr/share/hostkit"];
@@ -26,6 +25,7 @@ const OURS: &[&str] = &["usr/local", "usr/share/hostkit"];
 pub(super) fn look(root: &Root, terms: &Terms) -> anyhow::Result<Vec<Violation>> {
     let mut found = Vec::new();
     anchored(root, terms, &mut found)?;
+    settings::look(root, &mut found)?;
     for path in &terms.mount_points {
         let why = "something is mounted over it at boot: it must be an empty directory";
         for name in root.list(path)? {
@@ -119,10 +119,15 @@ impl Walk<'_> {
         let name = name.to_string_lossy();
         if may_be_core(&name) && is_core(&entry.path())? {
             self.refuse("the memory of a program that crashed");
-        } else if !packaged && holds_private_key(&entry.path())? {
+        } else if (!packaged || self.is_ours()) && holds_private_key(&entry.path())? {
             self.refuse("a private key");
         }
         Ok(())
+    }
+
+    /// Whether a script or a file of the recipe put it there, wherever that is.
+    fn is_ours(&self) -> bool {
+        self.terms.ours.iter().any(|upper| upper.join(&self.path).symlink_metadata().is_ok())
     }
 
     /// Does what a rule says of something that was found on the way. Says whether it is still
@@ -188,6 +193,9 @@ fn is_private_key(bytes: &[u8]) -> bool {
     const END: &[u8] = b"PRIVATE KEY";
     /// The shortest line of a key that is worth the name.
     const LINE: usize = 32;
+    if bytes.starts_with(b"PuTTY-User-Key-File-") {
+        return true;
+    }
     let mut from = 0;
     while let Some(at) = find(&bytes[from..], END).map(|at| from + at) {
         from = at + END.len();
@@ -229,6 +237,7 @@ mod tests {
             ),
             format!("{{\"key\": \"-----BEGIN EC PRIVATE KEY-----\\n{LINE}\\n\"}}"),
             format!("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{LINE}\n"),
+            format!("PuTTY-User-Key-File-3: ssh-ed25519\nPrivate-Lines: 1\n{LINE}\n"),
         ] {
             assert!(is_private_key(text.as_bytes()), "{text}");
         }

@@ -80,6 +80,7 @@ const HISTORY: &str = "what somebody typed";
 const STATE: &str = "state of the build";
 const DUMP: &str = "the memory of a program";
 const CREDENTIAL: &str = "a credential";
+const CRONTAB: &str = "a job that nobody sees: `/etc/cron.d` and timers are the places for it";
 const ENROLLED: &str = "a membership that every instance would share";
 const JENKINS: &str = "a secret of a controller; its home is on the file system that it mounts";
 const ECS: &str = "an instance that has it registers as the one that was built on";
@@ -138,6 +139,10 @@ pub const CANON: &[Rule] = &[
     credential("/etc/apt/auth.conf", CREDENTIAL),
     credential("/etc/apt/auth.conf.d/*", CREDENTIAL),
     credential("/etc/krb5.keytab", CREDENTIAL),
+    // Of other homes than those above; packages make none there.
+    credential("**/.ssh/authorized_keys*", LOGIN),
+    credential("/var/spool/cron/crontabs/*", CRONTAB),
+    credential("/var/spool/cron/root", CRONTAB),
     credential("/var/lib/amazon/ssm/Vault/Store/*", CREDENTIAL),
     // Membership.
     identity("/etc/pki/consumer/*", ENROLLED),

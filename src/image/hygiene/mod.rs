@@ -10,11 +10,12 @@
 pub mod assert;
 pub mod canon;
 mod glob;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use self::canon::{Action, CANON, Kind, Rule};
 use crate::digest::sha256;
@@ -36,6 +37,8 @@ pub struct Terms {
     puts: BTreeSet<String>,
     /// Directories that must be empty, because something is mounted there at boot.
     mount_points: Vec<String>,
+    /// Directories with what scripts and files put, laid over what packages did.
+    ours: Vec<Utf8PathBuf>,
     /// The identities that packages had made, before the recipe's own files came.
     made: Option<Identities>,
 }
@@ -69,6 +72,14 @@ impl Terms {
     #[must_use]
     pub fn mount_points(mut self, paths: impl IntoIterator<Item = String>) -> Self {
         self.mount_points.extend(paths);
+        self
+    }
+
+    /// Adds directories with what scripts and files put: the upper ones of an overlay. Private keys
+    /// are looked for in all of it, also where else packages' own things are.
+    #[must_use]
+    pub fn ours(mut self, uppers: impl IntoIterator<Item = Utf8PathBuf>) -> Self {
+        self.ours.extend(uppers);
         self
     }
 

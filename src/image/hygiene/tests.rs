@@ -102,6 +102,15 @@ fn what_the_recipe_planted_is_refused_by_name() {
         ("etc/app/tls.pem", KEY, "a private key"),
         ("usr/local/etc/deploy", KEY, "a private key"),
         ("var/lib/x/secrets/master.key", "x", "a secret of a controller"),
+        ("data/ci/.ssh/authorized_keys", "ssh-ed25519 A", "log in"),
+        ("etc/ssl/certs/server.key", KEY, "a private key"),
+        ("etc/shadow", "root:$y$j9T$x$y:20000:0:99999:7:::\n", "the same password"),
+        ("etc/pip.conf", "[global]\nindex-url = https://ci:pw@x/simple\n", "with a password"),
+        ("etc/apt/apt.conf.d/90proxy", "Acquire::http::Proxy \"http://u:p@x\";", "with a password"),
+        ("etc/NetworkManager/system-connections/w", "[wifi]\npsk=pw\n", "of a network"),
+        ("etc/profile.d/aws.sh", "export AWS_SECRET_ACCESS_KEY=wJalr\n", "in a variable"),
+        ("var/spool/cron/crontabs/root", "@daily true\n", "a job"),
+        ("srv/key.ppk", "PuTTY-User-Key-File-3: ssh-ed25519\n", "a private key"),
     ];
     for (path, text, why) in planted {
         let (_dir, root) = tree(&[(path, text)]);
@@ -109,6 +118,20 @@ fn what_the_recipe_planted_is_refused_by_name() {
         assert!(error.contains(&format!("/{path}: ")) && error.contains(why), "{error}");
         assert_eq!(root.read(path).unwrap().unwrap(), text.as_bytes(), "it is still there to see");
     }
+}
+
+#[test]
+fn a_key_below_usr_is_refused_where_the_recipe_put_it_and_not_where_a_package_did() {
+    if !is_root() {
+        return;
+    }
+    let files = [("usr/share/x/test.pem", KEY)];
+    let (upper, _root) = tree(&files);
+    let (_dir, root) = tree(&files);
+    clean(&root, &Terms::default()).unwrap();
+    let upper = Utf8Path::from_path(upper.path()).unwrap().to_owned();
+    let error = error_of(&root, &Terms::default().ours([upper]));
+    assert!(error.contains("/usr/share/x/test.pem: a private key"), "{error}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use camino::Utf8Path;
 use super::{Gone, Inventory, Todo, name_of, nearest, run, with_files};
 use crate::error::Fault;
 use crate::step::Site;
-use crate::sys::{Archive, Cmd, CmdError, Owner, Runner, Tool};
+use crate::sys::{Archive, Arrival, Cmd, CmdError, Owner, Runner, Tool};
 
 /// Asked by every package before it starts a service; 101 means "forbidden by policy".
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -119,7 +119,7 @@ async fn archives(
 /// size alone: here it is the one with the digest that is signed today.
 fn lend(site: &Site<'_>, archives: &[Archive]) -> anyhow::Result<()> {
     let Some(downloads) = &site.host.downloads else { return Ok(()) };
-    downloads.announce(archives)?;
+    downloads.announce(Arrival::Packages(archives))?;
     for archive in archives {
         if let Some(file) = downloads.find(&archive.digest) {
             site.host.root.lend(&file, place(archive)).context("using a downloaded package")?;

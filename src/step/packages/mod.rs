@@ -176,11 +176,6 @@ impl std::fmt::Display for Todo {
     }
 }
 
-/// What is installed on a host whose package manager runs by `runner`: versions by name.
-pub async fn installed_in(runner: &Runner) -> anyhow::Result<BTreeMap<String, String>> {
-    Ok(apt::inventory(runner).await?.installed)
-}
-
 /// What is installed on a host of either family: versions by name.
 pub async fn installed_on(host: &Host) -> anyhow::Result<BTreeMap<String, String>> {
     let family =

@@ -157,7 +157,7 @@ fn debian() -> &'static Path {
 }
 
 /// A key of its own folder: its fingerprint, and its public half in `key.asc`.
-fn make_key(folder: &Path, more: &[&str]) -> String {
+pub(crate) fn make_key(folder: &Path, more: &[&str]) -> String {
     fs::create_dir_all(folder).unwrap();
     let who = "A Test <test@example.com>";
     let new = ["--passphrase", "", "--quick-gen-key", who, "rsa2048", "sign"];
