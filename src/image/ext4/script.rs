@@ -336,7 +336,7 @@ mod tests {
             older,
         ];
         let old = [entry("gone", Kind::Directory), file("gone/file", 1), file("kept", 1)];
-        let text = script(&old, &new, work).unwrap().replace(work.as_str(), "/work");
+        let text = script(&old, &new, work).unwrap().replace(work.as_str(), "/scratch");
         insta::assert_snapshot!(text);
         assert_eq!(std::fs::read(work.join("attribute-0")).unwrap(), [1, 2]);
     }
@@ -354,8 +354,8 @@ mod tests {
         again.attributes.clone_from(&listed.attributes);
         let mut script = Script::new(100, Utf8Path::new("/tree"), work);
         script.access_lists(&contents(vec![listed, again])).unwrap();
-        let text = script.text().replace(work.as_str(), "/work");
-        let expected = "ea_set -f \"/work/attribute-0\" \"/a\" \"system.posix_acl_access\"\n";
+        let text = script.text().replace(work.as_str(), "/scratch");
+        let expected = "ea_set -f \"/scratch/attribute-0\" \"/a\" \"system.posix_acl_access\"\n";
         assert_eq!(text, expected);
         assert_eq!(std::fs::read(work.join("attribute-0")).unwrap(), [2]);
     }
@@ -371,7 +371,7 @@ mod tests {
 
     #[test]
     fn only_its_own_words_are_no_complaint() {
-        let mut script = Script::new(0, Utf8Path::new("/tree"), Utf8Path::new("/work"));
+        let mut script = Script::new(0, Utf8Path::new("/tree"), Utf8Path::new("/scratch"));
         script.push(&["rm", "\"/x\""]).unwrap();
         for usual in ["debugfs 1.47.2 (1-Jan-2025)", "debugfs: rm \"/x\"", "Allocated inode: 7", ""]
         {
