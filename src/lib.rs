@@ -32,7 +32,8 @@
 //! - [`image::tree`], [`image::layers`]: the layers of a tree, their keys, what is built and what is
 //!   taken from the cache; [`image::workspace`]: the folder of one bake
 //! - [`image::cache`]: what is in the cache, and what goes when it is too large
-//! - [`plan::lock`]: what an image resolved to, so that the next bake gets the same
+//! - [`plan::lock`]: what an image resolved to, so that the next bake gets the same; `agreement`:
+//!   what is chosen today against it
 //! - [`image::hygiene`]: what must not be in an image, removed or refused, and then proven to be
 //!   gone; its [`image::hygiene::canon`] is a table. [`image::secrets`]: the values of secret
 //!   variables, looked for in all that a bake makes

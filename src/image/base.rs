@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::agreement;
 use super::layers::BASE_PACKAGES;
 use super::tree::{self, Job};
 use crate::error::Fault;
@@ -65,8 +66,8 @@ pub(super) async fn build(
     Runner::Contained.run_with(&cmd, show).await.with_context(|| {
         Fault::step(format!("the base `{}:{}` was not built", base.distribution, base.suite))
     })?;
-    let chosen = tree::resolution(&desk.clear(downloads)?);
-    tree::agree(locked, &chosen)?;
+    let chosen = agreement::resolution(&desk.clear(downloads)?);
+    agreement::agree(locked, &chosen)?;
     match known.and_then(|known| {
         known.conflicts(&chosen).into_iter().find(|conflict| is_replaced(conflict))
     }) {

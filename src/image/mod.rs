@@ -4,6 +4,7 @@
 //! folder is written; the previous image stays until the new one is whole; whatever ends a bake,
 //! its mounts and processes are gone and its work folder goes with it (or with the next bake).
 
+mod agreement;
 pub mod archive;
 mod base;
 pub mod blocks;

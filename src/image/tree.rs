@@ -16,15 +16,15 @@ use super::layers::{self, Layer, Part, key};
 use super::stamp::{self, Measure};
 use super::store::{Choice, Found, Held, Record, Store};
 use super::workspace::Workspace;
-use super::{Clock, Places, base, keystore, secrets, shell};
+use super::{Clock, Places, agreement, base, keystore, secrets, shell};
 use crate::apply::apply;
 use crate::error::Fault;
 use crate::event::{Events, Outcome};
-use crate::plan::lock::{Image, Pin, Resolution};
+use crate::plan::lock::{Image, Resolution};
 use crate::plan::{Plan, Section};
 use crate::secret::Secrets;
 use crate::step::packages::installed_on;
-use crate::sys::{Archive, Arrival, Downloads, Host, Overlay, Owner, Root};
+use crate::sys::{Downloads, Host, Overlay, Owner, Root};
 
 /// Where apt reads what it is held to, while packages are chosen.
 pub(super) const PREFERENCES: &str = "/etc/apt/preferences.d/00-hostkit-lock";
@@ -164,7 +164,7 @@ impl<'a> Stack<'a> {
         let seed = layer.seed(self.job.plan, &self.key);
         let choice = self.choice(layer, &seed);
         let first = self.epoch.or(choice.as_ref().map(|choice| choice.epoch));
-        let epoch = *self.epoch.insert(first.unwrap_or_else(today));
+        let epoch = *self.epoch.insert(first.unwrap_or_else(agreement::today));
         let chosen = choice.map(|choice| choice.packages);
         if chosen.is_some() || !layer.resolves() {
             let key = key(&seed, epoch, chosen.as_ref());
@@ -179,7 +179,7 @@ impl<'a> Stack<'a> {
             Part::Section(_) => building.await?,
         };
         if self.job.places.frozen && chosen.as_ref() != layer.locked(self.job.locked) {
-            return Err(moved(layer.part).into());
+            return Err(agreement::moved(layer.part).into());
         }
         let found = secrets::search_tree(&fresh.join("tree"), self.job.secrets)?;
         secrets::refuse(&format!("the layer `{}`", layer.part), &found)?;
@@ -275,7 +275,7 @@ impl<'a> Stack<'a> {
             }
             Part::Section(_) => {
                 let chosen = Arc::new(Mutex::new(Resolution::default()));
-                let witness = witness(locked.cloned(), Arc::clone(&chosen));
+                let witness = agreement::witness(locked.cloned(), Arc::clone(&chosen));
                 let site = self.open(&layer.part.to_string(), &tree, epoch)?;
                 let host = site.host(self.downloads.clone().watched_by(witness))?.at(epoch);
                 self.apply(layer, &host, locked).await?;
@@ -418,75 +418,6 @@ fn clean(root: &Root, epoch: i64, terms: &Terms) -> anyhow::Result<()> {
     keystore::settle(root, epoch)
 }
 
-/// Hears what is chosen, writes it down, and objects where the lock says otherwise.
-pub(super) fn witness(
-    locked: Option<Resolution>,
-    chosen: Arc<Mutex<Resolution>>,
-) -> crate::sys::downloads::Witness {
-    Arc::new(move |arrival| {
-        let now = match arrival {
-            Arrival::Packages(archives) => {
-                let now = resolution(archives);
-                agree(locked.as_ref(), &now)?;
-                now
-            }
-            Arrival::File { path, sha256 } => {
-                let now = Resolution::signed(path, sha256);
-                if locked.as_ref().is_some_and(|locked| !locked.conflicts(&now).is_empty()) {
-                    return Err(replaced(path).into());
-                }
-                now
-            }
-        };
-        chosen.lock().expect("never poisoned").0.extend(now.0);
-        Ok(())
-    })
-}
-
-/// Package files as a choice.
-pub(super) fn resolution(archives: &[Archive]) -> Resolution {
-    let pins = archives.iter().filter_map(|archive| {
-        let (name, version, arch) = archive.name()?;
-        let (name, arch, sha256) = (name.to_owned(), arch.to_owned(), archive.digest.clone());
-        Some((name, Pin { version, arch, sha256 }))
-    });
-    pins.collect()
-}
-
-/// A version that is locked and cannot be had any more is for a person to decide about.
-pub(super) fn agree(locked: Option<&Resolution>, now: &Resolution) -> anyhow::Result<()> {
-    let conflicts = locked.map(|locked| locked.conflicts(now)).unwrap_or_default();
-    if conflicts.is_empty() {
-        return Ok(());
-    }
-    let more = conflicts.len().saturating_sub(5);
-    let mut text = conflicts[..conflicts.len() - more].join(", ");
-    if more > 0 {
-        text += &format!(", and {more} more");
-    }
-    let what = format!("the repositories do not have what hostkit.lock names: {text}");
-    let hint = "take what there is today with --update-lock, or pin the repositories to a day \
-                with `snapshot = …` in [base]";
-    Err(Fault::recipe(what).hint(hint).into())
-}
-
-fn replaced(path: &str) -> Fault {
-    Fault::recipe(format!("what is fetched to {path} is not what hostkit.lock names"))
-        .hint("it has the right signature: look at what is new, and take it with --update-lock")
-}
-
-fn moved(part: Part) -> Fault {
-    Fault::recipe(format!("hostkit.lock does not fit the recipe: what `{part}` comes to differs"))
-        .hint("bake without --locked, look at what changes in the lock, and keep it")
-}
-
-/// The clock of a bake without a lock: the last midnight, so that recipes that are first baked on
-/// one day share their layers.
-pub(super) fn today() -> i64 {
-    const DAY: i64 = 24 * 60 * 60;
-    jiff::Timestamp::now().as_second() / DAY * DAY
-}
-
 /// A folder as the root of a tree is: the upper one lends its owner and mode to what is mounted.
 fn make_folder(path: &Utf8Path) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -498,24 +429,4 @@ fn make_folder(path: &Utf8Path) -> anyhow::Result<()> {
 fn not_here() -> Fault {
     Fault::environment("trees cannot be laid over each other in the cache")
         .hint("it must be on a local file system such as ext4 or xfs: name another with --cache")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_file_with_the_right_signature_is_refused_where_one_is_locked() {
-        let chosen = Arc::<Mutex<Resolution>>::default();
-        let hear = |locked: Option<Resolution>, sha256: &str| {
-            witness(locked, Arc::clone(&chosen))(Arrival::File { path: "/opt/tool", sha256 })
-        };
-        let first = Resolution::signed("/opt/tool", "1");
-        hear(None, "1").unwrap();
-        assert_eq!(*chosen.lock().unwrap(), first);
-        hear(Some(first.clone()), "1").unwrap();
-        let error = hear(Some(first), "2").unwrap_err();
-        assert_eq!(crate::error::blame(&error).exit_code(), 3);
-        assert!(error.to_string().contains("/opt/tool is not what hostkit.lock names"));
-    }
 }

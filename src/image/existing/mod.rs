@@ -21,7 +21,7 @@ use super::contents::Contents;
 use super::growth::watch_growth;
 use super::sbom::Bom;
 use super::tree::{self, Job};
-use super::{Clock, Made, checks, hygiene, pack, secrets};
+use super::{Clock, Made, agreement, checks, hygiene, pack, secrets};
 use crate::apply::apply;
 use crate::digest::sha256_of;
 use crate::error::Fault;
@@ -50,13 +50,14 @@ pub(super) async fn make(
     let Job { plan, terms, places, secrets, work, events, .. } = *job;
     let opening = Opened::new(&plan.base, image, work.path(), events);
     let opened = clock.phase("base", "copying the base image", opening).await?;
-    let epoch = job.locked.map(|locked| locked.epoch).or(places.epoch).unwrap_or_else(tree::today);
+    let epoch =
+        job.locked.map(|locked| locked.epoch).or(places.epoch).unwrap_or_else(agreement::today);
     let downloads = Downloads::open(places.cache.join("downloads"));
     let downloads = downloads.context("making the cache of downloads")?;
     let root = Root::open(opened.root()).context("opening the tree")?;
     let fetched = Arc::<Mutex<Resolution>>::default();
     let witness =
-        tree::witness(job.locked.map(|locked| locked.fetched.clone()), Arc::clone(&fetched));
+        agreement::witness(job.locked.map(|locked| locked.fetched.clone()), Arc::clone(&fetched));
     let host = Host::tree(root, downloads.clone().watched_by(witness)).at(epoch);
 
     clock.mark("steps");
