@@ -58,8 +58,9 @@
 //!   its own
 //! - [`boot::inside`]: what is done on the mounted home, in a child that can be killed
 //! - [`boot::status`]: the report of a boot, and how `hostkit status` tells about it
-//! - [`lease`]: the record of the home's holder, and what a newcomer may conclude from it; nothing
-//!   writes it yet
+//! - [`lease`]: who holds the home. [`lease::record`] is what stands on the file system, [`lease::word`]
+//!   what AWS says and what that proves; [`lease::claim`] and [`lease::keep`] decide, without I/O;
+//!   [`lease::clerk`] is the child that touches the file system
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
 //! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values
 //!

@@ -10,31 +10,36 @@ use super::inside::{self, Answer, Request};
 use crate::aws::ec2;
 use crate::error::Fault;
 use crate::event::Outcome;
-use crate::lease::{self, Claim, Head};
+use crate::lease::{Reading, Record, State, record};
 
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let known = context.must_know();
     let mount_point = context.machine.path(home::MOUNT_POINT);
     let answer = inside::ask(&context.machine.runner, &Request::ReadHead { mount_point }).await?;
     let Answer::Head(record) = answer else { anyhow::bail!("the child answered {answer:?}") };
-    match lease::judge(record.as_deref(), &known.identity.instance_id) {
-        Claim::Free => Ok(Outcome::Unchanged),
-        Claim::HeldBy(head) => {
-            let evidence = evidence(&context, &head).await;
-            Err(held(&head, &evidence).into())
+    let Some(text) = record else { return Ok(Outcome::Unchanged) };
+    let id = known.identity.instance_id.as_str();
+    let why = match record::read(&text) {
+        Reading::Record(record) => {
+            let ours = record.holder.instance_id.as_deref() == Some(id);
+            if ours || record.state == State::Released {
+                return Ok(Outcome::Unchanged);
+            }
+            let evidence = evidence(&context, &record).await;
+            return Err(held(&record, &evidence).into());
         }
-        Claim::Unreadable(why) => Err(Fault::step(format!(
-            "the record of the home's holder cannot be trusted: {why}"
-        ))
+        Reading::Newer { version, .. } => format!("it has form {version}, of a newer hostkit"),
+        Reading::Garbage(why) => why,
+    };
+    Err(Fault::step(format!("the record of the home's holder cannot be trusted: {why}"))
         .hint("read .hostkit/lease/head on the file system; two controllers on one home destroy it")
-        .into()),
-    }
+        .into())
 }
 
 /// What EC2 says of the holder: for the person who reads the error, never for a decision.
-async fn evidence(context: &Context, head: &Head) -> String {
+async fn evidence(context: &Context, head: &Record) -> String {
     let known = context.must_know();
-    let id = &head.holder.instance_id;
+    let id = head.holder.name();
     if (&head.holder.account, &head.holder.region)
         != (&known.identity.account_id, &known.identity.region)
     {
@@ -52,11 +57,13 @@ async fn evidence(context: &Context, head: &Head) -> String {
     }
 }
 
-fn held(head: &Head, evidence: &str) -> Fault {
-    let since = head.holder.since.as_deref().unwrap_or("an unknown time");
+fn held(head: &Record, evidence: &str) -> Fault {
+    let since =
+        head.holder.since.map_or_else(|| "an unknown time".to_owned(), |since| since.to_string());
     Fault::step(format!(
         "the home is held by {} (generation {}, since {since}); {evidence}",
-        head.holder.instance_id, head.generation
+        head.holder.name(),
+        head.generation
     ))
     .hint("stop the other controller first; two on one home destroy it")
 }

@@ -1,8 +1,36 @@
-//! Who may write to the home: the record of its holder.
+//! Never two controllers on one home: who holds it, who may take it, and when it is given up.
 //!
-//! A home has one holder. The record `lease/head` on the file system itself tells who that is. This
-//! room holds its types and what a newcomer may conclude from it; it does no I/O, and never writes.
+//! # The rule
+//!
+//! A home has generations. The file system itself has one file for each, `gen-N.json`, that names
+//! its holder, and `head`, which says what the last one is and whether it is `held` or `released`.
+//! A host may take generation N+1 when
+//!
+//! 1. generation N is **over**: its holder released it, or it is this very instance, or its
+//!    holder's machine is proven dead ([`word`]); and
+//! 2. it **creates `gen-(N+1).json` exclusively**.
+//!
+//! Both facts last: what is released or dead stays so (a machine that is started again has another
+//! boot id, and claims a generation of its own), and nobody else has claimed N+1, so nobody beyond
+//! it. No clock, no time-out and no lock of a client takes part in it. A holder that is only silent,
+//! paused or cut off keeps the home until somebody proves that it is dead.
+//!
+//! # The parts
+//!
+//! - [`record`]: the files' content. [`word`]: what AWS says of a holder, and what that proves
+//! - [`claim`]: the newcomer, as a state machine without I/O. [`keep`]: the holder, likewise. Their
+//!   model (a test) explores all that may happen to three hosts
+//!
+//! - [`clerk`]: a child that does all work on the file system. [`order`]: what the boot tells the
+//!   lease
 
+pub mod claim;
+pub mod clerk;
+pub mod keep;
+pub mod order;
 pub mod record;
+pub mod word;
 
-pub use record::{Claim, Head, judge};
+pub use claim::{Action, Claimant, Observed};
+pub use record::{Broken, Holder, Reading, Record, State};
+pub use word::Word;
