@@ -24,11 +24,19 @@
 //! - [`clerk`]: a child that does all work on the file system. [`order`]: what the boot tells the
 //!   lease
 
+pub mod advice;
+pub mod broken;
 pub mod claim;
 pub mod clerk;
 pub mod keep;
 pub mod order;
+pub mod outlook;
 pub mod record;
+#[cfg(test)]
+mod scene;
+pub mod stand;
+pub mod status;
+pub mod visit;
 pub mod word;
 
 pub use claim::{Action, Claimant, Observed};

@@ -9,6 +9,7 @@ pub mod cmd;
 pub mod console;
 pub mod downloads;
 pub mod host;
+pub mod journal;
 pub mod loopdev;
 pub mod mountinfo;
 pub mod namespaces;
