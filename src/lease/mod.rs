@@ -21,14 +21,16 @@
 //! - [`claim`]: the newcomer, as a state machine without I/O. [`keep`]: the holder, likewise. Their
 //!   model (a test) explores all that may happen to three hosts
 //!
-//! - [`clerk`]: a child that does all work on the file system. [`order`]: what the boot tells the
-//!   lease
+//! - [`clerk`]: a child that does all work on the file system. [`witness`]: another one, which asks
+//!   AWS about a holder. [`order`]: what the boot tells the lease. [`ground`]: whose a file system is
 
 pub mod claim;
 pub mod clerk;
+pub mod ground;
 pub mod keep;
 pub mod order;
 pub mod record;
+pub mod witness;
 pub mod word;
 
 pub use claim::{Action, Claimant, Observed};
