@@ -140,6 +140,7 @@ fn what_a_person_must_look_at_reads_like_this() {
 fn what_is_odd_is_said() {
     let third = "i-0cccccccccccccccc";
     let beyond = Some(Head::Record(Box::new(record(8, State::Held, third))));
+    let first = Some(Head::Record(Box::new(record(1, State::Held, third))));
     let mut ahead = record(7, State::Held, OLD);
     ahead.holder.since = Some(at("2026-11-20T06:00:00Z"));
     let silent = |age| {
@@ -148,6 +149,10 @@ fn what_is_odd_is_said() {
     };
     let cases = [
         ("between claim and head", Shown { highest: Some(8), beyond, ..held() }),
+        (
+            "between the first claim and head",
+            Shown { highest: Some(1), beyond: first, ..shown(Head::New) },
+        ),
         ("files were removed", Shown { highest: Some(3), ..held() }),
         ("no heartbeat for long", Shown { beat: silent(65), ..held() }),
         ("a holder whose clock is behind", Shown { beat: silent(2), ..held() }),
