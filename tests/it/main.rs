@@ -17,6 +17,7 @@ mod imports;
 mod jenkins_package;
 mod language;
 mod layers;
+mod lease;
 mod machine;
 mod pack;
 mod parsers;
