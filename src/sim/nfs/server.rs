@@ -1,18 +1,14 @@
-//! The file system: nfs-ganesha on a loopback port, and the way of the guest's connections to it.
+//! nfs-ganesha on a loopback port.
 //!
-//! Connections pass through hostkit, which writes down when they come. The server needs root,
-//! because it opens files by handle; it keeps nothing outside the run folder.
+//! It needs root, because it opens files by handle; it keeps nothing outside the run folder.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use camino::Utf8PathBuf;
-use tokio::io::copy_bidirectional_with_sizes;
-use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::{TcpListener, TcpStream};
 
-use super::timeline::{Milestone, Recorder};
 use crate::error::Fault;
 use crate::sys::{Cmd, Process, Runner, Tool};
 
@@ -22,8 +18,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// How much of its log an error shows.
 const LOG_LINES: usize = 15;
-/// An NFS write of 1 MiB passes in a few pieces.
-const CHUNK_BYTES: usize = 256 * 1024;
 
 /// A running NFS server.
 #[derive(Debug)]
@@ -69,41 +63,6 @@ impl Export {
     pub async fn stop(self) {
         self.process.stop(STOP_GRACE).await;
     }
-}
-
-/// The way from the relay's socket to the server. Dropping it closes every connection.
-#[derive(Debug)]
-pub struct Gate(JoinHandle<()>);
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Hands connections on to `port`; without one they are closed at once.
-pub fn open_gate(listener: UnixListener, port: Option<u16>, recorder: Recorder) -> Gate {
-    Gate(tokio::spawn(async move {
-        let mut connections = JoinSet::new();
-        while let Ok((mut guest, _)) = listener.accept().await {
-            while connections.try_join_next().is_some() {}
-            let Some(port) = port else { continue };
-            recorder.mark(Milestone::FileSystem);
-            connections.spawn(async move {
-                let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
-                let _ = server.set_nodelay(true);
-                let pumped = copy_bidirectional_with_sizes(
-                    &mut guest,
-                    &mut server,
-                    CHUNK_BYTES,
-                    CHUNK_BYTES,
-                );
-                if let Err(error) = pumped.await {
-                    tracing::debug!(%error, "an NFS connection broke");
-                }
-            });
-        }
-    }))
 }
 
 /// True when the port accepts; false when the server has ended.
