@@ -26,9 +26,11 @@ impl Drop for Gate {
     }
 }
 
-/// Whose gate it is, and who wants to know what passes.
+/// Where a gate leads, whose it is, and who wants to know what passes.
 #[derive(Clone, Debug)]
 pub struct Passage {
+    /// The server's port on the loopback interface.
+    pub port: u16,
     /// The instance.
     pub machine: Machine,
     /// Gets what it does to the file system.
@@ -37,17 +39,16 @@ pub struct Passage {
     pub recorder: Recorder,
 }
 
-/// Hands connections on to `port`; without one they are closed at once.
-pub fn open_gate(listener: UnixListener, port: Option<u16>, passage: Passage) -> Gate {
+/// Hands connections on; without a server they are closed at once.
+pub fn open_gate(listener: UnixListener, passage: Option<Passage>) -> Gate {
     Gate(tokio::spawn(async move {
         let mut connections = JoinSet::new();
         while let Ok((guest, _)) = listener.accept().await {
             while connections.try_join_next().is_some() {}
-            let Some(port) = port else { continue };
+            let Some(passage) = passage.clone() else { continue };
             passage.recorder.mark(Milestone::FileSystem);
-            let passage = passage.clone();
             connections.spawn(async move {
-                if let Err(error) = hand_on(guest, port, passage).await {
+                if let Err(error) = hand_on(guest, passage).await {
                     tracing::debug!(%error, "an NFS connection broke");
                 }
             });
@@ -56,8 +57,8 @@ pub fn open_gate(listener: UnixListener, port: Option<u16>, passage: Passage) ->
 }
 
 /// One connection, until both sides have closed it or it breaks.
-async fn hand_on(mut guest: UnixStream, port: u16, passage: Passage) -> io::Result<()> {
-    let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
+async fn hand_on(mut guest: UnixStream, passage: Passage) -> io::Result<()> {
+    let mut server = TcpStream::connect(("127.0.0.1", passage.port)).await?;
     let _ = server.set_nodelay(true);
     let conversation = Mutex::new(Conversation::new(passage.record, passage.machine));
     let (from_guest, to_guest) = guest.split();

@@ -19,5 +19,9 @@ pub mod names;
 pub mod record;
 pub mod server;
 
+pub use gate::{Gate, open_gate};
+pub use record::{Record, Selection};
+pub use server::Export;
+
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,12 @@ use anyhow::Context as _;
 use camino::Utf8PathBuf;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::change::Machine;
+use super::gate::Passage;
+use super::interleave::HEAD;
+use super::record::Record;
 use crate::error::Fault;
+use crate::sim::timeline::Recorder;
 use crate::sys::{Cmd, Process, Runner, Tool};
 
 /// Ganesha answers in about a second; a loaded machine gets more.
@@ -23,8 +28,9 @@ const LOG_LINES: usize = 15;
 #[derive(Debug)]
 pub struct Export {
     process: Process,
-    /// Its port on the loopback interface.
-    pub port: u16,
+    port: u16,
+    /// What machines do to the file system, and every version of its lease's record.
+    pub record: Record,
 }
 
 impl Export {
@@ -49,7 +55,9 @@ impl Export {
         let mut process = runner.spawn(&serve, &log)?;
         let wait = tokio::time::timeout(START_TIMEOUT, answers(port, &mut process));
         if wait.await == Ok(true) {
-            return Ok(Self { process, port });
+            let record = Record::default();
+            record.watch(HEAD, folder.join(HEAD));
+            return Ok(Self { process, port, record });
         }
         let said = std::fs::read_to_string(&log).unwrap_or_default();
         let lines: Vec<_> = said.lines().collect();
@@ -57,6 +65,13 @@ impl Export {
         let fault = Fault::environment("the NFS server did not start")
             .hint("nfs-ganesha and nfs-ganesha-vfs are both needed: its last lines say more");
         Err(anyhow::anyhow!("nfs-ganesha said:\n{tail}").context(fault))
+    }
+
+    /// The way of one instance to it.
+    pub fn passage(&self, machine: &str, recorder: &Recorder) -> Passage {
+        let machine = Machine::new(machine);
+        let (record, recorder) = (self.record.clone(), recorder.clone());
+        Passage { port: self.port, machine, record, recorder }
     }
 
     /// Ends the server.

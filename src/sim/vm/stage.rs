@@ -14,11 +14,7 @@ use crate::error::Fault;
 use crate::sim::account::{Account, FileSystem};
 use crate::sim::endpoint::{self, Shared, with};
 use crate::sim::http::{Server, serve_tcp, serve_unix};
-use crate::sim::nfs::change::Machine;
-use crate::sim::nfs::gate::{Gate, Passage, open_gate};
-use crate::sim::nfs::interleave::HEAD;
-use crate::sim::nfs::record::Record;
-use crate::sim::nfs::server::Export;
+use crate::sim::nfs::{Export, Gate, open_gate};
 use crate::sim::timeline::Recorder;
 use crate::sim::{parameters, user_data};
 use crate::sys::Runner;
@@ -33,8 +29,6 @@ pub struct Stage {
     pub account: Shared,
     /// The port of its services, on the loopback interface.
     pub port: u16,
-    /// What the machine does to its file system.
-    pub record: Record,
     export: Option<Export>,
     _servers: [Server; 2],
     _gate: Gate,
@@ -81,13 +75,10 @@ impl Stage {
         } else {
             Some(Export::start(runner, run_dir.path(), Path::new(&folder)).await?)
         };
-        let nfs_port = export.as_ref().map(|export| export.port);
-        let machine = with(&account, |account| Machine::new(&account.instance.id));
-        let record = Record::default();
-        record.watch(HEAD, Path::new(&folder).join(HEAD));
-        let passage = Passage { machine, record: record.clone(), recorder: recorder.clone() };
-        let gate = open_gate(socket(NFS_SOCKET)?, nfs_port, passage);
-        Ok(Self { account, port, export, record, _servers: servers, _gate: gate })
+        let instance = with(&account, |account| account.instance.id.clone());
+        let passage = export.as_ref().map(|export| export.passage(&instance, recorder));
+        let gate = open_gate(socket(NFS_SOCKET)?, passage);
+        Ok(Self { account, port, export, _servers: servers, _gate: gate })
     }
 
     /// The ids of the instance and of its file system.

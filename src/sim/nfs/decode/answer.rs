@@ -71,30 +71,45 @@ const CHANGE: usize = 4 + 8 + 8;
 /// Passes over the result of an operation that succeeded and tells nothing of handles.
 fn pass(number: u32, reader: &mut Reader<'_>) -> Read<()> {
     match number {
-        3 => reader.skip(4 + 4),                     // ACCESS
-        4 | 12 | 14 | 20 | 21 => reader.skip(STATE), // CLOSE LOCK LOCKU OPEN_CONFIRM OPEN_DOWNGRADE
-        5 => reader.skip(VERIFIER),                  // COMMIT
-        6 => reader.skip(CHANGE).and_then(|()| reader.bitmap()).map(|_| ()), // CREATE
-        7 | 8 | 13 | 15 | 16 | 17 | 22 | 23 | 24 | 30 | 31 | 32 | 37 | 39 | 40 | 44 | 45 | 57
-        | 58 => Ok(()),
-        9 => reader.bitmap().and_then(|_| reader.opaque(BODY)).map(|_| ()), // GETATTR
-        11 | 28 => reader.skip(CHANGE),                                     // LINK REMOVE
+        // ACCESS
+        3 => reader.skip(4 + 4),
+        // CLOSE, LOCK, LOCKU, OPEN_CONFIRM, OPEN_DOWNGRADE
+        4 | 12 | 14 | 20 | 21 => reader.skip(STATE),
+        // COMMIT
+        5 => reader.skip(VERIFIER),
+        // CREATE
+        6 => reader.skip(CHANGE).and_then(|()| reader.bitmap()).map(|_| ()),
+        // Those without a result, from DELEGPURGE to RECLAIM_COMPLETE
+        7 | 8 | 13 | 15..=17 | 22..=24 | 30..=32 | 37 | 39 | 40 | 44 | 45 | 57 | 58 => Ok(()),
+        // GETATTR
+        9 => reader.bitmap().and_then(|_| reader.opaque(BODY)).map(|_| ()),
+        // LINK, REMOVE
+        11 | 28 => reader.skip(CHANGE),
         18 => open(reader),
-        27 => reader.opaque(BODY).map(|_| ()), // READLINK
-        29 => reader.skip(2 * CHANGE),         // RENAME
-        33 | 52 => security(reader),           // SECINFO SECINFO_NO_NAME
-        34 => reader.bitmap().map(|_| ()),     // SETATTR
-        38 => reader.skip(4 + 4 + VERIFIER),   // WRITE
-        41 => reader.skip(SESSION + 4 + 4),    // BIND_CONN_TO_SESSION
+        // READLINK
+        27 => reader.opaque(BODY).map(|_| ()),
+        // RENAME
+        29 => reader.skip(2 * CHANGE),
+        // SECINFO, SECINFO_NO_NAME
+        33 | 52 => security(reader),
+        // SETATTR
+        34 => reader.bitmap().map(|_| ()),
+        // WRITE
+        38 => reader.skip(4 + 4 + VERIFIER),
+        // BIND_CONN_TO_SESSION
+        41 => reader.skip(SESSION + 4 + 4),
         42 => exchange_id(reader),
+        // CREATE_SESSION
         43 => {
-            reader.skip(SESSION + 4 + 4)?; // CREATE_SESSION
+            reader.skip(SESSION + 4 + 4)?;
             channel(reader)?;
             channel(reader)
         }
-        53 => reader.skip(SESSION + 5 * 4), // SEQUENCE
+        // SEQUENCE
+        53 => reader.skip(SESSION + 5 * 4),
+        // TEST_STATEID
         55 => {
-            let states = reader.length(NAME)?; // TEST_STATEID
+            let states = reader.length(NAME)?;
             reader.skip(4 * states)
         }
         _ => Err(Flaw::Wrong("the result of an operation that is not known")),

@@ -184,31 +184,52 @@ pub(super) fn step(reader: &mut Reader<'_>) -> Read<(Step, usize)> {
 }
 
 /// Passes over the arguments of an operation that says nothing about files.
+///
+/// OPENATTR (19) is not among them: what follows it is about a directory that has no path.
 fn pass(number: u32, reader: &mut Reader<'_>) -> Read<()> {
     match number {
-        3 | 52 | 58 => reader.skip(4), // ACCESS SECINFO_NO_NAME RECLAIM_COMPLETE
-        4 => reader.skip(4 + STATE),   // CLOSE
-        7 | 30 | 57 => reader.skip(8), // DELEGPURGE RENEW DESTROY_CLIENTID
-        8 | 45 => reader.skip(STATE),  // DELEGRETURN FREE_STATEID
-        9 => reader.bitmap().map(|_| ()), // GETATTR
+        // ACCESS, SECINFO_NO_NAME, RECLAIM_COMPLETE
+        3 | 52 | 58 => reader.skip(4),
+        // CLOSE
+        4 => reader.skip(4 + STATE),
+        // DELEGPURGE, RENEW, DESTROY_CLIENTID
+        7 | 30 | 57 => reader.skip(8),
+        // DELEGRETURN, FREE_STATEID
+        8 | 45 => reader.skip(STATE),
+        // GETATTR
+        9 => reader.bitmap().map(|_| ()),
         12 => lock(reader),
-        13 => reader.skip(4 + 8 + 8).and_then(|()| owner(reader)), // LOCKT
-        14 => reader.skip(4 + 4 + STATE + 8 + 8),                  // LOCKU
-        17 | 37 => attributes(reader).map(|_| ()),                 // NVERIFY VERIFY
-        20 => reader.skip(STATE + 4),                              // OPEN_CONFIRM
-        21 => reader.skip(STATE + 4 + 4 + 4),                      // OPEN_DOWNGRADE
-        25 => reader.skip(STATE + 8 + 4),                          // READ
-        26 => reader.skip(8 + VERIFIER + 4 + 4).and_then(|()| reader.bitmap()).map(|_| ()), // READDIR
-        27 => Ok(()),                                                  // READLINK
-        33 => name(reader).map(|_| ()),                                // SECINFO
-        39 => owner(reader),                                           // RELEASE_LOCKOWNER
-        40 => reader.skip(4).and_then(|()| callback_security(reader)), // BACKCHANNEL_CTL
-        41 => reader.skip(SESSION + 4 + 4),                            // BIND_CONN_TO_SESSION
+        // LOCKT
+        13 => reader.skip(4 + 8 + 8).and_then(|()| owner(reader)),
+        // LOCKU
+        14 => reader.skip(4 + 4 + STATE + 8 + 8),
+        // NVERIFY, VERIFY
+        17 | 37 => attributes(reader).map(|_| ()),
+        // OPEN_CONFIRM
+        20 => reader.skip(STATE + 4),
+        // OPEN_DOWNGRADE
+        21 => reader.skip(STATE + 4 + 4 + 4),
+        // READ
+        25 => reader.skip(STATE + 8 + 4),
+        // READDIR
+        26 => reader.skip(8 + VERIFIER + 4 + 4).and_then(|()| reader.bitmap()).map(|_| ()),
+        // READLINK
+        27 => Ok(()),
+        // SECINFO
+        33 => name(reader).map(|_| ()),
+        // RELEASE_LOCKOWNER
+        39 => owner(reader),
+        // BACKCHANNEL_CTL
+        40 => reader.skip(4).and_then(|()| callback_security(reader)),
+        // BIND_CONN_TO_SESSION
+        41 => reader.skip(SESSION + 4 + 4),
         42 => exchange_id(reader),
         43 => create_session(reader),
-        44 => reader.skip(SESSION), // DESTROY_SESSION
+        // DESTROY_SESSION
+        44 => reader.skip(SESSION),
+        // TEST_STATEID
         55 => {
-            let states = reader.length(MEMBERS)?; // TEST_STATEID
+            let states = reader.length(MEMBERS)?;
             reader.skip(states * STATE)
         }
         _ => Err(Flaw::Wrong("an operation that is not known")),

@@ -14,8 +14,9 @@ async fn through(there: Vec<u8>, back: Vec<u8>) -> (Record, Vec<u8>, Vec<u8>) {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = server.local_addr().unwrap().port();
     let (machine, record) = (Machine::new("i-guest"), Record::default());
-    let passage = Passage { machine, record: record.clone(), recorder: Recorder::silent() };
-    let _gate = open_gate(UnixListener::bind(&socket).unwrap(), Some(port), passage);
+    let recorder = Recorder::silent();
+    let passage = Passage { port, machine, record: record.clone(), recorder };
+    let _gate = open_gate(UnixListener::bind(&socket).unwrap(), Some(passage));
 
     let guest = async {
         let mut guest = UnixStream::connect(&socket).await.unwrap();
