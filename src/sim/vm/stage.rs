@@ -75,8 +75,9 @@ impl Stage {
         } else {
             Some(Export::start(runner, run_dir.path(), Path::new(&folder)).await?)
         };
-        let nfs_port = export.as_ref().map(|export| export.port);
-        let gate = open_gate(socket(NFS_SOCKET)?, nfs_port, recorder.clone());
+        let instance = with(&account, |account| account.instance.id.clone());
+        let passage = export.as_ref().map(|export| export.passage(&instance, recorder));
+        let gate = open_gate(socket(NFS_SOCKET)?, passage);
         Ok(Self { account, port, export, _servers: servers, _gate: gate })
     }
 
