@@ -12,6 +12,7 @@ pub mod disturbance;
 pub mod ec2;
 pub mod efs;
 pub mod endpoint;
+pub mod fleet;
 pub mod http;
 pub mod imds;
 pub mod instance;
