@@ -29,11 +29,6 @@ const MARK: &str = ".hostkit/fs-id";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
-    /// Read the record of the holder.
-    ReadHead {
-        /// Where the file system is mounted.
-        mount_point: Utf8PathBuf,
-    },
     /// Read whose the file system is.
     ReadMark {
         /// Where the file system is mounted.
@@ -73,8 +68,7 @@ pub enum Request {
 impl Request {
     fn mount_point(&self) -> &Utf8Path {
         match self {
-            Self::ReadHead { mount_point }
-            | Self::ReadMark { mount_point }
+            Self::ReadMark { mount_point }
             | Self::Prepare { mount_point, .. }
             | Self::Plugins { mount_point, .. }
             | Self::Record { mount_point, .. } => mount_point,
@@ -86,8 +80,6 @@ impl Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// The record of the holder; absent where there never was one.
-    Head(Option<String>),
     /// The id that the file system is marked with, if any.
     Mark(Option<String>),
     /// It is done, and whether anything had to be.
@@ -155,11 +147,6 @@ fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
         });
     }
     match request {
-        Request::ReadHead { .. } => {
-            // By open, not by stat: NFS promises that an open sees what the last writer closed.
-            let head = root.read_text(".hostkit/lease/head");
-            Ok(Answer::Head(head.context("reading .hostkit/lease/head on the file system")?))
-        }
         Request::ReadMark { .. } => {
             let mark = root.read_text(MARK).context("reading the mark of the file system")?;
             Ok(Answer::Mark(mark.map(|mark| mark.trim().to_owned())))
@@ -368,7 +355,7 @@ mod tests {
     #[test]
     fn what_is_no_network_file_system_is_not_even_read() {
         let (_directory, root) = empty();
-        let request = Request::ReadHead { mount_point: root };
+        let request = Request::ReadMark { mount_point: root };
         let Answer::Refused { why, .. } = answer(&request, Ground::Nfs) else { panic!() };
         assert!(why.contains("no network file system"), "{why}");
     }

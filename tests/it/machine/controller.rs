@@ -96,7 +96,7 @@ fn status_tells_every_step(said: &HashMap<String, String>) {
     assert_eq!(status["version"], 1);
     let steps = status["report"]["steps"].as_array().or(status["steps"].as_array()).unwrap();
     let names: Vec<_> = steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
-    for wanted in ["identity", "keys", "efs", "guard", "home", "render", "jenkins", "lifecycle"] {
+    for wanted in ["identity", "keys", "efs", "lease", "home", "render", "jenkins", "lifecycle"] {
         assert!(names.contains(&wanted), "{wanted} is not in {names:?}");
     }
     assert!(said["status for people"].starts_with("ready in "), "{}", said["status for people"]);
