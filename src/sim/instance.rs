@@ -208,6 +208,11 @@ impl Instance {
         (!forgotten).then_some(*state)
     }
 
+    /// When it came into a state, the last time.
+    pub fn since(&self, state: State) -> Option<Instant> {
+        self.history.iter().rev().find(|(_, one)| *one == state).map(|(since, _)| *since)
+    }
+
     /// Where its group has it. A hook that has waited too long takes its default result.
     pub fn lifecycle(&mut self, now: Instant) -> Lifecycle {
         if let Lifecycle::Waiting { until, at_most } = self.lifecycle

@@ -12,6 +12,7 @@ pub mod disturbance;
 pub mod ec2;
 pub mod efs;
 pub mod endpoint;
+pub mod failover;
 pub mod fleet;
 pub mod http;
 pub mod imds;

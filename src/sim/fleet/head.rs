@@ -74,17 +74,18 @@ impl HeadWatch {
         self.history.borrow().last().map(|(_, head)| head.clone())
     }
 
-    /// Everything that it said.
-    pub fn history(&self) -> History {
-        self.history.borrow().clone()
+    /// How often it has changed so far.
+    pub fn changes(&self) -> usize {
+        self.history.borrow().len()
     }
 
-    /// Waits until it says what is wanted; the moment since when it does.
-    pub async fn until(&self, wanted: impl Fn(&Head) -> bool) -> (Instant, Head) {
+    /// Waits until it says what is wanted, or has said it after its first `seen` changes; and since
+    /// when.
+    pub async fn until(&self, seen: usize, wanted: impl Fn(&Head) -> bool) -> (Instant, Head) {
         let mut history = self.history.clone();
-        let found = history.wait_for(|all| all.last().is_some_and(|(_, head)| wanted(head))).await;
-        let last = found.ok().and_then(|all| all.last().cloned());
-        match last {
+        let find = |all: &History| all.iter().skip(seen).find(|(_, head)| wanted(head)).cloned();
+        let found = history.wait_for(|all| find(all).is_some()).await;
+        match found.ok().and_then(|all| find(&all)) {
             Some(found) => found,
             // Nobody watches any more: what is waited for will not come.
             None => std::future::pending().await,
@@ -133,11 +134,12 @@ mod tests {
         let watch = HeadWatch::start(folder.path(), "EFS", story.clone());
         assert_eq!(watch.now(), None);
         write(1, "held");
-        watch.until(|head| head.is_held_by("i-1")).await;
+        watch.until(0, |head| head.is_held_by("i-1")).await;
         write(1, "held");
         write(1, "released");
-        watch.until(|head| !head.held).await;
-        assert_eq!(watch.history().len(), 2);
+        watch.until(1, |head| !head.held).await;
+        watch.until(0, |head| head.held).await;
+        assert_eq!(watch.changes(), 2);
         let told: Vec<_> = story.since(0).into_iter().map(|line| line.what).collect();
         let [held, released] =
             ["held", "released"].map(|word| format!("the record: generation 1, {word} by A"));

@@ -3,8 +3,9 @@
 //! The keeper alone owns the machine. It obeys who plays the rehearsal and what the account decides
 //! about the instance, and tells the account once the machine is gone.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,6 +19,7 @@ use crate::sim::endpoint::{Shared, with};
 use crate::sim::instance::{Ending, Instance, Lifecycle, State};
 use crate::sim::timeline::{Milestone, Recorder};
 use crate::sim::vm::command;
+use crate::sim::vm::goal;
 use crate::sim::vm::machine::{self, Machine};
 use crate::sim::vm::options::{SSH_PORT, Session};
 use crate::sim::vm::run_dir::RunDir;
@@ -89,6 +91,21 @@ pub struct Ground {
     pub story: Story,
     /// How long anything that is waited for may take.
     pub timeout: Duration,
+    /// Where consoles and records are kept; nowhere if absent.
+    pub keep: Option<PathBuf>,
+}
+
+impl Drop for Host {
+    /// Its console goes with its folder, unless somebody wants to keep it.
+    fn drop(&mut self) {
+        let Some(folder) = &self.shared.keep else { return };
+        let file = folder.join(format!("{}.console.log", self.name));
+        let kept = std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::copy(self.run_dir.file(machine::CONSOLE), file));
+        if let Err(error) = kept {
+            tracing::warn!(%error, name = self.name, "a console's text is lost");
+        }
+    }
 }
 
 impl Host {
@@ -173,6 +190,11 @@ impl Host {
         })
     }
 
+    /// When EC2 came to say something of it.
+    pub fn since(&self, state: State) -> Option<Instant> {
+        with(&self.shared.account, |account| account.instance(&self.instance)?.since(state))
+    }
+
     /// Where its group has it.
     pub fn lifecycle(&self) -> Lifecycle {
         let lifecycle = with(&self.shared.account, |account| account.lifecycle(&self.instance));
@@ -218,6 +240,12 @@ impl Host {
         self.within(&what, work).await
     }
 
+    /// Waits until its launch hook got CONTINUE.
+    pub async fn in_service(&self) -> anyhow::Result<()> {
+        let work = goal::ready(&self.shared.account, &self.instance);
+        self.within("its launch hook got CONTINUE", work).await
+    }
+
     /// Waits until EC2 says something of it.
     pub async fn becomes(&self, state: State) -> anyhow::Result<()> {
         let work = async {
@@ -260,7 +288,7 @@ impl Host {
 
 impl Ground {
     /// Changes an instance.
-    pub fn change(&self, id: &str, change: impl FnOnce(&mut Instance, std::time::Instant)) {
+    pub fn change(&self, id: &str, change: impl FnOnce(&mut Instance, Instant)) {
         with(&self.account, |account| {
             if let Some((instance, now)) = account.instance_mut(id) {
                 change(instance, now);

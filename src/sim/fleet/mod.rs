@@ -24,7 +24,7 @@ use super::endpoint::with;
 use super::nfs::Export;
 use super::timeline::Recorder;
 use super::vm::acceleration::{self, Chosen};
-use super::vm::machine::{self, Build, Machine};
+use super::vm::machine::{Build, Machine};
 use super::vm::options::{Acceleration, Firmware, Forward, SSH_PORT};
 use super::vm::run_dir::RunDir;
 use super::vm::stage::Stage;
@@ -44,7 +44,7 @@ pub struct Options {
     pub cpus: u8,
     /// How long anything that is waited for may take.
     pub timeout: Duration,
-    /// Where the consoles' texts are kept; nowhere if absent.
+    /// Where consoles and records are kept; nowhere if absent.
     pub keep: Option<PathBuf>,
 }
 
@@ -88,6 +88,7 @@ impl Fleet {
             account: Arc::clone(&stage.account),
             story: Story::new(events.clone()),
             timeout: options.timeout,
+            keep: options.keep.clone(),
         });
         Ok(Self { ground, stage, options, chosen, launched: 0, volumes: 0 })
     }
@@ -141,16 +142,6 @@ impl Fleet {
     /// From now on this goes wrong, and nothing else.
     pub fn disturb(&self, disturbances: Vec<Disturbance>) {
         with(&self.stage.account, |account| account.disturbances = disturbances);
-    }
-
-    /// Keeps the console's text of a host, if that is wanted.
-    pub fn keep_console(&self, host: &Host) -> anyhow::Result<()> {
-        if let Some(folder) = &self.options.keep {
-            std::fs::create_dir_all(folder)?;
-            let from = self.ground.run_dir.file(&host.name.to_lowercase()).join(machine::CONSOLE);
-            std::fs::copy(from, folder.join(format!("{}.console.log", host.name)))?;
-        }
-        Ok(())
     }
 }
 
