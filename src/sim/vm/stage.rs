@@ -83,7 +83,7 @@ impl Stage {
             (instance.id.clone(), instance.mac.clone())
         });
         let metadata = serve_unix(for_metadata, endpoint::metadata(&self.account, &instance));
-        let gate = open_gate(for_files, export.map(|export| export.port), recorder.clone());
+        let gate = open_gate(for_files, export.map(|one| one.passage(&instance, recorder)));
         Ok(Place { instance, mac, _metadata: metadata, _gate: gate })
     }
 }
