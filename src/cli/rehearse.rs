@@ -166,6 +166,7 @@ mod tests {
             holds,
             checks: vec![Check { what: what.into(), holds, seen: "it did not".into() }],
             seconds: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
             timeline: vec![
                 line(0.0, "A", "power on"),
                 line(71.25, "EFS", "the record: generation 1, held by A"),

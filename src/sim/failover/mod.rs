@@ -9,6 +9,7 @@
 mod copy;
 mod nights;
 mod play;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use self::play::Play;
 use super::fleet::{Fleet, Line, Options as Fleeting};
+use super::nfs::interleave::Verdict;
 use super::vm::watch::Watch;
 use crate::event::{Events, Outcome};
 
@@ -110,6 +112,8 @@ pub struct Told {
     pub checks: Vec<Check>,
     /// What was measured, in seconds.
     pub seconds: BTreeMap<&'static str, f64>,
+    /// What all changes of each file system, of this night and those before it, come to.
+    pub verdicts: BTreeMap<String, Verdict>,
     /// What happened.
     pub timeline: Vec<Line>,
     /// What broke it off, if anything did.

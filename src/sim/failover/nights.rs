@@ -123,7 +123,7 @@ async fn broken(play: &mut Play) -> anyhow::Result<()> {
     let (status, said) = waiter.ask(&line).await?;
     play.check("with a proof it is done", status == 0, format!("exit status {status}: {said}"));
     let held = volume.head.until(seen, |head| head.is_held_by(&waiter.instance));
-    let (since, head) = waiter.within("it held the home", held).await?;
+    let (_, head) = waiter.within("it held the home", held).await?;
     play.check(
         format!("{} holds a higher generation", waiter.name),
         head.generation > generation,
@@ -150,7 +150,7 @@ async fn broken(play: &mut Play) -> anyhow::Result<()> {
         waiter.seen().jenkins && volume.head.now().is_some_and(|h| h.is_held_by(&waiter.instance)),
         "it does not",
     );
-    play.break_at(since, &holder);
+    play.list_after_break(&volume, &holder, generation);
     play.let_go(holder).await;
     (play.holder, play.volume) = (Some(waiter), Some(volume));
     Ok(())
@@ -210,7 +210,7 @@ async fn killed(play: &mut Play) -> anyhow::Result<()> {
 
 /// Has a file system of its own, and ends its hosts.
 async fn race(play: &mut Play) -> anyhow::Result<()> {
-    let volume = play.fleet.file_system(|_| Ok(())).await?;
+    let volume = play.new_volume(|_| Ok(())).await?;
     let pair = [play.launch(&volume).await?, play.launch(&volume).await?];
     // Boots differ by seconds: whoever comes first stands still until the other one is there.
     let meet = async |host: &Host| -> anyhow::Result<()> {
@@ -235,7 +235,6 @@ async fn race(play: &mut Play) -> anyhow::Result<()> {
     play.check("there is one claim", claims == ["gen-000001.json"], claims.join(", "));
     play.let_go(waiter).await;
     play.let_go(holder).await;
-    play.judge(&volume);
     volume.end().await;
     Ok(())
 }
@@ -244,7 +243,7 @@ async fn race(play: &mut Play) -> anyhow::Result<()> {
 async fn restored(play: &mut Play) -> anyhow::Result<()> {
     let volume = play.volume().await?;
     let holder = play.take_holder(&volume).await?;
-    let copied = play.fleet.file_system(|to| copy::folder(&volume.folder, to)).await?;
+    let copied = play.new_volume(|to| copy::folder(&volume.folder, to)).await?;
     play.fleet.ground.story.tell(&copied.name, "is a copy of the file system that is in use");
     let (before, starts_before) = (copied.head.now(), starts(&copied)?);
     let host = play.launch(&copied).await?;
@@ -262,7 +261,6 @@ async fn restored(play: &mut Play) -> anyhow::Result<()> {
     play.check(format!("{} does not start Jenkins", host.name), quiet, "it did");
     play.check("the record is left alone", copied.head.now() == before, "it was changed");
     play.let_go(host).await;
-    play.judge(&copied);
     copied.end().await;
     (play.holder, play.volume) = (Some(holder), Some(volume));
     Ok(())

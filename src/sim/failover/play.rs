@@ -2,10 +2,12 @@
 //! that is played has shown so far.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use super::verdict::Witness;
 use super::{Check, Night, Told};
 use crate::sim::fleet::{Fleet, Host, Volume};
 use crate::sim::instance::{Ending, State};
@@ -17,6 +19,8 @@ pub(super) struct Play {
     pub(super) volume: Option<Volume>,
     pub(super) holder: Option<Host>,
     pub(super) waiter: Option<Host>,
+    /// The file systems that the night is played on.
+    pub(super) witnesses: Vec<Witness>,
     boots: usize,
     checks: Vec<Check>,
     seconds: BTreeMap<&'static str, f64>,
@@ -31,6 +35,7 @@ impl Play {
             volume: None,
             holder: None,
             waiter: None,
+            witnesses: Vec::new(),
             boots: 0,
             checks: Vec::new(),
             seconds: BTreeMap::new(),
@@ -53,12 +58,16 @@ impl Play {
     /// What the night came to.
     pub(super) fn tell(&mut self, night: Night, failed: Option<String>) -> Told {
         self.fleet.disturb(Vec::new());
+        let verdicts = self.judge();
+        let goes_on = self.volume.as_ref().map(|volume| &volume.name);
+        self.witnesses.retain(|witness| goes_on == Some(&witness.name));
         let checks = std::mem::take(&mut self.checks);
         Told {
             night,
             holds: failed.is_none() && checks.iter().all(|check| check.holds),
             checks,
             seconds: std::mem::take(&mut self.seconds),
+            verdicts,
             timeline: self.fleet.ground.story.since(self.told),
             failed,
         }
@@ -72,6 +81,7 @@ impl Play {
         if let Some(volume) = self.volume.take() {
             volume.end().await;
         }
+        self.witnesses.clear();
     }
 
     /// Ends what was started.
@@ -101,8 +111,18 @@ impl Play {
     pub(super) async fn volume(&mut self) -> anyhow::Result<Volume> {
         match self.volume.take() {
             Some(volume) => Ok(volume),
-            None => self.fleet.file_system(|_| Ok(())).await,
+            None => self.new_volume(|_| Ok(())).await,
         }
+    }
+
+    /// Another file system, with what `fill` puts into its folder.
+    pub(super) async fn new_volume(
+        &mut self,
+        fill: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Volume> {
+        let volume = self.fleet.file_system(fill).await?;
+        self.witnesses.push(Witness::of(&volume));
+        Ok(volume)
     }
 
     /// Launches a host.
@@ -179,12 +199,4 @@ pub(super) fn starts(volume: &Volume) -> anyhow::Result<usize> {
     let entries = std::fs::read_dir(&folder)
         .with_context(|| format!("the home has no {}", folder.display()))?;
     Ok(entries.count())
-}
-
-impl Play {
-    /// An operator broke the lease of `host`, and somebody else held the home from `since` on.
-    pub(super) fn break_at(&mut self, _since: Instant, _host: &Host) {}
-
-    /// Looks through all that was done to a file system.
-    pub(super) fn judge(&mut self, _volume: &Volume) {}
 }

@@ -11,6 +11,7 @@ pub mod host;
 pub mod observer;
 pub mod story;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,8 @@ pub use self::story::{Line, Story};
 use super::account::FileSystem;
 use super::disturbance::Disturbance;
 use super::endpoint::with;
-use super::nfs::Export;
+use super::nfs::interleave::HEAD;
+use super::nfs::{Export, Record};
 use super::timeline::Recorder;
 use super::vm::acceleration::{self, Chosen};
 use super::vm::machine::{Build, Machine};
@@ -109,7 +111,14 @@ impl Fleet {
         // As the root of an EFS is: others may enter it.
         std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         fill(&folder)?;
-        let export = Export::start(&self.ground.runner, work.path(), &folder).await?;
+        let mut export = Export::start(&self.ground.runner, work.path(), &folder).await?;
+        // All times of a rehearsal are on one clock.
+        export.record = Record::since(self.ground.story.began());
+        export.record.watch(HEAD, folder.join(HEAD));
+        if let Some(keep) = &self.ground.keep {
+            std::fs::create_dir_all(keep)?;
+            export.record.keep_lines(File::create(keep.join(format!("{name}.changes.jsonl")))?);
+        }
         let head = HeadWatch::start(&folder, &name, self.ground.story.clone());
         Ok(Volume { file_system, name, folder, head, export })
     }
@@ -146,6 +155,11 @@ impl Fleet {
 }
 
 impl Volume {
+    /// What hosts did to it.
+    pub fn record(&self) -> Record {
+        self.export.record.clone()
+    }
+
     /// Ends its server.
     pub async fn end(self) {
         self.export.stop().await;
