@@ -7,6 +7,8 @@ use anyhow::Context as _;
 use clap::Subcommand;
 
 use crate::boot::inside;
+use crate::lease::ground::Ground;
+use crate::lease::{clerk, witness};
 #[cfg(feature = "sim")]
 use crate::sim::relay;
 use crate::sys::namespaces;
@@ -17,6 +19,10 @@ use crate::{error, ui};
 pub enum Inner {
     /// Work on the mounted home: a request on standard input, an answer on standard output.
     Home,
+    /// Work on the lease: a request a line on standard input, an answer a line on standard output.
+    Clerk,
+    /// Ask AWS about a holder: a question on standard input, an answer on standard output.
+    Witness,
     /// Become a program that dies with its parent.
     Tether {
         /// The parent's process id.
@@ -73,6 +79,8 @@ pub enum Inner {
 pub fn run(command: &Inner) -> ExitCode {
     let end = match command {
         Inner::Home => home(),
+        Inner::Clerk => attend(),
+        Inner::Witness => testify(),
         Inner::Tether { parent, argv } => {
             namespaces::tether(*parent, argv).map(|never| match never {})
         }
@@ -102,6 +110,19 @@ pub fn run(command: &Inner) -> ExitCode {
 fn home() -> anyhow::Result<u8> {
     let request =
         serde_json::from_reader(std::io::stdin().lock()).context("reading the request")?;
-    ui::json(&inside::answer(&request, inside::Ground::Nfs));
+    ui::json(&inside::answer(&request, Ground::Nfs));
+    Ok(0)
+}
+
+fn attend() -> anyhow::Result<u8> {
+    // The asker went away: there is nobody to tell.
+    let _ = clerk::attend(Ground::Nfs, std::io::stdin().lock(), std::io::stdout().lock());
+    Ok(0)
+}
+
+fn testify() -> anyhow::Result<u8> {
+    let question =
+        serde_json::from_reader(std::io::stdin().lock()).context("reading the question")?;
+    ui::json(&witness::answer(&question));
     Ok(0)
 }

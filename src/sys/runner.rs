@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::cmd::{Cmd, CmdError, Output};
+use super::dialogue::{Reply, Talk};
 use super::process::Process;
 use super::tool::{PATH, Tool};
 
@@ -56,10 +57,14 @@ pub struct Inside {
 /// What a scripted program does: standard output, or an exit status and a complaint.
 type Answer = Box<dyn FnMut(&Cmd) -> Result<String, (i32, String)> + Send>;
 
+/// What makes the scripted program of a dialogue, each time that it is started.
+type Beginning = Box<dyn FnMut(&Cmd) -> Talk + Send>;
+
 /// The answers of [`Runner::Scripted`], matched by the beginning of the call as printed.
 #[derive(Default)]
 pub struct Script {
     answers: Vec<(String, Answer)>,
+    dialogues: Vec<(String, Beginning)>,
     hanging: Vec<String>,
     seen: Vec<Cmd>,
 }
@@ -96,6 +101,18 @@ impl Script {
         self
     }
 
+    /// Dialogues with programs that print as `prefix…` are held by what `begin` makes, anew at each
+    /// start.
+    #[must_use]
+    pub fn converse(
+        mut self,
+        prefix: &str,
+        begin: impl FnMut(&Cmd) -> Talk + Send + 'static,
+    ) -> Self {
+        self.dialogues.push((prefix.to_owned(), Box::new(begin)));
+        self
+    }
+
     /// From now on calls that print as `prefix…` do not end in their time.
     pub fn hang(&mut self, prefix: &str) {
         self.hanging.push(prefix.to_owned());
@@ -110,6 +127,14 @@ impl Script {
     pub fn runner(self) -> (Runner, Arc<Mutex<Self>>) {
         let script = Arc::new(Mutex::new(self));
         (Runner::Scripted(Arc::clone(&script)), script)
+    }
+
+    /// The program of a dialogue; one that nobody scripted ends at once.
+    pub(super) fn begin(&mut self, cmd: &Cmd) -> Talk {
+        let command = cmd.to_string();
+        self.seen.push(cmd.clone());
+        let begin = self.dialogues.iter_mut().find(|(prefix, _)| command.starts_with(prefix));
+        begin.map_or_else(|| Box::new(|_: &str| Reply::Ended) as Talk, |(_, begin)| begin(cmd))
     }
 
     fn play(&mut self, cmd: &Cmd) -> Result<Output, CmdError> {
@@ -247,7 +272,12 @@ impl Runner {
             .map_err(|source| CmdError::Io { command: cmd.to_string(), source })
     }
 
-    fn prepare(&self, cmd: &Cmd, stdout: Stdio, stderr: Stdio) -> Result<Command, CmdError> {
+    pub(super) fn prepare(
+        &self,
+        cmd: &Cmd,
+        stdout: Stdio,
+        stderr: Stdio,
+    ) -> Result<Command, CmdError> {
         let mut command = self.command(cmd)?;
         command
             .env_clear()
@@ -293,14 +323,14 @@ impl Runner {
 /// The process group of a program that has not ended. Dropping it kills all of it: a program that
 /// was given up may have started others.
 #[derive(Debug)]
-struct Group(Option<Pid>);
+pub(super) struct Group(Option<Pid>);
 
 impl Group {
-    fn of(child: &Child) -> Self {
+    pub(super) fn of(child: &Child) -> Self {
         Self(child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw))
     }
 
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         if let Some(group) = self.0.take() {
             let _ = killpg(group, Signal::SIGKILL);
         }

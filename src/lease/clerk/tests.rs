@@ -1,0 +1,1 @@
+//! Conversations with the clerk, on real files.
