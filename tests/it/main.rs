@@ -21,6 +21,7 @@ mod machine;
 mod pack;
 mod parsers;
 mod plans;
+mod rehearsal_account;
 mod steps;
 mod support;
 mod units;
