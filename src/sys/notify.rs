@@ -22,6 +22,12 @@ pub fn watchdog() {
     tell(&[NotifyState::Watchdog]);
 }
 
+/// This service is going down and needs so much longer for it.
+pub fn extend(time: std::time::Duration) {
+    let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+    tell(&[NotifyState::ExtendTimeoutUsec(micros)]);
+}
+
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::debug!(%error, "systemd was not told");

@@ -13,7 +13,7 @@ use crate::lease::word::Word;
 use crate::sys::notify;
 
 /// What a claim may take, in seconds: a throttled file system needs some.
-const PATIENCE: u32 = 30;
+const PATIENCE: u32 = 20;
 
 /// The generation that is this host's now, or none where it was asked to end before.
 pub(super) async fn take(shell: &mut Shell, mut desk: Desk) -> Result<(Desk, Option<u64>), Fault> {
@@ -87,6 +87,7 @@ async fn file_work(shell: &Shell, desk: &mut Desk, action: Action) -> Observed {
 /// Lets a second pass. True where this process was asked to end.
 async fn pause(shell: &mut Shell) -> bool {
     let second = shell.seconds(1);
+    notify::watchdog();
     tokio::select! {
         () = shell.asked.clone() => true,
         () = tokio::time::sleep(second) => false,
@@ -109,7 +110,7 @@ async fn ask(
             tokio::select! {
                 word = &mut answer => break word,
                 () = shell.asked.clone() => return None,
-                () = tokio::time::sleep(second) => {}
+                () = tokio::time::sleep(second) => notify::watchdog(),
             }
             if let Answer::Head(head) = desk.ask(&Request::Look, shell.seconds(PATIENCE)).await
                 && !is_held_by(&head, holder, generation)

@@ -1,5 +1,7 @@
 //! Gives the home up in order: nobody writes, everything is on the server, and only then is it said.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::{Ended, STEP, Shell, jenkins};
@@ -12,9 +14,11 @@ use crate::sys::notify;
 /// seconds.
 const JENKINS_STOPS: u32 = 60;
 
-/// A full cache may have to reach the server, in seconds. The unit's time to stop is longer than all
-/// of these.
+/// A full cache may have to reach the server, in seconds.
 const SYNC: u32 = 240;
+
+/// What is asked of systemd for each second that this takes.
+const STEP_ON: Duration = Duration::from_secs(20);
 
 /// Writing the head, in seconds.
 const WRITE: u32 = 30;
@@ -36,7 +40,8 @@ pub(super) async fn release(
     let record = shell.record(generation, State::Released);
     for (request, patience) in [(Request::Sync, SYNC), (Request::Replace(Box::new(record)), WRITE)]
     {
-        if let Answer::Failed { why, hint } = desk.ask(&request, shell.seconds(patience)).await {
+        let answer = attended(shell, desk.ask(&request, shell.seconds(patience))).await;
+        if let Answer::Failed { why, hint } = answer {
             let why = format!("the home stays held: {why}");
             shell.tell(Phase::Held, Some(generation), &why, Some(&hint));
             return Ok(Ended::StillHeld);
@@ -45,6 +50,20 @@ pub(super) async fn release(
     let why = format!("this host has released the home (generation {generation})");
     shell.tell(Phase::Released, Some(generation), &why, None);
     Ok(Ended::Released)
+}
+
+/// Does `work` and tells systemd meanwhile that it goes on.
+async fn attended(shell: &Shell, work: impl Future<Output = Answer>) -> Answer {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            answer = &mut work => return answer,
+            () = tokio::time::sleep(shell.place.second) => {
+                notify::watchdog();
+                notify::extend(STEP_ON);
+            }
+        }
+    }
 }
 
 /// Waits until nobody of this host writes to the home, and keeps it so.
@@ -64,6 +83,7 @@ async fn silence(shell: &mut Shell) -> Option<impl Drop + use<>> {
             return None;
         }
         notify::watchdog();
+        notify::extend(STEP_ON);
         tokio::time::sleep(shell.place.second).await;
     }
 }
