@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::claim::{Action, Claimant, Head, Manner, Observed};
 use super::clerk::Shown;
-use super::record::{Holder, claim_file};
+use super::record::Holder;
 use super::word::Word;
 
 /// So many seconds are looked ahead beyond the patience of the newcomer.
@@ -175,7 +175,7 @@ impl Outlook {
         let generation = generation.unwrap_or_default();
         let when = if *after == 0 { "now".to_owned() } else { format!("after {after} s") };
         match does {
-            Does::Claim => format!("{host} claims {} {when}", claim_file(generation)),
+            Does::Claim => format!("{host} claims generation {generation} {when}"),
             Does::Hold => format!("{host} holds generation {generation} already"),
             Does::Wait => format!("{host} waits"),
             Does::Terminate => {

@@ -114,7 +114,7 @@ impl<'a> Visit<'a> {
     /// What AWS says of the holder of a generation.
     async fn word(&mut self, holder: &Holder, generation: u64) -> Word {
         if self.is_offline {
-            return Word::Silent("not asked, by --offline".to_owned());
+            return Word::Silent("--offline was given".to_owned());
         }
         let word = witness::ask(&self.runner, self.order, holder).await;
         match word {
