@@ -27,6 +27,8 @@
 pub mod claim;
 pub mod clerk;
 pub mod keep;
+#[cfg(test)]
+mod model;
 pub mod order;
 pub mod record;
 pub mod word;
