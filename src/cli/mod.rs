@@ -9,6 +9,7 @@ pub mod docs;
 pub mod images;
 pub mod init;
 pub mod inner;
+pub mod lease;
 pub mod lock;
 pub mod plan;
 pub mod recipes;
@@ -79,6 +80,9 @@ pub enum Command {
     ///
     /// Ends with 0 when it is ready, 5 when it failed, 11 while it runs.
     Status,
+    /// Show who holds the home of this host, or declare the holder dead
+    #[command(subcommand)]
+    Lease(lease::Lease),
     /// Write what is generated: schemas, the reference, man pages, completions
     #[command(subcommand)]
     Docs(docs::Docs),
@@ -133,6 +137,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Vm(args) => Box::pin(vm::run(args, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,
         Command::Status => status::run(format),
+        Command::Lease(verb) => Box::pin(lease::run(verb, format)).await,
         Command::Inner(command) => Ok(inner::run(&command)),
     }
 }

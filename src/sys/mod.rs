@@ -11,6 +11,7 @@ pub mod dialogue;
 pub mod downloads;
 pub mod folder;
 pub mod host;
+pub mod journal;
 pub mod loopdev;
 pub mod mountinfo;
 pub mod namespaces;

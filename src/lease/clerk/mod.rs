@@ -126,4 +126,8 @@ pub struct Shown {
     pub age: Option<Duration>,
     /// The last heartbeat, and how old it is by the file server's clock.
     pub beat: Option<(Beat, Duration)>,
+    /// What time it is by the file server's clock.
+    pub clock: Option<jiff::Timestamp>,
+    /// The id that the file system is marked with.
+    pub mark: Option<String>,
 }

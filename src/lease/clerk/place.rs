@@ -110,13 +110,18 @@ impl Place {
 
     /// Whether the file system is marked, as it must be, as this host's.
     fn mark(&mut self) -> Result<bool, Trouble> {
-        let reading = || Trouble::while_(format!("reading {MARK}"));
-        let root = &self.reach()?.root;
-        let Some(mark) = root.read_text(MARK).map_err(reading())? else { return Ok(false) };
-        match mark.trim() {
-            marked if marked == self.fs_id => Ok(true),
-            marked => Err(Trouble::Marked { marked: marked.to_owned(), ours: self.fs_id.clone() }),
+        match self.marked()? {
+            None => Ok(false),
+            Some(marked) if marked == self.fs_id => Ok(true),
+            Some(marked) => Err(Trouble::Marked { marked, ours: self.fs_id.clone() }),
         }
+    }
+
+    /// The id that the file system is marked with, whichever it is.
+    pub(super) fn marked(&mut self) -> Result<Option<String>, Trouble> {
+        let reading = Trouble::while_(format!("reading {MARK}"));
+        let mark = self.reach()?.root.read_text(MARK).map_err(reading)?;
+        Ok(mark.map(|mark| mark.trim().to_owned()))
     }
 
     /// What is at the place of the head.

@@ -216,7 +216,9 @@ impl Clerk {
         let age = |then: SystemTime| now?.duration_since(then).ok().or(Some(Duration::ZERO));
         let claimed = highest.map(|it| place.changed(&record::claim_file(it))).and_then(Result::ok);
         let beat = beat.and_then(|(beat, then)| Some((beat, age(then)?)));
-        Ok(Shown { head, beyond, highest, age: claimed.and_then(age), beat })
+        let clock = now.and_then(|now| jiff::Timestamp::try_from(now).ok());
+        let mark = place.marked()?;
+        Ok(Shown { head, beyond, highest, age: claimed.and_then(age), beat, clock, mark })
     }
 
     fn place(&mut self) -> Result<&mut Place, Trouble> {
