@@ -374,7 +374,8 @@ async fn communicate(
         }
         drop(input.take());
     };
-    let line = std::cell::RefCell::new(line);
+    // A mutex and not a cell: a run may be part of a task that moves between threads.
+    let line = Mutex::new(line);
     let out = drain(child.stdout.take().expect("piped"), &line, kept);
     let err = drain(child.stderr.take().expect("piped"), &line, TAIL);
     let ((), stdout, stderr) = tokio::join!(feed, out, err);
@@ -384,7 +385,7 @@ async fn communicate(
 /// Hands on each line, and returns as many bytes of the end as are to be kept.
 async fn drain(
     stream: impl AsyncReadExt + Unpin,
-    line: &std::cell::RefCell<&mut impl FnMut(&str)>,
+    line: &Mutex<&mut impl FnMut(&str)>,
     kept: usize,
 ) -> std::io::Result<Vec<u8>> {
     let mut reader = BufReader::new(stream);
@@ -394,7 +395,7 @@ async fn drain(
         let read = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut all).await?;
         let text = String::from_utf8_lossy(&all[from..]);
         if read > 0 {
-            (line.borrow_mut())(text.trim_end());
+            (line.lock().expect("nobody panics with this lock"))(text.trim_end());
         }
         // Not with every line: what stays is moved.
         if read == 0 || all.len() > kept.saturating_mul(2) {
@@ -416,7 +417,7 @@ mod tests {
         text += &"x".repeat(200_000);
         let mut lines = (0, 0);
         let mut count = |line: &str| lines = (lines.0 + 1, lines.1.max(line.len()));
-        let line = std::cell::RefCell::new(&mut count);
+        let line = Mutex::new(&mut count);
         let end = drain(text.as_bytes(), &line, TAIL).await.unwrap();
         assert_eq!(end, &text.as_bytes()[text.len() - TAIL..]);
         let all = drain(text.as_bytes(), &line, usize::MAX).await.unwrap();

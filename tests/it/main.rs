@@ -22,6 +22,7 @@ mod machine;
 mod pack;
 mod parsers;
 mod plans;
+mod rehearsal_account;
 mod steps;
 mod support;
 mod units;
