@@ -1,20 +1,68 @@
-//! A fuzzer that needs no nightly compiler: changes real recipes at random, and reads them.
+//! A fuzzer that needs no nightly compiler: changes real inputs at random, and reads them.
 //!
 //!     cargo run --release -- SECONDS [SEED]
 //!
-//! An input that panics is kept in `crash.toml`, and the seed says how to find it again.
+//! The seconds are shared by the targets. An input that panics is kept in `crash-TARGET`, and the
+//! seed says how to find it again.
 
+use std::io::Read as _;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-/// The folders of real recipes, right ones and wrong ones.
-const CORPUS: [&str; 2] = ["../image-recipes", "../tests/fixtures/broken"];
+/// Something that reads what others wrote.
+struct Target {
+    name: &'static str,
+    /// Real inputs.
+    corpus: fn() -> Vec<Vec<u8>>,
+    /// Bits of the language that chance would not find.
+    words: &'static [&'static [u8]],
+    read: fn(&[u8]),
+}
 
-/// Bits of the language that chance would not find.
-const WORDS: [&str; 16] = [
-    "{{ ", " }}", "{% if x %}", "{% endif %}", "[[file]]\n", "[host]\n", "'''", "\"\"\"", "secret = true\n",
-    "type = 'list'\n", "when = { ", "\u{fffc}", "0o", "\\u0000", "ß", "extends = 'base'\n",
+const TARGETS: [Target; 2] = [
+    Target { name: "recipe", corpus: recipes, words: &WORDS, read: hostkit_fuzz::read },
+    Target { name: "nfs", corpus: connections, words: &NUMBERS, read: hostkit_fuzz::decode },
+];
+
+/// The folders of real recipes, right ones and wrong ones.
+const RECIPES: [&str; 2] = ["../image-recipes", "../tests/fixtures/broken"];
+/// What a guest and its server said; its README says how it is written.
+const CAPTURE: &str = "../tests/fixtures/nfs/controller.stream.gz";
+
+const WORDS: [&[u8]; 16] = [
+    b"{{ ",
+    b" }}",
+    b"{% if x %}",
+    b"{% endif %}",
+    b"[[file]]\n",
+    b"[host]\n",
+    b"'''",
+    b"\"\"\"",
+    b"secret = true\n",
+    b"type = 'list'\n",
+    b"when = { ",
+    b"\xef\xbf\xbc",
+    b"0o",
+    b"\\u0000",
+    b"\xc3\x9f",
+    b"extends = 'base'\n",
+];
+
+/// Lengths, counts and operations that the protocol knows.
+const NUMBERS: [&[u8]; 12] = [
+    &[0, 0, 0, 0],
+    &[0, 0, 0, 1],
+    &[0, 0, 0, 6],
+    &[0, 0, 0, 18],
+    &[0, 0, 0, 26],
+    &[0, 0, 0, 38],
+    &[0, 0, 0, 42],
+    &[0, 0, 0, 55],
+    &[0, 0, 1, 0],
+    &[0, 32, 0, 0],
+    &[0x7f, 0xff, 0xff, 0xff],
+    &[0x80, 0, 0, 0],
 ];
 
 fn main() {
@@ -22,33 +70,72 @@ fn main() {
     let seconds = arguments.next().unwrap_or(60);
     let clock = || SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos() as u64;
     let seed = arguments.next().unwrap_or_else(clock) | 1;
+    for target in TARGETS {
+        fuzz(&target, Duration::from_secs(seconds) / TARGETS.len() as u32, seed);
+    }
+}
+
+fn fuzz(target: &Target, time: Duration, seed: u64) {
+    let Target { name, corpus, words, read } = target;
     let corpus = corpus();
     let mut random = Random(seed);
-    let end = Instant::now() + Duration::from_secs(seconds);
+    let end = Instant::now() + time;
     let mut runs = 0_u64;
     while Instant::now() < end {
-        let input = mutate(&corpus, &mut random);
-        if catch_unwind(|| hostkit_fuzz::read(&input)).is_err() {
-            std::fs::write("crash.toml", &input).expect("the folder is writable");
-            eprintln!("seed {seed}, run {runs}: see crash.toml");
+        let input = mutate(&corpus, words, &mut random);
+        if catch_unwind(|| read(&input)).is_err() {
+            std::fs::write(format!("crash-{name}"), &input).expect("the folder is writable");
+            eprintln!("{name}: seed {seed}, run {runs}: see crash-{name}");
             std::process::exit(1);
         }
         runs += 1;
     }
-    println!("{runs} recipes read in {seconds} s, none panicked (seed {seed})");
+    let seconds = time.as_secs_f64();
+    println!("{name}: {runs} inputs read in {seconds:.0} s, none panicked (seed {seed})");
 }
 
-fn corpus() -> Vec<Vec<u8>> {
+fn recipes() -> Vec<Vec<u8>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files = CORPUS.iter().flat_map(|folder| std::fs::read_dir(here.join(folder)).expect(folder));
+    let files = RECIPES.iter().flat_map(|folder| std::fs::read_dir(here.join(folder)).expect(folder));
     let paths = files.map(|entry| entry.expect("a folder can be read").path());
     let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
     paths.sort();
     paths.iter().map(|path| std::fs::read(path).expect("a recipe can be read")).collect()
 }
 
+/// Some messages of a direction of a real connection each.
+fn connections() -> Vec<Vec<u8>> {
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join(CAPTURE);
+    let packed = std::fs::File::open(capture).expect("the capture is there");
+    let mut all = Vec::new();
+    flate2::read::GzDecoder::new(packed).read_to_end(&mut all).expect("the capture is whole");
+    let (mut directions, mut rest) = ([const { Vec::new() }; 2], &all[..]);
+    while let Some((&[_, way, length @ ..], tail)) = rest.split_first_chunk::<6>() {
+        let (piece, tail) = tail.split_at(u32::from_be_bytes(length) as usize);
+        directions[usize::from(way)].extend_from_slice(piece);
+        rest = tail;
+    }
+    directions.iter().flat_map(|direction| some_messages(direction)).collect()
+}
+
+/// A stream in parts of some messages.
+fn some_messages(mut stream: &[u8]) -> Vec<Vec<u8>> {
+    let mut parts = vec![Vec::new()];
+    while let Some(mark) = stream.first_chunk() {
+        let length = 4 + (u32::from_be_bytes(*mark) & 0x7fff_ffff) as usize;
+        let (message, rest) = stream.split_at(length.min(stream.len()));
+        let last = parts.last_mut().expect("there is always one");
+        last.extend_from_slice(message);
+        if last.len() > 2000 {
+            parts.push(Vec::new());
+        }
+        stream = rest;
+    }
+    parts
+}
+
 /// One of the corpus with a few changes: bytes and words put in, cut out, and swapped with others.
-fn mutate(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+fn mutate(corpus: &[Vec<u8>], words: &[&[u8]], random: &mut Random) -> Vec<u8> {
     let mut input = corpus[random.below(corpus.len())].clone();
     for _ in 0..=random.below(6) {
         let at = random.below(input.len() + 1);
@@ -57,8 +144,8 @@ fn mutate(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
             0 => drop(input.drain(at..at + length)),
             1 => input.insert(at, random.below(256) as u8),
             2 => {
-                let word = WORDS[random.below(WORDS.len())].bytes();
-                drop(input.splice(at..at, word));
+                let word = words[random.below(words.len())];
+                drop(input.splice(at..at, word.iter().copied()));
             }
             3 => {
                 let other = &corpus[random.below(corpus.len())];

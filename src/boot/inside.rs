@@ -65,6 +65,14 @@ pub enum Request {
 }
 
 impl Request {
+    /// Whether the home itself is written to: by the holder of the lease only.
+    pub const fn changes_the_home(&self) -> bool {
+        match self {
+            Self::Prepare { .. } | Self::Plugins { .. } => true,
+            Self::ReadMark { .. } | Self::Record { .. } => false,
+        }
+    }
+
     fn mount_point(&self) -> &Utf8Path {
         match self {
             Self::ReadMark { mount_point }

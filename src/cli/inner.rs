@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use camino::Utf8Path;
 use clap::Subcommand;
 
 use crate::boot::inside;
+use crate::facts::Facts;
 use crate::lease::ground::Ground;
+use crate::lease::memory::Memory;
 use crate::lease::{clerk, witness};
 #[cfg(feature = "sim")]
 use crate::sim::relay;
@@ -108,10 +111,28 @@ pub fn run(command: &Inner) -> ExitCode {
 }
 
 fn home() -> anyhow::Result<u8> {
-    let request =
+    let request: inside::Request =
         serde_json::from_reader(std::io::stdin().lock()).context("reading the request")?;
+    // Until this process is gone, hung or not, the home is not released.
+    let writing = match request.changes_the_home() {
+        true => memory()?.writing().context("marking that the home is written to")?,
+        false => None,
+    };
+    if writing.is_none() && request.changes_the_home() {
+        ui::json(&inside::Answer::Refused {
+            why: "this host does not hold the home".to_owned(),
+            hint: "`hostkit lease status` tells who does".to_owned(),
+        });
+        return Ok(0);
+    }
     ui::json(&inside::answer(&request, Ground::Nfs));
     Ok(0)
+}
+
+/// What this host remembers of its lease.
+fn memory() -> anyhow::Result<Memory> {
+    let root = Utf8Path::new("/");
+    Ok(Memory::new(root, &Facts::read(root)?.boot_id))
 }
 
 fn attend() -> anyhow::Result<u8> {

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::error::Fault;
 use crate::lease::broken::{self, Wish, Words};
+use crate::lease::hold::{self, Place};
 use crate::lease::order::Order;
 use crate::lease::record::Record;
 use crate::lease::visit::{End, Visit};
@@ -18,6 +19,11 @@ use crate::ui::{self, Format};
 /// The verbs of `hostkit lease`.
 #[derive(Debug, Subcommand)]
 pub enum Lease {
+    /// Wait until this host may have the home, and hold it
+    ///
+    /// What `hostkit-lease.service` runs. It ends when it is asked to, after it has released the home,
+    /// or when somebody else has it, after it has killed Jenkins.
+    Hold,
     /// Show who holds the home, and what a host that wants it would do
     ///
     /// Ends with 0 where the home is held, released or free, and with 5 where nobody may start before
@@ -68,11 +74,18 @@ pub async fn run(verb: Lease, format: Format) -> anyhow::Result<ExitCode> {
             .into());
     }
     let root = Utf8Path::new("/");
-    let order = Order::find(root).await?;
     match verb {
-        Lease::Status(args) => status(&order, &args, format).await,
-        Lease::Break(args) => break_it(root, &order, args, format).await,
+        Lease::Hold => hold_it(format).await,
+        Lease::Status(args) => status(&Order::find(root).await?, &args, format).await,
+        Lease::Break(args) => break_it(root, &Order::find(root).await?, args, format).await,
     }
+}
+
+async fn hold_it(format: Format) -> anyhow::Result<ExitCode> {
+    let (events, printer) = ui::start(format);
+    let end = hold::hold(Place::default(), events).await;
+    printer.finish().await;
+    end.map(|_ended| ExitCode::SUCCESS)
 }
 
 async fn status(order: &Order, args: &Status, format: Format) -> anyhow::Result<ExitCode> {

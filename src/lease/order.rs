@@ -84,7 +84,8 @@ impl Order {
         }
     }
 
-    fn of(identity: Identity, config: &HostConfig, fs_id: String) -> Self {
+    /// Of what is known of this host.
+    pub fn of(identity: Identity, config: &HostConfig, fs_id: String) -> Self {
         Self {
             me: Holder {
                 fs_id,
