@@ -8,6 +8,7 @@
 mod bake;
 mod cache;
 mod check;
+mod clerk;
 mod cli;
 mod engine;
 mod hygiene;
