@@ -60,9 +60,9 @@
 //! - [`boot::status`]: the report of a boot, and how `hostkit status` tells about it
 //! - [`lease`]: who holds the home. [`lease::record`] is what stands on the file system, [`lease::word`]
 //!   what AWS says and what that proves; [`lease::claim`] and [`lease::keep`] decide, without I/O;
-//!   [`lease::clerk`] is the child that touches the file system (its `place` is where, `work` what,
-//!   `trouble` why not, and its `Desk` the asker's side), [`lease::witness`] the one that asks AWS;
-//!   [`lease::ground`] tells whose a file system is
+//!   [`lease::clerk`] is the child that touches the file system, and its `Desk` the asker's side;
+//!   [`lease::witness`] is the one that asks AWS; [`lease::ground`] tells whose a file system is;
+//!   [`lease::visit`] is a person's look at the lease, or break
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
 //! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values
 //!

@@ -18,6 +18,7 @@ mod imports;
 mod jenkins_package;
 mod language;
 mod layers;
+mod lease;
 mod machine;
 mod pack;
 mod parsers;
