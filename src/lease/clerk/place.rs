@@ -201,12 +201,15 @@ impl Place {
     pub(super) fn fill(&mut self, name: &str, bytes: &[u8]) -> Result<File, Trouble> {
         let file = self.folder()?.create(name, 0o600);
         let mut file = file.map_err(Trouble::while_(format!("creating a file in {LEASE}")))?;
-        let filled = file.write_all(bytes).and_then(|()| file.sync_all());
-        if filled.is_err() {
-            self.discard(name);
+        match file.write_all(bytes).and_then(|()| file.sync_all()) {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                // Closed first: NFS keeps what is open under another name.
+                drop(file);
+                self.discard(name);
+                Err(Trouble::while_(format!("writing a file in {LEASE}"))(error))
+            }
         }
-        filled.map_err(Trouble::while_(format!("writing a file in {LEASE}")))?;
-        Ok(file)
     }
 
     /// Makes a file have this content, in place: it may be seen half written.

@@ -109,15 +109,15 @@ impl Clerk {
         let place = self.place()?;
         let generation = record.generation;
         let linked = place.folder()?.link(&file, &record::claim_file(generation));
-        if !matches!(linked, Ok(true)) {
-            place.discard(&name);
-        }
-        let doing = format!("creating the claim of generation {generation}");
-        if linked.map_err(Trouble::while_(doing))? {
+        if matches!(linked, Ok(true)) {
             self.claimed = Some((name, file));
             return Ok(Answer::Claimed);
         }
-        Ok(Answer::Taken)
+        // Closed first: NFS keeps what is open under another name.
+        drop(file);
+        place.discard(&name);
+        let doing = format!("creating the claim of generation {generation}");
+        linked.map_err(Trouble::while_(doing)).map(|_| Answer::Taken)
     }
 
     fn announce(&mut self) -> Result<Answer, Trouble> {
@@ -131,7 +131,8 @@ impl Clerk {
     }
 
     fn replace(&mut self, record: &Record) -> Result<Answer, Trouble> {
-        let (name, _file) = self.write("head", record)?;
+        let (name, file) = self.write("head", record)?;
+        drop(file);
         let place = self.place()?;
         let renamed = place.folder()?.rename(&name, HEAD);
         if renamed.is_err() {
