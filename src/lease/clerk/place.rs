@@ -80,10 +80,10 @@ impl Place {
     fn root(&self) -> Result<Root, Trouble> {
         let doing = || Trouble::while_(format!("opening {}", self.mount_point));
         let root = Root::strict(&self.mount_point).map_err(doing())?;
-        match self.ground.bears(&root).map_err(doing())? {
-            true => Ok(root),
-            false => Err(Trouble::NotMounted(self.mount_point.clone())),
+        if self.ground.bears(&root).map_err(doing())? {
+            return Ok(root);
         }
+        Err(Trouble::NotMounted(self.mount_point.clone()))
     }
 
     /// The directory, to write into it. It is made if it is not there, and may be.
