@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::plugins;
 use crate::error::Fault;
+pub use crate::lease::ground::Ground;
+use crate::lease::ground::{MARK, foreign};
 use crate::sys::{Cmd, CmdError, Owner, Root, Runner, Tool};
 
 /// A healthy file system answers in milliseconds, a throttled one in seconds.
@@ -21,9 +23,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The first boot of a new image copies a hundred megabytes to a file system that may be slow.
 const COPY_PATIENCE: Duration = Duration::from_mins(10);
-
-/// What says whose a file system is.
-const MARK: &str = ".hostkit/fs-id";
 
 /// What a child may be asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +65,14 @@ pub enum Request {
 }
 
 impl Request {
+    /// Whether the home itself is written to: by the holder of the lease only.
+    pub const fn changes_the_home(&self) -> bool {
+        match self {
+            Self::Prepare { .. } | Self::Plugins { .. } => true,
+            Self::ReadMark { .. } | Self::Record { .. } => false,
+        }
+    }
+
     fn mount_point(&self) -> &Utf8Path {
         match self {
             Self::ReadMark { mount_point }
@@ -94,15 +101,6 @@ pub enum Answer {
         /// What to do.
         hint: String,
     },
-}
-
-/// On what a child may work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ground {
-    /// A network file system, and nothing else: below the mount lies the root disk.
-    Nfs,
-    /// Whatever is there. For tests.
-    Any,
 }
 
 /// Asks a child. Its refusal is an error of the step that asks.
@@ -138,8 +136,7 @@ pub fn answer(request: &Request, ground: Ground) -> Answer {
 fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
     let mount_point = request.mount_point();
     let root = Root::strict(mount_point).with_context(|| format!("opening {mount_point}"))?;
-    // Asked of what was opened: a mount that goes in this moment does not matter any more.
-    if ground == Ground::Nfs && !root.is_nfs().context("asking what is mounted")? {
+    if !ground.bears(&root).context("asking what is mounted")? {
         return Ok(Answer::Refused {
             why: format!("no network file system is mounted at {mount_point}"),
             hint: "systemctl list-units --type=mount; what is below the mount is never written"
@@ -257,7 +254,7 @@ fn check(
 
 /// Makes the home on an empty file system. The mark comes last: what is marked is whole.
 fn initialise(root: &Root, file_system: &str, owner: Owner) -> anyhow::Result<Answer> {
-    if let Some(found) = foreign(root)? {
+    if let Some(found) = foreign(root).context("listing the file system")? {
         return Ok(Answer::Refused {
             why: format!(
                 "the file system is not empty (it has `{found}`) and is not marked as a controller's"
@@ -273,23 +270,6 @@ fn initialise(root: &Root, file_system: &str, owner: Owner) -> anyhow::Result<An
     let mark = format!("{file_system}\n");
     root.write(MARK, mark.as_bytes(), 0o600, me()).context("marking the file system")?;
     Ok(Answer::Done { changed: true })
-}
-
-/// Something that neither an empty file system nor an interrupted first boot has.
-fn foreign(root: &Root) -> anyhow::Result<Option<String>> {
-    for name in root.list("").context("listing the file system")? {
-        match name.as_str() {
-            ".hostkit" | "lost+found" => {}
-            "home" => {
-                let inside = root.list("home").context("listing the home")?;
-                if let Some(first) = inside.first() {
-                    return Ok(Some(format!("home/{first}")));
-                }
-            }
-            _ => return Ok(Some(name)),
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

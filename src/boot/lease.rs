@@ -3,8 +3,6 @@
 //! It decides nothing and waits as long as the unit does: another controller may be draining, or
 //! AWS may be silent. Meanwhile the launch hook is kept waiting.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -18,7 +16,6 @@ use crate::aws::asg;
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::host::LeasePolicy;
-use crate::lease::Holder;
 use crate::lease::order::{self, Order};
 use crate::sys::{atomic, console};
 
@@ -42,37 +39,20 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
 
 fn give(path: &Utf8Path, order: &Order) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        atomic::make_directory(folder, 0o700)?;
     }
     let json = serde_json::to_vec(order).expect("an order has only string keys");
     atomic::write(path, &json, 0o600).map(drop)
 }
 
 async fn order(context: &Context) -> Result<Order, Fault> {
-    let known = context.must_know();
-    let identity = &known.identity;
-    let lease = &context.config().lease;
-    let me = Holder {
-        fs_id: file_system(context).to_owned(),
-        // Where this host asks: what another region does not know means nothing.
-        region: known.aws.region.clone().unwrap_or_else(|| identity.region.clone()),
-        account: identity.account_id.clone(),
-        instance_id: Some(identity.instance_id.clone()),
-        task: None,
-        boot_id: context.facts.boot_id.clone(),
-        launched: identity.launched,
-        ami: Some(identity.image_id.clone()),
-        hostkit: Some(env!("CARGO_PKG_VERSION").to_owned()),
-        since: None,
-    };
+    let (known, config) = (context.must_know(), context.config());
+    let order = Order::of(known.identity.clone(), config, file_system(context).to_owned());
     Ok(Order {
-        me,
         mount_point: context.machine.path(MOUNT_POINT),
-        policy: lease.policy,
-        patience: lease.patience,
         group: group(context).await?,
-        endpoint_url: known.aws.endpoint_url.clone(),
         imds: context.machine.imds.clone(),
+        ..order
     })
 }
 
