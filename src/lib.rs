@@ -87,6 +87,8 @@
 //!
 //! - [`sim`]: a simulated AWS whose one instance is a virtual machine; a cargo feature, on by
 //!   default, that only [`cli`] knows
+//! - [`sim::nfs`]: its file system, the record of which machine changed what in it, and the check that
+//!   two never wrote the home at the same time
 //!
 //! # The invariants
 //!
