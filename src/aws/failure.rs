@@ -110,14 +110,13 @@ impl Failure {
 
     /// Whether this machine's clock may be the reason.
     pub fn clock(&self) -> Clock {
+        let is_unsigned = |code: &str| UNSIGNED.contains(&code);
         match self {
-            Self::Refused { ahead: Some(ahead), .. } if ahead.abs() > CLOCK_TOLERANCE => {
-                Clock::Off(*ahead)
-            }
-            Self::Refused { code, ahead: None, .. } if UNSIGNED.contains(&code.as_str()) => {
-                Clock::Suspect
-            }
-            Self::Refused { code, .. } if code == "RequestExpired" => Clock::Suspect,
+            Self::Refused { code, ahead, .. } if is_unsigned(code) => match ahead {
+                Some(ahead) if ahead.abs() > CLOCK_TOLERANCE => Clock::Off(*ahead),
+                Some(_) if code != "RequestExpired" => Clock::Fine,
+                _ => Clock::Suspect,
+            },
             // A certificate is not valid yet, or not any more.
             Self::NoAnswer { cause, .. } if cause.to_lowercase().contains("certificate") => {
                 Clock::Suspect

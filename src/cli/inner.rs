@@ -23,7 +23,11 @@ pub enum Inner {
     /// Work on the mounted home: a request on standard input, an answer on standard output.
     Home,
     /// Work on the lease: a request a line on standard input, an answer a line on standard output.
-    Clerk,
+    Clerk {
+        /// Also where no network file system is mounted. For tests.
+        #[arg(long)]
+        anywhere: bool,
+    },
     /// Ask AWS about a holder: a question on standard input, an answer on standard output.
     Witness,
     /// Become a program that dies with its parent.
@@ -82,7 +86,7 @@ pub enum Inner {
 pub fn run(command: &Inner) -> ExitCode {
     let end = match command {
         Inner::Home => home(),
-        Inner::Clerk => attend(),
+        Inner::Clerk { anywhere } => attend(if *anywhere { Ground::Any } else { Ground::Nfs }),
         Inner::Witness => testify(),
         Inner::Tether { parent, argv } => {
             namespaces::tether(*parent, argv).map(|never| match never {})
@@ -135,9 +139,9 @@ fn memory() -> anyhow::Result<Memory> {
     Ok(Memory::new(root, &Facts::read(root)?.boot_id))
 }
 
-fn attend() -> anyhow::Result<u8> {
+fn attend(ground: Ground) -> anyhow::Result<u8> {
     // The asker went away: there is nobody to tell.
-    let _ = clerk::attend(Ground::Nfs, std::io::stdin().lock(), std::io::stdout().lock());
+    let _ = clerk::attend(ground, std::io::stdin().lock(), std::io::stdout().lock());
     Ok(0)
 }
 

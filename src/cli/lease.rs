@@ -89,7 +89,7 @@ async fn hold_it(format: Format) -> anyhow::Result<ExitCode> {
 }
 
 async fn status(order: &Order, args: &Status, format: Format) -> anyhow::Result<ExitCode> {
-    let status = Visit::new(order, &Runner::Direct).offline(args.offline).status().await?;
+    let status = Visit::new(order, Runner::Direct).offline(args.offline).status().await?;
     match format {
         Format::Human => ui::text(&status.render()),
         Format::Json => ui::json(&status),
@@ -106,7 +106,7 @@ async fn break_it(
     let by = format!("{} on {}", operator(root), order.me.name());
     let Break { generation, reason, i_have_proof: proof } = args;
     let wish = Wish { generation, reason, proof, by };
-    let mut visit = Visit::new(order, &Runner::Direct);
+    let mut visit = Visit::new(order, Runner::Direct);
     let end = visit.break_it(&wish).await;
     let line = match &end {
         Ok(end) => broken::line(end.record()),

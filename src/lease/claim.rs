@@ -134,6 +134,8 @@ enum Doing {
     Waiting,
     Claiming(u64),
     Reading(u64),
+    /// As `Reading`, before it waits for a holder that may live: that one may be beaten already.
+    Peeking(u64),
     Announcing(u64),
     Holding,
 }
@@ -146,6 +148,8 @@ struct Known {
     is_beyond_head: bool,
     /// What was last heard of the holder, and how long ago.
     heard: Option<(Word, u32)>,
+    /// Whether it was looked since then if somebody has claimed the next generation.
+    has_peeked: bool,
     /// Since when it is proven dead.
     dead_for: Option<u32>,
     /// How long it has been waited for, or since it was last terminated.
@@ -208,13 +212,13 @@ impl Claimant {
             (Doing::Looking, Observed::Head(head)) => self.on_head(head),
             (Doing::Asking, Observed::Word(word)) => {
                 if let Some(known) = &mut self.known {
-                    known.heard = Some((word, 0));
+                    (known.heard, known.has_peeked) = (Some((word, 0)), false);
                 }
                 self.decide()
             }
             (Doing::Waiting, Observed::Elapsed) => {
                 if let Some(known) = &mut self.known {
-                    known.tick();
+                    known.tick(self.pace, self.patience);
                 }
                 self.look()
             }
@@ -227,6 +231,10 @@ impl Claimant {
                 Action::ReadClaim(generation)
             }
             (Doing::Reading(generation), Observed::Claim(claim)) => {
+                self.on_claim(generation, claim)
+            }
+            (Doing::Peeking(_), Observed::Claim(None)) => self.decide(),
+            (Doing::Peeking(generation), Observed::Claim(claim)) => {
                 self.on_claim(generation, claim)
             }
             (Doing::Announcing(generation), Observed::Announced) => self.hold(generation),
@@ -307,19 +315,21 @@ impl Claimant {
         let Some(known) = &self.known else { return self.look() };
         let Record { generation, state, holder, .. } = &known.record;
         let (generation, holder) = (*generation, holder.clone());
-        let beyond = known.is_beyond_head;
         if !self.guards.demand(Guard::OwnFileSystem, holder.fs_id == self.me.fs_id) {
             return self.refuse_copy(&holder);
         }
         if *state == State::Released {
-            return self.claim(generation + 1);
+            // An operator's word is about a death as EC2's is, and may be as fresh.
+            return if known.record.broken.is_some() {
+                self.is_dead()
+            } else {
+                self.claim(generation + 1)
+            };
         }
         if self.guards.demand(Guard::OwnInstance, holder.is_same_host(&self.me)) {
-            // A claim of this boot that was not announced is used up: the next one is made.
-            let given_up = self.mine != Some(generation);
-            let goes_on = holder.is_same_boot(&self.me)
-                && !beyond
-                && self.guards.demand(Guard::NotGivenUp, !given_up);
+            // A claim of this boot that it never held, or gave up, is used up: the next one is made.
+            let is_kept = self.guards.demand(Guard::NotGivenUp, self.mine == Some(generation));
+            let goes_on = holder.is_same_boot(&self.me) && is_kept;
             return if goes_on { self.hold(generation) } else { self.claim(generation + 1) };
         }
         match &known.heard {
@@ -338,26 +348,45 @@ impl Claimant {
         let holder = known.record.holder.clone();
         match proof(self.guards, &self.me, &holder, word) {
             Proof::Dead(why) => {
-                known.dead_for.get_or_insert(0);
                 tracing::debug!(why, "the holder is dead");
-                self.settle()
+                self.is_dead()
             }
             Proof::MayLive(why) => {
                 known.dead_for = None;
-                self.endure(&holder, word, why)
+                if known.has_peeked {
+                    return self.endure(&holder, word, why);
+                }
+                // Whoever claimed and did not come to write the head must not wait for this holder,
+                // which may be waiting for it.
+                known.has_peeked = true;
+                let next = known.record.generation + 1;
+                self.doing = Doing::Peeking(next);
+                Action::ReadClaim(next)
             }
         }
+    }
+
+    /// The holder is dead, since now at the latest.
+    fn is_dead(&mut self) -> Action {
+        if let Some(known) = &mut self.known {
+            known.dead_for.get_or_insert(0);
+        }
+        self.settle()
     }
 
     /// The holder is proven dead. What cannot be undone need not be asked again.
     fn settle(&mut self) -> Action {
         let Some(known) = &self.known else { return self.look() };
         let generation = known.record.generation;
-        if known.dead_for.is_some_and(|ticks| ticks >= self.pace.settle) {
+        let is_long_ago = known.dead_for.is_some_and(|ticks| ticks >= self.pace.settle);
+        if self.guards.demand(Guard::Settled, is_long_ago) {
             return self.claim(generation + 1);
         }
-        let name = known.record.holder.name();
-        let why = format!("{name} is dead; what it has sent may still arrive");
+        let who = match &known.record.broken {
+            Some(broken) => format!("the holder of generation {}", broken.generation),
+            None => known.record.holder.name().to_owned(),
+        };
+        let why = format!("{who} is dead; what it has sent may still arrive");
         self.wait(why)
     }
 
@@ -443,17 +472,16 @@ impl Claimant {
 
 impl Known {
     const fn new(record: Record, is_beyond_head: bool) -> Self {
-        Self { record, is_beyond_head, heard: None, dead_for: None, waited: 0 }
+        Self { record, is_beyond_head, heard: None, has_peeked: false, dead_for: None, waited: 0 }
     }
 
-    fn tick(&mut self) {
-        self.waited = self.waited.saturating_add(1);
-        if let Some((_, ago)) = &mut self.heard {
-            *ago = ago.saturating_add(1);
-        }
-        if let Some(ticks) = &mut self.dead_for {
-            *ticks = ticks.saturating_add(1);
-        }
+    /// A tick has passed. Nothing is counted further than to what it is compared with, so that the
+    /// states of a newcomer are finite.
+    fn tick(&mut self, pace: Pace, patience: u32) {
+        self.waited = patience.min(self.waited.saturating_add(1));
+        self.dead_for = self.dead_for.map(|ticks| pace.settle.min(ticks.saturating_add(1)));
+        let heard = self.heard.take().map(|(word, ago)| (word, ago.saturating_add(1)));
+        self.heard = heard.filter(|(_, ago)| *ago < pace.ask_again);
     }
 }
 

@@ -62,7 +62,8 @@ fn of_record(guards: Guards, me: &Holder, generation: u64, record: &Record) -> K
     match record.state {
         _ if !record.holder.is_same_boot(me) => Keep::Stop(told(record)),
         State::Held => Keep::On,
-        State::Released => Keep::PutRight("the head says that this host gave it up".to_owned()),
+        // Nobody but this host writes that. If it is there all the same, others may act on it.
+        State::Released => Keep::Stop("the head says that this host gave it up".to_owned()),
     }
 }
 

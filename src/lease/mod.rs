@@ -37,6 +37,8 @@ pub mod ground;
 pub mod hold;
 pub mod keep;
 pub mod memory;
+#[cfg(test)]
+mod model;
 pub mod order;
 pub mod outlook;
 pub mod record;

@@ -37,8 +37,8 @@ impl Stand {
             Head::New if shown.highest.is_none() => Self::Free,
             Head::Strange(found) => Self::Strange(found.clone()),
             Head::Newer { version, .. } => Self::Newer("head".to_owned(), *version),
-            Head::Record(head) => after(head, shown, fs_id),
-            Head::New => lost("the head is not there yet, and claims are".to_owned(), shown, fs_id),
+            Head::Record(head) => between(Some(head), shown, fs_id),
+            Head::New => between(None, shown, fs_id),
             Head::Gone => {
                 lost("this was a controller's home, and its head is gone".to_owned(), shown, fs_id)
             }
@@ -70,10 +70,11 @@ impl Stand {
     }
 }
 
-/// The head can be read: is it the last word?
-fn after(head: &Record, shown: &Shown, fs_id: &str) -> Stand {
-    let highest = shown.highest.unwrap_or(0).max(head.generation);
-    if highest == head.generation {
+/// The head can be read, or is still to come: is it the last word?
+fn between(head: Option<&Record>, shown: &Shown, fs_id: &str) -> Stand {
+    let told = head.map_or(0, |head| head.generation);
+    let highest = shown.highest.unwrap_or(0).max(told);
+    if let Some(head) = head.filter(|head| head.generation == highest) {
         return readable(head, fs_id);
     }
     let file = claim_file(highest);

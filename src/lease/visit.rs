@@ -3,6 +3,9 @@
 //! The thin shell of [`Status`] and [`super::broken`]. Like the holder, it never touches the file
 //! system itself: the clerk does, with a deadline, so that a dead mount is told and not shared.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -27,10 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(8);
 #[derive(Debug)]
 pub struct Visit<'a> {
     order: &'a Order,
-    runner: &'a Runner,
+    runner: Runner,
     desk: Desk,
     /// Whether AWS is left alone.
     is_offline: bool,
+    /// How long one request to the clerk may take.
+    patience: Duration,
     /// Between a proof of death and a claim: what a dying machine sent may still arrive.
     settle: Duration,
 }
@@ -48,10 +53,10 @@ pub enum End {
 
 impl<'a> Visit<'a> {
     /// To the lease of this host.
-    pub fn new(order: &'a Order, runner: &'a Runner) -> Self {
+    pub fn new(order: &'a Order, runner: Runner) -> Self {
         let desk = Desk::new(runner.clone(), &order.mount_point, &order.me.fs_id);
         let settle = TICK * Pace::default().settle;
-        Self { order, runner, desk, is_offline: false, settle }
+        Self { order, runner, desk, is_offline: false, patience: PATIENCE, settle }
     }
 
     /// The same, and AWS is not asked.
@@ -61,16 +66,16 @@ impl<'a> Visit<'a> {
         self
     }
 
-    /// Without the wait before a claim.
+    /// Without the wait before a claim, and not patient.
     #[cfg(test)]
-    pub(super) const fn at_once(mut self) -> Self {
-        self.settle = Duration::ZERO;
+    const fn at_once(mut self) -> Self {
+        (self.settle, self.patience) = (Duration::ZERO, Duration::from_millis(200));
         self
     }
 
     /// What stands on the file system.
     pub async fn shown(&mut self) -> Result<Shown, Fault> {
-        match self.desk.ask(&Request::Show, PATIENCE).await {
+        match self.desk.ask(&Request::Show, self.patience).await {
             Answer::Shown(shown) => Ok(*shown),
             other => Err(refusal("the lease cannot be looked at", &other)),
         }
@@ -100,7 +105,7 @@ impl<'a> Visit<'a> {
     }
 
     async fn claim_of(&mut self, generation: u64) -> Option<Head> {
-        match self.desk.ask(&Request::ReadClaim(generation), PATIENCE).await {
+        match self.desk.ask(&Request::ReadClaim(generation), self.patience).await {
             Answer::Claim(claim) => claim,
             _ => None,
         }
@@ -111,10 +116,10 @@ impl<'a> Visit<'a> {
         if self.is_offline {
             return Word::Silent("not asked, by --offline".to_owned());
         }
-        let word = witness::ask(self.runner, self.order, holder).await;
+        let word = witness::ask(&self.runner, self.order, holder).await;
         match word {
             Word::NotFound { age: None } => {
-                let age = self.desk.ask(&Request::Age(generation), PATIENCE).await;
+                let age = self.desk.ask(&Request::Age(generation), self.patience).await;
                 Word::NotFound { age: if let Answer::Age(age) = age { Some(age) } else { None } }
             }
             word => word,
@@ -147,7 +152,7 @@ impl<'a> Visit<'a> {
         let now = Timestamp::now();
         let record = Box::new(breakable.claim(self.order, wish, evidence, word.as_ref(), now)?);
         tokio::time::sleep(self.settle).await;
-        match self.desk.ask(&Request::Claim(record.clone()), PATIENCE).await {
+        match self.desk.ask(&Request::Claim(record.clone()), self.patience).await {
             Answer::Claimed => {}
             Answer::Taken => {
                 return Err(Fault::step(format!(
@@ -161,7 +166,7 @@ impl<'a> Visit<'a> {
                 return Err(fault);
             }
         }
-        if self.desk.ask(&Request::Announce, PATIENCE).await != Answer::Done {
+        if self.desk.ask(&Request::Announce, self.patience).await != Answer::Done {
             self.make_head(&record).await?;
         }
         Ok(End::Broken(record, suspect.map(Box::new)))
@@ -170,13 +175,14 @@ impl<'a> Visit<'a> {
     /// Has the head say what the claim says. It is this or a later claim that is the last one
     /// anyway: whoever holds a later one puts the head right.
     async fn make_head(&mut self, record: &Record) -> Result<(), Fault> {
-        match self.desk.ask(&Request::Replace(Box::new(record.clone())), PATIENCE).await {
+        match self.desk.ask(&Request::Replace(Box::new(record.clone())), self.patience).await {
             Answer::Done => Ok(()),
-            other => {
-                let generation = record.generation;
-                let what = format!("generation {generation} is claimed, and the head was not made");
-                Err(refusal(&what, &other))
-            }
+            Answer::Failed { why, hint } => Err(Fault::step(format!(
+                "generation {} is claimed, and the head does not say so: {why}",
+                record.generation
+            ))
+            .hint(format!("{hint}; then the same command again, which does the rest"))),
+            other => Err(refusal("the head was not made", &other)),
         }
     }
 }

@@ -7,6 +7,9 @@
 //! A holder that is an ECS task is not asked about yet: the word on it is [`Word::Silent`], so
 //! nobody takes over from it unless it releases the home or an operator breaks the lease.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};

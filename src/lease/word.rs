@@ -130,8 +130,12 @@ pub enum Guard {
     NotGivenUp,
     /// A task that ECS calls stopped may live on where its host does.
     HostOfTheTask,
+    /// What a dead machine has sent arrives before the next one begins.
+    Settled,
     /// Jenkins is down before the home is released.
     JenkinsIsDown,
+    /// What Jenkins left in the machine's memory is on the server before the home is released.
+    Synced,
     /// A holder that reads a higher generation stops.
     HigherGeneration,
     /// A break is for the generation that the operator looked at.
@@ -142,7 +146,7 @@ pub enum Guard {
 
 impl Guard {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Ended,
         Self::MemoryIsLost,
         Self::ThisLaunch,
@@ -153,7 +157,9 @@ impl Guard {
         Self::OwnInstance,
         Self::NotGivenUp,
         Self::HostOfTheTask,
+        Self::Settled,
         Self::JenkinsIsDown,
+        Self::Synced,
         Self::HigherGeneration,
         Self::SameGeneration,
         Self::Exclusive,

@@ -8,6 +8,7 @@
 mod bake;
 mod cache;
 mod check;
+mod clerk;
 mod cli;
 mod engine;
 mod hygiene;
@@ -17,6 +18,7 @@ mod imports;
 mod jenkins_package;
 mod language;
 mod layers;
+mod lease;
 mod machine;
 mod pack;
 mod parsers;

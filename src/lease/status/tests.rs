@@ -140,6 +140,7 @@ fn what_a_person_must_look_at_reads_like_this() {
 fn what_is_odd_is_said() {
     let third = "i-0cccccccccccccccc";
     let beyond = Some(Head::Record(Box::new(record(8, State::Held, third))));
+    let first = Some(Head::Record(Box::new(record(1, State::Held, third))));
     let mut ahead = record(7, State::Held, OLD);
     ahead.holder.since = Some(at("2026-11-20T06:00:00Z"));
     let silent = |age| {
@@ -148,6 +149,10 @@ fn what_is_odd_is_said() {
     };
     let cases = [
         ("between claim and head", Shown { highest: Some(8), beyond, ..held() }),
+        (
+            "between the first claim and head",
+            Shown { highest: Some(1), beyond: first, ..shown(Head::New) },
+        ),
         ("files were removed", Shown { highest: Some(3), ..held() }),
         ("no heartbeat for long", Shown { beat: silent(65), ..held() }),
         ("a holder whose clock is behind", Shown { beat: silent(2), ..held() }),
@@ -173,4 +178,34 @@ fn what_is_odd_is_said() {
 fn the_json_form_reads_like_this() {
     let status = status(&order(), &held(), &says(InstanceState::Running));
     insta::assert_snapshot!(serde_json::to_string_pretty(&status).unwrap());
+}
+
+/// Whoever reads the JSON form can rely on its schema.
+#[test]
+fn every_key_of_the_json_form_is_in_its_schema() {
+    let released = shown(Head::Record(Box::new(record(7, State::Released, OLD))));
+    let gone = Shown { highest: None, ..shown(Head::Gone) };
+    let schema = serde_json::to_value(schemars::schema_for!(Status)).unwrap();
+    for shown in [held(), released, gone] {
+        let status = status(&order(), &shown, &says(InstanceState::Running));
+        let json = serde_json::to_value(&status).unwrap();
+        must_match(&schema, &schema, &json);
+    }
+}
+
+/// Objects have the keys that the schema asks for, and no others.
+fn must_match(root: &serde_json::Value, schema: &serde_json::Value, json: &serde_json::Value) {
+    let options = schema["anyOf"].as_array().map(|options| &options[0]);
+    let schema = options.unwrap_or(schema);
+    let reference = schema["$ref"].as_str().map(|path| path.trim_start_matches('#'));
+    let schema = reference.map_or(schema, |path| root.pointer(path).unwrap());
+    let Some(object) = json.as_object() else { return };
+    let properties = schema["properties"].as_object().unwrap();
+    for (key, value) in object {
+        assert!(properties.contains_key(key), "{key} is not in {properties:?}");
+        must_match(root, &properties[key], value);
+    }
+    for key in schema["required"].as_array().into_iter().flatten() {
+        assert!(object.contains_key(key.as_str().unwrap()), "{key} is not in {object:?}");
+    }
 }

@@ -33,8 +33,8 @@ pub(super) fn all(stand: &Stand, order: &Order, shown: &Shown, now: Timestamp) -
         ));
     }
     if let Some(last) = stand.last() {
-        let head = matches!(&shown.head, super::super::claim::Head::Record(_));
-        if head && !super::is_announced(shown, last.generation) {
+        let is_lost = matches!(stand, Stand::Lost { .. });
+        if !is_lost && !super::is_announced(shown, last.generation) {
             all.push(format!(
                 "{} is there, and the head does not say so: its host is between both, or died there",
                 claim_file(last.generation)
