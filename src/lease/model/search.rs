@@ -74,8 +74,7 @@ pub(super) fn explore(setting: &Setting, guards: Guards) -> Exploration {
         trace.push(last);
         Failure { what, trace }
     });
-    let failure = found
-        .or_else(|| if at >= limit() { None } else { graph.dead_end(setting, guards, &mut minds) });
+    let failure = found.or_else(|| graph.dead_end(setting, guards, &mut minds));
     Exploration {
         states: graph.worlds.len(),
         transitions,
