@@ -83,8 +83,10 @@
 //!
 //! The rehearsal account:
 //!
-//! - [`sim`]: a simulated AWS whose one instance is a virtual machine; a cargo feature, on by
-//!   default, that only [`cli`] knows
+//! - [`sim`]: a simulated AWS whose instances are virtual machines; a cargo feature, on by default,
+//!   that only [`cli`] knows
+//! - [`sim::vm`]: one machine, seen through a boot. [`sim::fleet`]: several of them on file systems
+//!   that they share. [`sim::failover`]: the bad nights that are played on them
 //!
 //! # The invariants
 //!
