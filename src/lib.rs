@@ -85,10 +85,12 @@
 //!
 //! The rehearsal account:
 //!
-//! - [`sim`]: a simulated AWS whose one instance is a virtual machine; a cargo feature, on by
-//!   default, that only [`cli`] knows
-//! - [`sim::nfs`]: its file system, the record of which machine changed what in it, and the check that
-//!   two never wrote the home at the same time
+//! - [`sim`]: a simulated AWS whose instances are virtual machines; a cargo feature, on by default,
+//!   that only [`cli`] knows
+//! - [`sim::vm`]: one machine, seen through a boot. [`sim::fleet`]: several of them on file systems
+//!   that they share. [`sim::failover`]: the bad nights that are played on them
+//! - [`sim::nfs`]: its file systems, the record of which machine changed what in them, and the check
+//!   that two never wrote a home at the same time
 //!
 //! # The invariants
 //!

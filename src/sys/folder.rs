@@ -35,6 +35,15 @@ impl Folder {
         root::absent(self.entry(name, flags)).map(|fd| fd.map(Self))
     }
 
+    /// A directory in this one, as it is now: on NFS, what this machine remembers of the names in it
+    /// is asked for again if it was changed. None where it is not there.
+    pub fn folder_now(&self, name: &str) -> io::Result<Option<Self>> {
+        // Not O_PATH, which opens nothing: the client compares a directory with the server's when it
+        // is opened, and else only every half a minute or minute.
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        root::absent(self.entry(name, flags)).map(|fd| fd.map(Self))
+    }
+
     /// What is known of the directory itself.
     pub fn metadata(&self) -> io::Result<Metadata> {
         root::of(&self.0)
