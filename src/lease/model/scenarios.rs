@@ -78,7 +78,7 @@ pub(super) fn hibernation() -> Setting {
 /// EC2 does not know instances that are new, or long gone, or in another region.
 pub(super) fn forgetting() -> Setting {
     let left = Budget { terminations: 2, reboots: 1, ..Budget::default() };
-    let plain = plain("instances that EC2 does not know", 2, left);
+    let plain = plain("instances that EC2 does not know", 3, left);
     Setting {
         stale_heads: true,
         forgets: true,
