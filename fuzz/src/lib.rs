@@ -1,4 +1,5 @@
-//! What is fuzzed: the reading of recipes, from bytes to everything that is wrong with them.
+//! What is fuzzed: the reading of recipes, from bytes to everything that is wrong with them, and of
+//! the records of the lease.
 //!
 //! The rooms are taken in by their paths, so that the AWS SDKs are not built for this.
 
@@ -6,6 +7,8 @@
 pub mod error;
 #[path = "../../src/host/mod.rs"]
 pub mod host;
+#[path = "../../src/lease/record.rs"]
+pub mod record;
 #[path = "../../src/recipe/mod.rs"]
 pub mod recipe;
 #[path = "../../src/secret.rs"]
@@ -13,6 +16,24 @@ pub mod secret;
 
 use recipe::assets::Assets;
 use recipe::{Given, read_text};
+
+/// Reads `bytes` as a record of the lease. Whatever they are, a record that is found is worth
+/// something: it is read again as it is written, and names its generation and its holder.
+///
+/// # Panics
+/// If that does not hold.
+pub fn read_record(bytes: &[u8]) {
+    match record::read(&String::from_utf8_lossy(bytes)) {
+        record::Reading::Record(found) => {
+            assert!((1..=record::VERSION).contains(&found.version) && found.generation > 0);
+            assert!(!found.holder.fs_id.is_empty() && !found.holder.boot_id.is_empty());
+            assert_ne!(found.holder.name(), "nobody");
+            assert_eq!(record::read(&record::text(&found)), record::Reading::Record(found));
+        }
+        record::Reading::Newer { version, .. } => assert!(version > record::VERSION),
+        record::Reading::Garbage(why) => assert!(!why.is_empty()),
+    }
+}
 
 /// Reads `bytes` as a recipe. Whatever they are, there is a recipe or an error, and every error can
 /// be shown.
@@ -27,7 +48,9 @@ pub fn read(bytes: &[u8]) {
         assert!(!problem.message.is_empty());
         if let Some(place) = &problem.place {
             assert!(place.line >= 1 && place.column >= 1);
-            assert_eq!(place.excerpt().lines().count(), 3, "{}", place.excerpt());
+            if let Some(excerpt) = place.excerpt() {
+                assert_eq!(excerpt.lines().count(), 3, "{excerpt}");
+            }
         }
     }
     assert!(reading.recipe.is_some() || reading.errors() > 0, "neither a recipe nor an error");
