@@ -60,7 +60,8 @@
 //! - [`boot::status`]: the report of a boot, and how `hostkit status` tells about it
 //! - [`lease`]: who holds the home. [`lease::record`] is what stands on the file system, [`lease::word`]
 //!   what AWS says and what that proves; [`lease::claim`] and [`lease::keep`] decide, without I/O;
-//!   [`lease::clerk`] is the child that touches the file system
+//!   [`lease::clerk`] is the child that touches the file system, [`lease::witness`] the one that asks
+//!   AWS; [`lease::visit`] is a person's look at it, or break
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
 //! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values
 //!

@@ -1,49 +1,85 @@
-//! A fuzzer that needs no nightly compiler: changes real recipes and records of the lease at random,
-//! and reads them.
+//! A fuzzer that needs no nightly compiler: changes real inputs at random, and reads them.
 //!
 //!     cargo run --release -- SECONDS [SEED]
 //!
-//! Half of the time goes to each. An input that panics is kept in `crash.toml` or `crash.json`, and
-//! the seed says how to find it again.
+//! The seconds are shared by the targets. An input that panics is kept in `crash-TARGET`, and the
+//! seed says how to find it again.
 
+use std::io::Read as _;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-/// What is read, where real ones are, and bits of its language that chance would not find.
+/// Something that reads what others wrote.
 struct Target {
-    what: &'static str,
+    name: &'static str,
+    /// Real inputs.
+    corpus: fn() -> Vec<Vec<u8>>,
+    /// Bits of the language that chance would not find.
+    words: &'static [&'static [u8]],
     read: fn(&[u8]),
-    corpus: &'static [&'static str],
-    extension: &'static str,
-    words: &'static [&'static str],
 }
 
-const TARGETS: [Target; 2] = [
-    Target {
-        what: "recipes",
-        read: hostkit_fuzz::read,
-        corpus: &["../image-recipes", "../tests/fixtures/broken"],
-        extension: "toml",
-        words: &WORDS,
-    },
-    Target {
-        what: "records",
-        read: hostkit_fuzz::read_record,
-        corpus: &["../tests/fixtures/lease"],
-        extension: "json",
-        words: &RECORD_WORDS,
-    },
+const TARGETS: [Target; 3] = [
+    Target { name: "recipe", corpus: recipes, words: &WORDS, read: hostkit_fuzz::read },
+    Target { name: "nfs", corpus: connections, words: &NUMBERS, read: hostkit_fuzz::decode },
+    Target { name: "record", corpus: records, words: &KEYS, read: hostkit_fuzz::read_record },
 ];
 
-const WORDS: [&str; 16] = [
-    "{{ ", " }}", "{% if x %}", "{% endif %}", "[[file]]\n", "[host]\n", "'''", "\"\"\"", "secret = true\n",
-    "type = 'list'\n", "when = { ", "\u{fffc}", "0o", "\\u0000", "ß", "extends = 'base'\n",
+/// The folders of real recipes, right ones and wrong ones.
+const RECIPES: [&str; 2] = ["../image-recipes", "../tests/fixtures/broken"];
+/// What a guest and its server said; its README says how it is written.
+const CAPTURE: &str = "../tests/fixtures/nfs/controller.stream.gz";
+
+const WORDS: [&[u8]; 16] = [
+    b"{{ ",
+    b" }}",
+    b"{% if x %}",
+    b"{% endif %}",
+    b"[[file]]\n",
+    b"[host]\n",
+    b"'''",
+    b"\"\"\"",
+    b"secret = true\n",
+    b"type = 'list'\n",
+    b"when = { ",
+    b"\xef\xbf\xbc",
+    b"0o",
+    b"\\u0000",
+    b"\xc3\x9f",
+    b"extends = 'base'\n",
 ];
 
-const RECORD_WORDS: [&str; 10] = [
-    "\"state\": \"released\",", "\"version\": 2,", "\"generation\": 18446744073709551616,", "\"task\": {",
-    "\"fs_id\": \"\",", "\\ud800", "null", "-1", "1e400", "[[[[[[[[[[[[[[[[",
+/// Records of every form.
+const RECORDS: [&str; 1] = ["../tests/fixtures/lease"];
+
+const KEYS: [&[u8]; 10] = [
+    b"\"state\": \"released\",",
+    b"\"version\": 2,",
+    b"\"generation\": 18446744073709551616,",
+    b"\"task\": {",
+    b"\"fs_id\": \"\",",
+    b"\\ud800",
+    b"null",
+    b"-1",
+    b"1e400",
+    b"[[[[[[[[[[[[[[[[",
+];
+
+/// Lengths, counts and operations that the protocol knows.
+const NUMBERS: [&[u8]; 12] = [
+    &[0, 0, 0, 0],
+    &[0, 0, 0, 1],
+    &[0, 0, 0, 6],
+    &[0, 0, 0, 18],
+    &[0, 0, 0, 26],
+    &[0, 0, 0, 38],
+    &[0, 0, 0, 42],
+    &[0, 0, 0, 55],
+    &[0, 0, 1, 0],
+    &[0, 32, 0, 0],
+    &[0x7f, 0xff, 0xff, 0xff],
+    &[0x80, 0, 0, 0],
 ];
 
 fn main() {
@@ -51,44 +87,81 @@ fn main() {
     let seconds = arguments.next().unwrap_or(60);
     let clock = || SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos() as u64;
     let seed = arguments.next().unwrap_or_else(clock) | 1;
-    for target in &TARGETS {
-        let seconds = Duration::from_secs(seconds) / TARGETS.len() as u32;
-        fuzz(target, seed, seconds);
+    for target in TARGETS {
+        fuzz(&target, Duration::from_secs(seconds) / TARGETS.len() as u32, seed);
     }
 }
 
-fn fuzz(target: &Target, seed: u64, time: Duration) {
-    let Target { what, extension, .. } = target;
-    let corpus = corpus(target);
+fn fuzz(target: &Target, time: Duration, seed: u64) {
+    let Target { name, corpus, words, read } = target;
+    let corpus = corpus();
     let mut random = Random(seed);
     let end = Instant::now() + time;
     let mut runs = 0_u64;
     while Instant::now() < end {
-        let input = mutate(&corpus, target.words, &mut random);
-        if catch_unwind(|| (target.read)(&input)).is_err() {
-            let file = format!("crash.{extension}");
-            std::fs::write(&file, &input).expect("the folder is writable");
-            eprintln!("seed {seed}, run {runs}: see {file}");
+        let input = mutate(&corpus, words, &mut random);
+        if catch_unwind(|| read(&input)).is_err() {
+            std::fs::write(format!("crash-{name}"), &input).expect("the folder is writable");
+            eprintln!("{name}: seed {seed}, run {runs}: see crash-{name}");
             std::process::exit(1);
         }
         runs += 1;
     }
-    println!("{runs} {what} read in {} s, none panicked (seed {seed})", time.as_secs());
+    let seconds = time.as_secs_f64();
+    println!("{name}: {runs} inputs read in {seconds:.0} s, none panicked (seed {seed})");
 }
 
-fn corpus(target: &Target) -> Vec<Vec<u8>> {
+fn recipes() -> Vec<Vec<u8>> {
+    files(&RECIPES, "toml")
+}
+
+fn records() -> Vec<Vec<u8>> {
+    files(&RECORDS, "json")
+}
+
+/// What is in the files of these folders whose names end so.
+fn files(folders: &[&str], extension: &str) -> Vec<Vec<u8>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files = |folder| std::fs::read_dir(here.join(folder)).expect(folder);
-    let files = target.corpus.iter().flat_map(|folder| files(folder));
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(here.join(folder)).expect(folder));
     let paths = files.map(|entry| entry.expect("a folder can be read").path());
-    let is_one = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == target.extension);
-    let mut paths: Vec<_> = paths.filter(is_one).collect();
+    let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == extension)).collect();
     paths.sort();
-    paths.iter().map(|path| std::fs::read(path).expect("one of the corpus can be read")).collect()
+    paths.iter().map(|path| std::fs::read(path).expect("a file can be read")).collect()
+}
+
+/// Some messages of a direction of a real connection each.
+fn connections() -> Vec<Vec<u8>> {
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join(CAPTURE);
+    let packed = std::fs::File::open(capture).expect("the capture is there");
+    let mut all = Vec::new();
+    flate2::read::GzDecoder::new(packed).read_to_end(&mut all).expect("the capture is whole");
+    let (mut directions, mut rest) = ([const { Vec::new() }; 2], &all[..]);
+    while let Some((&[_, way, length @ ..], tail)) = rest.split_first_chunk::<6>() {
+        let (piece, tail) = tail.split_at(u32::from_be_bytes(length) as usize);
+        directions[usize::from(way)].extend_from_slice(piece);
+        rest = tail;
+    }
+    directions.iter().flat_map(|direction| some_messages(direction)).collect()
+}
+
+/// A stream in parts of some messages.
+fn some_messages(mut stream: &[u8]) -> Vec<Vec<u8>> {
+    let mut parts = vec![Vec::new()];
+    while let Some(mark) = stream.first_chunk() {
+        let length = 4 + (u32::from_be_bytes(*mark) & 0x7fff_ffff) as usize;
+        let (message, rest) = stream.split_at(length.min(stream.len()));
+        let last = parts.last_mut().expect("there is always one");
+        last.extend_from_slice(message);
+        if last.len() > 2000 {
+            parts.push(Vec::new());
+        }
+        stream = rest;
+    }
+    parts
 }
 
 /// One of the corpus with a few changes: bytes and words put in, cut out, and swapped with others.
-fn mutate(corpus: &[Vec<u8>], words: &[&str], random: &mut Random) -> Vec<u8> {
+fn mutate(corpus: &[Vec<u8>], words: &[&[u8]], random: &mut Random) -> Vec<u8> {
     let mut input = corpus[random.below(corpus.len())].clone();
     for _ in 0..=random.below(6) {
         let at = random.below(input.len() + 1);
@@ -97,8 +170,8 @@ fn mutate(corpus: &[Vec<u8>], words: &[&str], random: &mut Random) -> Vec<u8> {
             0 => drop(input.drain(at..at + length)),
             1 => input.insert(at, random.below(256) as u8),
             2 => {
-                let word = words[random.below(words.len())].bytes();
-                drop(input.splice(at..at, word));
+                let word = words[random.below(words.len())];
+                drop(input.splice(at..at, word.iter().copied()));
             }
             3 => {
                 let other = &corpus[random.below(corpus.len())];

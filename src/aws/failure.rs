@@ -2,12 +2,36 @@
 
 use aws_sdk_ssm::config::http::HttpResponse;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use thiserror::Error;
 
 use crate::error::Fault;
 
 /// In the codes of refusals which mean: later.
 const THROTTLED: &[&str] = &["Throttl", "TooManyRequests", "RequestLimitExceeded", "SlowDown"];
+
+/// What a call is refused with that was signed at another time than AWS's, among other reasons.
+const UNSIGNED: &[&str] = &[
+    "AuthFailure",
+    "InvalidSignatureException",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+];
+
+/// A signature is good for five minutes.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(4);
+
+/// What a clock has to do with a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// Nothing that is known.
+    Fine,
+    /// It may be the cause.
+    Suspect,
+    /// AWS's clock is ahead of this machine's by so much, which is too much.
+    Off(SignedDuration),
+}
 
 /// A call that did not succeed.
 #[derive(Debug, Error)]
@@ -23,6 +47,8 @@ pub enum Failure {
         code: String,
         /// What AWS says of it.
         message: String,
+        /// How far AWS's clock is ahead of this machine's, where the answer tells.
+        ahead: Option<SignedDuration>,
     },
     /// There was an answer, and it cannot be understood. What it said is never repeated: it may
     /// be half a secret.
@@ -56,6 +82,7 @@ impl Failure {
                 status: context.raw().status().as_u16(),
                 code: context.err().code().unwrap_or("unknown error").to_owned(),
                 message: context.err().message().unwrap_or("no message").to_owned(),
+                ahead: ahead(context.raw()),
             },
             SdkError::ResponseError(_) => Self::Unreadable { call, cause },
             _ => Self::NoAnswer { call, cause },
@@ -81,6 +108,23 @@ impl Failure {
             .is_some_and(|code| code.contains("AccessDenied") || code.contains("Unauthorized"))
     }
 
+    /// Whether this machine's clock may be the reason.
+    pub fn clock(&self) -> Clock {
+        let is_unsigned = |code: &str| UNSIGNED.contains(&code);
+        match self {
+            Self::Refused { code, ahead, .. } if is_unsigned(code) => match ahead {
+                Some(ahead) if ahead.abs() > CLOCK_TOLERANCE => Clock::Off(*ahead),
+                Some(_) if code != "RequestExpired" => Clock::Fine,
+                _ => Clock::Suspect,
+            },
+            // A certificate is not valid yet, or not any more.
+            Self::NoAnswer { cause, .. } if cause.to_lowercase().contains("certificate") => {
+                Clock::Suspect
+            }
+            _ => Clock::Fine,
+        }
+    }
+
     /// Whether the same call may well succeed in a moment.
     pub fn is_passing(&self) -> bool {
         match self {
@@ -89,6 +133,12 @@ impl Failure {
                 *status >= 500 || *status == 429 || THROTTLED.iter().any(|it| code.contains(it))
             }
         }
+    }
+
+    /// The permission that a denial is about. A call may need more than its own:
+    /// `ssm:GetParameters` needs a KMS key.
+    pub fn wanted(&self) -> &str {
+        action(self.message()).unwrap_or(self.call())
     }
 
     const fn call(&self) -> &'static str {
@@ -103,9 +153,7 @@ impl Failure {
 impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
         let hint = if failure.is_denied() {
-            // The call may need more than its own permission: `ssm:GetParameters`, a KMS key.
-            let wanted = action(failure.message()).unwrap_or(failure.call());
-            format!("allow `{wanted}` in the policy of the instance role")
+            format!("allow `{}` in the policy of the instance role", failure.wanted())
         } else if failure.code().is_some() {
             "the answer is from AWS itself; its code is in the documentation of that call"
                 .to_owned()
@@ -128,6 +176,12 @@ fn action(message: &str) -> Option<&str> {
     action.contains(':').then_some(action)
 }
 
+/// How far the clock of whoever sent this is ahead of ours.
+fn ahead(response: &HttpResponse) -> Option<SignedDuration> {
+    let theirs = rfc2822::DateTimeParser::new().parse_timestamp(response.headers().get("date")?);
+    Some(theirs.ok()?.duration_since(Timestamp::now()))
+}
+
 /// The chain of causes in one line: what each says of itself, and never its `Debug`, which holds
 /// the whole answer.
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
@@ -146,6 +200,7 @@ mod tests {
             status: 400,
             code: "AccessDeniedException".to_owned(),
             message: message.to_owned(),
+            ahead: None,
         };
         let key =
             "User: arn:x is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:k";

@@ -63,6 +63,9 @@ pub struct Document {
     pub image_id: String,
     /// Its address.
     pub private_ip: Ipv4Addr,
+    /// When it was last started.
+    #[serde(default)]
+    pub pending_time: Option<jiff::Timestamp>,
 }
 
 enum Verdict {

@@ -21,7 +21,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ssm::config::SharedCredentialsProvider;
 
-pub use failure::Failure;
+pub use failure::{Clock, Failure};
 use role::Role;
 
 /// A boot waits for its calls, so each is given up in good time and tried again.

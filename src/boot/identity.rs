@@ -55,6 +55,7 @@ async fn ask(imds: &Imds, events: &Events, boot_id: &str) -> anyhow::Result<Iden
         availability_zone_id: zone_id.trim().to_owned(),
         image_id: document.image_id,
         private_ip: document.private_ip,
+        launched: document.pending_time,
         boot_id: boot_id.to_owned(),
     })
 }

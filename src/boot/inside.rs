@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::plugins;
 use crate::error::Fault;
+pub use crate::lease::ground::Ground;
+use crate::lease::ground::{MARK, foreign};
 use crate::sys::{Cmd, CmdError, Owner, Root, Runner, Tool};
 
 /// A healthy file system answers in milliseconds, a throttled one in seconds.
@@ -22,18 +24,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(45);
 /// The first boot of a new image copies a hundred megabytes to a file system that may be slow.
 const COPY_PATIENCE: Duration = Duration::from_mins(10);
 
-/// What says whose a file system is.
-const MARK: &str = ".hostkit/fs-id";
-
 /// What a child may be asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
-    /// Read the record of the holder.
-    ReadHead {
-        /// Where the file system is mounted.
-        mount_point: Utf8PathBuf,
-    },
     /// Read whose the file system is.
     ReadMark {
         /// Where the file system is mounted.
@@ -71,10 +65,17 @@ pub enum Request {
 }
 
 impl Request {
+    /// Whether the home itself is written to: by the holder of the lease only.
+    pub const fn changes_the_home(&self) -> bool {
+        match self {
+            Self::Prepare { .. } | Self::Plugins { .. } => true,
+            Self::ReadMark { .. } | Self::Record { .. } => false,
+        }
+    }
+
     fn mount_point(&self) -> &Utf8Path {
         match self {
-            Self::ReadHead { mount_point }
-            | Self::ReadMark { mount_point }
+            Self::ReadMark { mount_point }
             | Self::Prepare { mount_point, .. }
             | Self::Plugins { mount_point, .. }
             | Self::Record { mount_point, .. } => mount_point,
@@ -86,8 +87,6 @@ impl Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// The record of the holder; absent where there never was one.
-    Head(Option<String>),
     /// The id that the file system is marked with, if any.
     Mark(Option<String>),
     /// It is done, and whether anything had to be.
@@ -102,15 +101,6 @@ pub enum Answer {
         /// What to do.
         hint: String,
     },
-}
-
-/// On what a child may work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ground {
-    /// A network file system, and nothing else: below the mount lies the root disk.
-    Nfs,
-    /// Whatever is there. For tests.
-    Any,
 }
 
 /// Asks a child. Its refusal is an error of the step that asks.
@@ -146,8 +136,7 @@ pub fn answer(request: &Request, ground: Ground) -> Answer {
 fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
     let mount_point = request.mount_point();
     let root = Root::strict(mount_point).with_context(|| format!("opening {mount_point}"))?;
-    // Asked of what was opened: a mount that goes in this moment does not matter any more.
-    if ground == Ground::Nfs && !root.is_nfs().context("asking what is mounted")? {
+    if !ground.bears(&root).context("asking what is mounted")? {
         return Ok(Answer::Refused {
             why: format!("no network file system is mounted at {mount_point}"),
             hint: "systemctl list-units --type=mount; what is below the mount is never written"
@@ -155,11 +144,6 @@ fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
         });
     }
     match request {
-        Request::ReadHead { .. } => {
-            // By open, not by stat: NFS promises that an open sees what the last writer closed.
-            let head = root.read_text(".hostkit/lease/head");
-            Ok(Answer::Head(head.context("reading .hostkit/lease/head on the file system")?))
-        }
         Request::ReadMark { .. } => {
             let mark = root.read_text(MARK).context("reading the mark of the file system")?;
             Ok(Answer::Mark(mark.map(|mark| mark.trim().to_owned())))
@@ -270,7 +254,7 @@ fn check(
 
 /// Makes the home on an empty file system. The mark comes last: what is marked is whole.
 fn initialise(root: &Root, file_system: &str, owner: Owner) -> anyhow::Result<Answer> {
-    if let Some(found) = foreign(root)? {
+    if let Some(found) = foreign(root).context("listing the file system")? {
         return Ok(Answer::Refused {
             why: format!(
                 "the file system is not empty (it has `{found}`) and is not marked as a controller's"
@@ -286,23 +270,6 @@ fn initialise(root: &Root, file_system: &str, owner: Owner) -> anyhow::Result<An
     let mark = format!("{file_system}\n");
     root.write(MARK, mark.as_bytes(), 0o600, me()).context("marking the file system")?;
     Ok(Answer::Done { changed: true })
-}
-
-/// Something that neither an empty file system nor an interrupted first boot has.
-fn foreign(root: &Root) -> anyhow::Result<Option<String>> {
-    for name in root.list("").context("listing the file system")? {
-        match name.as_str() {
-            ".hostkit" | "lost+found" => {}
-            "home" => {
-                let inside = root.list("home").context("listing the home")?;
-                if let Some(first) = inside.first() {
-                    return Ok(Some(format!("home/{first}")));
-                }
-            }
-            _ => return Ok(Some(name)),
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]
@@ -368,7 +335,7 @@ mod tests {
     #[test]
     fn what_is_no_network_file_system_is_not_even_read() {
         let (_directory, root) = empty();
-        let request = Request::ReadHead { mount_point: root };
+        let request = Request::ReadMark { mount_point: root };
         let Answer::Refused { why, .. } = answer(&request, Ground::Nfs) else { panic!() };
         assert!(why.contains("no network file system"), "{why}");
     }

@@ -61,6 +61,16 @@ impl Service {
 
     /// Starts it, if it does not run `before`, and waits until it does.
     pub(super) async fn start(&self, context: &Context, before: &Look) -> anyhow::Result<Outcome> {
+        self.start_and_tell(context, before, |_| {}).await
+    }
+
+    /// As [`Service::start`], and hands on what the unit says of itself meanwhile.
+    pub(super) async fn start_and_tell(
+        &self,
+        context: &Context,
+        before: &Look,
+        tell: impl Fn(&str),
+    ) -> anyhow::Result<Outcome> {
         let machine = &context.machine;
         match before.state.as_str() {
             "active" => return Ok(Outcome::Unchanged),
@@ -85,6 +95,7 @@ impl Service {
             }
             if !now.status.is_empty() && now.status != last {
                 context.events.log(self.step, &now.status);
+                tell(&now.status);
                 last = now.status;
             }
         }

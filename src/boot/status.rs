@@ -237,7 +237,7 @@ mod tests {
             step("identity", Some(Outcome::Changed), 0.0, 2.5),
             step("hook", Some(Outcome::Skipped("not in a group".to_owned())), 2.5, 0.4),
             step("efs", Some(Outcome::Failed(refused.to_owned())), 2.5, 7.5),
-            step("guard", Some(Outcome::Blocked("efs".to_owned())), 10.0, 0.0),
+            step("lease", Some(Outcome::Blocked("efs".to_owned())), 10.0, 0.0),
         ];
         assert_eq!(status.exit_code(), 5);
         insta::assert_snapshot!(status.render());

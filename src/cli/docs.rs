@@ -12,13 +12,14 @@ use schemars::{Schema, schema_for};
 use super::{Cli, reference};
 use crate::error::Fault;
 use crate::host::HostConfig;
+use crate::lease::status::Status;
 use crate::recipe::Recipe;
 use crate::ui;
 
 /// Writes what is generated: schemas, the reference, man pages, shell completions.
 #[derive(Debug, Subcommand)]
 pub enum Docs {
-    /// The JSON Schema of recipes, or of host.toml
+    /// The JSON Schema of recipes, of host.toml, or of what a command says
     Schema {
         /// Whose schema
         #[arg(value_enum, default_value_t)]
@@ -46,6 +47,8 @@ pub enum Of {
     Recipe,
     /// host.toml and user-data
     Host,
+    /// `hostkit lease status --format json`
+    Lease,
 }
 
 /// `hostkit docs`.
@@ -53,6 +56,7 @@ pub fn run(command: Docs) -> anyhow::Result<ExitCode> {
     match command {
         Docs::Schema { of: Of::Recipe } => ui::text(&recipe_schema()),
         Docs::Schema { of: Of::Host } => ui::text(&pretty(&schema_for!(HostConfig))),
+        Docs::Schema { of: Of::Lease } => ui::text(&pretty(&schema_for!(Status))),
         Docs::Reference => ui::text(&reference::page()),
         Docs::Man { folder } => man(&folder)?,
         Docs::Completions { shell } => ui::text(&completions(shell)?),

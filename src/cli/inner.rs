@@ -4,9 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use camino::Utf8Path;
 use clap::Subcommand;
 
 use crate::boot::inside;
+use crate::facts::Facts;
+use crate::lease::ground::Ground;
+use crate::lease::memory::Memory;
+use crate::lease::{clerk, witness};
 #[cfg(feature = "sim")]
 use crate::sim::relay;
 use crate::sys::namespaces;
@@ -17,6 +22,14 @@ use crate::{error, ui};
 pub enum Inner {
     /// Work on the mounted home: a request on standard input, an answer on standard output.
     Home,
+    /// Work on the lease: a request a line on standard input, an answer a line on standard output.
+    Clerk {
+        /// Also where no network file system is mounted. For tests.
+        #[arg(long)]
+        anywhere: bool,
+    },
+    /// Ask AWS about a holder: a question on standard input, an answer on standard output.
+    Witness,
     /// Become a program that dies with its parent.
     Tether {
         /// The parent's process id.
@@ -73,6 +86,8 @@ pub enum Inner {
 pub fn run(command: &Inner) -> ExitCode {
     let end = match command {
         Inner::Home => home(),
+        Inner::Clerk { anywhere } => attend(if *anywhere { Ground::Any } else { Ground::Nfs }),
+        Inner::Witness => testify(),
         Inner::Tether { parent, argv } => {
             namespaces::tether(*parent, argv).map(|never| match never {})
         }
@@ -100,8 +115,39 @@ pub fn run(command: &Inner) -> ExitCode {
 }
 
 fn home() -> anyhow::Result<u8> {
-    let request =
+    let request: inside::Request =
         serde_json::from_reader(std::io::stdin().lock()).context("reading the request")?;
-    ui::json(&inside::answer(&request, inside::Ground::Nfs));
+    // Until this process is gone, hung or not, the home is not released.
+    let writing = match request.changes_the_home() {
+        true => memory()?.writing().context("marking that the home is written to")?,
+        false => None,
+    };
+    if writing.is_none() && request.changes_the_home() {
+        ui::json(&inside::Answer::Refused {
+            why: "this host does not hold the home".to_owned(),
+            hint: "`hostkit lease status` tells who does".to_owned(),
+        });
+        return Ok(0);
+    }
+    ui::json(&inside::answer(&request, Ground::Nfs));
+    Ok(0)
+}
+
+/// What this host remembers of its lease.
+fn memory() -> anyhow::Result<Memory> {
+    let root = Utf8Path::new("/");
+    Ok(Memory::new(root, &Facts::read(root)?.boot_id))
+}
+
+fn attend(ground: Ground) -> anyhow::Result<u8> {
+    // The asker went away: there is nobody to tell.
+    let _ = clerk::attend(ground, std::io::stdin().lock(), std::io::stdout().lock());
+    Ok(0)
+}
+
+fn testify() -> anyhow::Result<u8> {
+    let question =
+        serde_json::from_reader(std::io::stdin().lock()).context("reading the question")?;
+    ui::json(&witness::answer(&question));
     Ok(0)
 }

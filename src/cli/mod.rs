@@ -9,10 +9,13 @@ pub mod docs;
 pub mod images;
 pub mod init;
 pub mod inner;
+pub mod lease;
 pub mod lock;
 pub mod plan;
 pub mod recipes;
 mod reference;
+#[cfg(feature = "sim")]
+pub mod rehearse;
 pub mod shell;
 pub mod status;
 #[cfg(feature = "sim")]
@@ -73,12 +76,19 @@ pub enum Command {
     /// Boot an image in a simulated AWS account, on this machine.
     #[cfg(feature = "sim")]
     Vm(vm::Vm),
+    /// Play bad nights on virtual machines before they come
+    #[cfg(feature = "sim")]
+    #[command(subcommand)]
+    Rehearse(rehearse::Rehearse),
     /// Boot this host: make it what it is to be.
     Boot(boot::Boot),
     /// Show how the last boot of this host went.
     ///
     /// Ends with 0 when it is ready, 5 when it failed, 11 while it runs.
     Status,
+    /// Show who holds the home of this host, or declare the holder dead
+    #[command(subcommand)]
+    Lease(lease::Lease),
     /// Write what is generated: schemas, the reference, man pages, completions
     #[command(subcommand)]
     Docs(docs::Docs),
@@ -131,8 +141,11 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Shell(args) => Box::pin(shell::run(args, format)).await,
         #[cfg(feature = "sim")]
         Command::Vm(args) => Box::pin(vm::run(args, format)).await,
+        #[cfg(feature = "sim")]
+        Command::Rehearse(verb) => Box::pin(rehearse::run(verb, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,
         Command::Status => status::run(format),
+        Command::Lease(verb) => Box::pin(lease::run(verb, format)).await,
         Command::Inner(command) => Ok(inner::run(&command)),
     }
 }

@@ -88,6 +88,17 @@ pub enum Accel {
     Tcg,
 }
 
+impl Accel {
+    /// As the rehearsal account calls it.
+    pub const fn acceleration(self) -> Acceleration {
+        match self {
+            Self::Auto => Acceleration::Automatic,
+            Self::Kvm => Acceleration::Kvm,
+            Self::Tcg => Acceleration::Emulation,
+        }
+    }
+}
+
 /// What starts the disk.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub enum VmFirmware {
@@ -153,11 +164,7 @@ impl Machine {
             timeout: self.timeout,
             console: self.console,
             console_log: self.console_log,
-            acceleration: match self.accel {
-                Accel::Auto => Acceleration::Automatic,
-                Accel::Kvm => Acceleration::Kvm,
-                Accel::Tcg => Acceleration::Emulation,
-            },
+            acceleration: self.accel.acceleration(),
             firmware: match self.firmware {
                 VmFirmware::Bios => Firmware::Bios,
                 VmFirmware::Uefi => Firmware::Uefi,

@@ -51,6 +51,9 @@ pub struct Identity {
     pub private_ip: std::net::Ipv4Addr,
     /// The name that the instance should have.
     pub hostname: String,
+    /// When AWS last started it, by AWS's clock.
+    #[serde(default)]
+    pub launched: Option<jiff::Timestamp>,
     /// For which boot this was read.
     pub boot_id: String,
 }

@@ -22,16 +22,33 @@
 //!   `model` (a test) explores all that may happen to three hosts, and shows for each
 //!   [`word::Guard`] what happens without it
 //!
-//! - [`clerk`]: a child that does all work on the file system. [`order`]: what the boot tells the
-//!   lease
+//! - [`clerk`]: a child that does all work on the file system. [`witness`]: another one, which asks
+//!   AWS about a holder. [`order`]: what the boot tells the lease. [`ground`]: whose a file system is
+//! - [`hold`]: the process that waits for the home, holds it and gives it up. [`memory`]: what it
+//!   remembers until the next reboot
+//! - for people: [`visit`] looks at a lease and breaks it. [`stand`]: the case that a lease is in;
+//!   [`outlook`]: what a newcomer would do; [`status`]: both as a page; [`mod@broken`]: what an
+//!   operator may do; [`advice`]: commands to copy
 
+pub mod advice;
+pub mod broken;
 pub mod claim;
 pub mod clerk;
+pub mod ground;
+pub mod hold;
 pub mod keep;
+pub mod memory;
 #[cfg(test)]
 mod model;
 pub mod order;
+pub mod outlook;
 pub mod record;
+#[cfg(test)]
+mod scene;
+pub mod stand;
+pub mod status;
+pub mod visit;
+pub mod witness;
 pub mod word;
 
 pub use claim::{Action, Claimant, Observed};

@@ -5,6 +5,7 @@
 //! unreadable: `tests/fixtures/lease/` has a record of every form.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The newest form of the record that this hostkit can read.
@@ -27,7 +28,7 @@ pub struct Record {
 }
 
 /// Whether a home is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Somebody may be writing.
@@ -37,7 +38,7 @@ pub enum State {
 }
 
 /// Who holds a home.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Holder {
     /// The file system that it holds: a restored copy carries the id of the original.
     pub fs_id: String,
@@ -55,6 +56,7 @@ pub struct Holder {
     pub boot_id: String,
     /// When AWS last started the instance (`pendingTime` of its identity document), by AWS's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub launched: Option<Timestamp>,
     /// Its image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,11 +66,12 @@ pub struct Holder {
     pub hostkit: Option<String>,
     /// When it took the home, by its own clock: for people, never for a decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub since: Option<Timestamp>,
 }
 
 /// A controller that runs as an ECS task.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Task {
     /// `arn:aws:ecs:…:task/CLUSTER/ID`.
     pub arn: String,
@@ -77,7 +80,7 @@ pub struct Task {
 }
 
 /// What an ECS task runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Launch {
     /// An instance, whose death can be proven.
@@ -87,7 +90,7 @@ pub enum Launch {
 }
 
 /// What an operator said who broke a lease.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Broken {
     /// The generation that was broken.
     pub generation: u64,
@@ -101,6 +104,7 @@ pub struct Broken {
     /// The operator, as the host knows them.
     pub by: String,
     /// When, by the clock of the host.
+    #[schemars(with = "String")]
     pub at: Timestamp,
 }
 

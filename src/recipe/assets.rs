@@ -23,6 +23,7 @@ embedded! {
     "systemd/docker.service.d/10-hostkit.conf",
     "systemd/ecs.service.d/10-hostkit.conf",
     "systemd/hostkit-boot.service",
+    "systemd/hostkit-lease.service",
     "systemd/hostkit-shield.service",
     "systemd/hostkit-ssh-host-keys.service",
     "systemd/hostkit.tmpfiles.conf",

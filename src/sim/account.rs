@@ -1,14 +1,15 @@
-//! The state of the rehearsal account: one instance, its group, its parameters, its file system.
+//! The state of the rehearsal account: its instances, its parameters, its file systems, and what
+//! goes wrong with its services.
 //!
 //! Handlers change it; nothing here speaks a protocol or touches the machine.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
+use super::disturbance::{Disturbance, Kind};
+use super::instance::{Instance, Lifecycle};
 use super::parameters::Parameters;
 use super::random;
+use super::service::Service;
 use super::timeline::{Milestone, Recorder};
 
 /// The account's id, as in AWS's own examples.
@@ -27,54 +28,17 @@ pub const GROUP: &str = "hostkit-vm";
 pub const HOOK: &str = "launch";
 /// How long the hook waits for a heartbeat.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_mins(10);
-/// A hook cannot be kept waiting longer than this, heartbeats or not: 100 heartbeat time-outs,
-/// at most 48 hours.
-const GLOBAL_TIMEOUT: Duration = Duration::from_mins(1000);
-/// The first network card's address: QEMU's user network gives it to every first guest.
+/// The first network card's address. Each guest has a network of its own, so all have the same.
 pub const PRIVATE_IP: &str = "10.0.2.15";
-/// Where the guest finds its file system.
+/// Where a guest finds its file system.
 pub const MOUNT_TARGET_IP: &str = "10.0.2.100";
 /// The subnet and the network of everything here.
 pub const SUBNET: &str = "subnet-0f00d0000000000a1";
 /// The network.
 pub const VPC: &str = "vpc-0f00d000000000001";
 
-/// The one instance.
-#[derive(Clone, Debug)]
-pub struct Instance {
-    /// `i-…`
-    pub id: String,
-    /// `ami-…`
-    pub image: String,
-    /// The first network card's hardware address.
-    pub mac: String,
-    /// When it was started.
-    pub started: Timestamp,
-    /// The OpenSSH public key of its EC2 key pair.
-    pub public_key: String,
-    /// Its tags.
-    pub tags: BTreeMap<String, String>,
-}
-
-/// The keys of the instance role. They last as long as the machine.
-#[derive(Clone)]
-pub struct Credentials {
-    /// `ASIA…`
-    pub access_key: String,
-    /// The secret.
-    pub secret_key: String,
-    /// The session token.
-    pub session: String,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("access_key", &self.access_key).finish_non_exhaustive()
-    }
-}
-
-/// The one file system.
-#[derive(Clone, Debug)]
+/// A file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSystem {
     /// `fs-…`
     pub id: String,
@@ -90,87 +54,27 @@ impl FileSystem {
     }
 }
 
-/// Where the instance is in the life that its group gives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lifecycle {
-    /// `Pending:Wait`: the launch hook holds it.
-    Waiting {
-        /// When the hook gives up if it hears nothing.
-        until: Instant,
-        /// When it gives up whatever it hears.
-        at_most: Instant,
-    },
-    /// The hook got CONTINUE.
-    InService,
-    /// The hook got ABANDON, or nothing in time.
-    Terminating,
-}
-
-impl Lifecycle {
-    /// AWS's word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Waiting { .. } => "Pending:Wait",
-            Self::InService => "InService",
-            Self::Terminating => "Terminating",
-        }
-    }
-}
-
 /// Everything there is.
 #[derive(Debug)]
 pub struct Account {
-    /// The instance.
-    pub instance: Instance,
-    /// Its keys.
-    pub credentials: Credentials,
     /// The Parameter Store.
     pub parameters: Parameters,
-    /// The file system.
-    pub file_system: FileSystem,
-    /// What the instance reads as its user-data.
-    pub user_data: String,
-    /// Metadata tokens, and when they expire.
-    pub tokens: BTreeMap<String, Instant>,
-    /// Where things that happen are written down.
-    pub recorder: Recorder,
-    lifecycle: Lifecycle,
+    /// The file systems.
+    pub file_systems: Vec<FileSystem>,
+    /// What goes wrong with the services.
+    pub disturbances: Vec<Disturbance>,
+    instances: Vec<Instance>,
     ahead: Duration,
 }
 
 impl Account {
-    /// A fresh account with one instance, held by its launch hook from now on.
-    pub fn new(parameters: Parameters, file_system: FileSystem, recorder: Recorder) -> Self {
-        let now = Instant::now();
-        let mac = random::hex(6);
-        let instance = Instance {
-            id: format!("i-{}", random::hex(17)),
-            image: format!("ami-{}", random::hex(17)),
-            mac: format!("52:54:00:{}:{}:{}", &mac[..2], &mac[2..4], &mac[4..]),
-            started: Timestamp::now(),
-            public_key: String::new(),
-            tags: BTreeMap::from([
-                ("Name".to_owned(), GROUP.to_owned()),
-                ("aws:autoscaling:groupName".to_owned(), GROUP.to_owned()),
-            ]),
-        };
-        let credentials = Credentials {
-            access_key: format!("ASIA{}", random::capitals(16)),
-            secret_key: random::hex(40),
-            session: random::hex(64),
-        };
+    /// A fresh account without instances and file systems.
+    pub const fn new(parameters: Parameters) -> Self {
         Self {
-            instance,
-            credentials,
             parameters,
-            file_system,
-            user_data: String::new(),
-            tokens: BTreeMap::new(),
-            recorder,
-            lifecycle: Lifecycle::Waiting {
-                until: now + HEARTBEAT_TIMEOUT,
-                at_most: now + GLOBAL_TIMEOUT,
-            },
+            file_systems: Vec::new(),
+            disturbances: Vec::new(),
+            instances: Vec::new(),
             ahead: Duration::ZERO,
         }
     }
@@ -186,43 +90,61 @@ impl Account {
         self.ahead += time;
     }
 
-    /// Where the instance is now. A hook that has waited too long takes its default result.
-    pub fn lifecycle(&mut self) -> Lifecycle {
-        if let Lifecycle::Waiting { until, at_most } = self.lifecycle
-            && self.now() >= until.min(at_most)
-        {
-            self.recorder.mark(Milestone::HookTimeout);
-            self.lifecycle = Lifecycle::Terminating;
+    /// Its group launches an instance: `pending`, held by the launch hook from now on.
+    pub fn launch(&mut self, recorder: Recorder) -> &mut Instance {
+        let instance = Instance::launch(self.now(), recorder);
+        self.instances.push(instance);
+        self.instances.last_mut().expect("there is the one just launched")
+    }
+
+    /// All instances there ever were, in the order of their launch.
+    pub fn instances(&self) -> &[Instance] {
+        &self.instances
+    }
+
+    /// An instance, also a terminated one that EC2 has forgotten.
+    pub fn instance(&self, id: &str) -> Option<&Instance> {
+        self.instances.iter().find(|instance| instance.id == id)
+    }
+
+    /// An instance, to change it; and the time.
+    pub fn instance_mut(&mut self, id: &str) -> Option<(&mut Instance, Instant)> {
+        let now = self.now();
+        self.instances.iter_mut().find(|instance| instance.id == id).map(|found| (found, now))
+    }
+
+    /// Where an instance's group has it.
+    pub fn lifecycle(&mut self, id: &str) -> Option<Lifecycle> {
+        self.instance_mut(id).map(|(instance, now)| instance.lifecycle(now))
+    }
+
+    /// Writes something down in the story of an instance.
+    pub fn mark(&self, id: &str, what: Milestone) {
+        if let Some(instance) = self.instance(id) {
+            instance.recorder.mark(what);
         }
-        self.lifecycle
     }
 
-    /// The instance is still at work. False when no hook waits.
-    pub fn heartbeat(&mut self) -> bool {
-        let Lifecycle::Waiting { at_most, .. } = self.lifecycle() else { return false };
-        self.recorder.mark(Milestone::Heartbeat);
-        self.lifecycle = Lifecycle::Waiting { until: self.now() + HEARTBEAT_TIMEOUT, at_most };
-        true
+    /// What goes wrong with one request, the first that fits.
+    pub fn disturbance(&self, service: Service, action: &str, caller: &str) -> Option<Kind> {
+        let fits = |one: &&Disturbance| one.concerns(service, action, caller);
+        self.disturbances.iter().find(fits).map(|one| one.kind)
     }
 
-    /// The hook's result. False when no hook waits.
-    pub fn complete(&mut self, go_on: bool) -> bool {
-        let Lifecycle::Waiting { .. } = self.lifecycle() else { return false };
-        let (state, milestone) = if go_on {
-            (Lifecycle::InService, Milestone::Continue)
-        } else {
-            (Lifecycle::Terminating, Milestone::Abandon)
-        };
-        self.recorder.mark(milestone);
-        self.lifecycle = state;
-        true
-    }
-
-    /// An account for tests.
+    /// An account with one instance that runs and one file system, for tests.
     #[cfg(test)]
     pub fn for_tests() -> Self {
-        let file_system = FileSystem::of_folder("/srv/home");
-        Self::new(Parameters::default(), file_system, Recorder::silent())
+        let mut account = Self::new(Parameters::default());
+        account.file_systems.push(FileSystem::of_folder("/srv/home"));
+        let now = account.now();
+        account.launch(Recorder::silent()).switched_on(now);
+        account
+    }
+
+    /// The first instance, for tests that have one.
+    #[cfg(test)]
+    pub fn first(&mut self) -> &mut Instance {
+        self.instances.first_mut().expect("tests have one")
     }
 }
 
@@ -231,38 +153,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heartbeats_keep_a_hook_waiting_but_not_for_ever() {
-        let mut account = Account::for_tests();
-        for _ in 0..99 {
-            account.skip(HEARTBEAT_TIMEOUT.saturating_sub(Duration::from_secs(1)));
-            assert!(account.heartbeat());
-        }
-        account.skip(HEARTBEAT_TIMEOUT);
-        assert!(!account.heartbeat());
-        assert_eq!(account.lifecycle(), Lifecycle::Terminating);
-    }
-
-    #[test]
-    fn a_hook_that_hears_nothing_abandons_the_instance() {
-        let mut account = Account::for_tests();
-        account.skip(HEARTBEAT_TIMEOUT);
-        assert_eq!(account.lifecycle(), Lifecycle::Terminating);
-        assert!(account.recorder.timeline().at(&Milestone::HookTimeout).is_some());
-    }
-
-    #[test]
-    fn a_hook_completes_once() {
-        let mut account = Account::for_tests();
-        assert!(account.complete(true));
-        assert!(!account.complete(false));
-        assert_eq!(account.lifecycle(), Lifecycle::InService);
-    }
-
-    #[test]
     fn the_same_folder_is_the_same_file_system() {
         let id = FileSystem::of_folder("/a").id;
         assert_eq!(FileSystem::of_folder("/a").id, id);
         assert_ne!(FileSystem::of_folder("/b").id, id);
         assert!(id.starts_with("fs-") && id.len() == 20, "{id}");
+    }
+
+    #[test]
+    fn every_instance_is_somebody_else() {
+        let mut account = Account::for_tests();
+        let first = account.first().clone();
+        let second = account.launch(Recorder::silent()).clone();
+        assert_ne!(first.id, second.id);
+        assert_ne!(first.mac, second.mac);
+        assert_ne!(first.credentials.access_key, second.credentials.access_key);
+        assert!(account.instance_mut(&first.id).is_some_and(|(one, now)| one.complete(now, true)));
+        assert_eq!(account.lifecycle(&first.id), Some(Lifecycle::InService));
+        let second = account.lifecycle(&second.id);
+        assert!(matches!(second, Some(Lifecycle::Waiting { .. })), "{second:?}");
     }
 }

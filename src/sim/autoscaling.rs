@@ -1,9 +1,10 @@
-//! EC2 Auto Scaling, query protocol: one group, one instance, one launch hook.
+//! EC2 Auto Scaling, query protocol: one group with its instances, one launch hook.
 
 use std::collections::BTreeMap;
 
 use super::account::{Account, GROUP, HEARTBEAT_TIMEOUT, HOOK, ZONE, ZONE_ID};
 use super::http::{Reply, Request};
+use super::instance::{Instance, State};
 use super::random;
 use super::xml::{leaf, node};
 
@@ -43,25 +44,34 @@ pub fn error(status: u16, code: &str, message: &str) -> Reply {
 
 fn describe_instances(account: &mut Account, asked: &Asked) -> String {
     let ids = list(asked, "InstanceIds");
-    let state = account.lifecycle().word();
-    let instance = &account.instance;
-    // An id that no group knows is left out, without an error.
-    let wanted = ids.is_empty() || ids.contains(&instance.id);
+    // An id that no group knows is left out, without an error; and one that is gone has left it.
+    let wanted = |one: &&Instance| {
+        (ids.is_empty() || ids.contains(&one.id)) && one.state() != State::Terminated
+    };
+    let all = account.instances();
+    let found: Vec<(String, String)> =
+        all.iter().filter(wanted).map(|one| (one.id.clone(), one.image.clone())).collect();
+    let members = found.iter().map(|(id, image)| {
+        let state = account.lifecycle(id).map_or("Terminating", |lifecycle| lifecycle.word());
+        node("member", &member(id, image, state))
+    });
+    node("AutoScalingInstances", &members.collect::<String>())
+}
+
+fn member(id: &str, image: &str, lifecycle: &str) -> String {
     let template = leaf("LaunchTemplateId", "lt-0f00d000000000001")
         + &leaf("LaunchTemplateName", GROUP)
         + &leaf("Version", "1");
-    let member = leaf("InstanceId", &instance.id)
+    leaf("InstanceId", id)
         + &leaf("InstanceType", "m5.large")
         + &leaf("AutoScalingGroupName", GROUP)
         + &leaf("AvailabilityZone", ZONE)
         + &leaf("AvailabilityZoneId", ZONE_ID)
-        + &leaf("LifecycleState", state)
+        + &leaf("LifecycleState", lifecycle)
         + &leaf("HealthStatus", "HEALTHY")
         + &node("LaunchTemplate", &template)
-        + &leaf("ImageId", &instance.image)
-        + &leaf("ProtectedFromScaleIn", "false");
-    let members = if wanted { node("member", &member) } else { String::new() };
-    node("AutoScalingInstances", &members)
+        + &leaf("ImageId", image)
+        + &leaf("ProtectedFromScaleIn", "false")
 }
 
 fn describe_hooks(asked: &Asked) -> Result<String, Reply> {
@@ -81,12 +91,13 @@ fn describe_hooks(asked: &Asked) -> Result<String, Reply> {
 }
 
 fn heartbeat(account: &mut Account, asked: &Asked) -> Result<String, Reply> {
-    check_hook(account, asked)?;
-    if account.heartbeat() { Ok(String::new()) } else { Err(no_action(account)) }
+    let id = hooked(asked)?;
+    let waited = account.instance_mut(id).is_some_and(|(instance, now)| instance.heartbeat(now));
+    if waited { Ok(String::new()) } else { Err(no_action(id)) }
 }
 
 fn complete(account: &mut Account, asked: &Asked) -> Result<String, Reply> {
-    check_hook(account, asked)?;
+    let id = hooked(asked)?;
     let go_on = match required(asked, "LifecycleActionResult")? {
         "CONTINUE" => true,
         "ABANDON" => false,
@@ -95,7 +106,9 @@ fn complete(account: &mut Account, asked: &Asked) -> Result<String, Reply> {
             return Err(validation(&message));
         }
     };
-    if account.complete(go_on) { Ok(String::new()) } else { Err(no_action(account)) }
+    let found = account.instance_mut(id);
+    let waited = found.is_some_and(|(instance, now)| instance.complete(now, go_on));
+    if waited { Ok(String::new()) } else { Err(no_action(id)) }
 }
 
 fn check_group(asked: &Asked) -> Result<(), Reply> {
@@ -106,24 +119,19 @@ fn check_group(asked: &Asked) -> Result<(), Reply> {
     Err(validation("AutoScalingGroup name not found - null"))
 }
 
-fn check_hook(account: &Account, asked: &Asked) -> Result<(), Reply> {
+/// The instance whose hook is meant.
+fn hooked(asked: &Asked) -> Result<&str, Reply> {
     check_group(asked)?;
-    if required(asked, "LifecycleHookName")? != HOOK {
-        return Err(no_action(account));
-    }
+    let hook = required(asked, "LifecycleHookName")?;
     // The token goes to notification targets, and there are none here: the instance's id it is.
     match asked.get("InstanceId") {
-        Some(id) if *id == account.instance.id => Ok(()),
-        Some(id) => Err(no_action_of(id)),
+        Some(id) if hook == HOOK => Ok(id),
+        Some(id) => Err(no_action(id)),
         None => Err(validation("Either LifecycleActionToken or InstanceId must be specified")),
     }
 }
 
-fn no_action(account: &Account) -> Reply {
-    no_action_of(&account.instance.id)
-}
-
-fn no_action_of(id: &str) -> Reply {
+fn no_action(id: &str) -> Reply {
     validation(&format!("No active Lifecycle Action found with instance ID {id}"))
 }
 
@@ -164,10 +172,12 @@ fn request_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::instance::{Ending, Lifecycle};
+    use crate::sim::timeline::Recorder;
 
     fn ask(account: &mut Account, form: &str) -> Reply {
         let kind = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
-        let body = form.replace("{id}", &account.instance.id).into();
+        let body = form.replace("{id}", &account.first().id).into();
         let request = Request { headers: [kind].into(), body, ..Request::default() };
         answer(account, &request)
     }
@@ -194,6 +204,25 @@ mod tests {
     }
 
     #[test]
+    fn the_group_has_all_instances_but_those_that_are_gone() {
+        let mut account = Account::for_tests();
+        let first = account.first().id.clone();
+        let second = account.launch(Recorder::silent()).id.clone();
+        let all = "Action=DescribeAutoScalingInstances";
+        let listed = ask(&mut account, all).body;
+        assert!(listed.contains(&first) && listed.contains(&second), "{listed}");
+
+        let (instance, now) = account.instance_mut(&first).expect("it is there");
+        instance.terminate(now, Ending::Graceful);
+        let listed = ask(&mut account, all).body;
+        assert!(listed.contains("<LifecycleState>Terminating</LifecycleState>"), "{listed}");
+        let (instance, now) = account.instance_mut(&first).expect("it is there");
+        instance.switched_off(now);
+        let listed = ask(&mut account, all).body;
+        assert!(!listed.contains(&first) && listed.contains(&second), "{listed}");
+    }
+
+    #[test]
     fn an_instance_of_no_group_is_left_out() {
         let reply = ask(
             &mut Account::for_tests(),
@@ -217,6 +246,7 @@ mod tests {
             &format!("Action=CompleteLifecycleAction&LifecycleActionResult=MAYBE&{HOOKED}"),
             "ValidationError",
         );
-        assert!(matches!(account.lifecycle().word(), "Pending:Wait"));
+        let id = account.first().id.clone();
+        assert_eq!(account.lifecycle(&id).map(Lifecycle::word), Some("Pending:Wait"));
     }
 }

@@ -1,8 +1,10 @@
-//! Elastic File System, REST JSON: one file system, one mount target.
+//! Elastic File System, REST JSON: each file system has one mount target.
 
 use serde_json::{Value, json};
 
-use super::account::{ACCOUNT_ID, Account, MOUNT_TARGET_IP, REGION, SUBNET, VPC, ZONE, ZONE_ID};
+use super::account::{
+    ACCOUNT_ID, Account, FileSystem, MOUNT_TARGET_IP, REGION, SUBNET, VPC, ZONE, ZONE_ID,
+};
 use super::http::{Reply, Request};
 use super::timeline::Milestone;
 
@@ -10,12 +12,21 @@ use super::timeline::Milestone;
 pub const PREFIX: &str = "/2015-02-01/";
 
 /// Answers one signed request.
-pub fn answer(account: &mut Account, request: &Request) -> Reply {
+pub fn answer(account: &Account, caller: &str, request: &Request) -> Reply {
+    match action(request) {
+        "DescribeMountTargets" => describe_mount_targets(account, caller, request),
+        "DescribeFileSystems" => describe_file_systems(account, request),
+        _ => error(404, "UnknownOperationException", ""),
+    }
+}
+
+/// What a request asks for, by the name that policies give it; nothing if no such operation is here.
+pub fn action(request: &Request) -> &'static str {
     let operation = request.path.strip_prefix(PREFIX).unwrap_or_default().trim_end_matches('/');
     match (request.method.as_str(), operation) {
-        ("GET", "mount-targets") => describe_mount_targets(account, request),
-        ("GET", "file-systems") => describe_file_systems(account, request),
-        _ => error(404, "UnknownOperationException", ""),
+        ("GET", "mount-targets") => "DescribeMountTargets",
+        ("GET", "file-systems") => "DescribeFileSystems",
+        _ => "",
     }
 }
 
@@ -25,31 +36,32 @@ pub fn error(status: u16, code: &str, message: &str) -> Reply {
     reply(status, &body).header("x-amzn-errortype", code)
 }
 
-fn describe_mount_targets(account: &Account, request: &Request) -> Reply {
+fn describe_mount_targets(account: &Account, caller: &str, request: &Request) -> Reply {
     let asked = request.parameters();
-    let file_system = &account.file_system;
-    match (asked.get("FileSystemId"), asked.get("MountTargetId"), asked.get("AccessPointId")) {
-        (Some(id), None, None) => {
-            if !names(id, &file_system.id) {
-                return no_file_system(id);
+    let all = &account.file_systems;
+    let file_system =
+        match (asked.get("FileSystemId"), asked.get("MountTargetId"), asked.get("AccessPointId")) {
+            (Some(id), None, None) => match all.iter().find(|one| names(id, &one.id)) {
+                Some(found) => found,
+                None => return no_file_system(id),
+            },
+            (None, Some(id), None) => match all.iter().find(|one| one.mount_target == *id) {
+                Some(found) => found,
+                None => {
+                    let message = format!("Mount target '{id}' does not exist.");
+                    return error(404, "MountTargetNotFound", &message);
+                }
+            },
+            (None, None, Some(id)) => {
+                let message = format!("Access point '{id}' does not exist.");
+                return error(404, "AccessPointNotFound", &message);
             }
-        }
-        (None, Some(id), None) => {
-            if *id != file_system.mount_target {
-                let message = format!("Mount target '{id}' does not exist.");
-                return error(404, "MountTargetNotFound", &message);
+            _ => {
+                let message = "exactly one of FileSystemId, MountTargetId, AccessPointId is needed";
+                return error(400, "BadRequest", message);
             }
-        }
-        (None, None, Some(id)) => {
-            let message = format!("Access point '{id}' does not exist.");
-            return error(404, "AccessPointNotFound", &message);
-        }
-        _ => {
-            let message = "exactly one of FileSystemId, MountTargetId, AccessPointId is needed";
-            return error(400, "BadRequest", message);
-        }
-    }
-    account.recorder.mark(Milestone::MountTarget);
+        };
+    account.mark(caller, Milestone::MountTarget);
     let target = json!({
         "OwnerId": ACCOUNT_ID,
         "MountTargetId": file_system.mount_target,
@@ -67,12 +79,19 @@ fn describe_mount_targets(account: &Account, request: &Request) -> Reply {
 
 fn describe_file_systems(account: &Account, request: &Request) -> Reply {
     let asked = request.parameters();
-    let id = &account.file_system.id;
-    if let Some(asked) = asked.get("FileSystemId").filter(|asked| !names(asked, id)) {
-        return no_file_system(asked);
+    let wanted = asked.get("FileSystemId");
+    let fits = |one: &&FileSystem| wanted.is_none_or(|id| names(id, &one.id));
+    let found: Vec<Value> =
+        account.file_systems.iter().filter(fits).map(|one| describe(account, &one.id)).collect();
+    match wanted {
+        Some(id) if found.is_empty() => no_file_system(id),
+        _ => reply(200, &json!({ "FileSystems": found })),
     }
+}
+
+fn describe(account: &Account, id: &str) -> Value {
     let created = account.parameters.written.as_second();
-    let file_system = json!({
+    json!({
         "OwnerId": ACCOUNT_ID,
         "CreationToken": id,
         "FileSystemId": id,
@@ -87,8 +106,7 @@ fn describe_file_systems(account: &Account, request: &Request) -> Reply {
         "ThroughputMode": "elastic",
         "Tags": [{ "Key": "Name", "Value": "hostkit-vm" }],
         "FileSystemProtection": { "ReplicationOverwriteProtection": "ENABLED" },
-    });
-    reply(200, &json!({ "FileSystems": [file_system] }))
+    })
 }
 
 fn names(asked: &str, id: &str) -> bool {
@@ -114,12 +132,12 @@ mod tests {
     fn ask(path: &str, query: String) -> Reply {
         let request =
             Request { method: "GET".into(), path: path.into(), query, ..Request::default() };
-        answer(&mut Account::for_tests(), &request)
+        answer(&Account::for_tests(), "i-0", &request)
     }
 
     #[test]
     fn tells_where_the_file_system_is_mounted() {
-        let id = Account::for_tests().file_system.id;
+        let id = Account::for_tests().file_systems[0].id.clone();
         let reply = ask("/2015-02-01/mount-targets", format!("FileSystemId={id}"));
         let body: Value = serde_json::from_str(&reply.body).unwrap();
         assert_eq!(body["MountTargets"][0]["IpAddress"], "10.0.2.100");

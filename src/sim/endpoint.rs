@@ -1,10 +1,12 @@
 //! The one address of all simulated services: finds out which service a request is for, checks
-//! who signed it, and hands it on.
+//! who signed it, and hands it on; unless something goes wrong on purpose.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::account::Account;
-use super::http::{Handler, Reply, Request};
+use super::disturbance::Kind;
+use super::http::{Handler, Manner, Reply, Request};
+use super::service::Service;
 use super::signature::{self, Refusal};
 use super::{autoscaling, ec2, efs, imds, ssm};
 
@@ -22,64 +24,58 @@ pub fn services(account: &Shared) -> Handler {
     Arc::new(move |request| with(&account, |account| answer(account, request)))
 }
 
-/// Answers for the metadata service.
-pub fn metadata(account: &Shared) -> Handler {
-    let account = Arc::clone(account);
-    Arc::new(move |request| with(&account, |account| imds::answer(account, request)))
+/// Answers for the metadata service of one instance.
+pub fn metadata(account: &Shared, id: &str) -> Handler {
+    let (account, id) = (Arc::clone(account), id.to_owned());
+    Arc::new(move |request| {
+        with(&account, |account| match account.instance_mut(&id) {
+            Some((instance, now)) => imds::answer(instance, now, request),
+            None => Reply::new(404, "text/plain", "there is no such instance"),
+        })
+    })
 }
-
-/// The services that hostkit uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Service {
-    AutoScaling,
-    Ec2,
-    Efs,
-    Ssm,
-}
-
-const SSM_TARGET: &str = "AmazonSSM.";
 
 fn answer(account: &mut Account, request: &Request) -> Reply {
-    let Some(service) = find(request) else {
+    let Some(service) = Service::of(request) else {
         return ssm::error("UnknownOperationException", "no service here has that operation");
     };
-    if let Err(refusal) = signature::check(request, &account.credentials) {
-        tracing::debug!(?service, ?refusal, "a request is refused");
-        return refuse(service, refusal);
-    }
-    match service {
-        Service::AutoScaling => autoscaling::answer(account, request),
-        Service::Ec2 => ec2::answer(account, request),
-        Service::Efs => efs::answer(account, request),
-        Service::Ssm => {
-            let target = request.header("x-amz-target").unwrap_or_default();
-            let operation = target.strip_prefix(SSM_TARGET).unwrap_or_default();
-            ssm::answer(account, request, operation)
+    let caller = match caller(account, request) {
+        Ok(id) => id,
+        Err(refusal) => {
+            tracing::debug!(?service, ?refusal, "a request is refused");
+            return refuse(service, refusal);
         }
+    };
+    let action = service.action(request);
+    let disturbance = account.disturbance(service, &action, &caller);
+    if let Some(instead) = disturbance.and_then(|kind| kind.instead(service, &action, &caller)) {
+        tracing::debug!(?service, action, caller, ?disturbance, "a request is disturbed");
+        return instead;
     }
+    let mut as_of = account.now();
+    if let Some(Kind::Stale(age)) = disturbance {
+        as_of = as_of.checked_sub(age).unwrap_or(as_of);
+    }
+    let mut reply = match service {
+        Service::AutoScaling => autoscaling::answer(account, request),
+        Service::Ec2 => ec2::answer(account, request, as_of),
+        Service::Efs => efs::answer(account, &caller, request),
+        Service::Ssm => ssm::answer(account, &caller, request, &action),
+    };
+    if let Some(Kind::Slow(time)) = disturbance {
+        reply.manner = Manner::After(time);
+    }
+    reply
 }
 
-/// By the shape of the request, as it must be told where it is not signed; the name that it is
-/// signed for decides only where the shape leaves it open.
-fn find(request: &Request) -> Option<Service> {
-    if request.path.starts_with(efs::PREFIX) {
-        return Some(Service::Efs);
-    }
-    if let Some(target) = request.header("x-amz-target") {
-        return target.starts_with(SSM_TARGET).then_some(Service::Ssm);
-    }
-    let asked = request.parameters();
-    match asked.get("Version").map(String::as_str) {
-        Some(autoscaling::VERSION) => Some(Service::AutoScaling),
-        Some(ec2::VERSION) => Some(Service::Ec2),
-        _ => match signature::service(request)? {
-            "autoscaling" => Some(Service::AutoScaling),
-            "ec2" => Some(Service::Ec2),
-            "elasticfilesystem" => Some(Service::Efs),
-            "ssm" => Some(Service::Ssm),
-            _ => None,
-        },
-    }
+/// The instance whose keys a request is signed with.
+fn caller(account: &Account, request: &Request) -> Result<String, Refusal> {
+    let key = signature::access_key(request)?;
+    let mut instances = account.instances().iter();
+    let instance = instances
+        .find(|instance| instance.credentials.access_key == key)
+        .ok_or(Refusal::UnknownKey)?;
+    signature::check(request, &instance.credentials).map(|()| instance.id.clone())
 }
 
 /// Every protocol has its own words for the same refusal.
@@ -125,8 +121,12 @@ fn refuse(service: Service, refusal: Refusal) -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::sim::disturbance::Disturbance;
     use crate::sim::signature::tests::signed;
+    use crate::sim::timeline::Recorder;
 
     fn form(body: &str) -> Request {
         let kind = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn another_accounts_keys_are_refused() {
         let mut account = Account::for_tests();
-        let stranger = Account::for_tests().credentials;
+        let stranger = Account::for_tests().first().credentials.clone();
         let mut refused = |request: Request, service: &str, code: &str| {
             let reply = answer(&mut account, &signed(request, service, &stranger));
             assert!(reply.body.contains(code), "{reply:?}");
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_signed_request_reaches_its_service() {
         let mut account = Account::for_tests();
-        let keys = account.credentials.clone();
+        let keys = account.first().credentials.clone();
         let mut reached = |request: Request, service: &str, sign: &str| {
             let reply = answer(&mut account, &signed(request, service, &keys));
             assert!(reply.body.contains(sign), "{reply:?}");
@@ -203,5 +203,40 @@ mod tests {
         reached(form(asg), "autoscaling", "Pending:Wait");
         let ec2 = "Action=DescribeInstances&Version=2016-11-15";
         reached(form(ec2), "ec2", "<reservationSet>");
+    }
+
+    #[test]
+    fn a_service_that_is_down_is_down_for_whom_it_is_meant() {
+        let mut account = Account::for_tests();
+        let keys = account.first().credentials.clone();
+        let other = account.launch(Recorder::silent()).clone();
+        account.disturbances.push(Disturbance {
+            caller: Some(other.id.clone()),
+            ..Disturbance::of(Service::Ec2, Kind::Closed)
+        });
+        let ask = |account: &mut Account, keys| {
+            let ec2 = form("Action=DescribeInstances&Version=2016-11-15");
+            answer(account, &signed(ec2, "ec2", keys))
+        };
+        assert_eq!(ask(&mut account, &keys).status, 200);
+        assert_eq!(ask(&mut account, &other.credentials).manner, Manner::Never);
+        account.disturbances.clear();
+        assert_eq!(ask(&mut account, &other.credentials).manner, Manner::AtOnce);
+    }
+
+    #[test]
+    fn a_stale_answer_does_not_know_what_was_launched_since() {
+        let mut account = Account::for_tests();
+        let instance = account.first().clone();
+        let stale = Kind::Stale(Duration::from_mins(5));
+        account.disturbances.push(Disturbance::of(Service::Ec2, stale));
+        let ec2 = form(&format!(
+            "Action=DescribeInstances&Version=2016-11-15&InstanceId.1={}",
+            instance.id
+        ));
+        let request = signed(ec2, "ec2", &instance.credentials);
+        assert!(answer(&mut account, &request).body.contains("InvalidInstanceID.NotFound"));
+        account.skip(Duration::from_mins(6));
+        assert!(answer(&mut account, &request).body.contains("running"));
     }
 }

@@ -3,8 +3,8 @@
 //! Knows nothing of AWS. Connections are served one task each until the listener is dropped.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -52,9 +52,35 @@ impl Request {
     }
 }
 
+/// How an answer is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Manner {
+    /// At once.
+    #[default]
+    AtOnce,
+    /// Late.
+    After(Duration),
+    /// Not at all: the connection is closed.
+    Never,
+}
+
+/// The connection was closed instead of an answer.
+#[derive(Clone, Copy, Debug)]
+struct HungUp;
+
+impl std::fmt::Display for HungUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no answer was to be given")
+    }
+}
+
+impl std::error::Error for HungUp {}
+
 /// What is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
+    /// How it is given.
+    pub manner: Manner,
     /// The status code.
     pub status: u16,
     /// The headers.
@@ -66,7 +92,12 @@ pub struct Reply {
 impl Reply {
     /// A reply of some content type.
     pub fn new(status: u16, kind: &str, body: impl Into<String>) -> Self {
-        Self { status, headers: vec![("content-type", kind.to_owned())], body: body.into() }
+        Self {
+            manner: Manner::AtOnce,
+            status,
+            headers: vec![("content-type", kind.to_owned())],
+            body: body.into(),
+        }
     }
 
     /// Adds a header.
@@ -115,7 +146,7 @@ pub fn serve_unix(listener: UnixListener, handler: Handler) -> Server {
 async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, handler: Handler) {
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
         let handler = Arc::clone(&handler);
-        async move { Ok::<_, Infallible>(respond(request, &handler).await) }
+        async move { respond(request, &handler).await }
     });
     let http = hyper::server::conn::http1::Builder::new();
     if let Err(error) = http.serve_connection(TokioIo::new(stream), answer).await {
@@ -126,7 +157,7 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
 async fn respond(
     request: hyper::Request<Incoming>,
     handler: &Handler,
-) -> hyper::Response<Full<Bytes>> {
+) -> Result<hyper::Response<Full<Bytes>>, HungUp> {
     let (head, body) = request.into_parts();
     let reply = match Limited::new(body, BODY_LIMIT_BYTES).collect().await {
         Err(_) => Reply::new(413, "text/plain", "the body is too large or broke off"),
@@ -146,9 +177,14 @@ async fn respond(
             reply
         }
     };
+    match reply.manner {
+        Manner::AtOnce => {}
+        Manner::After(time) => tokio::time::sleep(time).await,
+        Manner::Never => return Err(HungUp),
+    }
     let mut response = hyper::Response::builder().status(reply.status);
     for (name, value) in reply.headers {
         response = response.header(name, value);
     }
-    response.body(Full::new(Bytes::from(reply.body))).expect("our own headers are valid")
+    Ok(response.body(Full::new(Bytes::from(reply.body))).expect("our own headers are valid"))
 }

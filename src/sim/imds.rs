@@ -1,17 +1,16 @@
 //! The instance metadata service: version 2 only, as an instance with `HttpTokens=required` has it.
 //!
-//! What is not listed here is 404, as on a real instance that lacks it. Every answer is made from
-//! the account at the moment of asking.
+//! What is not listed here is 404, as on a real instance that lacks it. Every instance has a service
+//! of its own, whose answers are made from what the account knows of it at the moment of asking.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::account::{
-    ACCOUNT_ID, Account, Lifecycle, PRIVATE_IP, REGION, ROLE, SUBNET, VPC, ZONE, ZONE_ID,
-};
+use super::account::{ACCOUNT_ID, PRIVATE_IP, REGION, ROLE, SUBNET, VPC, ZONE, ZONE_ID};
 use super::http::{Reply, Request};
+use super::instance::{Instance, Lifecycle};
 use super::random;
 use super::timeline::Milestone;
 
@@ -24,19 +23,19 @@ const VERSIONS: [&str; 5] = ["2016-09-02", "2018-09-24", "2019-10-01", "2021-01-
 /// The first version that has tags.
 const TAGS_SINCE: &str = "2021-03-23";
 
-/// Answers one request.
-pub fn answer(account: &mut Account, request: &Request) -> Reply {
+/// Answers one request of `instance`.
+pub fn answer(instance: &mut Instance, now: Instant, request: &Request) -> Reply {
     match request.method.as_str() {
-        "PUT" => give_token(account, request),
-        "GET" | "HEAD" => match check_token(account, request) {
-            Ok(()) => read(account, &request.path),
+        "PUT" => give_token(instance, now, request),
+        "GET" | "HEAD" => match check_token(instance, now, request) {
+            Ok(()) => read(instance, now, &request.path),
             Err(reply) => reply,
         },
         _ => page(405, "Method Not Allowed"),
     }
 }
 
-fn give_token(account: &mut Account, request: &Request) -> Reply {
+fn give_token(instance: &mut Instance, now: Instant, request: &Request) -> Reply {
     // A proxy that was tricked into forwarding a request adds this header: never answered.
     if request.header("x-forwarded-for").is_some() {
         return page(403, "Forbidden");
@@ -49,22 +48,21 @@ fn give_token(account: &mut Account, request: &Request) -> Reply {
         return page(400, "Bad Request");
     };
     let token = format!("AQAEA{}==", random::hex(48));
-    let now = account.now();
-    account.tokens.retain(|_, expires| *expires > now);
-    account.tokens.insert(token.clone(), now + Duration::from_secs(ttl));
-    account.recorder.mark(Milestone::MetadataToken);
+    instance.tokens.retain(|_, expires| *expires > now);
+    instance.tokens.insert(token.clone(), now + Duration::from_secs(ttl));
+    instance.recorder.mark(Milestone::MetadataToken);
     Reply::new(200, "text/plain", token).header(TTL_HEADER, ttl.to_string())
 }
 
-fn check_token(account: &Account, request: &Request) -> Result<(), Reply> {
-    let known = request.header(TOKEN_HEADER).and_then(|token| account.tokens.get(token));
+fn check_token(instance: &Instance, now: Instant, request: &Request) -> Result<(), Reply> {
+    let known = request.header(TOKEN_HEADER).and_then(|token| instance.tokens.get(token));
     match known {
-        Some(expires) if *expires > account.now() => Ok(()),
+        Some(expires) if *expires > now => Ok(()),
         _ => Err(page(401, "Unauthorized")),
     }
 }
 
-fn read(account: &mut Account, path: &str) -> Reply {
+fn read(instance: &mut Instance, now: Instant, path: &str) -> Reply {
     let path = path.trim_start_matches('/');
     if path.is_empty() {
         return text(format!("{}\nlatest", VERSIONS.join("\n")));
@@ -75,15 +73,15 @@ fn read(account: &mut Account, path: &str) -> Reply {
     }
     let item = item.trim_end_matches('/');
     if item == "user-data" {
-        account.recorder.mark(Milestone::UserData);
-        let data = account.user_data.clone();
+        instance.recorder.mark(Milestone::UserData);
+        let data = instance.user_data.clone();
         return if data.is_empty() {
             page(404, "Not Found")
         } else {
             Reply::new(200, "application/octet-stream", data)
         };
     }
-    let leaves = leaves(account, version >= TAGS_SINCE);
+    let leaves = leaves(instance, now, version >= TAGS_SINCE);
     match leaves.get(item) {
         Some(value) => text(value.clone()),
         None => list(&leaves, item).map_or_else(|| page(404, "Not Found"), text),
@@ -115,22 +113,21 @@ fn list(leaves: &BTreeMap<String, String>, item: &str) -> Option<String> {
 }
 
 /// Everything that can be read, by path.
-fn leaves(account: &mut Account, with_tags: bool) -> BTreeMap<String, String> {
-    let target = match account.lifecycle() {
+fn leaves(instance: &mut Instance, now: Instant, with_tags: bool) -> BTreeMap<String, String> {
+    let target = match instance.lifecycle(now) {
         Lifecycle::Waiting { .. } | Lifecycle::InService => "InService",
         Lifecycle::Terminating => "Terminated",
     };
-    let instance = &account.instance;
     let hostname = format!("ip-{}.{REGION}.compute.internal", PRIVATE_IP.replace('.', "-"));
     let mut leaves = BTreeMap::new();
     let mut put = |path: &str, value: &str| leaves.insert(path.to_owned(), value.to_owned());
-    put("dynamic/instance-identity/document", &identity_document(account));
+    put("dynamic/instance-identity/document", &identity_document(instance));
     put("meta-data/ami-id", &instance.image);
     put("meta-data/ami-launch-index", "0");
     put("meta-data/autoscaling/target-lifecycle-state", target);
     put("meta-data/hostname", &hostname);
-    put("meta-data/iam/info", &profile(account));
-    put(&format!("meta-data/iam/security-credentials/{ROLE}"), &credentials(account));
+    put("meta-data/iam/info", &profile(instance));
+    put(&format!("meta-data/iam/security-credentials/{ROLE}"), &credentials(instance));
     put("meta-data/instance-action", "none");
     put("meta-data/instance-id", &instance.id);
     put("meta-data/instance-life-cycle", "on-demand");
@@ -165,8 +162,7 @@ fn leaves(account: &mut Account, with_tags: bool) -> BTreeMap<String, String> {
     leaves
 }
 
-fn identity_document(account: &Account) -> String {
-    let instance = &account.instance;
+fn identity_document(instance: &Instance) -> String {
     pretty(&json!({
         "accountId": ACCOUNT_ID,
         "architecture": "x86_64",
@@ -178,7 +174,7 @@ fn identity_document(account: &Account) -> String {
         "instanceType": "m5.large",
         "kernelId": null,
         "marketplaceProductCodes": null,
-        "pendingTime": seconds(instance.started),
+        "pendingTime": seconds(instance.launched),
         "privateIp": PRIVATE_IP,
         "ramdiskId": null,
         "region": REGION,
@@ -186,21 +182,21 @@ fn identity_document(account: &Account) -> String {
     }))
 }
 
-fn profile(account: &Account) -> String {
+fn profile(instance: &Instance) -> String {
     pretty(&json!({
         "Code": "Success",
-        "LastUpdated": seconds(account.instance.started),
+        "LastUpdated": seconds(instance.launched),
         "InstanceProfileArn": format!("arn:aws:iam::{ACCOUNT_ID}:instance-profile/{ROLE}"),
-        "InstanceProfileId": format!("AIPA{}", random::derived(&account.instance.id, 16).to_uppercase()),
+        "InstanceProfileId": format!("AIPA{}", random::derived(&instance.id, 16).to_uppercase()),
     }))
 }
 
-fn credentials(account: &Account) -> String {
-    let keys = &account.credentials;
+fn credentials(instance: &Instance) -> String {
+    let keys = &instance.credentials;
     let expires = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(6);
     pretty(&json!({
         "Code": "Success",
-        "LastUpdated": seconds(account.instance.started),
+        "LastUpdated": seconds(instance.launched),
         "Type": "AWS-HMAC",
         "AccessKeyId": keys.access_key,
         "SecretAccessKey": keys.secret_key,
@@ -233,6 +229,7 @@ fn page(status: u16, reason: &str) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::account::Account;
 
     fn put(headers: &[(&str, &str)], path: &str) -> Request {
         ask("PUT", headers, path)
@@ -243,32 +240,41 @@ mod tests {
         Request { method: method.into(), path: path.into(), headers, ..Request::default() }
     }
 
-    fn token(account: &mut Account, ttl: &str) -> String {
-        let reply = answer(account, &put(&[(TTL_HEADER, ttl)], "/latest/api/token"));
+    fn running() -> Instance {
+        Account::for_tests().first().clone()
+    }
+
+    fn answer(instance: &mut Instance, request: &Request) -> Reply {
+        super::answer(instance, Instant::now(), request)
+    }
+
+    fn token(instance: &mut Instance, ttl: &str) -> String {
+        let reply = answer(instance, &put(&[(TTL_HEADER, ttl)], "/latest/api/token"));
         assert_eq!(reply.status, 200);
         reply.body
     }
 
-    fn get(account: &mut Account, path: &str) -> Reply {
-        let token = token(account, "60");
-        answer(account, &ask("GET", &[(TOKEN_HEADER, &token)], path))
+    fn get(instance: &mut Instance, path: &str) -> Reply {
+        let token = token(instance, "60");
+        answer(instance, &ask("GET", &[(TOKEN_HEADER, &token)], path))
     }
 
     #[test]
     fn without_a_token_nothing_is_told() {
-        let mut account = Account::for_tests();
+        let mut instance = running();
         for headers in [&[][..], &[(TOKEN_HEADER, "made-up")][..]] {
-            let reply = answer(&mut account, &ask("GET", headers, "/latest/meta-data/instance-id"));
+            let reply =
+                answer(&mut instance, &ask("GET", headers, "/latest/meta-data/instance-id"));
             assert_eq!(reply.status, 401);
         }
     }
 
     #[test]
     fn a_token_needs_a_lifetime_and_no_proxy_and_only_latest() {
-        let mut account = Account::for_tests();
+        let mut instance = running();
         let path = "/latest/api/token";
         let mut status =
-            |headers: &[(&str, &str)], path| answer(&mut account, &put(headers, path)).status;
+            |headers: &[(&str, &str)], path| answer(&mut instance, &put(headers, path)).status;
         assert_eq!(status(&[], path), 400);
         assert_eq!(status(&[(TTL_HEADER, "0")], path), 400);
         assert_eq!(status(&[(TTL_HEADER, "21601")], path), 400);
@@ -279,56 +285,59 @@ mod tests {
 
     #[test]
     fn a_token_expires() {
-        let mut account = Account::for_tests();
-        let token = token(&mut account, "60");
+        let mut instance = running();
+        let token = token(&mut instance, "60");
         let request = ask("GET", &[(TOKEN_HEADER, &token)], "/latest/meta-data/instance-id");
-        assert_eq!(answer(&mut account, &request).body, account.instance.id);
-        account.skip(Duration::from_mins(1));
-        assert_eq!(answer(&mut account, &request).status, 401);
+        assert_eq!(answer(&mut instance, &request).body, instance.id);
+        let later = Instant::now() + Duration::from_mins(1);
+        assert_eq!(super::answer(&mut instance, later, &request).status, 401);
     }
 
     #[test]
     fn lists_what_is_below_a_path() {
-        let mut account = Account::for_tests();
-        account.instance.public_key = "ssh-ed25519 AAAA".into();
-        assert_eq!(get(&mut account, "/latest/meta-data/public-keys/").body, "0=hostkit-vm");
+        let mut instance = running();
+        instance.public_key = "ssh-ed25519 AAAA".into();
+        assert_eq!(get(&mut instance, "/latest/meta-data/public-keys/").body, "0=hostkit-vm");
         assert_eq!(
-            get(&mut account, "/latest/meta-data/public-keys/0/openssh-key").body,
+            get(&mut instance, "/latest/meta-data/public-keys/0/openssh-key").body,
             "ssh-ed25519 AAAA hostkit-vm\n"
         );
-        assert_eq!(get(&mut account, "/latest/meta-data/iam/").body, "info\nsecurity-credentials/");
-        assert_eq!(get(&mut account, "/latest/meta-data/iam/security-credentials/").body, ROLE);
-        let placement = get(&mut account, "/latest/meta-data/placement").body;
+        assert_eq!(
+            get(&mut instance, "/latest/meta-data/iam/").body,
+            "info\nsecurity-credentials/"
+        );
+        assert_eq!(get(&mut instance, "/latest/meta-data/iam/security-credentials/").body, ROLE);
+        let placement = get(&mut instance, "/latest/meta-data/placement").body;
         assert_eq!(placement, "availability-zone\navailability-zone-id\nregion");
-        assert!(get(&mut account, "/latest/").body.contains("meta-data/\nuser-data"));
+        assert!(get(&mut instance, "/latest/").body.contains("meta-data/\nuser-data"));
     }
 
     #[test]
     fn the_identity_document_names_the_instance() {
-        let mut account = Account::for_tests();
-        let reply = get(&mut account, "/latest/dynamic/instance-identity/document");
+        let mut instance = running();
+        let reply = get(&mut instance, "/latest/dynamic/instance-identity/document");
         let document: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
-        assert_eq!(document["instanceId"], account.instance.id.as_str());
+        assert_eq!(document["instanceId"], instance.id.as_str());
         assert_eq!(document["region"], REGION);
         assert_eq!(document["privateIp"], PRIVATE_IP);
     }
 
     #[test]
     fn tags_came_with_a_later_schema_and_spot_notices_are_absent() {
-        let mut account = Account::for_tests();
+        let mut instance = running();
         let tag = "meta-data/tags/instance/aws:autoscaling:groupName";
-        assert_eq!(get(&mut account, &format!("/latest/{tag}")).body, "hostkit-vm");
-        assert_eq!(get(&mut account, &format!("/2021-01-03/{tag}")).status, 404);
-        assert_eq!(get(&mut account, "/latest/meta-data/spot/instance-action").status, 404);
-        assert_eq!(get(&mut account, "/1999-01-01/meta-data/instance-id").status, 404);
+        assert_eq!(get(&mut instance, &format!("/latest/{tag}")).body, "hostkit-vm");
+        assert_eq!(get(&mut instance, &format!("/2021-01-03/{tag}")).status, 404);
+        assert_eq!(get(&mut instance, "/latest/meta-data/spot/instance-action").status, 404);
+        assert_eq!(get(&mut instance, "/1999-01-01/meta-data/instance-id").status, 404);
     }
 
     #[test]
     fn an_abandoned_instance_is_told_to_terminate() {
-        let mut account = Account::for_tests();
+        let mut instance = running();
         let path = "/latest/meta-data/autoscaling/target-lifecycle-state";
-        assert_eq!(get(&mut account, path).body, "InService");
-        account.complete(false);
-        assert_eq!(get(&mut account, path).body, "Terminated");
+        assert_eq!(get(&mut instance, path).body, "InService");
+        instance.complete(Instant::now(), false);
+        assert_eq!(get(&mut instance, path).body, "Terminated");
     }
 }

@@ -8,15 +8,20 @@
 
 pub mod account;
 pub mod autoscaling;
+pub mod disturbance;
 pub mod ec2;
 pub mod efs;
 pub mod endpoint;
+pub mod failover;
+pub mod fleet;
 pub mod http;
 pub mod imds;
+pub mod instance;
 pub mod nfs;
 pub mod parameters;
 pub mod random;
 pub mod relay;
+pub mod service;
 pub mod signature;
 pub mod ssm;
 pub mod timeline;

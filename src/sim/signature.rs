@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use super::account::Credentials;
 use super::http::Request;
+use super::instance::Credentials;
 use super::random::to_hex;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -51,6 +51,12 @@ impl<'a> Claim<'a> {
 /// The service that a request is signed for.
 pub fn service(request: &Request) -> Option<&str> {
     Claim::parse(request.header("authorization")?)?.scope.split('/').nth(2)
+}
+
+/// The access key that a request says it is signed with.
+pub fn access_key(request: &Request) -> Result<&str, Refusal> {
+    let header = request.header("authorization").ok_or(Refusal::Unsigned)?;
+    Claim::parse(header).map(|claim| claim.access_key).ok_or(Refusal::Unsigned)
 }
 
 /// Believes `request` if it is signed with `credentials`.

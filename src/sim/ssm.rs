@@ -13,13 +13,13 @@ use super::timeline::Milestone;
 const NAMES_LIMIT: usize = 10;
 
 /// Answers one signed request.
-pub fn answer(account: &mut Account, request: &Request, operation: &str) -> Reply {
+pub fn answer(account: &Account, caller: &str, request: &Request, operation: &str) -> Reply {
     let Ok(input) = serde_json::from_slice::<Value>(&request.body) else {
         return error("SerializationException", "The request body is not a JSON object.");
     };
     let result = match operation {
-        "GetParameters" => get_parameters(account, &input),
-        "GetParameter" => get_parameter(account, &input),
+        "GetParameters" => get_parameters(account, caller, &input),
+        "GetParameter" => get_parameter(account, caller, &input),
         _ => Err(error("UnknownOperationException", "")),
     };
     result.unwrap_or_else(|refusal| refusal)
@@ -35,7 +35,7 @@ pub fn error(kind: &str, message: &str) -> Reply {
     reply(400, &body)
 }
 
-fn get_parameters(account: &Account, input: &Value) -> Result<Reply, Reply> {
+fn get_parameters(account: &Account, caller: &str, input: &Value) -> Result<Reply, Reply> {
     let names = input["Names"].as_array().filter(|names| names.iter().all(Value::is_string));
     let names = names.ok_or_else(|| {
         validation("Value null at 'names' failed to satisfy constraint: Member must not be null")
@@ -46,7 +46,7 @@ fn get_parameters(account: &Account, input: &Value) -> Result<Reply, Reply> {
              less than or equal to {NAMES_LIMIT}"
         )));
     }
-    account.recorder.mark(Milestone::Parameters);
+    account.mark(caller, Milestone::Parameters);
     let decrypt = wants_decryption(input)?;
     let (mut found, mut invalid) = (Vec::new(), Vec::new());
     for name in names.iter().filter_map(Value::as_str) {
@@ -60,11 +60,11 @@ fn get_parameters(account: &Account, input: &Value) -> Result<Reply, Reply> {
     Ok(reply(200, &json!({ "Parameters": found, "InvalidParameters": invalid })))
 }
 
-fn get_parameter(account: &Account, input: &Value) -> Result<Reply, Reply> {
+fn get_parameter(account: &Account, caller: &str, input: &Value) -> Result<Reply, Reply> {
     let name = input["Name"].as_str().ok_or_else(|| {
         validation("Value null at 'name' failed to satisfy constraint: Member must not be null")
     })?;
-    account.recorder.mark(Milestone::Parameters);
+    account.mark(caller, Milestone::Parameters);
     let decrypt = wants_decryption(input)?;
     let (plain, parameter) =
         look_up(account, name).ok_or_else(|| error("ParameterNotFound", ""))?;
@@ -144,7 +144,7 @@ mod tests {
 
     fn ask(operation: &str, input: &Value) -> (u16, Value) {
         let request = Request { body: input.to_string().into(), ..Request::default() };
-        let reply = answer(&mut account(), &request, operation);
+        let reply = answer(&account(), "i-0", &request, operation);
         (reply.status, serde_json::from_str(&reply.body).unwrap())
     }
 

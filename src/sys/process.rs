@@ -46,6 +46,11 @@ impl Process {
         self.child.wait().await
     }
 
+    /// Kills it, and waits until it is gone.
+    pub async fn kill(&mut self) {
+        let _ = self.child.kill().await;
+    }
+
     /// Asks it to end, and kills it if it has not within `grace`.
     pub async fn stop(mut self, grace: Duration) {
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {

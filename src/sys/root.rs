@@ -94,6 +94,11 @@ impl Root {
         Ok(fstatfs(&*self.fd)?.filesystem_type() == NFS_SUPER_MAGIC)
     }
 
+    /// Has the kernel write everything of the file system that it still has in memory.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(nix::unistd::syncfs(&*self.fd)?)
+    }
+
     /// Where the root is on this machine. For programs that take a whole tree, never to join to.
     pub fn path(&self) -> &Utf8Path {
         &self.path
@@ -366,7 +371,7 @@ impl Root {
     }
 
     /// Opens a directory so that what is below it may be changed.
-    fn directory(&self, path: &Utf8Path) -> io::Result<OwnedFd> {
+    pub(super) fn directory(&self, path: &Utf8Path) -> io::Result<OwnedFd> {
         let path = path.strip_prefix("/").unwrap_or(path);
         let path = if path.as_str().is_empty() { Utf8Path::new(".") } else { path };
         match open_below(&self.fd, path.as_std_path(), OFlag::O_PATH | OFlag::O_DIRECTORY) {
@@ -445,7 +450,7 @@ fn open_below(directory: &OwnedFd, path: &Path, flags: OFlag) -> io::Result<Owne
 }
 
 /// What is open.
-fn of(fd: &OwnedFd) -> io::Result<std::fs::Metadata> {
+pub(super) fn of(fd: &OwnedFd) -> io::Result<std::fs::Metadata> {
     File::from(fd.try_clone()?).metadata()
 }
 
@@ -469,7 +474,7 @@ fn is_top(path: &Utf8Path) -> bool {
     path.as_str().is_empty() || path == "/"
 }
 
-fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+pub(super) fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::cmd::{Cmd, CmdError, Output};
+use super::dialogue::{Reply, Talk};
 use super::process::Process;
 use super::tool::{PATH, Tool};
 
@@ -56,10 +57,14 @@ pub struct Inside {
 /// What a scripted program does: standard output, or an exit status and a complaint.
 type Answer = Box<dyn FnMut(&Cmd) -> Result<String, (i32, String)> + Send>;
 
+/// What makes the scripted program of a dialogue, each time that it is started.
+type Beginning = Box<dyn FnMut(&Cmd) -> Talk + Send>;
+
 /// The answers of [`Runner::Scripted`], matched by the beginning of the call as printed.
 #[derive(Default)]
 pub struct Script {
     answers: Vec<(String, Answer)>,
+    dialogues: Vec<(String, Beginning)>,
     hanging: Vec<String>,
     seen: Vec<Cmd>,
 }
@@ -96,6 +101,18 @@ impl Script {
         self
     }
 
+    /// Dialogues with programs that print as `prefix…` are held by what `begin` makes, anew at each
+    /// start.
+    #[must_use]
+    pub fn converse(
+        mut self,
+        prefix: &str,
+        begin: impl FnMut(&Cmd) -> Talk + Send + 'static,
+    ) -> Self {
+        self.dialogues.push((prefix.to_owned(), Box::new(begin)));
+        self
+    }
+
     /// From now on calls that print as `prefix…` do not end in their time.
     pub fn hang(&mut self, prefix: &str) {
         self.hanging.push(prefix.to_owned());
@@ -110,6 +127,14 @@ impl Script {
     pub fn runner(self) -> (Runner, Arc<Mutex<Self>>) {
         let script = Arc::new(Mutex::new(self));
         (Runner::Scripted(Arc::clone(&script)), script)
+    }
+
+    /// The program of a dialogue; one that nobody scripted ends at once.
+    pub(super) fn begin(&mut self, cmd: &Cmd) -> Talk {
+        let command = cmd.to_string();
+        self.seen.push(cmd.clone());
+        let begin = self.dialogues.iter_mut().find(|(prefix, _)| command.starts_with(prefix));
+        begin.map_or_else(|| Box::new(|_: &str| Reply::Ended) as Talk, |(_, begin)| begin(cmd))
     }
 
     fn play(&mut self, cmd: &Cmd) -> Result<Output, CmdError> {
@@ -247,7 +272,12 @@ impl Runner {
             .map_err(|source| CmdError::Io { command: cmd.to_string(), source })
     }
 
-    fn prepare(&self, cmd: &Cmd, stdout: Stdio, stderr: Stdio) -> Result<Command, CmdError> {
+    pub(super) fn prepare(
+        &self,
+        cmd: &Cmd,
+        stdout: Stdio,
+        stderr: Stdio,
+    ) -> Result<Command, CmdError> {
         let mut command = self.command(cmd)?;
         command
             .env_clear()
@@ -293,14 +323,14 @@ impl Runner {
 /// The process group of a program that has not ended. Dropping it kills all of it: a program that
 /// was given up may have started others.
 #[derive(Debug)]
-struct Group(Option<Pid>);
+pub(super) struct Group(Option<Pid>);
 
 impl Group {
-    fn of(child: &Child) -> Self {
+    pub(super) fn of(child: &Child) -> Self {
         Self(child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw))
     }
 
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         if let Some(group) = self.0.take() {
             let _ = killpg(group, Signal::SIGKILL);
         }
@@ -344,7 +374,8 @@ async fn communicate(
         }
         drop(input.take());
     };
-    let line = std::cell::RefCell::new(line);
+    // A mutex and not a cell: a run may be part of a task that moves between threads.
+    let line = Mutex::new(line);
     let out = drain(child.stdout.take().expect("piped"), &line, kept);
     let err = drain(child.stderr.take().expect("piped"), &line, TAIL);
     let ((), stdout, stderr) = tokio::join!(feed, out, err);
@@ -354,7 +385,7 @@ async fn communicate(
 /// Hands on each line, and returns as many bytes of the end as are to be kept.
 async fn drain(
     stream: impl AsyncReadExt + Unpin,
-    line: &std::cell::RefCell<&mut impl FnMut(&str)>,
+    line: &Mutex<&mut impl FnMut(&str)>,
     kept: usize,
 ) -> std::io::Result<Vec<u8>> {
     let mut reader = BufReader::new(stream);
@@ -364,7 +395,7 @@ async fn drain(
         let read = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut all).await?;
         let text = String::from_utf8_lossy(&all[from..]);
         if read > 0 {
-            (line.borrow_mut())(text.trim_end());
+            (line.lock().expect("nobody panics with this lock"))(text.trim_end());
         }
         // Not with every line: what stays is moved.
         if read == 0 || all.len() > kept.saturating_mul(2) {
@@ -386,7 +417,7 @@ mod tests {
         text += &"x".repeat(200_000);
         let mut lines = (0, 0);
         let mut count = |line: &str| lines = (lines.0 + 1, lines.1.max(line.len()));
-        let line = std::cell::RefCell::new(&mut count);
+        let line = Mutex::new(&mut count);
         let end = drain(text.as_bytes(), &line, TAIL).await.unwrap();
         assert_eq!(end, &text.as_bytes()[text.len() - TAIL..]);
         let all = drain(text.as_bytes(), &line, usize::MAX).await.unwrap();

@@ -38,6 +38,20 @@ pub async fn stop_no_block(runner: &Runner, unit: &str) -> Result<(), CmdError> 
     runner.run(&command).await.map(drop)
 }
 
+/// Sends `signal` to every process of `unit`.
+pub async fn kill(runner: &Runner, unit: &str, signal: &str) -> Result<(), CmdError> {
+    let signal = format!("--signal={signal}");
+    let command = Cmd::new(Tool::Systemctl).args(["kill", &signal, unit]).timeout(PATIENCE);
+    runner.run(&command).await.map(drop)
+}
+
+/// Restarts the machine without stopping units, which may hang: processes are killed, and what the
+/// kernel does not let go is left.
+pub async fn reboot_now(runner: &Runner) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).args(["reboot", "--force", "--no-wall"]);
+    runner.run(&command.timeout(PATIENCE)).await.map(drop)
+}
+
 /// The last lines that `unit` wrote to the journal in this boot. Evidence for an error message:
 /// where there is no journal there is no evidence, and that is not an error of its own.
 pub async fn last_lines(runner: &Runner, unit: &str, count: u32) -> String {

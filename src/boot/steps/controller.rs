@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 
 use super::{CONFIG, HOOK, IDENTITY, LOGIN, Step, lifecycle};
-use crate::boot::{guard, home, jenkins, keys, mount, plugins, ready, render};
+use crate::boot::{home, jenkins, keys, lease, mount, plugins, ready, render};
 
 /// What a controller does.
 pub(super) static TABLE: &[Step] = &[
@@ -30,17 +30,19 @@ pub(super) static TABLE: &[Step] = &[
         run: |context| mount::run(context).boxed_local(),
     },
     Step {
-        name: "guard",
+        name: "lease",
         title: "making sure that nobody else holds the home",
         after: &["efs"],
-        timeout: Duration::from_mins(2),
+        // As long as another controller may be alive. A replacement would find the same and could
+        // only wait, too.
+        timeout: Duration::from_hours(12),
         required: true,
-        run: |context| guard::run(context).boxed_local(),
+        run: |context| lease::run(context).boxed_local(),
     },
     Step {
         name: "home",
         title: "preparing the home",
-        after: &["guard"],
+        after: &["lease"],
         timeout: Duration::from_mins(2),
         required: true,
         run: |context| home::run(context).boxed_local(),

@@ -25,7 +25,6 @@ use crate::sys::Runner;
 use crate::sys::runner::Script;
 use cloud::{Cloud, INSTANCE, PASSWORD, PRIVATE_KEY};
 
-const HELD: &str = include_str!("../../../tests/fixtures/lease/head-held-v1.json");
 const ROOT_MOUNT: &str = "22 1 259:3 / / rw shared:1 - ext4 /dev/root rw\n";
 const HOME_MOUNT: &str = "30 22 0:26 / /var/lib/jenkins rw - nfs4 127.0.0.1:/ rw,vers=4.1\n";
 
@@ -147,6 +146,8 @@ struct Systemd {
     unit: &'static str,
     /// What a start makes of it.
     start_leads_to: &'static str,
+    /// What a start makes of the lease's unit, which waits until this host may have the home.
+    lease_leads_to: &'static str,
     /// The other units that there are, and their states.
     others: BTreeMap<&'static str, &'static str>,
     /// The unit's `JENKINS_HOME`.
@@ -162,7 +163,8 @@ impl Default for Systemd {
             mount_appears: true,
             unit: "inactive",
             start_leads_to: "active",
-            others: BTreeMap::new(),
+            lease_leads_to: "active",
+            others: [("hostkit-lease.service", "inactive")].into(),
             home: "/var/lib/jenkins/home",
             child_fails: None,
         }
@@ -195,8 +197,9 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
         })
         .on("systemctl start", move |command| {
             let mut state = starts.lock().unwrap();
-            let leads_to = state.start_leads_to;
             let unit = command.args.last().unwrap().as_str();
+            let of_lease = unit == "hostkit-lease.service";
+            let leads_to = if of_lease { state.lease_leads_to } else { state.start_leads_to };
             let guarded = ["jenkins.service", "ecs.service"].contains(&unit);
             assert!(!guarded || may_start.exists(), "the unit asserts it");
             if let Some(other) = state.others.get_mut(unit) {

@@ -10,12 +10,13 @@ async fn a_missing_parameter_is_named_and_the_instance_abandoned() {
     insta::assert_snapshot!(error);
     assert_eq!(
         world.outcomes(),
-        "config unchanged, efs changed, guard unchanged, home changed, hook unchanged, identity changed, \
-         jenkins blocked, keys failed, lifecycle blocked, login changed, plugins skipped, ready blocked, \
+        "config unchanged, efs changed, home changed, hook unchanged, identity changed, \
+         jenkins blocked, keys failed, lease changed, lifecycle blocked, login changed, plugins skipped, ready blocked, \
          render blocked"
     );
     assert_eq!(world.verdicts(), ["ABANDON"]);
-    assert!(!world.was_run("systemctl start"));
+    assert!(!world.was_run("systemctl start --no-block jenkins"));
+    assert!(world.was_run("systemctl stop --no-block hostkit-lease"), "the home is given up");
     assert_eq!(world.status().state, State::Failed);
     assert!(world.status().headline().starts_with("failed at keys: the parameter"));
     // The host is about to go: the cause is on its console and on the home.
@@ -55,14 +56,12 @@ async fn a_metadata_service_that_refuses_ends_the_boot_at_once() {
 #[tokio::test]
 async fn a_home_that_another_host_holds_is_left_alone() {
     let world = World::new().await;
-    let lease = world.root.join("var/lib/jenkins/.hostkit/lease");
-    fs::create_dir_all(&lease).unwrap();
-    fs::write(lease.join("head"), HELD).unwrap();
+    world.systemd.lock().unwrap().lease_leads_to = "failed";
     let error = world.boot().await.unwrap_err();
     insta::assert_snapshot!(error);
     assert_eq!(world.verdicts(), ["ABANDON"]);
-    assert!(!world.was_run("systemctl start"));
-    assert_eq!(fs::read_to_string(lease.join("head")).unwrap(), HELD, "it is never written");
+    assert!(!world.was_run("systemctl start --no-block jenkins"));
+    assert!(world.was_run("systemctl stop --no-block hostkit-lease"), "it gives up waiting");
     assert!(!world.root.join("var/lib/jenkins/home").exists());
 }
 
@@ -210,7 +209,7 @@ async fn a_child_that_fails_is_told_and_the_group_too() {
     let world = World::new().await;
     world.systemd.lock().unwrap().child_fails = Some("killed");
     let error = world.boot().await.unwrap_err();
-    assert!(error.contains("boot failed at `guard`") && error.contains("killed"), "{error}");
+    assert!(error.contains("boot failed at `home`") && error.contains("killed"), "{error}");
     assert_eq!(world.verdicts(), ["ABANDON"]);
 }
 

@@ -1,6 +1,8 @@
 //! Boots that end with a serving Jenkins, also where something was late or in the way.
 
 use super::*;
+use crate::host::LeasePolicy;
+use crate::lease::order::{self, Order};
 
 #[tokio::test]
 async fn a_first_boot_serves_and_tells_the_group() {
@@ -8,8 +10,8 @@ async fn a_first_boot_serves_and_tells_the_group() {
     world.boot().await.unwrap();
     assert_eq!(
         world.outcomes(),
-        "config unchanged, efs changed, guard unchanged, home changed, hook unchanged, identity changed, \
-         jenkins changed, keys changed, lifecycle changed, login changed, plugins skipped, \
+        "config unchanged, efs changed, home changed, hook unchanged, identity changed, \
+         jenkins changed, keys changed, lease changed, lifecycle changed, login changed, plugins skipped, \
          ready unchanged, render changed"
     );
     assert_eq!(world.verdicts(), ["CONTINUE"]);
@@ -34,7 +36,7 @@ async fn a_second_boot_changes_nothing_and_starts_nothing() {
     assert_eq!(world.verdicts(), ["CONTINUE"]);
     let calls = world.script.lock().unwrap().seen();
     let times = |prefix: &str| calls.iter().filter(|call| call.starts_with(prefix)).count();
-    assert_eq!((times("systemctl start"), times("systemd-mount"), times("hostnamectl")), (1, 1, 1));
+    assert_eq!((times("systemctl start"), times("systemd-mount"), times("hostnamectl")), (2, 1, 1));
 }
 
 #[tokio::test]
@@ -109,15 +111,26 @@ async fn a_jenkins_that_another_run_started_is_not_stopped() {
 }
 
 #[tokio::test]
-async fn nobody_may_start_jenkins_before_the_guard_has_judged() {
+async fn nobody_may_start_jenkins_before_this_host_holds_the_home() {
     let world = World::new().await;
     fs::create_dir_all(world.root.join("run/hostkit")).unwrap();
     fs::write(world.root.join("run/hostkit/may-start"), "").unwrap();
-    let lease = world.root.join("var/lib/jenkins/.hostkit/lease");
-    fs::create_dir_all(&lease).unwrap();
-    fs::write(lease.join("head"), HELD).unwrap();
+    world.systemd.lock().unwrap().lease_leads_to = "failed";
     world.boot().await.unwrap_err();
     assert!(!world.has("run/hostkit/may-start"));
+}
+
+#[tokio::test]
+async fn the_lease_is_told_who_this_host_is() {
+    let world = World::new().await;
+    world.boot().await.unwrap();
+    let order = Order::read(&world.root).unwrap();
+    assert_eq!(order.me.instance_id.as_deref(), Some(INSTANCE));
+    assert_eq!(order.me.fs_id, "fs-0123456789abcdef0");
+    assert_eq!(order.me.launched.unwrap().to_string(), "2026-11-20T00:00:00Z");
+    assert_eq!((order.policy, order.group.as_deref()), (LeasePolicy::Wait, None));
+    let mode = fs::metadata(world.root.join(order::PATH)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "it says who may be terminated");
 }
 
 #[tokio::test]

@@ -5,6 +5,13 @@
 //! that does not answer in time is killed, or left to the kernel, and another one is started.
 //! The clerk decides nothing.
 
+mod desk;
+mod place;
+#[cfg(test)]
+mod tests;
+mod trouble;
+mod work;
+
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -12,6 +19,16 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::Head;
 use super::record::Record;
+
+pub use desk::Desk;
+pub use trouble::Trouble;
+pub use work::{Clerk, attend};
+
+/// The file that says what the last generation is.
+pub const HEAD: &str = "head";
+
+/// The file that the holder overwrites while it lives.
+pub const HEARTBEAT: &str = "heartbeat";
 
 /// What the clerk may be asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +59,18 @@ pub enum Request {
     Beat(Box<Beat>),
     /// Everything that people may want to see.
     Show,
+}
+
+impl Request {
+    /// Whether it changes nothing, so that it may be done again.
+    pub const fn only_reads(&self) -> bool {
+        match self {
+            Self::Open { .. } | Self::Look | Self::ReadClaim(_) | Self::Age(_) | Self::Show => true,
+            Self::Claim(_) | Self::Announce | Self::Replace(_) | Self::Sync | Self::Beat(_) => {
+                false
+            }
+        }
+    }
 }
 
 /// What the clerk answers.
@@ -97,4 +126,8 @@ pub struct Shown {
     pub age: Option<Duration>,
     /// The last heartbeat, and how old it is by the file server's clock.
     pub beat: Option<(Beat, Duration)>,
+    /// What time it is by the file server's clock.
+    pub clock: Option<jiff::Timestamp>,
+    /// The id that the file system is marked with.
+    pub mark: Option<String>,
 }

@@ -30,7 +30,9 @@ fn prove(setting: &Setting) {
     if let Some(failure) = found.failure {
         panic!("{name}: {failure}");
     }
-    insta::assert_snapshot!(name.replace(' ', "_"), size);
+    let file: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    insta::assert_snapshot!(file, size);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn plain(name: &'static str, running: usize, left: Budget) -> Setting {
         can_hibernate: [false; 3],
         is_abroad: [false; 3],
         volume: [0; 3],
-        stale_heads: false,
+        stale_heads: true,
         forgets: false,
         denies: false,
         operator_errs: false,

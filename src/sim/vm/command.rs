@@ -22,6 +22,8 @@ const USER: &str = "admin";
 const SSH_FAILED: i32 = 255;
 /// Key exchange takes seconds under emulation.
 const LOGIN_TIMEOUT: Duration = Duration::from_mins(1);
+/// A shell that reads a script as root.
+const AS_ROOT: &str = "sudo sh -s";
 const PAUSE: Duration = Duration::from_millis(500);
 /// The overall time-out is what ends a command.
 const COMMAND_TIMEOUT: Duration = Duration::from_hours(24);
@@ -76,11 +78,28 @@ pub async fn run(
             answer(runner.run_with(&command, |line| events.log("command", line)).await)
         }
         Session::Script(script) => {
-            let command = ssh()?.args(["--", "sudo sh -s"]).stdin(script.as_str());
+            let command = ssh()?.args(["--", AS_ROOT]).stdin(script.as_str());
             answer(runner.run(&command).await)
         }
     };
     ended.context("running a command in the guest")
+}
+
+/// Runs a script for `sh` as root until it ends, and hands on each line that it prints. The
+/// connection stays however long the guest is silent: it may be paused.
+pub async fn follow(
+    runner: &Runner,
+    run_dir: &RunDir,
+    port: u16,
+    script: &str,
+    line: impl FnMut(&str),
+) -> anyhow::Result<()> {
+    let command = ssh_with(run_dir, port, &["ServerAliveInterval=0"])?
+        .args(["--", AS_ROOT])
+        .stdin(script)
+        .timeout(COMMAND_TIMEOUT);
+    let ended = runner.run_with(&command, line).await;
+    ended.map(drop).context("following a script in the guest")
 }
 
 /// One word is a line for the guest's shell; several are a program and its arguments.
@@ -107,9 +126,17 @@ fn answer(end: Result<Output, CmdError>) -> Result<Answer, CmdError> {
 }
 
 fn ssh(run_dir: &RunDir, port: u16) -> anyhow::Result<Cmd> {
+    ssh_with(run_dir, port, &[])
+}
+
+/// Of an option that is said twice the first counts.
+fn ssh_with(run_dir: &RunDir, port: u16, options: &[&str]) -> anyhow::Result<Cmd> {
     let key = run_dir.argument(KEY)?;
     let mut ssh = Cmd::new(Tool::Ssh).args(["-F", "none", "-q", "-i", &key]);
     // The guest's host key is as new as the guest: there is nothing to compare it with.
+    for option in options {
+        ssh = ssh.args(["-o", option]);
+    }
     for option in [
         "BatchMode=yes",
         "IdentitiesOnly=yes",

@@ -10,24 +10,26 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::error::Fault;
-use crate::sim::account::{Account, Lifecycle};
 use crate::sim::endpoint::{Shared, with};
+use crate::sim::instance::Lifecycle;
 
 /// How often is looked.
 const GLANCE: Duration = Duration::from_millis(200);
 /// A loaded guest may take its time over one answer.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Waits until the launch hook got CONTINUE.
-pub async fn ready(account: &Shared) {
-    while with(account, Account::lifecycle) != Lifecycle::InService {
-        tokio::time::sleep(GLANCE).await;
-    }
+/// Waits until the launch hook of an instance got CONTINUE.
+pub async fn ready(account: &Shared, instance: &str) {
+    reached(account, instance, Lifecycle::InService).await;
 }
 
-/// Waits until the launch hook got ABANDON or timed out.
-pub async fn abandoned(account: &Shared) {
-    while with(account, Account::lifecycle) != Lifecycle::Terminating {
+/// Waits until the launch hook of an instance got ABANDON or timed out, or somebody terminates it.
+pub async fn abandoned(account: &Shared, instance: &str) {
+    reached(account, instance, Lifecycle::Terminating).await;
+}
+
+async fn reached(account: &Shared, instance: &str, wanted: Lifecycle) {
+    while with(account, |account| account.lifecycle(instance)) != Some(wanted) {
         tokio::time::sleep(GLANCE).await;
     }
 }

@@ -98,6 +98,12 @@ impl Machine {
         self.qmp.execute("cont", json!({})).await.map(|_| ())
     }
 
+    /// Holds the processors and the clock, as a hypervisor does that moves or starves a machine.
+    /// [`Machine::power_on`] lets them run on.
+    pub async fn pause(&mut self) -> anyhow::Result<()> {
+        self.qmp.execute("stop", json!({})).await.map(|_| ())
+    }
+
     /// The port here that leads to a port of the guest.
     pub fn port(&self, guest: u16) -> Option<u16> {
         self.forwards.iter().find(|forward| forward.guest == guest).map(|forward| forward.host)
@@ -105,7 +111,7 @@ impl Machine {
 
     /// Presses the power button and waits until the guest is off. False if it did not react and
     /// the plug was pulled.
-    pub async fn power_down(mut self) -> bool {
+    pub async fn power_down(&mut self) -> bool {
         let deadline = tokio::time::Instant::now() + POWER_DOWN_TIMEOUT;
         while tokio::time::Instant::now() < deadline {
             // A kernel that has just started misses the button: it is pressed again.
@@ -118,11 +124,13 @@ impl Machine {
         false
     }
 
-    /// Ends QEMU at once.
-    pub async fn unplug(mut self) {
+    /// Ends QEMU at once, and waits until it is gone.
+    pub async fn unplug(&mut self) {
         if self.process.ended().is_none() {
             let _ = self.qmp.execute("quit", json!({})).await;
-            self.process.stop(QUIT_GRACE).await;
+            if tokio::time::timeout(QUIT_GRACE, self.process.wait()).await.is_err() {
+                self.process.kill().await;
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod run_dir;
 pub mod stage;
 pub mod watch;
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -24,9 +25,10 @@ use self::command::Answer;
 use self::machine::{Build, Machine};
 pub use self::options::{Acceleration, Firmware, Forward, Goal, Options, Session, Trouble};
 use self::run_dir::RunDir;
-use self::stage::Stage;
+use self::stage::{Place, Stage};
 use self::watch::{Hook, Watch};
-use super::endpoint::with;
+use super::endpoint::{Shared, with};
+use super::nfs::Export;
 use super::timeline::{Milestone, Recorder, Timeline};
 use crate::error::{self, Blame, Fault};
 use crate::event::{Events, Outcome};
@@ -84,6 +86,29 @@ pub async fn run(options: &Options, events: &Events) -> anyhow::Result<Ended> {
     keep_console(options, &run_dir, end)
 }
 
+/// What stands around the one machine.
+struct Set {
+    stage: Stage,
+    place: Place,
+    file_system: String,
+    export: Option<Export>,
+}
+
+impl Set {
+    /// The one instance.
+    fn instance(&self) -> (&Shared, &str) {
+        (&self.stage.account, &self.place.instance)
+    }
+
+    fn switched_on(&self) {
+        with(&self.stage.account, |account| {
+            if let Some((instance, now)) = account.instance_mut(&self.place.instance) {
+                instance.switched_on(now);
+            }
+        });
+    }
+}
+
 struct Rehearsal<'a> {
     options: &'a Options,
     events: &'a Events,
@@ -95,13 +120,12 @@ struct Rehearsal<'a> {
 impl Rehearsal<'_> {
     async fn play(&self, watch: &mut Watch) -> anyhow::Result<Ended> {
         let prepare = watch.over("the machine was there", self.prepare());
-        let (stage, mut machine) = self.step("prepare", "preparing the machine", prepare).await?;
-        let (instance, file_system) = stage.names();
+        let (set, mut machine) = self.step("prepare", "preparing the machine", prepare).await?;
         let log = self.run_dir.file(machine::CONSOLE);
         let events = self.options.console.then(|| self.events.clone());
         let console = tokio::spawn(console::follow(log, self.recorder.clone(), events));
 
-        let end = self.see_through(watch, &stage, &mut machine).await;
+        let end = self.see_through(watch, &set, &mut machine).await;
         let switched_off = if end.is_ok() {
             self.switch_off(watch, machine).await
         } else {
@@ -109,61 +133,91 @@ impl Rehearsal<'_> {
             Ok(())
         };
         console.abort();
-        stage.end().await;
+        if let Some(export) = set.export {
+            export.stop().await;
+        }
         let (because, answer) = end?;
         switched_off?;
         let timeline = self.recorder.timeline();
         let (command_status, said) =
             answer.map_or((None, String::new()), |Answer { status, said }| (Some(status), said));
-        Ok(Ended { instance, file_system, timeline, command_status, said, because })
+        Ok(Ended {
+            instance: set.place.instance,
+            file_system: set.file_system,
+            timeline,
+            command_status,
+            said,
+            because,
+        })
     }
 
-    async fn prepare(&self) -> anyhow::Result<(Stage, Machine)> {
+    async fn prepare(&self) -> anyhow::Result<(Set, Machine)> {
         let say = |line: String| self.events.log("prepare", line);
         let forwards = options::all_forwards(self.options)?;
         let (chosen, why) =
             acceleration::choose(self.options.acceleration, &self.runner, self.run_dir).await?;
         say(format!("the processor: {why}"));
-        let stage = Stage::set(self.options, &self.runner, self.run_dir, &self.recorder).await?;
+        let set = self.set().await?;
         let build = Build {
             firmware: self.options.firmware,
             chosen,
             memory_mib: self.options.memory_mib,
             cpus: self.options.cpus,
-            mac: with(&stage.account, |account| account.instance.mac.clone()),
+            mac: set.place.mac.clone(),
             forwards,
             efs_reachable: !self.options.faults.contains(&Trouble::EfsUnreachable),
         };
         let machine =
             Machine::start(&self.runner, self.run_dir, &self.options.image, &build).await?;
-        let (instance, file_system) = stage.names();
-        say(format!("the instance is {instance}, its file system {file_system}"));
-        say(format!("its AWS is http://127.0.0.1:{}", stage.port));
+        say(format!("the instance is {}, its file system {}", set.place.instance, set.file_system));
+        say(format!("its AWS is http://127.0.0.1:{}", set.stage.port));
         for forward in &machine.forwards {
             say(format!("127.0.0.1:{} leads to its port {}", forward.host, forward.guest));
         }
-        Ok((stage, machine))
+        Ok((set, machine))
+    }
+
+    /// What stands around the one machine.
+    async fn set(&self) -> anyhow::Result<Set> {
+        let said = match &self.options.user_data {
+            None => String::new(),
+            Some(file) => std::fs::read_to_string(file)
+                .with_context(|| Fault::usage(format!("reading {}", file.display())))?,
+        };
+        let parameters = self.options.parameters.as_deref();
+        let stage = Stage::open(parameters, &self.runner, self.run_dir).await?;
+        let folder = self.options.efs.clone().unwrap_or_else(|| self.run_dir.file("efs"));
+        let (file_system, folder) = stage.file_system(&folder)?;
+        let export = if self.options.faults.contains(&Trouble::EfsDown) {
+            None
+        } else {
+            Some(Export::start(&self.runner, self.run_dir.path(), Path::new(&folder)).await?)
+        };
+        let place =
+            stage.launch(self.run_dir, &self.recorder, &said, &file_system, export.as_ref())?;
+        Ok(Set { stage, place, file_system: file_system.id, export })
     }
 
     async fn see_through(
         &self,
         watch: &mut Watch,
-        stage: &Stage,
+        set: &Set,
         machine: &mut Machine,
     ) -> anyhow::Result<(Because, Option<Answer>)> {
         machine.power_on().await?;
+        set.switched_on();
         self.recorder.power_on();
         let (goals, session) = (&self.options.until, &self.options.session);
         if goals.is_empty() && *session == Session::None {
-            return self.run_until_off(watch, stage, machine).await.map(|why| (why, None));
+            return self.run_until_off(watch, set, machine).await.map(|why| (why, None));
         }
         for goal in goals {
-            self.wait_for(goal, watch, stage, machine).await?;
+            self.wait_for(goal, watch, set, machine).await?;
         }
         if *session == Session::None {
             return Ok((Because::Done, None));
         }
-        let answer = self.hold_session(session, watch, stage, machine).await?;
+        let answer = self.hold_session(session, watch, set, machine).await?;
         Ok((Because::Done, Some(answer)))
     }
 
@@ -171,7 +225,7 @@ impl Rehearsal<'_> {
         &self,
         goal: &Goal,
         watch: &mut Watch,
-        stage: &Stage,
+        set: &Set,
         machine: &mut Machine,
     ) -> anyhow::Result<()> {
         let what = format!("`{goal}`");
@@ -185,11 +239,11 @@ impl Rehearsal<'_> {
                     goal::http(port, path).await;
                     self.recorder.mark(Milestone::Answered(format!("{guest}{path}")));
                 }
-                _ => goal::ready(&stage.account).await,
+                _ => goal::ready(&set.stage.account, &set.place.instance).await,
             }
             Ok(())
         };
-        let wait = watch.over_machine(machine, &stage.account, Hook::Minds, &what, work);
+        let wait = watch.over_machine(machine, set.instance(), Hook::Minds, &what, work);
         self.step(&format!("until-{goal}"), &format!("waiting for {what}"), wait).await
     }
 
@@ -197,13 +251,13 @@ impl Rehearsal<'_> {
         &self,
         session: &Session,
         watch: &mut Watch,
-        stage: &Stage,
+        set: &Set,
         machine: &mut Machine,
     ) -> anyhow::Result<Answer> {
         let port = machine.port(options::SSH_PORT).context("the SSH port was not forwarded")?;
         let log_in = command::log_in(&self.runner, self.run_dir, port, &self.recorder);
         let what = "a login over ssh worked";
-        let wait = watch.over_machine(machine, &stage.account, Hook::Ignored, what, log_in);
+        let wait = watch.over_machine(machine, set.instance(), Hook::Ignored, what, log_in);
         self.step("login", "logging in over ssh", wait).await?;
         // No step while it runs: its own output has the screen.
         let work = command::run(&self.runner, self.run_dir, port, session, self.events);
@@ -215,14 +269,14 @@ impl Rehearsal<'_> {
             };
         }
         let what = "the command ended";
-        watch.over_machine(machine, &stage.account, Hook::Ignored, what, work).await
+        watch.over_machine(machine, set.instance(), Hook::Ignored, what, work).await
     }
 
     /// Nobody waits for anything: the machine runs until it or somebody has had enough.
     async fn run_until_off(
         &self,
         watch: &mut Watch,
-        stage: &Stage,
+        set: &Set,
         machine: &mut Machine,
     ) -> anyhow::Result<Because> {
         self.events.log("machine", "it runs until it switches itself off, or Ctrl-C");
@@ -235,7 +289,7 @@ impl Rehearsal<'_> {
                 }
                 Ok(Because::PoweredOff)
             }
-            () = goal::abandoned(&stage.account) => Ok(Because::Terminated),
+            () = goal::abandoned(&set.stage.account, &set.place.instance) => Ok(Because::Terminated),
             () = watch.stopped() => Ok(Because::Stopped),
         }
     }

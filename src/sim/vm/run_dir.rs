@@ -16,14 +16,15 @@ const PREFIX: &str = "hostkit-vm-";
 const LOCK: &str = "lock";
 /// A folder that is younger may be one whose owner has not taken the lock yet.
 const SETTLED: Duration = Duration::from_mins(1);
-/// Socket addresses hold 108 bytes; the longest name in the folder has 8.
+/// Socket addresses hold 108 bytes; the longest name of one has 4, below a folder with 2.
 const PATH_LIMIT_BYTES: usize = 96;
 
 /// The folder. Dropping it removes it.
 #[derive(Debug)]
 pub struct RunDir {
-    folder: TempDir,
-    _lock: File,
+    path: PathBuf,
+    /// Nothing for a folder inside another run's.
+    _owned: Option<(TempDir, File)>,
 }
 
 impl RunDir {
@@ -48,12 +49,20 @@ impl RunDir {
         }
         let lock = File::create(folder.path().join(LOCK)).context("making the lock file")?;
         lock.try_lock().context("locking a fresh file")?;
-        Ok(Self { folder, _lock: lock })
+        Ok(Self { path: folder.path().to_owned(), _owned: Some((folder, lock)) })
+    }
+
+    /// A fresh folder in it, for one of several machines. Its name has one or two letters: the
+    /// names of sockets are short. It goes with this one.
+    pub fn below(&self, name: &str) -> anyhow::Result<Self> {
+        let path = self.file(name);
+        std::fs::create_dir(&path).with_context(|| format!("making {}", path.display()))?;
+        Ok(Self { path, _owned: None })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        &self.path
     }
 
     /// A file in it.

@@ -1,4 +1,5 @@
-//! What stands around a machine: the account with its servers, and the file system.
+//! What stands around machines: the account with its services, file systems, and for each machine
+//! its own metadata service and its own way to its file system.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -8,7 +9,6 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::command::KEY;
 use super::machine::{IMDS_SOCKET, NFS_SOCKET};
-use super::options::{Options, Trouble};
 use super::run_dir::RunDir;
 use crate::error::Fault;
 use crate::sim::account::{Account, FileSystem};
@@ -19,85 +19,91 @@ use crate::sim::timeline::Recorder;
 use crate::sim::{parameters, user_data};
 use crate::sys::Runner;
 
-/// The host's loopback interface as the guest's first network card sees it.
+/// The host's loopback interface as a guest's first network card sees it.
 const HOST_FROM_GUEST: &str = "10.0.2.2";
 
-/// Everything but the machine.
+/// The account and its services.
 #[derive(Debug)]
 pub struct Stage {
     /// The account.
     pub account: Shared,
     /// The port of its services, on the loopback interface.
     pub port: u16,
-    export: Option<Export>,
-    _servers: [Server; 2],
-    _gate: Gate,
+    login_key: String,
+    _services: Server,
 }
 
 impl Stage {
-    /// Makes the account, serves it, and serves the file system.
-    pub async fn set(
-        options: &Options,
+    /// Makes the account, with the parameters of a file or made-up ones, and serves it.
+    pub async fn open(
+        parameters: Option<&Path>,
         runner: &Runner,
         run_dir: &RunDir,
-        recorder: &Recorder,
     ) -> anyhow::Result<Self> {
-        let folder = efs_folder(options, run_dir)?;
-        let parameters = match &options.parameters {
+        let parameters = match parameters {
             Some(file) => parameters::load(file)?,
             None => parameters::generate(runner, run_dir.path()).await?,
         };
+        let (_, login_key) = parameters::key_pair(runner, run_dir.path(), KEY).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.context("opening a loopback port")?;
         let port = listener.local_addr().context("reading the port's number")?.port();
+        let account = Arc::new(Mutex::new(Account::new(parameters)));
+        let services = serve_tcp(listener, endpoint::services(&account));
+        Ok(Self { account, port, login_key, _services: services })
+    }
 
+    /// Makes a folder a file system of the account. Nothing serves it yet.
+    pub fn file_system(&self, folder: &Path) -> anyhow::Result<(FileSystem, String)> {
+        let folder = canonical(folder)?;
         let file_system = FileSystem::of_folder(&folder);
-        let mut account = Account::new(parameters, file_system, recorder.clone());
-        let said = match &options.user_data {
-            None => String::new(),
-            Some(file) => std::fs::read_to_string(file)
-                .with_context(|| Fault::usage(format!("reading {}", file.display())))?,
-        };
-        let endpoint_url = format!("http://{HOST_FROM_GUEST}:{port}");
-        account.user_data = user_data::merge(&said, &endpoint_url, &account.file_system.id)?;
-        let (_, login_key) = parameters::key_pair(runner, run_dir.path(), KEY).await?;
-        account.instance.public_key = login_key;
-        let account = Arc::new(Mutex::new(account));
+        with(&self.account, |account| account.file_systems.push(file_system.clone()));
+        Ok((file_system, folder))
+    }
 
+    /// Launches an instance whose machine has its files in `run_dir`. Without an export there is
+    /// nobody behind the file system's address. `said` is what the user wants as user-data.
+    pub fn launch(
+        &self,
+        run_dir: &RunDir,
+        recorder: &Recorder,
+        said: &str,
+        file_system: &FileSystem,
+        export: Option<&Export>,
+    ) -> anyhow::Result<Place> {
+        let endpoint_url = format!("http://{HOST_FROM_GUEST}:{}", self.port);
+        let user_data = user_data::merge(said, &endpoint_url, &file_system.id)?;
         let socket = |name: &str| {
             UnixListener::bind(run_dir.file(name)).with_context(|| format!("opening `{name}`"))
         };
-        let servers = [
-            serve_tcp(listener, endpoint::services(&account)),
-            serve_unix(socket(IMDS_SOCKET)?, endpoint::metadata(&account)),
-        ];
-        let export = if options.faults.contains(&Trouble::EfsDown) {
-            None
-        } else {
-            Some(Export::start(runner, run_dir.path(), Path::new(&folder)).await?)
-        };
-        let nfs_port = export.as_ref().map(|export| export.port);
-        let gate = open_gate(socket(NFS_SOCKET)?, nfs_port, recorder.clone());
-        Ok(Self { account, port, export, _servers: servers, _gate: gate })
-    }
-
-    /// The ids of the instance and of its file system.
-    pub fn names(&self) -> (String, String) {
-        with(&self.account, |account| (account.instance.id.clone(), account.file_system.id.clone()))
-    }
-
-    /// Ends what was started.
-    pub async fn end(self) {
-        if let Some(export) = self.export {
-            export.stop().await;
-        }
+        let (for_metadata, for_files) = (socket(IMDS_SOCKET)?, socket(NFS_SOCKET)?);
+        let (instance, mac) = with(&self.account, |account| {
+            let instance = account.launch(recorder.clone());
+            instance.user_data = user_data;
+            instance.public_key.clone_from(&self.login_key);
+            (instance.id.clone(), instance.mac.clone())
+        });
+        let metadata = serve_unix(for_metadata, endpoint::metadata(&self.account, &instance));
+        let gate = open_gate(for_files, export.map(|one| one.passage(&instance, recorder)));
+        Ok(Place { instance, mac, _metadata: metadata, _gate: gate })
     }
 }
 
-/// The folder's canonical path: the same folder is the same file system.
-fn efs_folder(options: &Options, run_dir: &RunDir) -> anyhow::Result<String> {
-    let folder = options.efs.clone().unwrap_or_else(|| run_dir.file("efs"));
+/// What one instance has for itself. Dropping it takes it away.
+#[derive(Debug)]
+pub struct Place {
+    /// The instance.
+    pub instance: String,
+    /// The hardware address of its first network card.
+    pub mac: String,
+    _metadata: Server,
+    _gate: Gate,
+}
+
+/// The canonical path of a folder, which is made if need be: the same folder is the same file
+/// system.
+fn canonical(folder: &Path) -> anyhow::Result<String> {
     let fault = || Fault::usage(format!("{} cannot be the file system", folder.display()));
-    std::fs::create_dir_all(&folder).with_context(fault)?;
+    std::fs::create_dir_all(folder).with_context(fault)?;
     let canonical = folder.canonicalize().with_context(fault)?;
     let text = canonical.to_str().filter(|path| !path.contains(['"', '\n'])).with_context(fault)?;
     Ok(text.to_owned())

@@ -74,7 +74,7 @@ impl Watch {
     pub async fn over_machine<T>(
         &mut self,
         machine: &mut Machine,
-        account: &Shared,
+        (account, instance): (&Shared, &str),
         hook: Hook,
         what: &str,
         work: impl Future<Output = anyhow::Result<T>>,
@@ -83,7 +83,7 @@ impl Watch {
             tokio::select! {
                 biased;
                 end = work => end,
-                () = goal::abandoned(account), if hook == Hook::Minds => {
+                () = goal::abandoned(account, instance), if hook == Hook::Minds => {
                     tokio::time::sleep(LAST_WORDS).await;
                     Err(Fault::step(format!("the launch hook was abandoned before {what}")).into())
                 }

@@ -16,7 +16,7 @@ use super::{Keys, TIMEOUT, alone, bake, base64, file_system, folder, run, sectio
 use crate::support::{await_gone, hostkit, is_root, pause, repository, scratch, send};
 
 /// The image of `jenkins-controller` with the stand-in package.
-fn image() -> &'static Path {
+pub(super) fn image() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
     IMAGE.get_or_init(|| {
         let package = folder().join("jenkins.deb");
@@ -96,7 +96,7 @@ fn status_tells_every_step(said: &HashMap<String, String>) {
     assert_eq!(status["version"], 1);
     let steps = status["report"]["steps"].as_array().or(status["steps"].as_array()).unwrap();
     let names: Vec<_> = steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
-    for wanted in ["identity", "keys", "efs", "guard", "home", "render", "jenkins", "lifecycle"] {
+    for wanted in ["identity", "keys", "efs", "lease", "home", "render", "jenkins", "lifecycle"] {
         assert!(names.contains(&wanted), "{wanted} is not in {names:?}");
     }
     assert!(said["status for people"].starts_with("ready in "), "{}", said["status for people"]);
@@ -242,7 +242,7 @@ fn an_image_that_does_not_boot_is_given_up_with_its_last_words() {
 }
 
 /// A disk whose boot sector writes `text` to the serial port and stops.
-fn boot_sector(text: &str) -> Vec<u8> {
+pub(super) fn boot_sector(text: &str) -> Vec<u8> {
     let mut sector = vec![
         0xbe, 0x11, 0x7c, // mov si, 0x7c11: the text behind the code
         0xba, 0xf8, 0x03, // mov dx, 0x3f8: the serial port
@@ -308,7 +308,7 @@ fn stopped_or_killed_it_takes_its_programs_along() {
 }
 
 /// The QEMU and the NFS server that a `hostkit vm` has started, once both are there.
-fn await_programs(parent: &Child) -> [String; 2] {
+pub(super) fn await_programs(parent: &Child) -> [String; 2] {
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", parent.id()));

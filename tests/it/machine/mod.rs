@@ -7,6 +7,7 @@
 mod agent;
 mod controller;
 mod ecs;
+mod failover;
 
 use std::collections::HashMap;
 use std::fs;

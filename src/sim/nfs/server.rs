@@ -1,19 +1,20 @@
-//! The file system: nfs-ganesha on a loopback port, and the way of the guest's connections to it.
+//! nfs-ganesha on a loopback port.
 //!
-//! Connections pass through hostkit, which writes down when they come. The server needs root,
-//! because it opens files by handle; it keeps nothing outside the run folder.
+//! It needs root, because it opens files by handle; it keeps nothing outside the run folder.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use camino::Utf8PathBuf;
-use tokio::io::copy_bidirectional_with_sizes;
-use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::{TcpListener, TcpStream};
 
-use super::timeline::{Milestone, Recorder};
+use super::change::Machine;
+use super::gate::Passage;
+use super::interleave::HEAD;
+use super::record::Record;
 use crate::error::Fault;
+use crate::sim::timeline::Recorder;
 use crate::sys::{Cmd, Process, Runner, Tool};
 
 /// Ganesha answers in about a second; a loaded machine gets more.
@@ -22,15 +23,14 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// How much of its log an error shows.
 const LOG_LINES: usize = 15;
-/// An NFS write of 1 MiB passes in a few pieces.
-const CHUNK_BYTES: usize = 256 * 1024;
 
 /// A running NFS server.
 #[derive(Debug)]
 pub struct Export {
     process: Process,
-    /// Its port on the loopback interface.
-    pub port: u16,
+    port: u16,
+    /// What machines do to the file system, and every version of its lease's record.
+    pub record: Record,
 }
 
 impl Export {
@@ -55,7 +55,9 @@ impl Export {
         let mut process = runner.spawn(&serve, &log)?;
         let wait = tokio::time::timeout(START_TIMEOUT, answers(port, &mut process));
         if wait.await == Ok(true) {
-            return Ok(Self { process, port });
+            let record = Record::default();
+            record.watch(HEAD, folder.join(HEAD));
+            return Ok(Self { process, port, record });
         }
         let said = std::fs::read_to_string(&log).unwrap_or_default();
         let lines: Vec<_> = said.lines().collect();
@@ -65,45 +67,17 @@ impl Export {
         Err(anyhow::anyhow!("nfs-ganesha said:\n{tail}").context(fault))
     }
 
+    /// The way of one instance to it.
+    pub fn passage(&self, machine: &str, recorder: &Recorder) -> Passage {
+        let machine = Machine::new(machine);
+        let (record, recorder) = (self.record.clone(), recorder.clone());
+        Passage { port: self.port, machine, record, recorder }
+    }
+
     /// Ends the server.
     pub async fn stop(self) {
         self.process.stop(STOP_GRACE).await;
     }
-}
-
-/// The way from the relay's socket to the server. Dropping it closes every connection.
-#[derive(Debug)]
-pub struct Gate(JoinHandle<()>);
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Hands connections on to `port`; without one they are closed at once.
-pub fn open_gate(listener: UnixListener, port: Option<u16>, recorder: Recorder) -> Gate {
-    Gate(tokio::spawn(async move {
-        let mut connections = JoinSet::new();
-        while let Ok((mut guest, _)) = listener.accept().await {
-            while connections.try_join_next().is_some() {}
-            let Some(port) = port else { continue };
-            recorder.mark(Milestone::FileSystem);
-            connections.spawn(async move {
-                let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
-                let _ = server.set_nodelay(true);
-                let pumped = copy_bidirectional_with_sizes(
-                    &mut guest,
-                    &mut server,
-                    CHUNK_BYTES,
-                    CHUNK_BYTES,
-                );
-                if let Err(error) = pumped.await {
-                    tracing::debug!(%error, "an NFS connection broke");
-                }
-            });
-        }
-    }))
 }
 
 /// True when the port accepts; false when the server has ended.

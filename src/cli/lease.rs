@@ -1,0 +1,161 @@
+//! `hostkit lease …`: who holds the home of this host.
+
+use std::process::ExitCode;
+
+use camino::Utf8Path;
+use clap::{Args, Subcommand};
+use nix::unistd::{Uid, User};
+use serde::Serialize;
+
+use crate::error::Fault;
+use crate::lease::broken::{self, Wish, Words};
+use crate::lease::hold::{self, Place};
+use crate::lease::order::Order;
+use crate::lease::record::Record;
+use crate::lease::visit::{End, Visit};
+use crate::sys::{Runner, journal};
+use crate::ui::{self, Format};
+
+/// The verbs of `hostkit lease`.
+#[derive(Debug, Subcommand)]
+pub enum Lease {
+    /// Wait until this host may have the home, and hold it
+    ///
+    /// What `hostkit-lease.service` runs. It ends when it is asked to, after it has released the home,
+    /// or when somebody else has it, after it has killed Jenkins.
+    Hold,
+    /// Show who holds the home, and what a host that wants it would do
+    ///
+    /// Ends with 0 where the home is held, released or free, and with 5 where nobody may start before
+    /// a person has looked.
+    Status(Status),
+    /// Declare the holder dead, so that this host may take the home
+    ///
+    /// Only where AWS cannot prove it: two controllers on one home destroy it. To terminate the
+    /// instance of the holder is always better, and needs no break. It is recorded for ever.
+    Break(Break),
+}
+
+/// `hostkit lease status`
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Do not ask AWS
+    #[arg(long)]
+    offline: bool,
+}
+
+/// `hostkit lease break`
+#[derive(Debug, Args)]
+pub struct Break {
+    /// The generation to break, as `hostkit lease status` shows it
+    #[arg(long, value_name = "N")]
+    generation: u64,
+    /// Why, in a line
+    #[arg(long, value_name = "TEXT")]
+    reason: Words,
+    /// How you know that the holder is dead though AWS does not say so
+    #[arg(long, value_name = "TEXT")]
+    i_have_proof: Option<Words>,
+}
+
+/// What `break` did, as JSON.
+#[derive(Serialize)]
+struct Done<'a> {
+    version: u32,
+    changed: bool,
+    record: &'a Record,
+}
+
+/// Runs a verb.
+pub async fn run(verb: Lease, format: Format) -> anyhow::Result<ExitCode> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Fault::environment("only root can look at the lease of this host")
+            .hint("sudo hostkit lease …")
+            .into());
+    }
+    let root = Utf8Path::new("/");
+    match verb {
+        Lease::Hold => hold_it(format).await,
+        Lease::Status(args) => status(&Order::find(root).await?, &args, format).await,
+        Lease::Break(args) => break_it(root, &Order::find(root).await?, args, format).await,
+    }
+}
+
+async fn hold_it(format: Format) -> anyhow::Result<ExitCode> {
+    let (events, printer) = ui::start(format);
+    let end = hold::hold(Place::default(), events).await;
+    printer.finish().await;
+    end.map(|_ended| ExitCode::SUCCESS)
+}
+
+async fn status(order: &Order, args: &Status, format: Format) -> anyhow::Result<ExitCode> {
+    let status = Visit::new(order, Runner::Direct).offline(args.offline).status().await?;
+    match format {
+        Format::Human => ui::text(&status.render()),
+        Format::Json => ui::json(&status),
+    }
+    Ok(ExitCode::from(status.exit_code()))
+}
+
+async fn break_it(
+    root: &Utf8Path,
+    order: &Order,
+    args: Break,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
+    let by = format!("{} on {}", operator(root), order.me.name());
+    let Break { generation, reason, i_have_proof: proof } = args;
+    let wish = Wish { generation, reason, proof, by };
+    let mut visit = Visit::new(order, Runner::Direct);
+    let end = visit.break_it(&wish).await;
+    let line = match &end {
+        Ok(end) => broken::line(end.record()),
+        Err(fault) => format!("lease: {} wanted to break it, in vain: {fault}", wish.by),
+    };
+    if let Err(error) = journal::warn(root, &line) {
+        tracing::warn!(%error, "the journal was not told");
+    }
+    let end = end?;
+    match format {
+        Format::Human => {
+            let mark = visit.shown().await.ok().and_then(|shown| shown.mark);
+            ui::text(&told(order, &end, mark.as_deref()));
+        }
+        Format::Json => ui::json(&Done {
+            version: 1,
+            changed: !matches!(end, End::Nothing(_)),
+            record: end.record(),
+        }),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn told(order: &Order, end: &End, mark: Option<&str>) -> String {
+    let old = match end {
+        End::Broken(_, old) => old.as_deref(),
+        End::Finished(_) | End::Nothing(_) => None,
+    };
+    let again = match end {
+        End::Nothing(_) => "There was nothing to do any more.\n",
+        End::Broken(..) | End::Finished(_) => "",
+    };
+    format!("{again}{}", broken::next(order, end.record(), mark, old))
+}
+
+/// The person at the keyboard, as far as this machine knows: root's name would tell nothing.
+fn operator(root: &Utf8Path) -> String {
+    let name = |uid: u32| {
+        let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+        user.map_or_else(|| format!("user {uid}"), |user| user.name)
+    };
+    // Set at the login and kept through sudo and su; -1 where nobody has logged in.
+    let login = std::fs::read_to_string(root.join("proc/self/loginuid")).ok();
+    let login = login.and_then(|text| text.trim().parse().ok()).filter(|uid| *uid != u32::MAX);
+    let sudo = std::env::var("SUDO_USER").ok().filter(|user| !user.is_empty() && user != "root");
+    match (sudo, login.map(name)) {
+        (Some(sudo), Some(login)) if sudo != login => format!("{sudo} (logged in as {login})"),
+        (Some(sudo), _) => sudo,
+        (None, Some(login)) => login,
+        (None, None) => name(nix::unistd::getuid().as_raw()),
+    }
+}

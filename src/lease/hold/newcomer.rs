@@ -1,0 +1,152 @@
+//! Until the home is this host's: does what the [`Claimant`] says and tells it what came of it.
+
+use std::time::Duration;
+
+use super::Shell;
+use crate::error::Fault;
+use crate::lease::claim::{Action, Claimant, Head, Observed, Refusal};
+use crate::lease::clerk::{Answer, Desk, Request};
+use crate::lease::memory::Phase;
+use crate::lease::record::{Holder, State};
+use crate::lease::witness;
+use crate::lease::word::Word;
+use crate::sys::notify;
+
+/// What a claim may take, in seconds: a throttled file system needs some.
+const PATIENCE: u32 = 20;
+
+/// The generation that is this host's now, or none where it was asked to end before.
+pub(super) async fn take(shell: &mut Shell, mut desk: Desk) -> Result<(Desk, Option<u64>), Fault> {
+    let (me, manner) = (shell.order.me.clone(), shell.order.manner());
+    let mut claimant = Claimant::new(me, manner, shell.memory.mine());
+    let mut action = claimant.first();
+    loop {
+        let observed = match action {
+            Action::Hold(generation) => {
+                shell.memory.take(generation).map_err(|error| {
+                    Fault::environment(format!("what was taken cannot be remembered: {error}"))
+                })?;
+                return Ok((desk, Some(generation)));
+            }
+            Action::Wait(why) => {
+                shell.tell(Phase::Waiting, None, &why, None);
+                if pause(shell).await {
+                    return Ok((desk, None));
+                }
+                Observed::Elapsed
+            }
+            Action::Refuse(Refusal { why, hint, is_final }) => {
+                shell.tell(Phase::Refused, None, &why, Some(&hint));
+                if is_final {
+                    return Err(Fault::step(why).hint(hint));
+                }
+                if pause(shell).await {
+                    return Ok((desk, None));
+                }
+                Observed::Elapsed
+            }
+            Action::Ask(holder, generation) => {
+                let Some(observed) = ask(shell, &mut desk, &holder, generation).await else {
+                    return Ok((desk, None));
+                };
+                observed
+            }
+            Action::Terminate(holder) => terminate(shell, &holder).await,
+            other => file_work(shell, &mut desk, other).await,
+        };
+        action = claimant.next(observed);
+    }
+}
+
+/// What is done on the file system.
+async fn file_work(shell: &Shell, desk: &mut Desk, action: Action) -> Observed {
+    let request = match action {
+        Action::Look => Request::Look,
+        Action::Claim(generation) => {
+            Request::Claim(Box::new(shell.record(generation, State::Held)))
+        }
+        Action::ReadClaim(generation) => Request::ReadClaim(generation),
+        Action::Announce(_) => Request::Announce,
+        Action::Hold(_)
+        | Action::Wait(_)
+        | Action::Refuse(_)
+        | Action::Ask(..)
+        | Action::Terminate(_) => return Observed::Failed("nothing was to be done".to_owned()),
+    };
+    match desk.ask(&request, shell.seconds(PATIENCE)).await {
+        Answer::Head(head) => Observed::Head(head),
+        Answer::Claimed => Observed::Claimed,
+        Answer::Taken => Observed::Taken,
+        Answer::Claim(claim) => Observed::Claim(claim),
+        Answer::Done => Observed::Announced,
+        Answer::Failed { why, hint } => Observed::Failed(format!("{why} ({hint})")),
+        Answer::Age(_) | Answer::Shown(_) => Observed::Failed("the clerk is confused".to_owned()),
+    }
+}
+
+/// Lets a second pass. True where this process was asked to end.
+async fn pause(shell: &mut Shell) -> bool {
+    let second = shell.seconds(1);
+    notify::watchdog();
+    tokio::select! {
+        () = shell.asked.clone() => true,
+        () = tokio::time::sleep(second) => false,
+    }
+}
+
+/// Asks AWS about the holder, and looks at the head meanwhile: a holder that gives the home up is not
+/// kept waiting by an API that is slow. None where this process was asked to end.
+async fn ask(
+    shell: &mut Shell,
+    desk: &mut Desk,
+    holder: &Holder,
+    generation: u64,
+) -> Option<Observed> {
+    let second = shell.seconds(1);
+    let word = {
+        let answer = witness::ask(&shell.place.runner, &shell.order, holder);
+        let mut answer = std::pin::pin!(answer);
+        loop {
+            tokio::select! {
+                word = &mut answer => break word,
+                () = shell.asked.clone() => return None,
+                () = tokio::time::sleep(second) => notify::watchdog(),
+            }
+            if let Answer::Head(head) = desk.ask(&Request::Look, shell.seconds(PATIENCE)).await
+                && !is_held_by(&head, holder, generation)
+            {
+                // It is looked at again, by who knows what to make of it.
+                return Some(Observed::Elapsed);
+            }
+        }
+    };
+    Some(Observed::Word(match word {
+        Word::NotFound { .. } => Word::NotFound { age: age(shell, desk, generation).await },
+        word => word,
+    }))
+}
+
+fn is_held_by(head: &Head, holder: &Holder, generation: u64) -> bool {
+    let Head::Record(record) = head else { return false };
+    // A claim beyond the head is asked about while the head still shows the one before.
+    record.generation < generation
+        || (record.generation == generation
+            && record.state == State::Held
+            && record.holder.is_same_boot(holder))
+}
+
+async fn age(shell: &Shell, desk: &mut Desk, generation: u64) -> Option<Duration> {
+    match desk.ask(&Request::Age(generation), shell.seconds(PATIENCE)).await {
+        Answer::Age(age) => Some(age),
+        _ => None,
+    }
+}
+
+async fn terminate(shell: &mut Shell, holder: &Holder) -> Observed {
+    shell.events.log(super::STEP, format!("terminating {}, as the policy says", holder.name()));
+    notify::status(&format!("terminating {}", holder.name()));
+    match witness::terminate(&shell.place.runner, &shell.order, holder).await {
+        Ok(()) => Observed::Elapsed,
+        Err(why) => Observed::Failed(format!("{} could not be terminated: {why}", holder.name())),
+    }
+}

@@ -1,0 +1,89 @@
+//! Gives the home up in order: nobody writes, everything is on the server, and only then is it said.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Ended, STEP, Shell, jenkins};
+use crate::lease::clerk::{Answer, Desk, Request};
+use crate::lease::memory::Phase;
+use crate::lease::record::State;
+use crate::sys::notify;
+
+/// systemd stops Jenkins before it asks for this; somebody who asks by hand may be ahead of it. In
+/// seconds.
+const JENKINS_STOPS: u32 = 60;
+
+/// A full cache may have to reach the server, in seconds.
+const SYNC: u32 = 240;
+
+/// What is asked of systemd for each second that this takes.
+const STEP_ON: Duration = Duration::from_secs(20);
+
+/// Writing the head, in seconds.
+const WRITE: u32 = 30;
+
+/// Gives the home up, if nobody of this host writes to it any more.
+pub(super) async fn release(
+    shell: &mut Shell,
+    mut desk: Desk,
+    generation: u64,
+) -> anyhow::Result<Ended> {
+    notify::stopping();
+    let Some(_silence) = silence(shell).await else {
+        let why = "Jenkins, or a step of the boot, may still write: the home stays held";
+        shell.tell(Phase::Held, Some(generation), why, Some("stop jenkins.service first"));
+        return Ok(Ended::StillHeld);
+    };
+    // From here on this boot does not take it up again, whatever becomes of the rest.
+    shell.memory.give_up()?;
+    let record = shell.record(generation, State::Released);
+    for (request, patience) in [(Request::Sync, SYNC), (Request::Replace(Box::new(record)), WRITE)]
+    {
+        let answer = attended(shell, desk.ask(&request, shell.seconds(patience))).await;
+        if let Answer::Failed { why, hint } = answer {
+            let why = format!("the home stays held: {why}");
+            shell.tell(Phase::Held, Some(generation), &why, Some(&hint));
+            return Ok(Ended::StillHeld);
+        }
+    }
+    let why = format!("this host has released the home (generation {generation})");
+    shell.tell(Phase::Released, Some(generation), &why, None);
+    Ok(Ended::Released)
+}
+
+/// Does `work` and tells systemd meanwhile that it goes on.
+async fn attended(shell: &Shell, work: impl Future<Output = Answer>) -> Answer {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            answer = &mut work => return answer,
+            () = tokio::time::sleep(shell.place.second) => {
+                notify::watchdog();
+                notify::extend(STEP_ON);
+            }
+        }
+    }
+}
+
+/// Waits until nobody of this host writes to the home, and keeps it so.
+async fn silence(shell: &mut Shell) -> Option<impl Drop + use<>> {
+    let until = Instant::now() + shell.seconds(JENKINS_STOPS);
+    loop {
+        match jenkins::is_down(shell).await {
+            Ok(true) => match shell.memory.silence() {
+                Ok(Some(lock)) => return Some(lock),
+                Ok(None) => {}
+                Err(error) => shell.events.log(STEP, format!("the boot's lock: {error}")),
+            },
+            Ok(false) => {}
+            Err(error) => shell.events.log(STEP, format!("how Jenkins is: {error:#}")),
+        }
+        if Instant::now() > until {
+            return None;
+        }
+        notify::watchdog();
+        notify::extend(STEP_ON);
+        tokio::time::sleep(shell.place.second).await;
+    }
+}

@@ -1,0 +1,191 @@
+//! Bad nights of a controller, played on real machines: the library behind
+//! `hostkit rehearse failover`.
+//!
+//! Each night of [`Night`] is a scene with one or two hosts on one file system; what each must show
+//! is a list of [`Check`]s, and one that all have in common: the hosts never wrote the home at the
+//! same time. The rehearsal sees its hosts from outside (the record on the file system, what their
+//! units say, what they do to the file system), never through the code that it tries.
+
+mod copy;
+mod nights;
+mod play;
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use self::play::Play;
+use super::fleet::{Fleet, Line, Options as Fleeting};
+use super::nfs::interleave::Verdict;
+use super::vm::watch::Watch;
+use crate::event::{Events, Outcome};
+
+/// A scene.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Night {
+    /// EC2 cannot be asked.
+    Blind,
+    /// The holder stands still for a while.
+    Paused,
+    /// An operator breaks the lease of a holder that stands still.
+    Broken,
+    /// The holder is stopped in good order.
+    Drained,
+    /// The holder's machine dies.
+    Killed,
+    /// Two hosts begin at once.
+    Race,
+    /// The file system is a copy.
+    Restored,
+}
+
+impl Night {
+    /// All, in the order in which one leaves what the next one needs.
+    pub const ALL: [Self; 7] = [
+        Self::Blind,
+        Self::Paused,
+        Self::Broken,
+        Self::Drained,
+        Self::Killed,
+        Self::Race,
+        Self::Restored,
+    ];
+
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Blind => "blind",
+            Self::Paused => "paused",
+            Self::Broken => "broken",
+            Self::Drained => "drained",
+            Self::Killed => "killed",
+            Self::Race => "race",
+            Self::Restored => "restored",
+        }
+    }
+
+    /// What happens in it.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Blind => "a holder runs, another host comes, and EC2 cannot be asked",
+            Self::Paused => "the holder stands still for 20 s, and goes on",
+            Self::Broken => "the holder stands still, an operator breaks its lease, it goes on",
+            Self::Drained => "the holder is stopped in good order",
+            Self::Killed => "the holder's machine dies",
+            Self::Race => "two hosts begin at the same moment on a new file system",
+            Self::Restored => "the file system is a copy of another one",
+        }
+    }
+}
+
+/// What is to be played, and on what.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The machines.
+    pub fleet: Fleeting,
+    /// The nights, in the order of [`Night::ALL`].
+    pub nights: Vec<Night>,
+}
+
+/// Something that a night must show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What.
+    pub what: String,
+    /// Whether it was so.
+    pub holds: bool,
+    /// What was seen.
+    pub seen: String,
+}
+
+/// How a night was.
+#[derive(Clone, Debug, Serialize)]
+pub struct Told {
+    /// The night.
+    pub night: Night,
+    /// Whether everything was as it must be.
+    pub holds: bool,
+    /// All that it had to show.
+    pub checks: Vec<Check>,
+    /// What was measured, in seconds.
+    pub seconds: BTreeMap<&'static str, f64>,
+    /// What all changes of each file system, of this night and those before it, come to.
+    pub verdicts: BTreeMap<String, Verdict>,
+    /// What happened.
+    pub timeline: Vec<Line>,
+    /// What broke it off, if anything did.
+    pub failed: Option<String>,
+}
+
+/// All nights.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ended {
+    /// One for each, in order.
+    pub nights: Vec<Told>,
+    /// How many machines were booted.
+    pub boots: usize,
+    /// How long all of it took, in seconds.
+    pub seconds: f64,
+}
+
+impl Ended {
+    /// Whether everything was as it must be.
+    pub fn holds(&self) -> bool {
+        self.nights.iter().all(|night| night.holds)
+    }
+}
+
+/// Longer than all nights can take: each wait has a time-out of its own.
+const TIMEOUT: Duration = Duration::from_hours(24);
+
+/// Plays the nights.
+///
+/// # Errors
+/// The stage could not be set, or somebody asked to stop. A night that goes wrong is no error: it
+/// is told.
+pub async fn run(options: &Options, events: &Events) -> anyhow::Result<Ended> {
+    let mut watch = Watch::new(TIMEOUT)?;
+    let work = Box::pin(all(options, events));
+    watch.over("all nights were over", work).await
+}
+
+async fn all(options: &Options, events: &Events) -> anyhow::Result<Ended> {
+    let began = Instant::now();
+    let fleet = Fleet::open(options.fleet.clone(), events).await?;
+    let mut play = Play::new(fleet);
+    let mut nights = Vec::new();
+    for night in &options.nights {
+        nights.push(one(&mut play, *night, events).await);
+    }
+    play.end().await;
+    let seconds = began.elapsed().as_secs_f64().round();
+    Ok(Ended { nights, boots: play.boots(), seconds })
+}
+
+async fn one(play: &mut Play, night: Night, events: &Events) -> Told {
+    let began = Instant::now();
+    events.started(night.name(), format!("{}: {}", night.name(), night.about()));
+    play.begin();
+    let end = Box::pin(nights::play(play, night)).await;
+    let failed = end.err().map(|error| format!("{error:#}"));
+    let told = play.tell(night, failed);
+    let outcome = match (&told.failed, told.holds) {
+        (Some(why), _) => Outcome::Failed(why.clone()),
+        (None, false) => {
+            let wrong = told.checks.iter().filter(|check| !check.holds);
+            let wrong: Vec<_> =
+                wrong.map(|check| format!("{}: {}", check.what, check.seen)).collect();
+            Outcome::Failed(wrong.join("; "))
+        }
+        (None, true) => Outcome::Changed,
+    };
+    events.finished(night.name(), outcome, began.elapsed());
+    if !told.holds {
+        // What a night leaves that went wrong is no ground for another one.
+        play.start_afresh().await;
+    }
+    told
+}

@@ -1,0 +1,395 @@
+//! One instance: what it is, where it is in the life that EC2 and its group give it.
+//!
+//! The account's clock is handed in; nothing here waits, and nothing here is a machine. Who plays
+//! the machines tells what became of them: an instance is `terminated` or `stopped` only once its
+//! machine is gone.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::account::{GROUP, HEARTBEAT_TIMEOUT};
+use super::random;
+use super::timeline::{Milestone, Recorder};
+
+/// A hook cannot be kept waiting longer than this, heartbeats or not: 100 heartbeat time-outs,
+/// at most 48 hours.
+const GLOBAL_TIMEOUT: Duration = Duration::from_mins(1000);
+/// How long EC2 still tells of an instance that is terminated. AWS: "usually less than an hour".
+pub const TERMINATED_VISIBLE: Duration = Duration::from_hours(1);
+
+/// The keys of the instance role. They last as long as the machine.
+#[derive(Clone)]
+pub struct Credentials {
+    /// `ASIA…`
+    pub access_key: String,
+    /// The secret.
+    pub secret_key: String,
+    /// The session token.
+    pub session: String,
+}
+
+impl Credentials {
+    fn fresh() -> Self {
+        Self {
+            access_key: format!("ASIA{}", random::capitals(16)),
+            secret_key: random::hex(40),
+            session: random::hex(64),
+        }
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("access_key", &self.access_key).finish_non_exhaustive()
+    }
+}
+
+/// What EC2 says that an instance does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// It is being launched or started.
+    Pending,
+    /// It runs.
+    Running,
+    /// It is being terminated: its processors may still run.
+    ShuttingDown,
+    /// It is gone.
+    Terminated,
+    /// It is being stopped: its processors may still run.
+    Stopping,
+    /// It is off.
+    Stopped,
+}
+
+impl State {
+    /// AWS's word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::ShuttingDown => "shutting-down",
+            Self::Terminated => "terminated",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// AWS's number for it.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Pending => "0",
+            Self::Running => "16",
+            Self::ShuttingDown => "32",
+            Self::Terminated => "48",
+            Self::Stopping => "64",
+            Self::Stopped => "80",
+        }
+    }
+}
+
+/// How the machine of an instance that is being terminated is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By its power button, and by the plug if it does not react.
+    Graceful,
+    /// By the plug.
+    SkipOsShutdown,
+}
+
+/// Where the instance is in the life that its group gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// `Pending:Wait`: the launch hook holds it.
+    Waiting {
+        /// When the hook gives up if it hears nothing.
+        until: Instant,
+        /// When it gives up whatever it hears.
+        at_most: Instant,
+    },
+    /// The hook got CONTINUE.
+    InService,
+    /// The hook got ABANDON, or nothing in time; or the instance is being terminated.
+    Terminating,
+}
+
+impl Lifecycle {
+    /// AWS's word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Waiting { .. } => "Pending:Wait",
+            Self::InService => "InService",
+            Self::Terminating => "Terminating",
+        }
+    }
+}
+
+/// An instance.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// `i-…`
+    pub id: String,
+    /// `ami-…`
+    pub image: String,
+    /// The first network card's hardware address.
+    pub mac: String,
+    /// When it was launched, or started again.
+    pub launched: Timestamp,
+    /// The OpenSSH public key of its EC2 key pair.
+    pub public_key: String,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// What it reads as its user-data.
+    pub user_data: String,
+    /// Whether it was launched with hibernation configured.
+    pub hibernation: bool,
+    /// The keys of its role: they tell who sends a request.
+    pub credentials: Credentials,
+    /// Metadata tokens, and when they expire.
+    pub tokens: BTreeMap<String, Instant>,
+    /// Where things that happen to it are written down.
+    pub recorder: Recorder,
+    /// How its machine is to end, if it is being terminated.
+    pub ending: Option<Ending>,
+    /// Why it is in its state, in EC2's words: a code and a message.
+    pub reason: Option<(&'static str, &'static str)>,
+    lifecycle: Lifecycle,
+    /// What EC2 said of it, and since when: for answers that lag behind.
+    history: Vec<(Instant, State)>,
+}
+
+const USER_INITIATED: (&str, &str) =
+    ("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown");
+const INSTANCE_INITIATED: (&str, &str) = (
+    "Client.InstanceInitiatedShutdown",
+    "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
+);
+
+impl Instance {
+    /// A fresh one, `pending`, held by its launch hook from `now` on.
+    pub(super) fn launch(now: Instant, recorder: Recorder) -> Self {
+        let mac = random::hex(6);
+        Self {
+            id: format!("i-{}", random::hex(17)),
+            image: format!("ami-{}", random::hex(17)),
+            mac: format!("52:54:00:{}:{}:{}", &mac[..2], &mac[2..4], &mac[4..]),
+            launched: Timestamp::now(),
+            public_key: String::new(),
+            tags: BTreeMap::from([
+                ("Name".to_owned(), GROUP.to_owned()),
+                ("aws:autoscaling:groupName".to_owned(), GROUP.to_owned()),
+            ]),
+            user_data: String::new(),
+            hibernation: false,
+            credentials: Credentials::fresh(),
+            tokens: BTreeMap::new(),
+            recorder,
+            ending: None,
+            reason: None,
+            lifecycle: Lifecycle::Waiting {
+                until: now + HEARTBEAT_TIMEOUT,
+                at_most: now + GLOBAL_TIMEOUT,
+            },
+            history: vec![(now, State::Pending)],
+        }
+    }
+
+    /// What EC2 says of it.
+    pub fn state(&self) -> State {
+        self.history.last().map_or(State::Pending, |(_, state)| *state)
+    }
+
+    /// What EC2 said of it at some time; nothing before its launch, and nothing when it has been
+    /// terminated for so long that EC2 has forgotten it.
+    pub fn state_at(&self, time: Instant) -> Option<State> {
+        let (since, state) = self.history.iter().rev().find(|(since, _)| *since <= time)?;
+        let forgotten = *state == State::Terminated && time > *since + TERMINATED_VISIBLE;
+        (!forgotten).then_some(*state)
+    }
+
+    /// When it came into a state, the last time.
+    pub fn since(&self, state: State) -> Option<Instant> {
+        self.history.iter().rev().find(|(_, one)| *one == state).map(|(since, _)| *since)
+    }
+
+    /// Where its group has it. A hook that has waited too long takes its default result.
+    pub fn lifecycle(&mut self, now: Instant) -> Lifecycle {
+        if let Lifecycle::Waiting { until, at_most } = self.lifecycle
+            && now >= until.min(at_most)
+        {
+            self.recorder.mark(Milestone::HookTimeout);
+            self.terminate(now, Ending::Graceful);
+        }
+        self.lifecycle
+    }
+
+    /// It is still at work. False when no hook waits.
+    pub fn heartbeat(&mut self, now: Instant) -> bool {
+        let Lifecycle::Waiting { at_most, .. } = self.lifecycle(now) else { return false };
+        self.recorder.mark(Milestone::Heartbeat);
+        self.lifecycle = Lifecycle::Waiting { until: now + HEARTBEAT_TIMEOUT, at_most };
+        true
+    }
+
+    /// The hook's result. False when no hook waits.
+    pub fn complete(&mut self, now: Instant, go_on: bool) -> bool {
+        let Lifecycle::Waiting { .. } = self.lifecycle(now) else { return false };
+        if go_on {
+            self.recorder.mark(Milestone::Continue);
+            self.lifecycle = Lifecycle::InService;
+        } else {
+            self.recorder.mark(Milestone::Abandon);
+            self.terminate(now, Ending::Graceful);
+        }
+        true
+    }
+
+    /// Its machine was switched on.
+    pub fn switched_on(&mut self, now: Instant) {
+        if self.state() == State::Pending {
+            self.enter(now, State::Running);
+        }
+    }
+
+    /// Somebody terminates it: its group, or who asks EC2.
+    pub fn terminate(&mut self, now: Instant, ending: Ending) {
+        self.lifecycle = Lifecycle::Terminating;
+        match self.state() {
+            State::Terminated => {}
+            // No machine: nothing that would have to end.
+            State::Stopped => self.enter(now, State::Terminated),
+            // A second request may be in more of a hurry than the first.
+            State::ShuttingDown => {
+                if ending == Ending::SkipOsShutdown {
+                    self.ending = Some(ending);
+                }
+            }
+            State::Pending | State::Running | State::Stopping => {
+                self.ending = Some(ending);
+                self.reason = Some(USER_INITIATED);
+                self.enter(now, State::ShuttingDown);
+            }
+        }
+    }
+
+    /// Its machine is gone. One that nobody stopped has switched itself off, which stops it.
+    pub fn switched_off(&mut self, now: Instant) {
+        match self.state() {
+            State::Terminated | State::Stopped => {}
+            State::ShuttingDown => self.enter(now, State::Terminated),
+            State::Stopping => self.enter(now, State::Stopped),
+            State::Pending | State::Running => {
+                self.reason = Some(INSTANCE_INITIATED);
+                self.enter(now, State::Stopping);
+                self.enter(now, State::Stopped);
+            }
+        }
+    }
+
+    /// Somebody stops it.
+    pub fn stop(&mut self, now: Instant) {
+        if self.state() == State::Running {
+            self.reason = Some(USER_INITIATED);
+            self.enter(now, State::Stopping);
+        }
+    }
+
+    /// It is started again after it was stopped: another launch time, the same instance.
+    pub fn start(&mut self, now: Instant) {
+        if self.state() == State::Stopped {
+            self.launched = Timestamp::now();
+            self.reason = None;
+            self.enter(now, State::Pending);
+        }
+    }
+
+    fn enter(&mut self, now: Instant, state: State) {
+        self.history.push((now, state));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running() -> (Instance, Instant) {
+        let now = Instant::now();
+        let mut instance = Instance::launch(now, Recorder::silent());
+        instance.switched_on(now);
+        (instance, now)
+    }
+
+    #[test]
+    fn heartbeats_keep_a_hook_waiting_but_not_for_ever() {
+        let (mut instance, mut now) = running();
+        for _ in 0..99 {
+            now += HEARTBEAT_TIMEOUT.saturating_sub(Duration::from_secs(1));
+            assert!(instance.heartbeat(now));
+        }
+        now += HEARTBEAT_TIMEOUT;
+        assert!(!instance.heartbeat(now));
+        assert_eq!(instance.lifecycle(now), Lifecycle::Terminating);
+    }
+
+    #[test]
+    fn a_hook_that_hears_nothing_abandons_the_instance() {
+        let (mut instance, now) = running();
+        assert_eq!(instance.lifecycle(now + HEARTBEAT_TIMEOUT), Lifecycle::Terminating);
+        assert!(instance.recorder.timeline().at(&Milestone::HookTimeout).is_some());
+        assert_eq!(instance.state(), State::ShuttingDown);
+    }
+
+    #[test]
+    fn a_hook_completes_once() {
+        let (mut instance, now) = running();
+        assert!(instance.complete(now, true));
+        assert!(!instance.complete(now, false));
+        assert_eq!(instance.lifecycle(now), Lifecycle::InService);
+    }
+
+    #[test]
+    fn it_is_terminated_only_once_its_machine_is_gone() {
+        let (mut instance, now) = running();
+        instance.terminate(now, Ending::Graceful);
+        assert_eq!(
+            (instance.state(), instance.ending),
+            (State::ShuttingDown, Some(Ending::Graceful))
+        );
+        instance.terminate(now, Ending::SkipOsShutdown);
+        assert_eq!(instance.ending, Some(Ending::SkipOsShutdown));
+        let gone = now + Duration::from_hours(3);
+        assert_eq!(instance.state_at(gone), Some(State::ShuttingDown));
+        instance.switched_off(gone);
+        assert_eq!(instance.state_at(gone + TERMINATED_VISIBLE), Some(State::Terminated));
+        assert_eq!(instance.state_at(gone + TERMINATED_VISIBLE + Duration::from_secs(1)), None);
+    }
+
+    #[test]
+    fn who_switches_itself_off_is_stopped_and_a_start_changes_the_launch_time() {
+        let (mut instance, now) = running();
+        let launched = instance.launched;
+        instance.switched_off(now);
+        assert_eq!(instance.state(), State::Stopped);
+        assert_eq!(instance.reason, Some(INSTANCE_INITIATED));
+        instance.start(now);
+        instance.switched_on(now);
+        assert_eq!(instance.state(), State::Running);
+        assert!(instance.launched > launched);
+        instance.stop(now);
+        assert_eq!(instance.state(), State::Stopping);
+        instance.switched_off(now);
+        instance.terminate(now, Ending::Graceful);
+        assert_eq!(instance.state(), State::Terminated, "there is no machine that could still run");
+    }
+
+    #[test]
+    fn an_answer_may_lag_behind() {
+        let (mut instance, now) = running();
+        let later = now + Duration::from_secs(60);
+        instance.terminate(later, Ending::Graceful);
+        assert_eq!(instance.state_at(later), Some(State::ShuttingDown));
+        assert_eq!(instance.state_at(later - Duration::from_secs(1)), Some(State::Running));
+        assert_eq!(instance.state_at(now - Duration::from_secs(1)), None, "not launched yet");
+    }
+}

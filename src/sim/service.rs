@@ -1,0 +1,78 @@
+//! The services that hostkit uses: which one a request is for, what it asks, and how each says no.
+
+use super::http::{Reply, Request};
+use super::{autoscaling, ec2, efs, signature, ssm};
+
+/// A service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// EC2 Auto Scaling.
+    AutoScaling,
+    /// EC2.
+    Ec2,
+    /// Elastic File System.
+    Efs,
+    /// Systems Manager.
+    Ssm,
+}
+
+const SSM_TARGET: &str = "AmazonSSM.";
+
+impl Service {
+    /// By the shape of the request, as it must be told where it is not signed; the name that it is
+    /// signed for decides only where the shape leaves it open.
+    pub fn of(request: &Request) -> Option<Self> {
+        if request.path.starts_with(efs::PREFIX) {
+            return Some(Self::Efs);
+        }
+        if let Some(target) = request.header("x-amz-target") {
+            return target.starts_with(SSM_TARGET).then_some(Self::Ssm);
+        }
+        let asked = request.parameters();
+        match asked.get("Version").map(String::as_str) {
+            Some(autoscaling::VERSION) => Some(Self::AutoScaling),
+            Some(ec2::VERSION) => Some(Self::Ec2),
+            _ => match signature::service(request)? {
+                "autoscaling" => Some(Self::AutoScaling),
+                "ec2" => Some(Self::Ec2),
+                "elasticfilesystem" => Some(Self::Efs),
+                "ssm" => Some(Self::Ssm),
+                _ => None,
+            },
+        }
+    }
+
+    /// What it asks this service to do, by the name that a policy gives it.
+    pub fn action(self, request: &Request) -> String {
+        match self {
+            Self::AutoScaling | Self::Ec2 => {
+                request.parameters().remove("Action").unwrap_or_default()
+            }
+            Self::Ssm => {
+                let target = request.header("x-amz-target").unwrap_or_default();
+                target.strip_prefix(SSM_TARGET).unwrap_or_default().to_owned()
+            }
+            Self::Efs => efs::action(request).to_owned(),
+        }
+    }
+
+    /// Its name in policies.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::AutoScaling => "autoscaling",
+            Self::Ec2 => "ec2",
+            Self::Efs => "elasticfilesystem",
+            Self::Ssm => "ssm",
+        }
+    }
+
+    /// An error in the shape of its protocol. That of SSM has no status of its own.
+    pub fn error(self, status: u16, code: &str, message: &str) -> Reply {
+        match self {
+            Self::AutoScaling => autoscaling::error(status, code, message),
+            Self::Ec2 => ec2::error(status, code, message),
+            Self::Efs => efs::error(status, code, message),
+            Self::Ssm => Reply { status, ..ssm::error(code, message) },
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A directory by its handle: its entries are reached without walking a path, and no link is
+//! followed.
+//!
+//! For directories on a network file system, where each step of a path may cost a round trip, and
+//! where a name could lead elsewhere in the next moment. What a name means here is the caller's
+//! business.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::OwnedFd;
+
+use camino::Utf8Path;
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+
+use super::root::{self, Root};
+
+/// An open directory.
+#[derive(Debug)]
+pub struct Folder(OwnedFd);
+
+impl Folder {
+    /// A directory of a root. None where it is not there.
+    pub fn open(root: &Root, path: impl AsRef<Utf8Path>) -> io::Result<Option<Self>> {
+        root::absent(root.directory(path.as_ref())).map(|fd| fd.map(Self))
+    }
+
+    /// A directory in this one. None where it is not there.
+    pub fn folder(&self, name: &str) -> io::Result<Option<Self>> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        root::absent(self.entry(name, flags)).map(|fd| fd.map(Self))
+    }
+
+    /// What is known of the directory itself.
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        root::of(&self.0)
+    }
+
+    /// Opens an entry for reading, whatever it is. None where it is not there. Never waits for the
+    /// other end of a pipe.
+    pub fn read(&self, name: &str) -> io::Result<Option<File>> {
+        let file = self.entry(name, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW);
+        root::absent(file).map(|fd| fd.map(File::from))
+    }
+
+    /// Opens an entry for writing in place, whatever it is. None where it is not there.
+    pub fn change(&self, name: &str) -> io::Result<Option<File>> {
+        let file = self.entry(name, OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW);
+        root::absent(file).map(|fd| fd.map(File::from))
+    }
+
+    /// Makes a file that is not there yet.
+    pub fn create(&self, name: &str, mode: u32) -> io::Result<File> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        let mode = Mode::from_bits_truncate(mode);
+        Ok(openat(&self.0, name, flags, mode)?.into())
+    }
+
+    /// Gives a file a second name, which must not be there yet. Says whether it was not.
+    pub fn link(&self, from: &str, to: &str) -> io::Result<bool> {
+        match linkat(&self.0, from, &self.0, to, AtFlags::empty()) {
+            Err(Errno::EEXIST) => Ok(false),
+            linked => Ok(linked.map(|()| true)?),
+        }
+    }
+
+    /// Gives an entry another name, and so removes what had that.
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(renameat(&self.0, from, &self.0, to)?)
+    }
+
+    /// Removes the name of a file. Says whether it was there.
+    pub fn remove(&self, name: &str) -> io::Result<bool> {
+        let gone = unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir);
+        Ok(root::absent(gone.map_err(io::Error::from))?.is_some())
+    }
+
+    /// The names in it, sorted.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let mut directory = Dir::from_fd(self.entry(".", OFlag::O_RDONLY | OFlag::O_DIRECTORY)?)?;
+        let mut names = Vec::new();
+        for entry in directory.iter() {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn entry(&self, name: &str, flags: OFlag) -> io::Result<OwnedFd> {
+        Ok(openat(&self.0, name, flags | OFlag::O_CLOEXEC, Mode::empty())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, Folder) {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::strict(Utf8Path::from_path(directory.path()).unwrap()).unwrap();
+        let folder = Folder::open(&root, "").unwrap().unwrap();
+        (directory, folder)
+    }
+
+    fn text(folder: &Folder, name: &str) -> Option<String> {
+        let mut text = String::new();
+        folder.read(name).unwrap()?.read_to_string(&mut text).unwrap();
+        Some(text)
+    }
+
+    #[test]
+    fn a_name_is_given_once() {
+        let (_directory, folder) = folder();
+        folder.create("new", 0o600).unwrap().write_all(b"one").unwrap();
+        assert_eq!(folder.create("new", 0o600).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(folder.link("new", "taken").unwrap());
+        assert!(!folder.link("new", "taken").unwrap());
+        folder.rename("new", "head").unwrap();
+        assert_eq!(folder.names().unwrap(), ["head", "taken"]);
+        assert_eq!(text(&folder, "taken").as_deref(), Some("one"));
+        assert_eq!(folder.read("head").unwrap().unwrap().metadata().unwrap().nlink(), 2);
+        assert!(folder.remove("head").unwrap() && !folder.remove("head").unwrap());
+        assert!(folder.read("head").unwrap().is_none());
+    }
+
+    #[test]
+    fn it_stays_the_directory_that_was_opened_and_follows_no_link() {
+        let (directory, folder) = folder();
+        std::fs::create_dir(directory.path().join("in")).unwrap();
+        let inside = folder.folder("in").unwrap().unwrap();
+        std::fs::rename(directory.path().join("in"), directory.path().join("moved")).unwrap();
+        drop(inside.create("file", 0o600).unwrap());
+        assert!(directory.path().join("moved/file").exists());
+        assert!(folder.folder("in").unwrap().is_none());
+
+        std::os::unix::fs::symlink("moved", directory.path().join("link")).unwrap();
+        std::os::unix::fs::symlink("moved/file", directory.path().join("to-file")).unwrap();
+        assert!(folder.folder("link").is_err());
+        assert_eq!(folder.read("to-file").unwrap_err().raw_os_error(), Some(nix::libc::ELOOP));
+    }
+}

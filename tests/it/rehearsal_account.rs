@@ -1,0 +1,167 @@
+//! AWS's own client for Python against the rehearsal account: what it does not parse, or parses
+//! into something else, is not what AWS sends.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use hostkit::sim::account::{Account, FileSystem};
+use hostkit::sim::disturbance::{Disturbance, Kind};
+use hostkit::sim::endpoint::{self, Shared, with};
+use hostkit::sim::http;
+use hostkit::sim::instance::{Credentials, State};
+use hostkit::sim::parameters::Parameters;
+use hostkit::sim::service::Service;
+use hostkit::sim::timeline::Recorder;
+use tokio::net::TcpListener;
+
+/// What every script begins with.
+const HEAD: &str = "
+import boto3, botocore.exceptions, json, sys
+from botocore.config import Config
+def client(name):
+    return boto3.client(name, endpoint_url=sys.argv[1], region_name='eu-west-1',
+        aws_access_key_id=sys.argv[2], aws_secret_access_key=sys.argv[3],
+        aws_session_token=sys.argv[4], config=Config(retries={'max_attempts': 0}, read_timeout=20))
+def refused(call, **asked):
+    try:
+        call(**asked)
+    except botocore.exceptions.ClientError as error:
+        return error.response['Error']['Code'], error.response['Error']['Message']
+    except botocore.exceptions.HTTPClientError as error:
+        return type(error).__name__, ''
+    raise AssertionError('it was not refused')
+ec2, asg = client('ec2'), client('autoscaling')
+first, second = sys.argv[5:7]
+def state(instance):
+    found = ec2.describe_instances(InstanceIds=[instance])
+    [found] = [one for group in found['Reservations'] for one in group['Instances']]
+    return found['State']['Name']
+";
+
+/// The Python environment of `.ci/setup --test`. Says so where there is none.
+fn python() -> Option<PathBuf> {
+    let python = std::env::var_os("HOSTKIT_TEST_PYTHON")
+        .map_or_else(|| "/var/cache/hostkit/python/bin/python".into(), PathBuf::from);
+    let there = Command::new(&python).args(["-c", "import boto3"]).output();
+    let there = there.is_ok_and(|output| output.status.success());
+    if !there {
+        eprintln!("SKIPPED: {} has no boto3 (.ci/setup --test)", python.display());
+    }
+    there.then_some(python)
+}
+
+/// An account with two instances that run, served on loopback.
+struct Setting {
+    account: Shared,
+    ids: [String; 2],
+    keys: Credentials,
+    url: String,
+    _server: http::Server,
+}
+
+impl Setting {
+    async fn new() -> Self {
+        let mut account = Account::new(Parameters::default());
+        account.file_systems.push(FileSystem::of_folder("/srv/home"));
+        let now = account.now();
+        let mut launch = || {
+            let instance = account.launch(Recorder::silent());
+            instance.switched_on(now);
+            (instance.id.clone(), instance.credentials.clone())
+        };
+        let ((first, keys), (second, _)) = (launch(), launch());
+        let account = Arc::new(Mutex::new(account));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = http::serve_tcp(listener, endpoint::services(&account));
+        Self { account, ids: [first, second], keys, url, _server: server }
+    }
+
+    fn disturb(&self, kind: Option<Kind>) {
+        let all = kind.map(|kind| Disturbance::of(Service::Ec2, kind));
+        with(&self.account, |account| account.disturbances = all.into_iter().collect());
+    }
+
+    /// Runs a script as the first instance.
+    async fn run(&self, python: &PathBuf, script: &str) {
+        let mut command = Command::new(python);
+        command.arg("-c").arg(format!("{HEAD}{script}")).arg(&self.url);
+        command.args([&self.keys.access_key, &self.keys.secret_key, &self.keys.session]);
+        command.args(&self.ids).stderr(Stdio::piped());
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[tokio::test]
+async fn boto3_reads_what_becomes_of_instances() {
+    let Some(python) = python() else { return };
+    let setting = Setting::new().await;
+    let described = "
+all = ec2.describe_instances()['Reservations']
+assert [one['Instances'][0]['InstanceId'] for one in all] == [first, second], all
+one = all[0]['Instances'][0]
+assert one['State'] == {'Code': 16, 'Name': 'running'}, one
+assert one['HibernationOptions'] == {'Configured': False}, one
+assert one['LaunchTime'].tzinfo is not None, one
+assert {'Key': 'aws:autoscaling:groupName', 'Value': 'hostkit-vm'} in one['Tags'], one
+running = [{'Name': 'instance-state-name', 'Values': ['pending', 'stopped']}]
+assert ec2.describe_instances(Filters=running)['Reservations'] == []
+unknown = 'i-0123456789abcdef0'
+code, message = refused(ec2.describe_instances, InstanceIds=[first, unknown])
+assert code == 'InvalidInstanceID.NotFound' and unknown in message, (code, message)
+code, _ = refused(ec2.describe_instances, InstanceIds=['i-nonsense'])
+assert code == 'InvalidInstanceID.Malformed', code
+";
+    setting.run(&python, described).await;
+
+    let terminated = "
+code, _ = refused(ec2.terminate_instances, InstanceIds=[second], DryRun=True)
+assert code == 'DryRunOperation', code
+ended = ec2.terminate_instances(InstanceIds=[second], Force=True, SkipOsShutdown=True)
+[ended] = ended['TerminatingInstances']
+assert ended['InstanceId'] == second and ended['PreviousState']['Name'] == 'running', ended
+assert ended['CurrentState'] == {'Code': 32, 'Name': 'shutting-down'}, ended
+assert state(second) == 'shutting-down'
+both = asg.describe_auto_scaling_instances()['AutoScalingInstances']
+assert [one['LifecycleState'] for one in both] == ['Pending:Wait', 'Terminating'], both
+";
+    setting.run(&python, terminated).await;
+    with(&setting.account, |account| {
+        let (second, now) = account.instance_mut(&setting.ids[1]).unwrap();
+        assert_eq!(second.state(), State::ShuttingDown, "its machine is not gone yet");
+        second.switched_off(now);
+    });
+    let gone = "
+assert state(second) == 'terminated' and state(first) == 'running'
+[one] = ec2.describe_instances(InstanceIds=[second])['Reservations']
+one = one['Instances'][0]
+assert one['StateReason']['Code'] == 'Client.UserInitiatedShutdown', one
+assert 'PrivateIpAddress' not in one, one
+[one] = asg.describe_auto_scaling_instances()['AutoScalingInstances']
+assert one['InstanceId'] == first, one
+";
+    setting.run(&python, gone).await;
+}
+
+#[tokio::test]
+async fn boto3_understands_what_goes_wrong_on_purpose() {
+    let Some(python) = python() else { return };
+    let setting = Setting::new().await;
+    let cases = [
+        (Kind::Closed, "code == 'ConnectionClosedError'"),
+        (Kind::Unavailable, "code == 'Unavailable'"),
+        (Kind::Throttled, "(code, message) == ('RequestLimitExceeded', 'Request limit exceeded.')"),
+        (Kind::Denied, "code == 'UnauthorizedOperation' and first in message"),
+    ];
+    for (kind, expected) in cases {
+        setting.disturb(Some(kind));
+        let script = format!(
+            "code, message = refused(ec2.describe_instances)\nassert {expected}, (code, message)\n"
+        );
+        setting.run(&python, &script).await;
+    }
+    setting.disturb(None);
+    setting.run(&python, "assert state(first) == 'running'\n").await;
+}
