@@ -52,7 +52,7 @@ bench: setup-for-bench ## how long bakes take, beside mkosi and mmdebstrap (as r
 	cargo bench --locked --bench bake
 
 .PHONY: fuzz
-fuzz: ## a minute of broken recipes and NFS messages at random (FUZZ_SECONDS=60)
+fuzz: ## a minute of broken recipes, NFS messages and lease records at random (FUZZ_SECONDS=60)
 	cd fuzz && CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/fuzz \
 		cargo run --locked --release -- $(or $(FUZZ_SECONDS),60)
 

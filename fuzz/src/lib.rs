@@ -1,5 +1,5 @@
-//! What is fuzzed: the reading of recipes, from bytes to everything that is wrong with them; and
-//! of what NFS clients and servers say to each other.
+//! What is fuzzed: the reading of recipes, from bytes to everything that is wrong with them; of what
+//! NFS clients and servers say to each other; and of the records of the lease.
 //!
 //! The rooms are taken in by their paths, so that the AWS SDKs are not built for this.
 
@@ -9,6 +9,8 @@ pub mod decode;
 pub mod error;
 #[path = "../../src/host/mod.rs"]
 pub mod host;
+#[path = "../../src/lease/record.rs"]
+pub mod record;
 #[path = "../../src/recipe/mod.rs"]
 pub mod recipe;
 #[path = "../../src/secret.rs"]
@@ -38,6 +40,24 @@ pub fn read(bytes: &[u8]) {
         }
     }
     assert!(reading.recipe.is_some() || reading.errors() > 0, "neither a recipe nor an error");
+}
+
+/// Reads `bytes` as a record of the lease. Whatever they are, a record that is found is worth
+/// something: it is read again as it is written, and names its generation and its holder.
+///
+/// # Panics
+/// If that does not hold.
+pub fn read_record(bytes: &[u8]) {
+    match record::read(&String::from_utf8_lossy(bytes)) {
+        record::Reading::Record(found) => {
+            assert!((1..=record::VERSION).contains(&found.version) && found.generation > 0);
+            assert!(!found.holder.fs_id.is_empty() && !found.holder.boot_id.is_empty());
+            assert!(found.holder.instance_id.is_some() || found.holder.task.is_some());
+            assert_eq!(record::read(&record::text(&found)), record::Reading::Record(found));
+        }
+        record::Reading::Newer { version, .. } => assert!(version > record::VERSION),
+        record::Reading::Garbage(why) => assert!(!why.is_empty()),
+    }
 }
 
 /// What a connection may hold in memory, whatever comes.

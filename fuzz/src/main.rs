@@ -20,9 +20,10 @@ struct Target {
     read: fn(&[u8]),
 }
 
-const TARGETS: [Target; 2] = [
+const TARGETS: [Target; 3] = [
     Target { name: "recipe", corpus: recipes, words: &WORDS, read: hostkit_fuzz::read },
     Target { name: "nfs", corpus: connections, words: &NUMBERS, read: hostkit_fuzz::decode },
+    Target { name: "record", corpus: records, words: &KEYS, read: hostkit_fuzz::read_record },
 ];
 
 /// The folders of real recipes, right ones and wrong ones.
@@ -47,6 +48,22 @@ const WORDS: [&[u8]; 16] = [
     b"\\u0000",
     b"\xc3\x9f",
     b"extends = 'base'\n",
+];
+
+/// Records of every form.
+const RECORDS: [&str; 1] = ["../tests/fixtures/lease"];
+
+const KEYS: [&[u8]; 10] = [
+    b"\"state\": \"released\",",
+    b"\"version\": 2,",
+    b"\"generation\": 18446744073709551616,",
+    b"\"task\": {",
+    b"\"fs_id\": \"\",",
+    b"\\ud800",
+    b"null",
+    b"-1",
+    b"1e400",
+    b"[[[[[[[[[[[[[[[[",
 ];
 
 /// Lengths, counts and operations that the protocol knows.
@@ -95,12 +112,21 @@ fn fuzz(target: &Target, time: Duration, seed: u64) {
 }
 
 fn recipes() -> Vec<Vec<u8>> {
+    files(&RECIPES, "toml")
+}
+
+fn records() -> Vec<Vec<u8>> {
+    files(&RECORDS, "json")
+}
+
+/// What is in the files of these folders whose names end so.
+fn files(folders: &[&str], extension: &str) -> Vec<Vec<u8>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files = RECIPES.iter().flat_map(|folder| std::fs::read_dir(here.join(folder)).expect(folder));
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(here.join(folder)).expect(folder));
     let paths = files.map(|entry| entry.expect("a folder can be read").path());
-    let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+    let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == extension)).collect();
     paths.sort();
-    paths.iter().map(|path| std::fs::read(path).expect("a recipe can be read")).collect()
+    paths.iter().map(|path| std::fs::read(path).expect("a file can be read")).collect()
 }
 
 /// Some messages of a direction of a real connection each.

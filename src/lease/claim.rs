@@ -488,3 +488,6 @@ impl Known {
 fn on_fargate(holder: &Holder) -> bool {
     holder.task.as_ref().is_some_and(|task| task.launch == Launch::Fargate)
 }
+
+#[cfg(test)]
+mod tests;

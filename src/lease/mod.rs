@@ -19,7 +19,8 @@
 //!
 //! - [`record`]: the files' content. [`word`]: what AWS says of a holder, and what that proves
 //! - [`claim`]: the newcomer, as a state machine without I/O. [`keep`]: the holder, likewise. Their
-//!   model (a test) explores all that may happen to three hosts
+//!   `model` (a test) explores all that may happen to three hosts, and shows for each
+//!   [`word::Guard`] what happens without it
 //!
 //! - [`clerk`]: a child that does all work on the file system. [`witness`]: another one, which asks
 //!   AWS about a holder. [`order`]: what the boot tells the lease. [`ground`]: whose a file system is

@@ -206,11 +206,19 @@ struct Form {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     const HELD: &str = include_str!("../../tests/fixtures/lease/head-held-v1.json");
     const RELEASED: &str = include_str!("../../tests/fixtures/lease/head-released-v1.json");
+    const FULL: &str = include_str!("../../tests/fixtures/lease/head-full-v1.json");
+    const TASK_ON_EC2: &str = include_str!("../../tests/fixtures/lease/head-task-on-ec2-v1.json");
+    const TASK_ON_FARGATE: &str =
+        include_str!("../../tests/fixtures/lease/head-task-on-fargate-v1.json");
+    const BROKEN: &str = include_str!("../../tests/fixtures/lease/head-broken-v1.json");
     const NEWER: &str = include_str!("../../tests/fixtures/lease/head-v2.json");
 
     fn record(text: &str) -> Record {
@@ -224,7 +232,18 @@ mod tests {
         assert_eq!((held.generation, held.state), (7, State::Held));
         assert_eq!(held.holder.name(), "i-0aaaaaaaaaaaaaaaa");
         assert_eq!(record(RELEASED).state, State::Released);
-        assert_eq!(record(&text(&held)), held, "and what is written now, too");
+        let full = record(FULL);
+        assert!(full.holder.launched.is_some() && full.holder.hostkit.is_some());
+        assert_eq!(full.generation, u64::MAX);
+        let launch = |text| record(text).holder.task.map(|task| task.launch);
+        assert_eq!(launch(TASK_ON_EC2), Some(Launch::Ec2));
+        assert_eq!(launch(TASK_ON_FARGATE), Some(Launch::Fargate));
+        let broken = record(BROKEN);
+        assert_eq!(broken.state, State::Released);
+        assert_eq!(broken.broken.as_ref().map(|broken| broken.generation), Some(42));
+        for record_then in [held, full, broken] {
+            assert_eq!(record(&text(&record_then)), record_then, "and what is written now, too");
+        }
     }
 
     #[test]

@@ -197,19 +197,31 @@ pub enum Proof {
 /// What `word` proves about `holder`, to a host that asked as `me`.
 pub fn proof(guards: Guards, me: &Holder, holder: &Holder, word: &Word) -> Proof {
     match word {
-        Word::Instance(instance) => of_instance(guards, holder, instance),
-        Word::NotFound { age } => forgotten(guards, me, holder, *age),
-        Word::Task { stopped, instance } => {
+        Word::Task { stopped, instance } if holder.task.is_some() => {
             of_task(guards, me, holder, *stopped, instance.as_deref())
         }
-        Word::Denied(why) if guards.demand(Guard::AnAnswer, false) => {
-            Proof::Dead(format!("nobody says otherwise: {why}"))
+        Word::Instance(_) | Word::NotFound { .. } if holder.task.is_some() => {
+            let name = holder.name();
+            Proof::MayLive(format!("EC2 was asked about an instance, and {name} is a task"))
         }
-        Word::Silent(why) if guards.demand(Guard::AnAnswer, false) => {
+        word => of_machine(guards, me, holder, word),
+    }
+}
+
+/// What is known of the machine of a holder.
+fn of_machine(guards: Guards, me: &Holder, holder: &Holder, word: &Word) -> Proof {
+    match word {
+        Word::Instance(instance) => of_instance(guards, holder, instance),
+        Word::NotFound { age } => forgotten(guards, me, holder, *age),
+        Word::Denied(why) | Word::Silent(why) if guards.demand(Guard::AnAnswer, false) => {
             Proof::Dead(format!("nobody says otherwise: {why}"))
         }
         Word::Denied(why) => Proof::MayLive(format!("EC2 refuses to say: {why}")),
         Word::Silent(why) => Proof::MayLive(format!("EC2 could not be asked: {why}")),
+        Word::Task { .. } => {
+            let name = holder.name();
+            Proof::MayLive(format!("ECS was asked about a task, and {name} is an instance"))
+        }
     }
 }
 
@@ -278,10 +290,13 @@ fn of_task(
     if on_fargate {
         return Proof::Dead(says);
     }
-    match instance.map(|word| proof(guards, me, holder, word)) {
+    match instance.map(|word| of_machine(guards, me, holder, word)) {
         Some(Proof::Dead(why)) => Proof::Dead(format!("{says}; {why}")),
         _ if guards.demand(Guard::HostOfTheTask, false) => Proof::Dead(says),
         Some(Proof::MayLive(why)) => Proof::MayLive(format!("{says}, but {why}")),
         None => Proof::MayLive(format!("{says}, and nothing is known of its host")),
     }
 }
+
+#[cfg(test)]
+mod tests;

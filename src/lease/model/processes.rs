@@ -245,7 +245,7 @@ impl Steps<'_, '_> {
                 }
                 let mut world = self.world;
                 let is_down = self.guards.demand(Guard::JenkinsIsDown, jenkins != Jenkins::Up);
-                let lease = if is_down { to(Leave::Sync) } else { Lease::Stopped };
+                let lease = if is_down { to(Leave::Forget) } else { Lease::Stopped };
                 world.machine(host).lease = lease;
                 let deed = if is_down { "goes on to leave" } else { "ends, for Jenkins is up" };
                 self.event(host, deed, world);
@@ -254,17 +254,17 @@ impl Steps<'_, '_> {
                 if jenkins == Jenkins::Unwritten {
                     machine.jenkins = Jenkins::Down;
                 }
-                machine.lease = to(Leave::Forget);
+                machine.lease = to(Leave::Release);
                 self.progress(host, "has the kernel write everything", world);
                 let is_synced = self.guards.demand(Guard::Synced, jenkins == Jenkins::Down);
                 let mut world = self.world;
                 world.machine(host).lease =
-                    if is_synced { to(Leave::Forget) } else { Lease::Stopped };
+                    if is_synced { to(Leave::Release) } else { Lease::Stopped };
                 self.event(host, "cannot have the kernel write everything", world);
             }
             Leave::Forget => {
                 machine.mine = None;
-                machine.lease = to(Leave::Release);
+                machine.lease = to(Leave::Sync);
                 self.progress(host, "forgets its generation", world);
             }
             Leave::Release => {

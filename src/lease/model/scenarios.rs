@@ -77,10 +77,10 @@ pub(super) fn hibernation() -> Setting {
 
 /// EC2 does not know instances that are new, or long gone, or in another region.
 pub(super) fn forgetting() -> Setting {
-    let left = Budget { terminations: 2, reboots: 1, ..Budget::default() };
-    let plain = plain("instances that EC2 does not know", 2, left);
+    let left = Budget { terminations: 1, reboots: 1, ..Budget::default() };
+    let plain = plain("instances that EC2 does not know", 3, left);
     Setting {
-        stale_heads: true,
+        stale_heads: false,
         forgets: true,
         denies: true,
         is_abroad: [false, false, true],

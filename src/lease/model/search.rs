@@ -43,6 +43,11 @@ impl fmt::Display for Failure {
 
 /// Explores a scenario until something must not be, or to the end.
 pub(super) fn explore(setting: &Setting, guards: Guards) -> Exploration {
+    explore_for(setting, guards, true)
+}
+
+/// The same; a needless stop of Jenkins, which shows first what is wrong, may be overlooked.
+pub(super) fn explore_for(setting: &Setting, guards: Guards, minds_needless: bool) -> Exploration {
     let begun = Instant::now();
     let mut minds = Minds::new(setting, guards);
     let mut graph = Graph::default();
@@ -60,7 +65,9 @@ pub(super) fn explore(setting: &Setting, guards: Guards) -> Exploration {
                 graph.progress.push((to, number(at)));
             }
             let what = match step.cause {
-                Cause::Needless => Some("a holder stops Jenkins though nobody else may hold"),
+                Cause::Needless if minds_needless => {
+                    Some("a holder stops Jenkins though nobody else may hold")
+                }
                 _ => is_new.then(|| properties::broken_by(setting, &next)).flatten(),
             };
             if let Some(what) = what.filter(|_| failure.is_none()) {

@@ -40,7 +40,8 @@ pub(super) enum About {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", name(self.host), self.deed)?;
+        let gap = if self.deed.starts_with('\'') { "" } else { " " };
+        write!(f, "{}{gap}{}", name(self.host), self.deed)?;
         match self.about {
             About::Nothing => Ok(()),
             About::Claim(None) => write!(f, ": nothing is there"),

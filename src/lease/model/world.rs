@@ -178,8 +178,8 @@ pub(super) enum Lease {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Leave {
     StopJenkins,
-    Sync,
     Forget,
+    Sync,
     Release,
 }
 
