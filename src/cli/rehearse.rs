@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_rehearsal_reads_like_this() {
         let nights = vec![told(Night::Paused, true), told(Night::Killed, false)];
-        insta::assert_snapshot!(table(&Ended { nights, boots: 4, seconds: 612.0 }));
+        insta::assert_snapshot!(table(&Ended { version: 1, nights, boots: 4, seconds: 612.0 }));
     }
 
     #[test]

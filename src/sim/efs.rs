@@ -39,28 +39,24 @@ pub fn error(status: u16, code: &str, message: &str) -> Reply {
 fn describe_mount_targets(account: &Account, caller: &str, request: &Request) -> Reply {
     let asked = request.parameters();
     let all = &account.file_systems;
-    let file_system =
-        match (asked.get("FileSystemId"), asked.get("MountTargetId"), asked.get("AccessPointId")) {
-            (Some(id), None, None) => match all.iter().find(|one| names(id, &one.id)) {
-                Some(found) => found,
-                None => return no_file_system(id),
-            },
-            (None, Some(id), None) => match all.iter().find(|one| one.mount_target == *id) {
-                Some(found) => found,
-                None => {
-                    let message = format!("Mount target '{id}' does not exist.");
-                    return error(404, "MountTargetNotFound", &message);
-                }
-            },
-            (None, None, Some(id)) => {
-                let message = format!("Access point '{id}' does not exist.");
-                return error(404, "AccessPointNotFound", &message);
-            }
-            _ => {
-                let message = "exactly one of FileSystemId, MountTargetId, AccessPointId is needed";
-                return error(400, "BadRequest", message);
-            }
-        };
+    let selectors = ["FileSystemId", "MountTargetId", "AccessPointId"].map(|name| asked.get(name));
+    let (found, absent) = match selectors {
+        [Some(id), None, None] => (all.iter().find(|one| names(id, &one.id)), no_file_system(id)),
+        [None, Some(id), None] => {
+            let message = format!("Mount target '{id}' does not exist.");
+            let absent = error(404, "MountTargetNotFound", &message);
+            (all.iter().find(|one| one.mount_target == *id), absent)
+        }
+        [None, None, Some(id)] => {
+            let message = format!("Access point '{id}' does not exist.");
+            (None, error(404, "AccessPointNotFound", &message))
+        }
+        _ => {
+            let message = "exactly one of FileSystemId, MountTargetId, AccessPointId is needed";
+            (None, error(400, "BadRequest", message))
+        }
+    };
+    let Some(file_system) = found else { return absent };
     account.mark(caller, Milestone::MountTarget);
     let target = json!({
         "OwnerId": ACCOUNT_ID,

@@ -123,6 +123,8 @@ pub struct Told {
 /// All nights.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ended {
+    /// The form of this, as JSON.
+    pub version: u32,
     /// One for each, in order.
     pub nights: Vec<Told>,
     /// How many machines were booted.
@@ -162,7 +164,7 @@ async fn all(options: &Options, events: &Events) -> anyhow::Result<Ended> {
     }
     play.end().await;
     let seconds = began.elapsed().as_secs_f64().round();
-    Ok(Ended { nights, boots: play.boots(), seconds })
+    Ok(Ended { version: 1, nights, boots: play.boots(), seconds })
 }
 
 async fn one(play: &mut Play, night: Night, events: &Events) -> Told {

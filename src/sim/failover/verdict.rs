@@ -71,11 +71,18 @@ impl Play {
             for violation in wrong.iter().take(SHOWN) {
                 story.tell(&witness.name, &format!("VIOLATION {violation}"));
             }
+            let excused: Vec<String> = witness
+                .excused
+                .iter()
+                .map(|one| format!(", but for {} after the break", story.called(&one.instance)))
+                .collect();
             let seen = format!("{} violations; {:?}", wrong.len(), verdict.blind);
             let holds = wrong.is_empty() && !verdict.blind.is_blind();
             let what = format!(
-                "{}: hosts never interleave ({} changes of the home)",
-                witness.name, verdict.changes
+                "{}: hosts never interleave{} ({} changes of the home)",
+                witness.name,
+                excused.concat(),
+                verdict.changes
             );
             self.check(what, holds, seen);
             verdicts.insert(witness.name.clone(), verdict);
@@ -103,5 +110,29 @@ impl Play {
         if let Some(witness) = self.witnesses.iter_mut().find(|one| one.name == volume.name) {
             witness.excused.push(Excuse { instance: host.instance.clone(), until });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::nfs::change::{Change, End, Machine, What};
+    use crate::sim::nfs::names::Path;
+
+    fn intruder(instance: &str, called: u64) -> Violation {
+        let what = What::Commit { path: Path::new("home") };
+        let (machine, called) = (Machine::new(instance), Duration::from_secs(called));
+        let change = Change { trip: 1, machine, called, end: End::Open, what };
+        Violation::Intruder { change, holder: None }
+    }
+
+    #[test]
+    fn a_break_excuses_only_the_broken_holder_and_only_until_it_has_stopped() {
+        let excuse = Excuse { instance: "i-1".into(), until: Duration::from_secs(10) };
+        assert!(excuse.covers(&intruder("i-1", 10)));
+        assert!(!excuse.covers(&intruder("i-1", 11)), "it has stopped by then");
+        assert!(!excuse.covers(&intruder("i-2", 5)), "somebody else");
+        let none = Violation::NoRecord { at: Duration::ZERO, machine: None };
+        assert!(!excuse.covers(&none));
     }
 }

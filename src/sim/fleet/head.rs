@@ -102,7 +102,7 @@ async fn follow(file: PathBuf, name: String, story: Story, history: watch::Sende
             let state = match (held, broken) {
                 (true, _) => "held by",
                 (false, false) => "released by",
-                (false, true) => "broken by an operator; the holder was",
+                (false, true) => "used up to break the one before, on",
             };
             story.tell(&name, &format!("the record: generation {generation}, {state} {instance}"));
             history.send_modify(|all| all.push((Instant::now(), head)));

@@ -122,7 +122,7 @@ impl Host {
         let port = machine.port(SSH_PORT).context("the SSH port was not forwarded")?;
         machine.power_on().await?;
         recorder.power_on();
-        shared.change(&instance, |instance, now| instance.switched_on(now));
+        shared.change(&instance, Instance::switched_on);
         shared.story.tell(name, "power on");
         let (orders, inbox) = mpsc::channel(1);
         let (sender, seen) = watch::channel(Seen::default());

@@ -82,7 +82,7 @@ pub async fn run(options: &Options, events: &Events) -> anyhow::Result<Ended> {
         runner: Runner::Direct,
         recorder: Recorder::new(events.clone()),
     };
-    let end = rehearsal.play(&mut watch).await;
+    let end = Box::pin(rehearsal.play(&mut watch)).await;
     keep_console(options, &run_dir, end)
 }
 
