@@ -99,11 +99,11 @@ pub async fn run(verb: Lease, format: Format) -> anyhow::Result<ExitCode> {
 }
 
 fn root_only() -> Result<(), Fault> {
-    match nix::unistd::geteuid().is_root() {
-        true => Ok(()),
-        false => Err(Fault::environment("only root can look at the lease of this host")
-            .hint("sudo hostkit lease …")),
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
     }
+    Err(Fault::environment("only root can look at the lease of this host")
+        .hint("sudo hostkit lease …"))
 }
 
 async fn hold_it(format: Format) -> anyhow::Result<ExitCode> {
