@@ -16,6 +16,7 @@ use crate::aws::asg;
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::host::LeasePolicy;
+use crate::lease::memory::{Memory, Phase, Standing};
 use crate::lease::order::{self, Order};
 use crate::sys::{atomic, console};
 
@@ -24,17 +25,44 @@ pub(super) const UNIT: &str = "hostkit-lease.service";
 
 const LEASE: Service = Service { step: "lease", unit: UNIT, name: "The lease" };
 
+/// So often its unit is started where it does not come up: until Jenkins runs, nobody else starts it
+/// again.
+const MOST_STARTS: u32 = 3;
+
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let machine = &context.machine;
     let order = order(&context).await?;
     give(&machine.path(order::PATH), &order).context("telling the lease who this host is")?;
-    let before = LEASE.must_look(&context, "the image was baked by an older hostkit").await?;
+    let mut before = LEASE.must_look(&context, "the image was baked by an older hostkit").await?;
     if !before.is_active() {
         permission::starts(&context, UNIT);
     }
     // Nobody reads the journal of a host that does not come up.
     let tell = |why: &str| console::say(&machine.root, &format!("hostkit: lease: {why}\n"));
+    let memory = Memory::new(&machine.root, &context.facts.boot_id);
+    for _ in 1..MOST_STARTS {
+        let told = memory.standing();
+        let end = LEASE.start_and_tell(&context, &before, tell).await;
+        if end.is_ok() {
+            return end;
+        }
+        before = LEASE.must_look(&context, "its package was removed meanwhile").await?;
+        let is_news = |standing: &Standing| told.as_ref() != Some(standing);
+        if !before.has_failed()
+            || memory.standing().filter(is_news).is_some_and(|now| is_final(&now))
+        {
+            return end;
+        }
+        let again = format!("its process ended ({}) and is started again", before.result());
+        context.events.log(LEASE.step, &again);
+        tell(&again);
+    }
     LEASE.start_and_tell(&context, &before, tell).await
+}
+
+/// Whether the lease's process ended because it had to, and not because something broke it.
+const fn is_final(standing: &Standing) -> bool {
+    matches!(standing.phase, Phase::Refused | Phase::Lost)
 }
 
 fn give(path: &Utf8Path, order: &Order) -> std::io::Result<()> {

@@ -34,6 +34,16 @@ impl Look {
     pub(super) fn is_active(&self) -> bool {
         self.state == "active"
     }
+
+    /// Whether it was started and ended badly.
+    pub(super) fn has_failed(&self) -> bool {
+        self.state == "failed"
+    }
+
+    /// How it ended, in systemd's words.
+    pub(super) fn result(&self) -> &str {
+        &self.result
+    }
 }
 
 impl Service {

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use nix::unistd::{Uid, User};
 use serde::Serialize;
 
-use crate::error::Fault;
+use crate::error::{self, Fault};
 use crate::lease::broken::{self, Wish, Words};
 use crate::lease::hold::{self, Place};
 use crate::lease::order::Order;
@@ -70,13 +70,26 @@ struct Done<'a> {
     record: &'a Record,
 }
 
+/// As `hostkit lease hold`, in a process that has nothing else: no parser, no printer that measures
+/// steps, and diagnosis only where `RUST_LOG` asks for it.
+pub fn hold() -> ExitCode {
+    if std::env::var_os("RUST_LOG").is_some() {
+        ui::trace::start();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("the kernel gives every process an event queue");
+    match runtime.block_on(hold_it(Format::Human)) {
+        Ok(code) => code,
+        Err(error) => {
+            ui::fail(Format::Human, &error);
+            ExitCode::from(error::blame(&error).exit_code())
+        }
+    }
+}
+
 /// Runs a verb.
 pub async fn run(verb: Lease, format: Format) -> anyhow::Result<ExitCode> {
-    if !nix::unistd::geteuid().is_root() {
-        return Err(Fault::environment("only root can look at the lease of this host")
-            .hint("sudo hostkit lease …")
-            .into());
-    }
+    root_only()?;
     let root = Utf8Path::new("/");
     match verb {
         Lease::Hold => hold_it(format).await,
@@ -85,8 +98,20 @@ pub async fn run(verb: Lease, format: Format) -> anyhow::Result<ExitCode> {
     }
 }
 
+fn root_only() -> Result<(), Fault> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Fault::environment("only root can look at the lease of this host")
+        .hint("sudo hostkit lease …"))
+}
+
 async fn hold_it(format: Format) -> anyhow::Result<ExitCode> {
-    let (events, printer) = ui::start(format);
+    root_only()?;
+    let (events, printer) = match format {
+        Format::Human => ui::lines(),
+        Format::Json => ui::start(format),
+    };
     let end = hold::hold(Place::default(), events).await;
     printer.finish().await;
     end.map(|_ended| ExitCode::SUCCESS)

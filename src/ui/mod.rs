@@ -64,6 +64,21 @@ pub fn start(format: Format) -> (Events, Printer) {
     (events, Printer(printer))
 }
 
+/// A channel for an engine that has one step and goes on for months: what it says is printed line by
+/// line on standard error, for a journal that has the time already.
+pub fn lines() -> (Events, Printer) {
+    let (events, mut receiver) = Events::channel();
+    let printer = tokio::spawn(async move {
+        while let Some(event) = receiver.recv().await {
+            if let Event::Log { line, .. } = event {
+                note(&line);
+            }
+        }
+        Report::default()
+    });
+    (events, Printer(printer))
+}
+
 #[derive(Serialize)]
 struct Line<'a> {
     version: u32,

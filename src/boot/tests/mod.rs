@@ -21,6 +21,7 @@ use super::status::{State, Status};
 use super::{Machine, boot, probe};
 use crate::error;
 use crate::event::Events;
+use crate::lease::memory::{Memory, Standing};
 use crate::sys::Runner;
 use crate::sys::runner::Script;
 use cloud::{Cloud, INSTANCE, PASSWORD, PRIVATE_KEY};
@@ -97,7 +98,12 @@ impl World {
     }
 
     fn was_run(&self, prefix: &str) -> bool {
-        self.script.lock().unwrap().seen().iter().any(|call| call.starts_with(prefix))
+        self.count_of(prefix) > 0
+    }
+
+    fn count_of(&self, prefix: &str) -> usize {
+        let seen = self.script.lock().unwrap().seen();
+        seen.iter().filter(|call| call.starts_with(prefix)).count()
     }
 
     fn has(&self, path: &str) -> bool {
@@ -148,6 +154,8 @@ struct Systemd {
     start_leads_to: &'static str,
     /// What a start makes of the lease's unit, which waits until this host may have the home.
     lease_leads_to: &'static str,
+    /// How the lease's unit says that it stands, when it is started.
+    lease_tells: Option<(Memory, Standing)>,
     /// The other units that there are, and their states.
     others: BTreeMap<&'static str, &'static str>,
     /// The unit's `JENKINS_HOME`.
@@ -164,6 +172,7 @@ impl Default for Systemd {
             unit: "inactive",
             start_leads_to: "active",
             lease_leads_to: "active",
+            lease_tells: None,
             others: [("hostkit-lease.service", "inactive")].into(),
             home: "/var/lib/jenkins/home",
             child_fails: None,
@@ -202,6 +211,9 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
             let leads_to = if of_lease { state.lease_leads_to } else { state.start_leads_to };
             let guarded = ["jenkins.service", "ecs.service"].contains(&unit);
             assert!(!guarded || may_start.exists(), "the unit asserts it");
+            if let Some((memory, standing)) = state.lease_tells.as_ref().filter(|_| of_lease) {
+                memory.tell(standing).unwrap();
+            }
             if let Some(other) = state.others.get_mut(unit) {
                 *other = leads_to;
                 return Ok(String::new());

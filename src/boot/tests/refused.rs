@@ -1,6 +1,10 @@
 //! Boots that must not end with a serving Jenkins: the cause is told, and so is the group.
 
+use jiff::Timestamp;
+
 use super::*;
+use crate::facts::Facts;
+use crate::lease::memory::Phase;
 
 #[tokio::test]
 async fn a_missing_parameter_is_named_and_the_instance_abandoned() {
@@ -62,7 +66,30 @@ async fn a_home_that_another_host_holds_is_left_alone() {
     assert_eq!(world.verdicts(), ["ABANDON"]);
     assert!(!world.was_run("systemctl start --no-block jenkins"));
     assert!(world.was_run("systemctl stop --no-block hostkit-lease"), "it gives up waiting");
+    assert_eq!(starts_of_the_lease(&world), 3);
     assert!(!world.root.join("var/lib/jenkins/home").exists());
+}
+
+#[tokio::test]
+async fn a_lease_that_ends_for_good_is_not_started_again() {
+    for phase in [Phase::Refused, Phase::Lost] {
+        let world = World::new().await;
+        let boot_id = Facts::read(&world.root).unwrap().boot_id;
+        let why = "it is not this host's".to_owned();
+        let (version, generation, hint, since) = (1, None, None, Timestamp::now());
+        let standing = Standing { version, phase, generation, why, hint, since };
+        let memory = Memory::new(&world.root, &boot_id);
+        let mut systemd = world.systemd.lock().unwrap();
+        systemd.lease_leads_to = "failed";
+        systemd.lease_tells = Some((memory, standing));
+        drop(systemd);
+        world.boot().await.unwrap_err();
+        assert_eq!(starts_of_the_lease(&world), 1);
+    }
+}
+
+fn starts_of_the_lease(world: &World) -> usize {
+    world.count_of("systemctl start --no-block hostkit-lease")
 }
 
 #[tokio::test]

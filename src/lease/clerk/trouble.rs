@@ -76,7 +76,7 @@ pub enum Trouble {
     #[error("what the clerk was told, or what it said, cannot be understood: {0}")]
     Unreadable(String),
     /// The file system hangs.
-    #[error("the file system did not answer within {} s", .0.as_secs_f32())]
+    #[error("the file system did not answer within {:.0} s", .0.as_secs_f32())]
     Late(Duration),
     /// The child ended: killed, out of memory, or broken.
     #[error("the child that works on the file system is gone: {0}")]

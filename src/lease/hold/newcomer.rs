@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Shell;
 use crate::error::Fault;
 use crate::lease::claim::{Action, Claimant, Head, Observed, Refusal};
@@ -20,9 +22,13 @@ pub(super) async fn take(shell: &mut Shell, mut desk: Desk) -> Result<(Desk, Opt
     let (me, manner) = (shell.order.me.clone(), shell.order.manner());
     let mut claimant = Claimant::new(me, manner, shell.memory.mine());
     let mut action = claimant.first();
+    let mut looked = Instant::now();
     loop {
         let observed = match action {
             Action::Hold(generation) => {
+                let took = looked.elapsed().as_millis();
+                let line = format!("generation {generation} was taken within {took} ms");
+                shell.events.log(super::STEP, line);
                 shell.memory.take(generation).map_err(|error| {
                     Fault::environment(format!("what was taken cannot be remembered: {error}"))
                 })?;
@@ -54,6 +60,9 @@ pub(super) async fn take(shell: &mut Shell, mut desk: Desk) -> Result<(Desk, Opt
             Action::Terminate(holder) => terminate(shell, &holder).await,
             other => file_work(shell, &mut desk, other).await,
         };
+        if matches!(observed, Observed::Head(_)) {
+            looked = Instant::now();
+        }
         action = claimant.next(observed);
     }
 }

@@ -12,7 +12,7 @@ use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use serde_json::Value;
 
-use super::{Keys, TIMEOUT, alone, bake, base64, file_system, folder, run, sections, vm_of};
+use super::{Keys, TIMEOUT, alone, bake, base64, file_system, folder, lease, run, sections, vm_of};
 use crate::support::{await_gone, hostkit, is_root, pause, repository, scratch, send};
 
 /// The image of `jenkins-controller` with the stand-in package.
@@ -51,7 +51,6 @@ echo "@@ secrets"; stat -c '%a %U %n' /run/hostkit/secrets /run/hostkit/secrets/
 echo "@@ mount"; grep ' /var/lib/jenkins ' /proc/self/mountinfo
 echo "@@ nfs name"; cat /sys/fs/nfs/net/nfs_client/identifier
 echo "@@ journal"; journalctl --boot --no-pager --output export | base64 -w0; echo
-echo "@@ end"
 "#;
 
 #[test]
@@ -68,7 +67,7 @@ fn a_controller_boots_serves_from_its_file_system_and_keeps_its_secrets() {
         .arg("--console-log")
         .arg(&console)
         .args(["--until", "ready", "--until", "http:8080/login", "--", "sudo", "bash", "-c"])
-        .arg(QUESTIONS)
+        .arg(format!("{QUESTIONS}{}\necho '@@ end'\n", lease::QUESTIONS))
         .assert()
         .success();
     let output = output.get_output();
@@ -79,6 +78,9 @@ fn a_controller_boots_serves_from_its_file_system_and_keeps_its_secrets() {
     a_second_run_changes_nothing(&said);
     the_image_did_its_part(&said);
     jenkins_got_what_was_meant_for_it(efs.path(), &keys);
+    lease::it_outlives_its_processes(&said);
+    lease::it_ends_in_order(&said);
+    lease::it_costs_little(&said);
 
     let journal = base64(&said["journal"]);
     assert!(journal.len() > 10_000, "the journal is not that short");
@@ -182,10 +184,12 @@ fn the_next_instance_finds_what_the_first_left(efs: &Path) {
         let last: Value = serde_json::from_str(last.trim().lines().last().unwrap()).unwrap();
         let mark = fs::read_to_string(efs.join(".hostkit/fs-id")).unwrap();
         assert_eq!(last["file_system"], mark.trim(), "each was served its own file system");
+        lease::assert_released(efs);
         last
     });
     assert_ne!(ended[0]["instance"], ended[1]["instance"]);
-    assert_eq!(starts(efs), 2, "the second boot found the first one's data");
+    // Three in the first boot, as the lease was stopped twice.
+    assert_eq!(starts(efs), 4, "the second boot found the first one's data");
     assert_eq!(starts(other.path()), 1);
 }
 

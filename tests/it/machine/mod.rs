@@ -8,6 +8,7 @@ mod agent;
 mod controller;
 mod ecs;
 mod failover;
+mod lease;
 
 use std::collections::HashMap;
 use std::fs;
