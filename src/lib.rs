@@ -60,15 +60,17 @@
 //! - [`boot::status`]: the report of a boot, and how `hostkit status` tells about it
 //! - [`lease`]: who holds the home. [`lease::record`] is what stands on the file system, [`lease::word`]
 //!   what AWS says and what that proves; [`lease::claim`] and [`lease::keep`] decide, without I/O;
-//!   [`lease::clerk`] is the child that touches the file system, [`lease::witness`] the one that asks
-//!   AWS; [`lease::visit`] is a person's look at it, or break
+//!   [`lease::clerk`] is the child that touches the file system, and its `Desk` the asker's side;
+//!   [`lease::witness`] is the one that asks AWS; [`lease::ground`] tells whose a file system is;
+//!   [`lease::visit`] is a person's look at the lease, or break
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
 //! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values
 //!
 //! How anything outside is touched. These two do not know each other:
 //!
-//! - [`sys`]: programs ([`sys::runner`], [`sys::tool`]), files below a root ([`sys::root`]),
-//!   namespaces ([`sys::namespaces`]), systemd ([`sys::systemd`])
+//! - [`sys`]: programs ([`sys::runner`], [`sys::tool`]; [`sys::dialogue`] is one that is asked again
+//!   and again), files below a root ([`sys::root`]) and by the handle of their directory
+//!   ([`sys::folder`]), namespaces ([`sys::namespaces`]), systemd ([`sys::systemd`])
 //! - [`aws`]: thin functions over the SDK's clients, one file a service, our types out
 //!
 //! What is said, and to whom:
@@ -87,6 +89,8 @@
 //!   that only [`cli`] knows
 //! - [`sim::vm`]: one machine, seen through a boot. [`sim::fleet`]: several of them on file systems
 //!   that they share. [`sim::failover`]: the bad nights that are played on them
+//! - [`sim::nfs`]: its file systems, the record of which machine changed what in them, and the check
+//!   that two never wrote a home at the same time
 //!
 //! # The invariants
 //!
@@ -103,8 +107,8 @@
 //!   mount namespace that ends with the program in it: a bake makes its own before it has threads.
 //!   On a host systemd mounts, asked by the `efs` step: the boot unit has no right to. That nobody else uses `nix::mount` is kept by review.
 //! - **The mounted home is never touched in the agent's process**, because a dead server would hang
-//!   it for ever. Steps send a [`boot::inside::Request`] to a child with a deadline; what is
-//!   mounted is read from the kernel's table ([`sys::mountinfo`]). Kept by review.
+//!   it for ever. Steps send a [`boot::inside::Request`] to a child with a deadline, and the lease's
+//!   process a [`lease::clerk::Request`] to another; what is mounted is read from the kernel's table ([`sys::mountinfo`]). Kept by review.
 //! - **Steps write below a target root through `openat2(RESOLVE_IN_ROOT)`** ([`sys::Root`]): no
 //!   link leads out of the tree. What enters a tree (`sys::namespaces`) and what packs it
 //!   ([`image::disk`], `mke2fs`) takes its path as a whole. Kept by review.

@@ -1,6 +1,7 @@
 //! `hostkit lease …`: who holds the home of this host.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use camino::Utf8Path;
 use clap::{Args, Subcommand};
@@ -15,6 +16,9 @@ use crate::lease::record::Record;
 use crate::lease::visit::{End, Visit};
 use crate::sys::{Runner, journal};
 use crate::ui::{self, Format};
+
+/// How long nothing is said.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// The verbs of `hostkit lease`.
 #[derive(Debug, Subcommand)]
@@ -89,7 +93,8 @@ async fn hold_it(format: Format) -> anyhow::Result<ExitCode> {
 }
 
 async fn status(order: &Order, args: &Status, format: Format) -> anyhow::Result<ExitCode> {
-    let status = Visit::new(order, Runner::Direct).offline(args.offline).status().await?;
+    let mut visit = Visit::new(order, Runner::Direct).offline(args.offline);
+    let status = patiently(format, visit.status()).await?;
     match format {
         Format::Human => ui::text(&status.render()),
         Format::Json => ui::json(&status),
@@ -107,7 +112,7 @@ async fn break_it(
     let Break { generation, reason, i_have_proof: proof } = args;
     let wish = Wish { generation, reason, proof, by };
     let mut visit = Visit::new(order, Runner::Direct);
-    let end = visit.break_it(&wish).await;
+    let end = patiently(format, visit.break_it(&wish)).await;
     let line = match &end {
         Ok(end) => broken::line(end.record()),
         Err(fault) => format!("lease: {} wanted to break it, in vain: {fault}", wish.by),
@@ -128,6 +133,19 @@ async fn break_it(
         }),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells people who wait that something is done.
+async fn patiently<T>(format: Format, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        end = &mut work => return end,
+        () = tokio::time::sleep(QUIET) => {}
+    }
+    if format == Format::Human {
+        ui::note("asking the file system and AWS; it takes a minute at most …");
+    }
+    work.await
 }
 
 fn told(order: &Order, end: &End, mark: Option<&str>) -> String {

@@ -56,8 +56,10 @@ pub fn against(holder: &Holder, word: &Word) -> Option<Advice> {
         },
         Word::Task { stopped: false, .. } => to_end(),
         Word::Task { instance: Some(word), .. } => against(holder, word),
-        Word::Task { instance: None, .. } => to_ask(),
-        Word::NotFound { .. } | Word::Denied(_) | Word::Silent(_) => to_ask(),
+        Word::Task { instance: None, .. }
+        | Word::NotFound { .. }
+        | Word::Denied(_)
+        | Word::Silent(_) => to_ask(),
     }
 }
 

@@ -145,10 +145,8 @@ fn repeated(stand: &Stand, shown: &Shown, wish: &Wish) -> Option<Course> {
     let broken = last.broken.as_ref().filter(|_| last.state == State::Released)?;
     let same = [broken.generation, last.generation].contains(&wish.generation);
     let head = matches!(&shown.head, super::claim::Head::Record(head) if head == last);
-    same.then(|| match head {
-        true => Course::Nothing(last.clone()),
-        false => Course::Finish(last.clone()),
-    })
+    let course = if head { Course::Nothing } else { Course::Finish };
+    same.then(|| course(last.clone()))
 }
 
 /// Refuses where the last claim is not the one that the operator looked at.
@@ -264,9 +262,10 @@ impl Breakable {
         let generation = self.generation;
         let says = &evidence.says;
         let Some(last) = self.last.as_ref().filter(|_| !self.is_copy) else {
-            let what = match self.is_copy {
-                true => "make sure that nothing serves the original, or ever will while this runs",
-                false => "find out who serves this home, and see that its machine is terminated",
+            let what = if self.is_copy {
+                "make sure that nothing serves the original, or ever will while this runs"
+            } else {
+                "find out who serves this home, and see that its machine is terminated"
             };
             return Fault::step(format!("generation {generation} is not broken: {says}")).hint(
                 format!("{what}; then say how you know it: --i-have-proof TEXT (it is recorded)"),
@@ -282,20 +281,17 @@ impl Breakable {
 /// What to do before anything is broken.
 fn first(holder: &Holder, word: Option<&Word>) -> String {
     let ends = "once AWS says that it is gone, a host that waits goes on by itself";
-    match word {
-        Some(word @ (Word::Instance(_) | Word::Task { .. })) => match advice::against(holder, word)
-        {
+    let advice = word.and_then(|word| advice::against(holder, word));
+    if let Some(Word::Instance(_) | Word::Task { .. }) = word {
+        return match advice {
             Some(Advice { purpose, command }) => {
                 format!("{purpose}, so that nothing has to be broken:\n  {command}\n{ends}")
             }
             None => format!("it is being terminated: wait; {ends}"),
-        },
-        _ => {
-            let command = word.and_then(|word| advice::against(holder, word));
-            let command = command.map(|advice| advice.command).unwrap_or_default();
-            format!("ask from where AWS can be reached, as {}:\n  {command}", holder.account)
-        }
+        };
     }
+    let command = advice.map(|advice| advice.command).unwrap_or_default();
+    format!("ask from where AWS can be reached, as {}:\n  {command}", holder.account)
 }
 
 /// A break in a line, for the journal.

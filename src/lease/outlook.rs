@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::claim::{Action, Claimant, Head, Manner, Observed};
 use super::clerk::Shown;
-use super::record::{Holder, claim_file};
+use super::record::Holder;
 use super::word::Word;
 
 /// So many seconds are looked ahead beyond the patience of the newcomer.
@@ -83,6 +83,8 @@ pub struct Foresight {
     outlook: Outlook,
     /// What AWS said, by generation: it says the same as long as the future lasts.
     heard: Vec<(u64, Word)>,
+    /// What was read, by generation, likewise.
+    read: Vec<(u64, Option<Head>)>,
     passed: u32,
     horizon: u32,
 }
@@ -105,6 +107,7 @@ impl Foresight {
             highest: shown.highest,
             outlook,
             heard: Vec::new(),
+            read: Vec::new(),
             passed: 0,
         }
     }
@@ -114,8 +117,10 @@ impl Foresight {
     pub fn next(&mut self, answer: Observed) -> Ahead {
         let mut observed = answer;
         loop {
-            if let (Observed::Word(word), Some((_, known))) = (&observed, self.heard.last_mut()) {
-                known.clone_from(word);
+            match (&observed, self.heard.last_mut(), self.read.last_mut()) {
+                (Observed::Word(word), Some((_, known)), _) => known.clone_from(word),
+                (Observed::Claim(claim), _, Some((_, known))) => known.clone_from(claim),
+                _ => {}
             }
             observed = match self.claimant.next(observed) {
                 Action::Look => Observed::Head(self.head.clone()),
@@ -132,7 +137,15 @@ impl Foresight {
                 }
                 Action::Claim(generation) if Some(generation) <= self.highest => Observed::Taken,
                 Action::Claim(generation) => return self.ends(Does::Claim, Some(generation)),
-                Action::ReadClaim(generation) => return Ahead::Read(generation),
+                Action::ReadClaim(generation) => {
+                    let Some(known) = self.read.iter().position(|(of, _)| *of == generation) else {
+                        self.read.push((generation, None));
+                        return Ahead::Read(generation);
+                    };
+                    let known = self.read.remove(known);
+                    self.read.push(known.clone());
+                    Observed::Claim(known.1)
+                }
                 Action::Announce(generation) | Action::Hold(generation) => {
                     return self.ends(Does::Hold, Some(generation));
                 }
@@ -175,7 +188,7 @@ impl Outlook {
         let generation = generation.unwrap_or_default();
         let when = if *after == 0 { "now".to_owned() } else { format!("after {after} s") };
         match does {
-            Does::Claim => format!("{host} claims {} {when}", claim_file(generation)),
+            Does::Claim => format!("{host} claims generation {generation} {when}"),
             Does::Hold => format!("{host} holds generation {generation} already"),
             Does::Wait => format!("{host} waits"),
             Does::Terminate => {

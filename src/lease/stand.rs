@@ -101,10 +101,9 @@ fn lost(why: String, shown: &Shown, fs_id: &str) -> Stand {
     match &shown.beyond {
         Some(Head::Newer { version, .. }) => Stand::Newer(claim_file(generation), *version),
         Some(Head::Record(record)) if record.generation == generation => {
-            let why = match record.holder.fs_id == fs_id {
-                true => why,
-                false => format!("{why}; and the last claim is about {}", record.holder.fs_id),
-            };
+            let copied = record.holder.fs_id != fs_id;
+            let about = format!("{why}; and the last claim is about {}", record.holder.fs_id);
+            let why = if copied { about } else { why };
             Stand::Lost { generation, last: Some(record.clone()), why }
         }
         _ => Stand::Lost { generation, last: None, why },

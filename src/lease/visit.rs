@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::broken::{Breakable, Course, Wish};
-use super::claim::{Head, Observed, Pace, TICK};
+use super::claim::{Head, Observed};
 use super::clerk::{Answer, Desk, Request, Shown};
 use super::order::Order;
 use super::outlook::{Ahead, Foresight, Outlook, newcomer};
@@ -36,8 +36,6 @@ pub struct Visit<'a> {
     is_offline: bool,
     /// How long one request to the clerk may take.
     patience: Duration,
-    /// Between a proof of death and a claim: what a dying machine sent may still arrive.
-    settle: Duration,
 }
 
 /// How a break ended.
@@ -55,8 +53,7 @@ impl<'a> Visit<'a> {
     /// To the lease of this host.
     pub fn new(order: &'a Order, runner: Runner) -> Self {
         let desk = Desk::new(runner.clone(), &order.mount_point, &order.me.fs_id);
-        let settle = TICK * Pace::default().settle;
-        Self { order, runner, desk, is_offline: false, patience: PATIENCE, settle }
+        Self { order, runner, desk, is_offline: false, patience: PATIENCE }
     }
 
     /// The same, and AWS is not asked.
@@ -66,10 +63,10 @@ impl<'a> Visit<'a> {
         self
     }
 
-    /// Without the wait before a claim, and not patient.
+    /// Not patient.
     #[cfg(test)]
-    const fn at_once(mut self) -> Self {
-        (self.settle, self.patience) = (Duration::ZERO, Duration::from_millis(200));
+    const fn in_a_hurry(mut self) -> Self {
+        self.patience = Duration::from_millis(200);
         self
     }
 
@@ -114,7 +111,7 @@ impl<'a> Visit<'a> {
     /// What AWS says of the holder of a generation.
     async fn word(&mut self, holder: &Holder, generation: u64) -> Word {
         if self.is_offline {
-            return Word::Silent("not asked, by --offline".to_owned());
+            return Word::Silent("--offline was given".to_owned());
         }
         let word = witness::ask(&self.runner, self.order, holder).await;
         match word {
@@ -151,7 +148,6 @@ impl<'a> Visit<'a> {
         let evidence = breakable.evidence(&self.order.me, word.as_ref());
         let now = Timestamp::now();
         let record = Box::new(breakable.claim(self.order, wish, evidence, word.as_ref(), now)?);
-        tokio::time::sleep(self.settle).await;
         match self.desk.ask(&Request::Claim(record.clone()), self.patience).await {
             Answer::Claimed => {}
             Answer::Taken => {

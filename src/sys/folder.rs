@@ -8,11 +8,12 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 
 use camino::Utf8Path;
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
@@ -61,16 +62,27 @@ impl Folder {
         root::absent(file).map(|fd| fd.map(File::from))
     }
 
-    /// Makes a file that is not there yet.
+    /// Makes a file under a name that nobody else uses.
+    ///
+    /// Not with `O_EXCL`: an exclusive creation on NFS takes a second round trip, which puts right
+    /// the times that the first one used up. What is there already is refused all the same, but two
+    /// who make the same name in the same moment may share the file.
     pub fn create(&self, name: &str, mode: u32) -> io::Result<File> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
         let mode = Mode::from_bits_truncate(mode);
-        Ok(openat(&self.0, name, flags, mode)?.into())
+        let file = File::from(openat(&self.0, name, flags | OFlag::O_CLOEXEC, mode)?);
+        let meta = file.metadata()?;
+        if !meta.is_file() || meta.len() > 0 || meta.nlink() != 1 {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        Ok(file)
     }
 
-    /// Gives a file a second name, which must not be there yet. Says whether it was not.
-    pub fn link(&self, from: &str, to: &str) -> io::Result<bool> {
-        match linkat(&self.0, from, &self.0, to, AtFlags::empty()) {
+    /// Gives an open file a name more, which must not be there yet. Says whether it was not.
+    pub fn link(&self, file: &File, to: &str) -> io::Result<bool> {
+        // By its handle: to look up its first name would be another round trip.
+        let from = root::through(file);
+        match linkat(AT_FDCWD, &from, &self.0, to, AtFlags::AT_SYMLINK_FOLLOW) {
             Err(Errno::EEXIST) => Ok(false),
             linked => Ok(linked.map(|()| true)?),
         }
@@ -109,7 +121,6 @@ impl Folder {
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
-    use std::os::unix::fs::MetadataExt as _;
 
     use super::*;
 
@@ -129,10 +140,11 @@ mod tests {
     #[test]
     fn a_name_is_given_once() {
         let (_directory, folder) = folder();
-        folder.create("new", 0o600).unwrap().write_all(b"one").unwrap();
+        let mut file = folder.create("new", 0o600).unwrap();
+        file.write_all(b"one").unwrap();
         assert_eq!(folder.create("new", 0o600).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert!(folder.link("new", "taken").unwrap());
-        assert!(!folder.link("new", "taken").unwrap());
+        assert!(folder.link(&file, "taken").unwrap());
+        assert!(!folder.link(&file, "taken").unwrap());
         folder.rename("new", "head").unwrap();
         assert_eq!(folder.names().unwrap(), ["head", "taken"]);
         assert_eq!(text(&folder, "taken").as_deref(), Some("one"));

@@ -10,7 +10,7 @@
 use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -462,7 +462,7 @@ fn is_others(directory: &std::fs::Metadata) -> bool {
 }
 
 /// A path that leads through an open directory, not through names that could change.
-fn through(fd: &OwnedFd) -> PathBuf {
+pub(super) fn through(fd: &impl AsRawFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 

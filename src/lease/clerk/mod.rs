@@ -41,7 +41,7 @@ pub enum Request {
         /// Its id.
         fs_id: String,
     },
-    /// Read the head, by open().
+    /// Read the head, by `open()`.
     Look,
     /// Create the claim of the record's generation exclusively, with the record in it.
     Claim(Box<Record>),

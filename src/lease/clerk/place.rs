@@ -4,7 +4,7 @@
 //! marked as this host's or that nobody has used. What others than hostkit made or may change is
 //! refused: who can write the record can hand out the home.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::time::SystemTime;
@@ -80,10 +80,10 @@ impl Place {
     fn root(&self) -> Result<Root, Trouble> {
         let doing = || Trouble::while_(format!("opening {}", self.mount_point));
         let root = Root::strict(&self.mount_point).map_err(doing())?;
-        match self.ground.bears(&root).map_err(doing())? {
-            true => Ok(root),
-            false => Err(Trouble::NotMounted(self.mount_point.clone())),
+        if self.ground.bears(&root).map_err(doing())? {
+            return Ok(root);
         }
+        Err(Trouble::NotMounted(self.mount_point.clone()))
     }
 
     /// The directory, to write into it. It is made if it is not there, and may be.
@@ -200,22 +200,27 @@ impl Place {
         folder.names().map_err(Trouble::while_(format!("listing {LEASE}")))
     }
 
-    /// Makes a new file, whole and on the disk of the server, or not at all.
-    pub(super) fn fill(&mut self, name: &str, bytes: &[u8]) -> Result<(), Trouble> {
+    /// Makes a new file, whole and on the disk of the server, or not at all. It is returned open: to
+    /// close it is another round trip, which nobody has to wait for.
+    pub(super) fn fill(&mut self, name: &str, bytes: &[u8]) -> Result<File, Trouble> {
         let file = self.folder()?.create(name, 0o600);
         let mut file = file.map_err(Trouble::while_(format!("creating a file in {LEASE}")))?;
-        let filled = file.write_all(bytes).and_then(|()| file.sync_all());
-        if filled.is_err() {
-            self.discard(name);
+        match file.write_all(bytes).and_then(|()| file.sync_all()) {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                // Closed first: NFS keeps what is open under another name.
+                drop(file);
+                self.discard(name);
+                Err(Trouble::while_(format!("writing a file in {LEASE}"))(error))
+            }
         }
-        filled.map_err(Trouble::while_(format!("writing a file in {LEASE}")))
     }
 
     /// Makes a file have this content, in place: it may be seen half written.
     pub(super) fn overwrite(&mut self, name: &str, bytes: &[u8]) -> Result<(), Trouble> {
         let writing = || Trouble::while_(format!("writing {LEASE}/{name}"));
         let Some(file) = self.folder()?.change(name).map_err(writing())? else {
-            return self.fill(name, bytes);
+            return self.fill(name, bytes).map(drop);
         };
         let meta = file.metadata().map_err(writing())?;
         check_file(name, &meta)?;

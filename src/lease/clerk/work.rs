@@ -2,8 +2,10 @@
 //!
 //! Claims are made whole under a name of their own and then linked to their place, which fails if
 //! that is taken: whoever reads `gen-N.json` reads all of it. On NFS the server has stored a name
-//! before it answers, so directories are not synced.
+//! before it answers, so directories are not synced. Round trips are counted: a release is answered
+//! by the next claim within thirteen.
 
+use std::fs::File;
 use std::io::{self, BufRead, Read as _, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, SystemTime};
@@ -26,8 +28,8 @@ const STALE_RETRIES: u32 = 3;
 pub struct Clerk {
     ground: Ground,
     place: Option<Place>,
-    /// The name of the claim that was made and is not the head yet.
-    claimed: Option<String>,
+    /// The claim that was made and is not the head yet: its first name, and the file, still open.
+    claimed: Option<(String, File)>,
     /// Makes names unique within this process.
     count: u32,
     /// Whether what earlier clerks of this host left behind is gone.
@@ -103,31 +105,34 @@ impl Clerk {
     }
 
     fn claim(&mut self, record: &Record) -> Result<Answer, Trouble> {
-        let name = self.write("claim", record)?;
+        let (name, file) = self.write("claim", record)?;
         let place = self.place()?;
         let generation = record.generation;
-        let linked = place.folder()?.link(&name, &record::claim_file(generation));
-        if !matches!(linked, Ok(true)) {
-            place.discard(&name);
-        }
-        let doing = format!("creating the claim of generation {generation}");
-        if linked.map_err(Trouble::while_(doing))? {
-            self.claimed = Some(name);
+        let linked = place.folder()?.link(&file, &record::claim_file(generation));
+        if matches!(linked, Ok(true)) {
+            self.claimed = Some((name, file));
             return Ok(Answer::Claimed);
         }
-        Ok(Answer::Taken)
+        // Closed first: NFS keeps what is open under another name.
+        drop(file);
+        place.discard(&name);
+        let doing = format!("creating the claim of generation {generation}");
+        linked.map_err(Trouble::while_(doing)).map(|_| Answer::Taken)
     }
 
     fn announce(&mut self) -> Result<Answer, Trouble> {
-        let name = self.claimed.clone().ok_or(Trouble::NothingClaimed)?;
+        let (name, file) = self.claimed.take().ok_or(Trouble::NothingClaimed)?;
         let renamed = self.place()?.folder()?.rename(&name, HEAD);
+        if renamed.is_err() {
+            self.claimed = Some((name, file));
+        }
         renamed.map_err(Trouble::while_("making the claim the head"))?;
-        self.claimed = None;
         Ok(Answer::Done)
     }
 
     fn replace(&mut self, record: &Record) -> Result<Answer, Trouble> {
-        let name = self.write("head", record)?;
+        let (name, file) = self.write("head", record)?;
+        drop(file);
         let place = self.place()?;
         let renamed = place.folder()?.rename(&name, HEAD);
         if renamed.is_err() {
@@ -139,12 +144,12 @@ impl Clerk {
 
     /// Writes a record to a new file, to the disk of the server, and returns its name. The name was
     /// never used before: a request of an earlier clerk that is still under way must not meet it.
-    fn write(&mut self, kind: &str, record: &Record) -> Result<String, Trouble> {
+    fn write(&mut self, kind: &str, record: &Record) -> Result<(String, File), Trouble> {
         let name = format!("{}{}", prefix(kind, record.holder.name()), self.unique());
         let place = self.place()?;
         place.must_be_home_of(record)?;
-        place.fill(&name, record::text(record).as_bytes())?;
-        Ok(name)
+        let file = place.fill(&name, record::text(record).as_bytes())?;
+        Ok((name, file))
     }
 
     /// How old the last change of a file is. Both times are the file server's: of the file, and of
@@ -184,7 +189,7 @@ impl Clerk {
     /// whoever takes up a claim makes a new one.
     fn tidy(&mut self, me: &str) -> Result<(), Trouble> {
         let ours = ["claim", "head"].map(|kind| prefix(kind, me));
-        let claimed = self.claimed.clone();
+        let claimed = self.claimed.as_ref().map(|(name, _)| name.clone());
         let place = self.place()?;
         for name in place.names()? {
             let left = ours.iter().any(|ours| name.starts_with(ours)) || name.starts_with(".age-");

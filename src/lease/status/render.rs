@@ -29,10 +29,8 @@ impl Status {
         let mut out = self.headline() + "\n";
         let mut place = vec![format!("{} at {}", self.fs_id, self.mount_point)];
         place.extend(self.generation.map(|generation| format!("generation {generation}")));
-        place.push(match self.is_holder {
-            true => "asked on the holder".to_owned(),
-            false => format!("asked on {}", self.host),
-        });
+        let here = if self.is_holder { "the holder" } else { self.host.as_str() };
+        place.push(format!("asked on {here}"));
         let _ = writeln!(out, "{}\n", place.join(" · "));
         let rows = self.rows();
         let gap = if rows.is_empty() { "" } else { "\n" };
@@ -82,8 +80,12 @@ impl Status {
             ));
         }
         if let Some(evidence) = &self.evidence {
-            let proves = if evidence.is_proof { "it is dead" } else { "it may be alive" };
-            rows.push(("AWS", format!("{}: {proves}", evidence.says)));
+            let proves = match (self.is_holder, evidence.is_proof) {
+                (true, _) => "",
+                (false, true) => ": it is dead",
+                (false, false) => ": it may be alive",
+            };
+            rows.push(("AWS", format!("{}{proves}", evidence.says)));
         }
         rows
     }

@@ -155,10 +155,10 @@ async fn without_proof_nothing_is_broken_and_nothing_is_written() {
     let world = World::held();
     let (order, runner, before) = (world.order(), world.runner(), world.files());
     let fault =
-        Visit::new(&order, runner.clone()).at_once().break_it(&wish(1, None)).await.unwrap_err();
+        Visit::new(&order, runner.clone()).in_a_hurry().break_it(&wish(1, None)).await.unwrap_err();
     assert!(fault.to_string().contains("is running"), "{fault}");
     let fault =
-        Visit::new(&order, runner.clone()).at_once().break_it(&wish(2, SURE)).await.unwrap_err();
+        Visit::new(&order, runner.clone()).in_a_hurry().break_it(&wish(2, SURE)).await.unwrap_err();
     assert!(fault.to_string().contains("it is 1 now"), "{fault}");
     assert_eq!((world.files(), world.head().generation), (before, 1));
 }
@@ -168,7 +168,8 @@ async fn without_proof_nothing_is_broken_and_nothing_is_written() {
 async fn after_a_break_the_next_host_gets_in_and_the_old_one_stops() {
     let world = World::held();
     let (order, runner) = (world.order(), world.runner());
-    let end = Visit::new(&order, runner.clone()).at_once().break_it(&wish(1, SURE)).await.unwrap();
+    let end =
+        Visit::new(&order, runner.clone()).in_a_hurry().break_it(&wish(1, SURE)).await.unwrap();
     assert!(matches!(&end, End::Broken(_, Some(old)) if old.name() == OLD), "{end:?}");
     let inode =
         |name: &str| fs::metadata(world.root.join(".hostkit/lease").join(name)).unwrap().ino();
@@ -181,10 +182,16 @@ async fn after_a_break_the_next_host_gets_in_and_the_old_one_stops() {
     let told = keep(Guards::default(), &holder(OLD), 1, &head);
     assert!(matches!(&told, Keep::Stop(why) if why.contains("alice")), "{told:?}");
     let mut next = Claimant::new(order.me.clone(), order.manner(), None);
-    assert_eq!(next.next(Observed::Head(head)), Action::Claim(3));
+    let mut action = next.next(Observed::Head(head.clone()));
+    while let Action::Wait(_) | Action::Look = action {
+        let looks = action == Action::Look;
+        let observed = if looks { Observed::Head(head.clone()) } else { Observed::Elapsed };
+        action = next.next(observed);
+    }
+    assert_eq!(action, Action::Claim(3));
 
     let again =
-        Visit::new(&order, runner.clone()).at_once().break_it(&wish(1, None)).await.unwrap();
+        Visit::new(&order, runner.clone()).in_a_hurry().break_it(&wish(1, None)).await.unwrap();
     assert!(matches!(again, End::Nothing(_)), "{again:?}");
 }
 
@@ -193,7 +200,7 @@ async fn who_is_proven_dead_needs_nobodys_word() {
     let world = World::held();
     world.says(says(InstanceState::Terminated));
     let order = world.order();
-    let end = Visit::new(&order, world.runner()).at_once().break_it(&wish(1, None)).await;
+    let end = Visit::new(&order, world.runner()).in_a_hurry().break_it(&wish(1, None)).await;
     let broken = end.unwrap().record().broken.clone().unwrap();
     assert_eq!((broken.proof, broken.evidence.contains("terminated")), (None, true));
 }
@@ -211,7 +218,7 @@ async fn a_generation_that_another_host_takes_meanwhile_is_left_to_it() {
         None
     }));
     let order = world.order();
-    let mut visit = Visit::new(&order, world.runner_with(hitch)).at_once();
+    let mut visit = Visit::new(&order, world.runner_with(hitch)).in_a_hurry();
     let fault = visit.break_it(&wish(1, SURE)).await.unwrap_err();
     assert!(fault.to_string().contains("by another host just now"), "{fault}");
     assert_eq!(world.head().holder.name(), "i-0cccccccccccccccc");
@@ -225,12 +232,12 @@ async fn a_break_that_was_cut_off_is_finished_by_the_same_command() {
         let cut = line.contains("\"announce\"") || line.contains("\"replace\"");
         cut.then_some(Reply::Late)
     }));
-    let mut visit = Visit::new(&order, world.runner_with(hitch)).at_once();
+    let mut visit = Visit::new(&order, world.runner_with(hitch)).in_a_hurry();
     let fault = visit.break_it(&wish(1, SURE)).await.unwrap_err();
     assert!(fault.to_string().contains("generation 2 is claimed"), "{fault}");
     assert!(fault.hint_text().unwrap().contains("same command"), "{fault:?}");
     assert_eq!(world.head().generation, 1);
-    let mut visit = Visit::new(&order, world.runner()).at_once();
+    let mut visit = Visit::new(&order, world.runner()).in_a_hurry();
     assert!(!visit.status().await.unwrap().warnings.is_empty(), "what is between is said");
     let end = visit.break_it(&wish(1, None)).await.unwrap();
     assert!(matches!(end, End::Finished(_)), "{end:?}");
@@ -243,7 +250,7 @@ async fn a_clerk_that_dies_before_the_head_is_made_is_replaced_by_another() {
     let order = world.order();
     let hitch: Hitch =
         Arc::new(Mutex::new(|line: &str| line.contains("\"announce\"").then_some(Reply::Ended)));
-    let mut visit = Visit::new(&order, world.runner_with(hitch)).at_once();
+    let mut visit = Visit::new(&order, world.runner_with(hitch)).in_a_hurry();
     let end = visit.break_it(&wish(1, SURE)).await.unwrap();
     assert_eq!(&world.head(), end.record());
 }
@@ -254,7 +261,7 @@ async fn a_dead_mount_is_said() {
     let hitch: Hitch = Arc::new(Mutex::new(|_: &str| Some(Reply::Late)));
     let order = world.order();
     let runner = world.runner_with(hitch);
-    let fault = Visit::new(&order, runner.clone()).at_once().status().await.unwrap_err();
+    let fault = Visit::new(&order, runner.clone()).in_a_hurry().status().await.unwrap_err();
     assert!(fault.to_string().contains("did not answer"), "{fault}");
     assert!(fault.hint_text().unwrap().contains("TCP 2049"), "{fault:?}");
 }
@@ -266,7 +273,7 @@ async fn a_home_without_head_and_a_copy_get_a_new_record() {
     fs::create_dir(gone.root.join(".hostkit")).unwrap();
     fs::write(gone.root.join(".hostkit/fs-id"), format!("{}\n", order().me.fs_id)).unwrap();
     let place = gone.order();
-    let mut visit = Visit::new(&place, gone.runner()).at_once();
+    let mut visit = Visit::new(&place, gone.runner()).in_a_hurry();
     assert_eq!(visit.status().await.unwrap().exit_code(), 5);
     let end = visit.break_it(&wish(0, SURE)).await.unwrap();
     assert_eq!((end.record().generation, visit.status().await.unwrap().exit_code()), (1, 0));
@@ -274,7 +281,7 @@ async fn a_home_without_head_and_a_copy_get_a_new_record() {
     // The same file system under another id: a restored backup.
     let mut copy = gone.order();
     copy.me.fs_id = "fs-0fedcba9876543210".to_owned();
-    let mut visit = Visit::new(&copy, gone.runner()).at_once();
+    let mut visit = Visit::new(&copy, gone.runner()).in_a_hurry();
     let status = visit.status().await.unwrap();
     assert_eq!(status.exit_code(), 5);
     assert!(status.warnings.iter().any(|line| line.contains("fs-id")), "{status:?}");

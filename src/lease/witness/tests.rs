@@ -24,7 +24,7 @@ const GROUP: &str = "jenkins";
 /// What AWS is like.
 #[derive(Debug)]
 struct Cloud {
-    /// What DescribeInstances answers, or refuses with.
+    /// What `DescribeInstances` answers, or refuses with.
     described: Result<String, (u16, &'static str, &'static str)>,
     /// Where the group has the instance; none where it may not be asked.
     lifecycle: Option<&'static str>,

@@ -291,7 +291,7 @@ fn text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok
     serializer.collect_str(value)
 }
 
-#[expect(clippy::ref_option, reason = "serde gives it so")]
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
 fn some_text<S: Serializer>(status: &Option<Status>, serializer: S) -> Result<S::Ok, S::Error> {
     match status {
         Some(status) => text(status, serializer),

@@ -50,7 +50,7 @@ impl Conversation {
         for step in &call.steps {
             let what = walk.change(step, &mut record.names);
             walk.step(step, &mut record.names);
-            path = walk.subject(step, &what, &record.names).or(path);
+            path = walk.subject(step, what.as_ref(), &record.names).or(path);
             whats.extend(what);
         }
         let again = record.is_again(call.steps.first());
@@ -223,10 +223,10 @@ impl Walk {
     }
 
     /// The file that `step` names, seen from after it.
-    fn subject(&self, step: &Step, what: &Option<What>, names: &Names) -> Option<Path> {
+    fn subject(&self, step: &Step, what: Option<&What>, names: &Names) -> Option<Path> {
         match step {
             Step::Link(_) | Step::Remove(_) | Step::Rename(..) => {
-                what.as_ref().and_then(|what| what.paths().last().cloned())
+                what.and_then(|what| what.paths().last().cloned())
             }
             Step::PutHandle(_)
             | Step::PutRoot(_)
