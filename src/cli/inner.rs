@@ -118,9 +118,10 @@ fn home() -> anyhow::Result<u8> {
     let request: inside::Request =
         serde_json::from_reader(std::io::stdin().lock()).context("reading the request")?;
     // Until this process is gone, hung or not, the home is not released.
-    let writing = match request.changes_the_home() {
-        true => memory()?.writing().context("marking that the home is written to")?,
-        false => None,
+    let writing = if request.changes_the_home() {
+        memory()?.writing().context("marking that the home is written to")?
+    } else {
+        None
     };
     if writing.is_none() && request.changes_the_home() {
         ui::json(&inside::Answer::Refused {

@@ -50,10 +50,8 @@ fn of_record(guards: Guards, me: &Holder, generation: u64, record: &Record) -> K
     }
     let theirs = record.generation;
     if theirs > generation {
-        return match guards.demand(Guard::HigherGeneration, false) {
-            true => Keep::On,
-            false => Keep::Stop(told(record)),
-        };
+        let stops = !guards.demand(Guard::HigherGeneration, false);
+        return if stops { Keep::Stop(told(record)) } else { Keep::On };
     }
     if theirs < generation {
         // A host that slept between its claim and this has woken up.

@@ -79,10 +79,11 @@ async fn a_lease_that_ends_for_good_is_not_started_again() {
         let (version, generation, hint, since) = (1, None, None, Timestamp::now());
         let standing = Standing { version, phase, generation, why, hint, since };
         let memory = Memory::new(&world.root, &boot_id);
-        let mut systemd = world.systemd.lock().unwrap();
-        systemd.lease_leads_to = "failed";
-        systemd.lease_tells = Some((memory, standing));
-        drop(systemd);
+        {
+            let mut systemd = world.systemd.lock().unwrap();
+            systemd.lease_leads_to = "failed";
+            systemd.lease_tells = Some((memory, standing));
+        }
         world.boot().await.unwrap_err();
         assert_eq!(starts_of_the_lease(&world), 1);
     }

@@ -154,9 +154,9 @@ fn machine(export: &Export, jenkins: &Arc<AtomicBool>, answers: &Arc<AtomicBool>
         .converse("hostkit inner clerk", move |_| {
             let mut clerk = Clerk::new(Ground::Any);
             let answers = Arc::clone(&answers);
-            Box::new(move |line| match answers.load(Ordering::Relaxed) {
-                true => Reply::Line(clerk.answer_line(line)),
-                false => Reply::Late,
+            Box::new(move |line| {
+                let answers = answers.load(Ordering::Relaxed);
+                if answers { Reply::Line(clerk.answer_line(line)) } else { Reply::Late }
             })
         })
 }
