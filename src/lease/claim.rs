@@ -230,11 +230,8 @@ impl Claimant {
                 self.doing = Doing::Reading(generation);
                 Action::ReadClaim(generation)
             }
-            (Doing::Reading(generation), Observed::Claim(claim)) => {
-                self.on_claim(generation, claim)
-            }
             (Doing::Peeking(_), Observed::Claim(None)) => self.decide(),
-            (Doing::Peeking(generation), Observed::Claim(claim)) => {
+            (Doing::Reading(generation) | Doing::Peeking(generation), Observed::Claim(claim)) => {
                 self.on_claim(generation, claim)
             }
             (Doing::Announcing(generation), Observed::Announced) => self.hold(generation),
@@ -273,9 +270,12 @@ impl Claimant {
             Head::Record(record) => {
                 // A claim that was found beyond the head stays known until the head has caught up.
                 let known = self.known.as_ref();
-                let stale = known.is_none_or(|known| match known.is_beyond_head {
-                    true => record.generation >= known.record.generation,
-                    false => known.record != *record,
+                let stale = known.is_none_or(|known| {
+                    if known.is_beyond_head {
+                        record.generation >= known.record.generation
+                    } else {
+                        known.record != *record
+                    }
                 });
                 if stale {
                     self.known = Some(Known::new(*record, false));
@@ -354,7 +354,7 @@ impl Claimant {
             Proof::MayLive(why) => {
                 known.dead_for = None;
                 if known.has_peeked {
-                    return self.endure(&holder, word, why);
+                    return self.endure(&holder, word, &why);
                 }
                 // Whoever claimed and did not come to write the head must not wait for this holder,
                 // which may be waiting for it.
@@ -391,7 +391,7 @@ impl Claimant {
     }
 
     /// The holder may be alive.
-    fn endure(&mut self, holder: &Holder, word: &Word, why: String) -> Action {
+    fn endure(&mut self, holder: &Holder, word: &Word, why: &str) -> Action {
         let Some(known) = &self.known else { return self.look() };
         let waits = format!("generation {} is held by {}", known.record.generation, holder.name());
         let why = format!("{waits}; {why}");

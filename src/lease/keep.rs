@@ -50,10 +50,8 @@ fn of_record(guards: Guards, me: &Holder, generation: u64, record: &Record) -> K
     }
     let theirs = record.generation;
     if theirs > generation {
-        return match guards.demand(Guard::HigherGeneration, false) {
-            true => Keep::On,
-            false => Keep::Stop(told(record)),
-        };
+        let goes_on = guards.demand(Guard::HigherGeneration, false);
+        return if goes_on { Keep::On } else { Keep::Stop(told(record)) };
     }
     if theirs < generation {
         // A host that slept between its claim and this has woken up.

@@ -14,7 +14,7 @@ use super::record::{Holder, Launch};
 /// seconds, and a terminated one is forgotten after about an hour.
 pub const FORGOTTEN_AFTER: Duration = Duration::from_hours(2);
 
-/// `pendingTime` of the identity document and `LaunchTime` of DescribeInstances mean the same moment
+/// `pendingTime` of the identity document and `LaunchTime` of `DescribeInstances` mean the same moment
 /// and may differ by a rounding.
 const SAME_LAUNCH: SignedDuration = SignedDuration::from_secs(30);
 
@@ -228,7 +228,6 @@ fn of_machine(guards: Guards, me: &Holder, holder: &Holder, word: &Word) -> Proo
 fn of_instance(guards: Guards, holder: &Holder, instance: &Instance) -> Proof {
     let says = format!("EC2 says that {} is {}", holder.name(), instance.state.name());
     match instance.state {
-        InstanceState::Terminated => Proof::Dead(says),
         InstanceState::Stopped if !guards.demand(Guard::MemoryIsLost, !instance.hibernates) => {
             Proof::MayLive(format!("{says}, and it may have kept its memory (hibernation)"))
         }
@@ -237,7 +236,7 @@ fn of_instance(guards: Guards, holder: &Holder, instance: &Instance) -> Proof {
         {
             Proof::MayLive(format!("{says}, which may be about an earlier start of it"))
         }
-        InstanceState::Stopped => Proof::Dead(says),
+        InstanceState::Stopped | InstanceState::Terminated => Proof::Dead(says),
         InstanceState::ShuttingDown | InstanceState::Stopping
             if guards.demand(Guard::Ended, false) =>
         {

@@ -161,7 +161,6 @@ impl Steps<'_, '_> {
                     self.add((host, deed), About::Claim(Some(head)), Cause::Event, world);
                 }
             }
-            Operator::Idle => {}
             Operator::Looked(generation) => {
                 for (head, _) in self.heads(host) {
                     let Some(head) = head else { continue };
@@ -182,7 +181,7 @@ impl Steps<'_, '_> {
                 let about = About::Claim(Some(claim));
                 self.add((host, "'s operator makes it the head"), about, Cause::Progress, world);
             }
-            Operator::Claimed(_) => {}
+            Operator::Idle | Operator::Claimed(_) => {}
         }
     }
 

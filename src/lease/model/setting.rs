@@ -13,6 +13,7 @@ pub(super) enum Kind {
 
 /// A scenario.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub(super) struct Setting {
     pub(super) name: &'static str,
     pub(super) kind: [Kind; 3],
@@ -23,7 +24,7 @@ pub(super) struct Setting {
     pub(super) is_abroad: [bool; 3],
     /// On which file system it is: the second is a copy of the first.
     pub(super) volume: [u8; 3],
-    /// Whether an open() may show the head that was before.
+    /// Whether an `open()` may show the head that was before.
     pub(super) stale_heads: bool,
     /// Whether AWS may say that it does not know an instance: new ones, and terminated ones.
     pub(super) forgets: bool,

@@ -104,9 +104,10 @@ proptest! {
     #[test]
     fn lease_proof_is_none_from_another_account_or_region(word in machines(), abroad in any::<bool>()) {
         let (me, mut other) = (holder(None), holder(None));
-        match abroad {
-            true => other.region = "us-east-1".to_owned(),
-            false => other.account = "210987654321".to_owned(),
+        if abroad {
+            other.region = "us-east-1".to_owned();
+        } else {
+            other.account = "210987654321".to_owned();
         }
         let dead = matches!(proof(Guards::default(), &me, &other, &word), Proof::Dead(_));
         let is_forgotten = matches!(word, Word::NotFound { .. });
@@ -119,7 +120,7 @@ fn lease_proof_gives_its_reason() {
     let words = [
         Word::Silent("no answer in 45 s".to_owned()),
         Word::Denied("ec2:DescribeInstances is not allowed".to_owned()),
-        Word::NotFound { age: Some(Duration::from_secs(60)) },
+        Word::NotFound { age: Some(Duration::from_mins(1)) },
         Word::NotFound { age: Some(Duration::from_hours(3)) },
         Word::Task { stopped: true, instance: None },
     ];
