@@ -16,7 +16,7 @@ pub const FORGOTTEN_AFTER: Duration = Duration::from_hours(2);
 
 /// `pendingTime` of the identity document and `LaunchTime` of `DescribeInstances` mean the same moment
 /// and may differ by a rounding.
-const SAME_LAUNCH: SignedDuration = SignedDuration::from_secs(30);
+const SAME_LAUNCH: SignedDuration = SignedDuration::from_secs(10);
 
 /// What was heard of a holder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

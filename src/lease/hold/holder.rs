@@ -22,6 +22,10 @@ use crate::sys::notify;
 const LOOK_EVERY: u32 = 2;
 /// How often the heartbeat is written, in seconds.
 const BEAT_EVERY: u32 = 10;
+/// So many seconds after a claim the head is written once more, to a file of its own. Until then it
+/// is the file of the claim with a second name, which is quicker to make: but one that lives on when
+/// it is replaced, so that the kernel of another host may go on reading it for half a minute.
+const SETTLE_AFTER: u32 = 4;
 /// After so many seconds a piece of work is given up, and its clerk with it.
 const PATIENCE: u32 = 20;
 
@@ -43,6 +47,8 @@ struct Holding {
     /// Seconds until the heartbeat is written.
     beat_in: u32,
     beats: u64,
+    /// Seconds until the head gets a file of its own.
+    settle_in: u32,
     /// What follows from the last answer.
     then: Option<Request>,
 }
@@ -104,7 +110,8 @@ async fn finished(errand: &mut Option<Errand>) -> (Desk, Request, Answer) {
 
 impl Holding {
     const fn new(generation: u64) -> Self {
-        Self { generation, look_in: LOOK_EVERY, beat_in: 0, beats: 0, then: None }
+        let (look_in, settle_in) = (LOOK_EVERY, SETTLE_AFTER);
+        Self { generation, look_in, beat_in: 0, beats: 0, settle_in, then: None }
     }
 
     fn fine(&self) -> String {
@@ -112,9 +119,15 @@ impl Holding {
     }
 
     /// A second has passed.
-    const fn tick(&mut self) {
+    fn tick(&mut self) {
         self.look_in = self.look_in.saturating_sub(1);
         self.beat_in = self.beat_in.saturating_sub(1);
+        if self.settle_in > 0 {
+            self.settle_in -= 1;
+            if self.settle_in == 0 && self.then.is_none() {
+                self.then = Some(Request::ReadClaim(self.generation + 1));
+            }
+        }
     }
 
     /// What is to be done on the file system now, if anything.

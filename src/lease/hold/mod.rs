@@ -19,6 +19,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 use super::clerk::Desk;
 use super::memory::{Memory, Phase, Standing};
@@ -76,7 +77,7 @@ async fn hold_until(place: Place, events: Events, asked: Asked) -> anyhow::Resul
     let order = Order::read(&place.root)?;
     let memory = Memory::new(&place.root, &order.me.boot_id);
     let desk = Desk::new(place.runner.clone(), &order.mount_point, &order.me.fs_id);
-    let mut shell = Shell { place, order, memory, events, asked, told: None };
+    let mut shell = Shell { place, order, memory, events, asked, told: None, age: None };
     let (desk, taken) = newcomer::take(&mut shell, desk).await?;
     let Some(generation) = taken else { return Ok(Ended::Waiting) };
     let held = holder::hold(&mut shell, desk, generation).await;
@@ -94,6 +95,8 @@ struct Shell {
     events: Events,
     asked: Asked,
     told: Option<Standing>,
+    /// How old the claim of a generation was, and when that was asked.
+    age: Option<(u64, Duration, Instant)>,
 }
 
 impl Shell {

@@ -144,9 +144,19 @@ fn is_held_by(head: &Head, holder: &Holder, generation: u64) -> bool {
             && record.holder.is_same_boot(holder))
 }
 
-async fn age(shell: &Shell, desk: &mut Desk, generation: u64) -> Option<Duration> {
+/// The age of a claim by the file server's clock. It is asked once, because that writes a file; after
+/// that it grows by what passes here.
+async fn age(shell: &mut Shell, desk: &mut Desk, generation: u64) -> Option<Duration> {
+    if let Some((of, age, then)) = shell.age
+        && of == generation
+    {
+        return Some(age + then.elapsed());
+    }
     match desk.ask(&Request::Age(generation), shell.seconds(PATIENCE)).await {
-        Answer::Age(age) => Some(age),
+        Answer::Age(age) => {
+            shell.age = Some((generation, age, Instant::now()));
+            Some(age)
+        }
         _ => None,
     }
 }

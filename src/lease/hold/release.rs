@@ -6,8 +6,10 @@ use tokio::time::Instant;
 
 use super::{Ended, STEP, Shell, jenkins};
 use crate::lease::clerk::{Answer, Desk, Request};
+use crate::lease::keep::{Keep, keep};
 use crate::lease::memory::Phase;
 use crate::lease::record::State;
+use crate::lease::word::Guards;
 use crate::sys::notify;
 
 /// systemd stops Jenkins before it asks for this; somebody who asks by hand may be ahead of it. In
@@ -20,7 +22,7 @@ const SYNC: u32 = 240;
 /// What is asked of systemd for each second that this takes.
 const STEP_ON: Duration = Duration::from_secs(20);
 
-/// Writing the head, in seconds.
+/// Reading or writing the head, in seconds.
 const WRITE: u32 = 30;
 
 /// Gives the home up, if nobody of this host writes to it any more.
@@ -35,6 +37,13 @@ pub(super) async fn release(
         shell.tell(Phase::Held, Some(generation), why, Some("stop jenkins.service first"));
         return Ok(Ended::StillHeld);
     };
+    // What was not read yet: nobody gives up what is another's by now.
+    let head = attended(shell, desk.ask(&Request::Look, shell.seconds(WRITE))).await;
+    if let Answer::Head(head) = head
+        && let Keep::Stop(why) = keep(Guards::default(), &shell.order.me, generation, &head)
+    {
+        return Err(jenkins::fence(shell, generation, &why).await);
+    }
     // From here on this boot does not take it up again, whatever becomes of the rest.
     shell.memory.give_up()?;
     let record = shell.record(generation, State::Released);

@@ -393,3 +393,36 @@ fn what_stands_beyond_the_own_generation_is_somebody_else() {
     assert!(matches!(holder::beyond(8, Some(&newer)), crate::lease::keep::Keep::Stop(_)));
     assert_eq!(holder::beyond(8, None), crate::lease::keep::Keep::On);
 }
+
+#[test]
+fn nobody_gives_up_what_is_anothers_by_now() {
+    local(async {
+        let export = Export::new();
+        let a = Host::new(&export, A);
+        let running = a.start_and_hold().await;
+        a.answers.store(false, Ordering::Relaxed);
+        export.plant(&record_of(3, B));
+        a.answers.store(true, Ordering::Relaxed);
+        ended(running).await.unwrap_err();
+        assert_eq!((export.head().generation, export.head().state), (3, State::Held));
+    });
+}
+
+#[test]
+fn the_head_of_a_holder_is_a_file_of_its_own() {
+    local(async {
+        use std::os::unix::fs::MetadataExt as _;
+        let export = Export::new();
+        let a = Host::new(&export, A);
+        let running = a.start_and_hold().await;
+        let head = export.path.join(".hostkit/lease/head");
+        let there = async {
+            while fs::metadata(&head).unwrap().nlink() > 1 {
+                tokio::time::sleep(SECOND).await;
+            }
+        };
+        tokio::time::timeout(LONG, there).await.expect("it is written once more");
+        assert_eq!((export.head().generation, export.head().state), (1, State::Held));
+        ended(running).await.unwrap();
+    });
+}
