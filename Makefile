@@ -51,6 +51,10 @@ unit: ## unit, integration and virtual machine tests
 bench: setup-for-bench ## how long bakes take, beside mkosi and mmdebstrap (as root)
 	cargo bench --locked --bench bake
 
+.PHONY: bench-lease
+bench-lease: setup-for-tests ## what the lease costs a controller, in a virtual machine (as root)
+	cargo bench --locked --bench lease
+
 .PHONY: fuzz
 fuzz: ## a minute of broken recipes, NFS messages and lease records at random (FUZZ_SECONDS=60)
 	cd fuzz && CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/fuzz \
