@@ -89,7 +89,9 @@ impl Order {
         Self {
             me: Holder {
                 fs_id,
-                region: config.aws.region.clone().unwrap_or(identity.region),
+                // Where the instance is, not where calls may be sent to: that another region does not
+                // know an instance means nothing.
+                region: identity.region,
                 account: identity.account_id,
                 instance_id: Some(identity.instance_id),
                 task: None,

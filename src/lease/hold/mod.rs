@@ -9,6 +9,7 @@ mod holder;
 mod jenkins;
 mod newcomer;
 mod release;
+mod resume;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,8 @@ use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
+use newcomer::Taken;
+
 use super::clerk::Desk;
 use super::memory::{Memory, Phase, Standing};
 use super::order::Order;
@@ -30,6 +33,9 @@ use crate::event::Events;
 use crate::sys::{Runner, notify};
 
 const STEP: &str = "lease";
+
+/// What is asked of systemd, again and again, while something takes its time.
+const GOES_ON: Duration = Duration::from_secs(20);
 
 /// Where things are, and how patient to be. Tests have another one.
 #[derive(Clone, Debug)]
@@ -78,8 +84,17 @@ async fn hold_until(place: Place, events: Events, asked: Asked) -> anyhow::Resul
     let memory = Memory::new(&place.root, &order.me.boot_id);
     let desk = Desk::new(place.runner.clone(), &order.mount_point, &order.me.fs_id);
     let mut shell = Shell { place, order, memory, events, asked, told: None, age: None };
-    let (desk, taken) = newcomer::take(&mut shell, desk).await?;
-    let Some(generation) = taken else { return Ok(Ended::Waiting) };
+    let taken = match shell.memory.mine() {
+        Some(generation) => resume::resume(&mut shell, desk, generation).await,
+        None => newcomer::take(&mut shell, desk).await?,
+    };
+    let (desk, generation) = match taken {
+        Taken::Mine(desk, generation) => (desk, generation),
+        Taken::Nothing => return Ok(Ended::Waiting),
+        Taken::Lost(generation, why) => {
+            return Err(jenkins::fence(&mut shell, generation, &why).await);
+        }
+    };
     let held = holder::hold(&mut shell, desk, generation).await;
     match held {
         holder::Held::UntilAsked(desk) => release::release(&mut shell, desk, generation).await,
@@ -123,6 +138,20 @@ impl Shell {
             self.events.log(STEP, format!("how it stands could not be written down: {error}"));
         }
         self.told = Some(standing);
+    }
+
+    /// Does `work` and tells systemd meanwhile that this process is alive.
+    async fn attended<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                end = &mut work => return end,
+                () = tokio::time::sleep(self.place.second) => {
+                    notify::watchdog();
+                    notify::extend(GOES_ON);
+                }
+            }
+        }
     }
 
     /// So many seconds.

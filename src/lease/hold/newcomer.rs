@@ -17,10 +17,25 @@ use crate::sys::notify;
 /// What a claim may take, in seconds: a throttled file system needs some.
 const PATIENCE: u32 = 20;
 
-/// The generation that is this host's now, or none where it was asked to end before.
-pub(super) async fn take(shell: &mut Shell, mut desk: Desk) -> Result<(Desk, Option<u64>), Fault> {
+/// What came of it.
+pub(super) enum Taken {
+    /// This generation is this host's.
+    Mine(Desk, u64),
+    /// This process was asked to end before.
+    Nothing,
+    /// This boot held a generation, and somebody else has the home now.
+    Lost(u64, String),
+}
+
+/// Takes the home as soon as it may.
+///
+/// # Errors
+/// The policy says not to wait, or this machine lacks something.
+pub(super) async fn take(shell: &mut Shell, mut desk: Desk) -> Result<Taken, Fault> {
     let (me, manner) = (shell.order.me.clone(), shell.order.manner());
-    let mut claimant = Claimant::new(me, manner, shell.memory.mine());
+    let mut claimant = Claimant::new(me, manner, None);
+    // A claim that was made and could not be announced: nobody else comes past it.
+    let mut claimed = None;
     let mut action = claimant.first();
     let mut looked = Instant::now();
     loop {
@@ -29,15 +44,12 @@ pub(super) async fn take(shell: &mut Shell, mut desk: Desk) -> Result<(Desk, Opt
                 let took = looked.elapsed().as_millis();
                 let line = format!("generation {generation} was taken within {took} ms");
                 shell.events.log(super::STEP, line);
-                shell.memory.take(generation).map_err(|error| {
-                    Fault::environment(format!("what was taken cannot be remembered: {error}"))
-                })?;
-                return Ok((desk, Some(generation)));
+                return keep(shell, desk, generation);
             }
             Action::Wait(why) => {
                 shell.tell(Phase::Waiting, None, &why, None);
                 if pause(shell).await {
-                    return Ok((desk, None));
+                    return leave(shell, desk, claimed);
                 }
                 Observed::Elapsed
             }
@@ -47,24 +59,49 @@ pub(super) async fn take(shell: &mut Shell, mut desk: Desk) -> Result<(Desk, Opt
                     return Err(Fault::step(why).hint(hint));
                 }
                 if pause(shell).await {
-                    return Ok((desk, None));
+                    return leave(shell, desk, claimed);
                 }
                 Observed::Elapsed
             }
             Action::Ask(holder, generation) => {
                 let Some(observed) = ask(shell, &mut desk, &holder, generation).await else {
-                    return Ok((desk, None));
+                    return leave(shell, desk, claimed);
                 };
                 observed
             }
             Action::Terminate(holder) => terminate(shell, &holder).await,
-            other => file_work(shell, &mut desk, other).await,
+            other => {
+                let generation = if let Action::Claim(it) = other { Some(it) } else { None };
+                let observed = file_work(shell, &mut desk, other).await;
+                if observed == Observed::Claimed {
+                    claimed = generation;
+                }
+                observed
+            }
         };
         if matches!(observed, Observed::Head(_)) {
             looked = Instant::now();
         }
         action = claimant.next(observed);
     }
+}
+
+/// Remembers what was taken.
+fn keep(shell: &Shell, desk: Desk, generation: u64) -> Result<Taken, Fault> {
+    shell.memory.take(generation).map_err(|error| {
+        Fault::environment(format!("what was taken cannot be remembered: {error}"))
+    })?;
+    Ok(Taken::Mine(desk, generation))
+}
+
+/// This process was asked to end. What it has claimed is held for a moment, so that it is released.
+fn leave(shell: &Shell, desk: Desk, claimed: Option<u64>) -> Result<Taken, Fault> {
+    claimed.map_or(Ok(Taken::Nothing), |generation| keep(shell, desk, generation))
+}
+
+/// Has something done on the file system, while the watchdog is fed.
+pub(super) async fn put(shell: &Shell, desk: &mut Desk, request: &Request) -> Answer {
+    shell.attended(desk.ask(request, shell.seconds(PATIENCE))).await
 }
 
 /// What is done on the file system.
@@ -82,7 +119,7 @@ async fn file_work(shell: &Shell, desk: &mut Desk, action: Action) -> Observed {
         | Action::Ask(..)
         | Action::Terminate(_) => return Observed::Failed("nothing was to be done".to_owned()),
     };
-    match desk.ask(&request, shell.seconds(PATIENCE)).await {
+    match put(shell, desk, &request).await {
         Answer::Head(head) => Observed::Head(head),
         Answer::Claimed => Observed::Claimed,
         Answer::Taken => Observed::Taken,
@@ -94,7 +131,7 @@ async fn file_work(shell: &Shell, desk: &mut Desk, action: Action) -> Observed {
 }
 
 /// Lets a second pass. True where this process was asked to end.
-async fn pause(shell: &mut Shell) -> bool {
+pub(super) async fn pause(shell: &mut Shell) -> bool {
     let second = shell.seconds(1);
     notify::watchdog();
     tokio::select! {
@@ -121,7 +158,7 @@ async fn ask(
                 () = shell.asked.clone() => return None,
                 () = tokio::time::sleep(second) => notify::watchdog(),
             }
-            if let Answer::Head(head) = desk.ask(&Request::Look, shell.seconds(PATIENCE)).await
+            if let Answer::Head(head) = put(shell, desk, &Request::Look).await
                 && !is_held_by(&head, holder, generation)
             {
                 // It is looked at again, by who knows what to make of it.
@@ -152,7 +189,7 @@ async fn age(shell: &mut Shell, desk: &mut Desk, generation: u64) -> Option<Dura
     {
         return Some(age + then.elapsed());
     }
-    match desk.ask(&Request::Age(generation), shell.seconds(PATIENCE)).await {
+    match put(shell, desk, &Request::Age(generation)).await {
         Answer::Age(age) => {
             shell.age = Some((generation, age, Instant::now()));
             Some(age)
@@ -164,7 +201,7 @@ async fn age(shell: &mut Shell, desk: &mut Desk, generation: u64) -> Option<Dura
 async fn terminate(shell: &mut Shell, holder: &Holder) -> Observed {
     shell.events.log(super::STEP, format!("terminating {}, as the policy says", holder.name()));
     notify::status(&format!("terminating {}", holder.name()));
-    match witness::terminate(&shell.place.runner, &shell.order, holder).await {
+    match shell.attended(witness::terminate(&shell.place.runner, &shell.order, holder)).await {
         Ok(()) => Observed::Elapsed,
         Err(why) => Observed::Failed(format!("{} could not be terminated: {why}", holder.name())),
     }

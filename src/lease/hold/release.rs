@@ -1,10 +1,8 @@
 //! Gives the home up in order: nobody writes, everything is on the server, and only then is it said.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
-use super::{Ended, STEP, Shell, jenkins};
+use super::{Ended, GOES_ON, STEP, Shell, jenkins};
 use crate::lease::clerk::{Answer, Desk, Request};
 use crate::lease::keep::{Keep, keep};
 use crate::lease::memory::Phase;
@@ -18,9 +16,6 @@ const JENKINS_STOPS: u32 = 60;
 
 /// A full cache may have to reach the server, in seconds.
 const SYNC: u32 = 240;
-
-/// What is asked of systemd for each second that this takes.
-const STEP_ON: Duration = Duration::from_secs(20);
 
 /// Reading or writing the head, in seconds.
 const WRITE: u32 = 30;
@@ -38,7 +33,7 @@ pub(super) async fn release(
         return Ok(Ended::StillHeld);
     };
     // What was not read yet: nobody gives up what is another's by now.
-    let head = attended(shell, desk.ask(&Request::Look, shell.seconds(WRITE))).await;
+    let head = shell.attended(desk.ask(&Request::Look, shell.seconds(WRITE))).await;
     if let Answer::Head(head) = head
         && let Keep::Stop(why) = keep(Guards::default(), &shell.order.me, generation, &head)
     {
@@ -49,7 +44,7 @@ pub(super) async fn release(
     let record = shell.record(generation, State::Released);
     for (request, patience) in [(Request::Sync, SYNC), (Request::Replace(Box::new(record)), WRITE)]
     {
-        let answer = attended(shell, desk.ask(&request, shell.seconds(patience))).await;
+        let answer = shell.attended(desk.ask(&request, shell.seconds(patience))).await;
         if let Answer::Failed { why, hint } = answer {
             let why = format!("the home stays held: {why}");
             shell.tell(Phase::Held, Some(generation), &why, Some(&hint));
@@ -59,20 +54,6 @@ pub(super) async fn release(
     let why = format!("this host has released the home (generation {generation})");
     shell.tell(Phase::Released, Some(generation), &why, None);
     Ok(Ended::Released)
-}
-
-/// Does `work` and tells systemd meanwhile that it goes on.
-async fn attended(shell: &Shell, work: impl Future<Output = Answer>) -> Answer {
-    let mut work = std::pin::pin!(work);
-    loop {
-        tokio::select! {
-            answer = &mut work => return answer,
-            () = tokio::time::sleep(shell.place.second) => {
-                notify::watchdog();
-                notify::extend(STEP_ON);
-            }
-        }
-    }
 }
 
 /// Waits until nobody of this host writes to the home, and keeps it so.
@@ -92,7 +73,7 @@ async fn silence(shell: &mut Shell) -> Option<impl Drop + use<>> {
             return None;
         }
         notify::watchdog();
-        notify::extend(STEP_ON);
+        notify::extend(GOES_ON);
         tokio::time::sleep(shell.place.second).await;
     }
 }

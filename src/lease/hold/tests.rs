@@ -426,3 +426,41 @@ fn the_head_of_a_holder_is_a_file_of_its_own() {
         ended(running).await.unwrap();
     });
 }
+
+#[test]
+fn a_process_that_starts_again_where_the_home_was_lost_kills_jenkins() {
+    local(async {
+        let export = Export::new();
+        let a = Host::new(&export, A);
+        let (_end, running) = a.start_and_hold().await;
+        a.jenkins.store(true, Ordering::Relaxed);
+        running.abort();
+        export.plant(&record_of(3, B));
+        let running = a.start();
+        let error = tokio::time::timeout(LONG, running.1).await.unwrap().unwrap().unwrap_err();
+        assert!(error.to_string().contains("generation 3 is held by"), "{error}");
+        assert!(!a.jenkins.load(Ordering::Relaxed), "Jenkins is dead");
+        assert_eq!(a.memory.mine(), None);
+    });
+}
+
+#[test]
+fn a_process_that_starts_again_and_cannot_look_stops_nothing_and_is_not_up() {
+    local(async {
+        let export = Export::new();
+        let a = Host::new(&export, A);
+        let (_end, running) = a.start_and_hold().await;
+        a.jenkins.store(true, Ordering::Relaxed);
+        running.abort();
+        a.answers.store(false, Ordering::Relaxed);
+        let running = a.start();
+        a.until_it_says(Phase::Held, "looks again").await;
+        assert!(a.jenkins.load(Ordering::Relaxed) && !running.1.is_finished());
+        fs::remove_file(export.path.join(".hostkit/lease/head")).unwrap();
+        a.answers.store(true, Ordering::Relaxed);
+        a.until_it_says(Phase::Held, "this host holds the home (generation 1)").await;
+        a.jenkins.store(false, Ordering::Relaxed);
+        assert_eq!(ended(running).await.unwrap(), Ended::Released);
+        assert_eq!((export.head().generation, export.head().state), (1, State::Released));
+    });
+}
