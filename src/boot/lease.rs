@@ -31,7 +31,7 @@ const MOST_STARTS: u32 = 3;
 
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let machine = &context.machine;
-    let order = order(&context).await?;
+    let order = order(&context).await;
     give(&machine.path(order::PATH), &order).context("telling the lease who this host is")?;
     let mut before = LEASE.must_look(&context, "the image was baked by an older hostkit").await?;
     if !before.is_active() {
@@ -62,7 +62,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
 
 /// Whether the lease's process ended because it had to, and not because something broke it.
 const fn is_final(standing: &Standing) -> bool {
-    matches!(standing.phase, Phase::Refused | Phase::Lost)
+    matches!(standing.phase, Phase::GivenUp | Phase::Lost)
 }
 
 fn give(path: &Utf8Path, order: &Order) -> std::io::Result<()> {
@@ -73,22 +73,34 @@ fn give(path: &Utf8Path, order: &Order) -> std::io::Result<()> {
     atomic::write(path, &json, 0o600).map(drop)
 }
 
-async fn order(context: &Context) -> Result<Order, Fault> {
+async fn order(context: &Context) -> Order {
     let (known, config) = (context.must_know(), context.config());
     let order = Order::of(known.identity.clone(), config, file_system(context).to_owned());
-    Ok(Order {
+    Order {
         mount_point: context.machine.path(MOUNT_POINT),
-        group: group(context).await?,
+        group: group(context).await,
         imds: context.machine.imds.clone(),
         ..order
-    })
+    }
 }
 
 /// The group of this host. Only who may terminate somebody needs to know it.
-async fn group(context: &Context) -> Result<Option<String>, Fault> {
+async fn group(context: &Context) -> Option<String> {
     if context.config().lease.policy != LeasePolicy::Stonith {
-        return Ok(None);
+        return None;
     }
     let id = &context.must_know().identity.instance_id;
-    Ok(asg::membership(context.aws().await?, id).await?.map(|member| member.group))
+    let asked = match context.aws().await {
+        Ok(aws) => asg::membership(aws, id).await.map_err(Fault::from),
+        Err(fault) => Err(fault),
+    };
+    match asked {
+        Ok(member) => member.map(|member| member.group),
+        // A host that terminates nobody can still wait.
+        Err(fault) => {
+            let what = format!("the group is not known, so nobody is terminated: {fault}");
+            context.events.log(LEASE.step, what);
+            None
+        }
+    }
 }

@@ -39,6 +39,8 @@ pub enum Phase {
     Waiting,
     /// This host does not start by itself: a person must act.
     Refused,
+    /// The policy says not to wait.
+    GivenUp,
     /// The home is this host's.
     Held,
     /// It was given up in order.

@@ -3,8 +3,11 @@
 use sd_notify::NotifyState;
 
 /// Sets the one-line status of this service: `systemctl status` shows it.
+///
+/// It stays one line: what follows a line end would be taken for another message to systemd.
 pub fn status(line: &str) {
-    tell(&[NotifyState::Status(line)]);
+    let line = line.replace(|c: char| c.is_control(), " ");
+    tell(&[NotifyState::Status(&line)]);
 }
 
 /// This service is up: what comes after it may start.

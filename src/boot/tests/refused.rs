@@ -72,7 +72,7 @@ async fn a_home_that_another_host_holds_is_left_alone() {
 
 #[tokio::test]
 async fn a_lease_that_ends_for_good_is_not_started_again() {
-    for phase in [Phase::Refused, Phase::Lost] {
+    for phase in [Phase::GivenUp, Phase::Lost] {
         let world = World::new().await;
         let boot_id = Facts::read(&world.root).unwrap().boot_id;
         let why = "it is not this host's".to_owned();

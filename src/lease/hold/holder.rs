@@ -47,8 +47,8 @@ struct Holding {
     /// Seconds until the heartbeat is written.
     beat_in: u32,
     beats: u64,
-    /// Seconds until the head gets a file of its own.
-    settle_in: u32,
+    /// Seconds until the head gets a file of its own, where it has none yet.
+    settle_in: Option<u32>,
     /// What follows from the last answer.
     then: Option<Request>,
 }
@@ -110,7 +110,7 @@ async fn finished(errand: &mut Option<Errand>) -> (Desk, Request, Answer) {
 
 impl Holding {
     const fn new(generation: u64) -> Self {
-        let (look_in, settle_in) = (LOOK_EVERY, SETTLE_AFTER);
+        let (look_in, settle_in) = (LOOK_EVERY, Some(SETTLE_AFTER));
         Self { generation, look_in, beat_in: 0, beats: 0, settle_in, then: None }
     }
 
@@ -122,12 +122,7 @@ impl Holding {
     fn tick(&mut self) {
         self.look_in = self.look_in.saturating_sub(1);
         self.beat_in = self.beat_in.saturating_sub(1);
-        if self.settle_in > 0 {
-            self.settle_in -= 1;
-            if self.settle_in == 0 && self.then.is_none() {
-                self.then = Some(Request::ReadClaim(self.generation + 1));
-            }
-        }
+        self.settle_in = self.settle_in.map(|seconds| seconds.saturating_sub(1));
     }
 
     /// What is to be done on the file system now, if anything.
@@ -138,6 +133,10 @@ impl Holding {
         if self.look_in == 0 {
             self.look_in = LOOK_EVERY;
             return Some(Request::Look);
+        }
+        if self.settle_in == Some(0) {
+            self.settle_in = None;
+            return Some(Request::ReadClaim(self.generation + 1));
         }
         if self.beat_in > 0 {
             return None;
@@ -166,6 +165,9 @@ impl Holding {
                 keep => keep,
             },
             Answer::Failed { why, hint } => {
+                if matches!(request, Request::ReadClaim(_) | Request::Replace(_)) {
+                    self.settle_in = Some(SETTLE_AFTER);
+                }
                 let why = format!("{}; {why}", self.fine());
                 shell.tell(Phase::Held, Some(self.generation), &why, Some(&hint));
                 return None;

@@ -17,8 +17,8 @@ const UNIT: &str = "jenkins.service";
 /// Its steps write to the home, too.
 const BOOT: &str = "hostkit-boot.service";
 
-/// What lets Jenkins' unit start, and the unit of the lease.
-const PERMISSIONS: [&str; 2] = ["run/hostkit/may-start", order::PATH];
+/// What lets Jenkins' unit start.
+const MAY_START: &str = "run/hostkit/may-start";
 
 /// After so many seconds a Jenkins that was killed is one that the kernel cannot let go, because the
 /// file system does not answer it. What it has in memory may still arrive there.
@@ -46,13 +46,16 @@ fn is_populated(shell: &Shell, group: &str) -> bool {
     }
     let folder = shell.place.root.join("sys/fs/cgroup").join(group.trim_start_matches('/'));
     let events = std::fs::read_to_string(folder.join("cgroup.events"));
-    events.is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
+    match events {
+        Ok(events) => events.lines().any(|line| line == "populated 1"),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
 }
 
 /// The home is somebody else's: stops Jenkins as fast as can be, and sees that it is gone.
 pub(super) async fn fence(shell: &mut Shell, generation: u64, why: &str) -> anyhow::Error {
     // Nobody starts it again, first of all.
-    forbid(shell);
+    forbid(shell, MAY_START);
     let first = kill(shell).await;
     let hint = "Jenkins was killed on this host; `hostkit lease status` tells who has the home";
     shell.tell(Phase::Lost, Some(generation), &format!("the home is lost: {why}"), Some(hint));
@@ -63,24 +66,26 @@ pub(super) async fn fence(shell: &mut Shell, generation: u64, why: &str) -> anyh
     if let Err(error) = systemd::stop_no_block(&shell.place.runner, UNIT).await {
         shell.events.log(STEP, format!("{UNIT} could not be stopped: {error}"));
     }
-    if let Err(error) = shell.memory.give_up() {
-        shell.events.log(STEP, format!("what was lost could not be forgotten: {error}"));
-    }
-    let until = Instant::now() + shell.seconds(STUCK);
-    while !nobody_writes(shell).await {
+    let mut until = Instant::now() + shell.seconds(STUCK);
+    while !shell.attended(nobody_writes(shell)).await {
         notify::watchdog();
         if Instant::now() > until {
             shell.events.log(STEP, "who writes is killed and not gone: this machine is rebooted");
-            if let Err(error) = systemd::reboot_now(&shell.place.runner).await {
+            if let Err(error) = shell.attended(systemd::reboot_now(&shell.place.runner)).await {
                 shell.events.log(STEP, format!("it could not be rebooted: {error}"));
             }
-            break;
+            until = Instant::now() + shell.seconds(STUCK);
         }
-        let _ = kill(shell).await;
+        let _ = shell.attended(kill(shell)).await;
         // A boot that is not done may be writing, too.
-        let _ = systemd::kill(&shell.place.runner, BOOT, "SIGKILL").await;
+        let _ = shell.attended(systemd::kill(&shell.place.runner, BOOT, "SIGKILL")).await;
         tokio::time::sleep(shell.place.second.min(Duration::from_secs(1))).await;
     }
+    // Last of all: as long as this is there, a process that starts again fences again.
+    if let Err(error) = shell.memory.give_up() {
+        shell.events.log(STEP, format!("what was lost could not be forgotten: {error}"));
+    }
+    forbid(shell, order::PATH);
     Fault::step(format!("the home is lost: {why}")).hint(hint).into()
 }
 
@@ -93,13 +98,12 @@ async fn kill(shell: &Shell) -> anyhow::Result<()> {
     Ok(systemd::kill(&shell.place.runner, UNIT, "SIGKILL").await?)
 }
 
-fn forbid(shell: &Shell) {
-    for path in PERMISSIONS {
-        match std::fs::remove_file(shell.place.root.join(path)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                shell.events.log(STEP, format!("/{path} could not be removed: {error}"));
-            }
-            _ => {}
+/// Takes away what a unit asserts.
+fn forbid(shell: &Shell, path: &str) {
+    match std::fs::remove_file(shell.place.root.join(path)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            shell.events.log(STEP, format!("/{path} could not be removed: {error}"));
         }
+        _ => {}
     }
 }

@@ -83,7 +83,8 @@ async fn hold_until(place: Place, events: Events, asked: Asked) -> anyhow::Resul
     let order = Order::read(&place.root)?;
     let memory = Memory::new(&place.root, &order.me.boot_id);
     let desk = Desk::new(place.runner.clone(), &order.mount_point, &order.me.fs_id);
-    let mut shell = Shell { place, order, memory, events, asked, told: None, age: None };
+    let mut shell =
+        Shell { place, order, memory, events, asked, told: None, since: None, age: None };
     let taken = match shell.memory.mine() {
         Some(generation) => resume::resume(&mut shell, desk, generation).await,
         None => newcomer::take(&mut shell, desk).await?,
@@ -110,6 +111,8 @@ struct Shell {
     events: Events,
     asked: Asked,
     told: Option<Standing>,
+    /// When the home was taken, by this host's clock: for people.
+    since: Option<Timestamp>,
     /// How old the claim of a generation was, and when that was asked.
     age: Option<(u64, Duration, Instant)>,
 }
@@ -118,7 +121,7 @@ impl Shell {
     /// The record of this host for a generation.
     fn record(&self, generation: u64, state: State) -> Record {
         let mut holder = self.order.me.clone();
-        holder.since = Some(Timestamp::now());
+        holder.since = self.since.or_else(|| Some(Timestamp::now()));
         Record { version: VERSION, generation, state, holder, broken: None }
     }
 

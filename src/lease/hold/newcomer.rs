@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Shell;
@@ -54,7 +55,8 @@ pub(super) async fn take(shell: &mut Shell, mut desk: Desk) -> Result<Taken, Fau
                 Observed::Elapsed
             }
             Action::Refuse(Refusal { why, hint, is_final }) => {
-                shell.tell(Phase::Refused, None, &why, Some(&hint));
+                let phase = if is_final { Phase::GivenUp } else { Phase::Refused };
+                shell.tell(phase, None, &why, Some(&hint));
                 if is_final {
                     return Err(Fault::step(why).hint(hint));
                 }
@@ -87,7 +89,8 @@ pub(super) async fn take(shell: &mut Shell, mut desk: Desk) -> Result<Taken, Fau
 }
 
 /// Remembers what was taken.
-fn keep(shell: &Shell, desk: Desk, generation: u64) -> Result<Taken, Fault> {
+fn keep(shell: &mut Shell, desk: Desk, generation: u64) -> Result<Taken, Fault> {
+    shell.since = Some(Timestamp::now());
     shell.memory.take(generation).map_err(|error| {
         Fault::environment(format!("what was taken cannot be remembered: {error}"))
     })?;
@@ -95,7 +98,7 @@ fn keep(shell: &Shell, desk: Desk, generation: u64) -> Result<Taken, Fault> {
 }
 
 /// This process was asked to end. What it has claimed is held for a moment, so that it is released.
-fn leave(shell: &Shell, desk: Desk, claimed: Option<u64>) -> Result<Taken, Fault> {
+fn leave(shell: &mut Shell, desk: Desk, claimed: Option<u64>) -> Result<Taken, Fault> {
     claimed.map_or(Ok(Taken::Nothing), |generation| keep(shell, desk, generation))
 }
 
@@ -173,7 +176,12 @@ async fn ask(
 }
 
 fn is_held_by(head: &Head, holder: &Holder, generation: u64) -> bool {
-    let Head::Record(record) = head else { return false };
+    let record = match head {
+        Head::Record(record) => record,
+        // The head of the first claim is still to come.
+        Head::New => return true,
+        _ => return false,
+    };
     // A claim beyond the head is asked about while the head still shows the one before.
     record.generation < generation
         || (record.generation == generation

@@ -27,7 +27,7 @@ pub(super) async fn release(
     generation: u64,
 ) -> anyhow::Result<Ended> {
     notify::stopping();
-    let Some(_silence) = silence(shell).await else {
+    let Some(silence) = silence(shell).await else {
         let why = "Jenkins, or a step of the boot, may still write: the home stays held";
         shell.tell(Phase::Held, Some(generation), why, Some("stop jenkins.service first"));
         return Ok(Ended::StillHeld);
@@ -37,6 +37,8 @@ pub(super) async fn release(
     if let Answer::Head(head) = head
         && let Keep::Stop(why) = keep(Guards::default(), &shell.order.me, generation, &head)
     {
+        // The fence looks for itself whether anybody writes.
+        drop(silence);
         return Err(jenkins::fence(shell, generation, &why).await);
     }
     // From here on this boot does not take it up again, whatever becomes of the rest.
@@ -44,13 +46,19 @@ pub(super) async fn release(
     let record = shell.record(generation, State::Released);
     for (request, patience) in [(Request::Sync, SYNC), (Request::Replace(Box::new(record)), WRITE)]
     {
-        let answer = shell.attended(desk.ask(&request, shell.seconds(patience))).await;
+        let mut answer = shell.attended(desk.ask(&request, shell.seconds(patience))).await;
+        if let Answer::Failed { why, .. } = &answer {
+            // Once more, with another clerk: the next host waits for nothing else.
+            shell.events.log(STEP, format!("{why}: tried again"));
+            answer = shell.attended(desk.ask(&request, shell.seconds(patience))).await;
+        }
         if let Answer::Failed { why, hint } = answer {
             let why = format!("the home stays held: {why}");
             shell.tell(Phase::Held, Some(generation), &why, Some(&hint));
             return Ok(Ended::StillHeld);
         }
     }
+    drop(silence);
     let why = format!("this host has released the home (generation {generation})");
     shell.tell(Phase::Released, Some(generation), &why, None);
     Ok(Ended::Released)

@@ -7,6 +7,7 @@
 
 use super::newcomer::{self, Taken};
 use super::{Shell, holder};
+use crate::lease::claim::Head;
 use crate::lease::clerk::{Answer, Desk, Request};
 use crate::lease::keep::{Keep, keep};
 use crate::lease::memory::Phase;
@@ -36,6 +37,11 @@ async fn look(shell: &mut Shell, desk: &mut Desk, generation: u64) -> Result<Kee
         Answer::Head(head) => head,
         other => return Err(trouble(other)),
     };
+    if let Head::Record(record) = &head
+        && record.holder.is_same_boot(&shell.order.me)
+    {
+        shell.since = record.holder.since;
+    }
     match keep(Guards::default(), &shell.order.me, generation, &head) {
         Keep::PutRight(why) => {
             let next = generation.saturating_add(1);
