@@ -1,6 +1,7 @@
 //! `hostkit rehearse failover`: bad nights, on the image of the controller.
 
 use std::fs;
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -36,13 +37,15 @@ fn never_two_controllers_write_one_home() {
     let output = assert.get_output();
     let ended = last(&output.stdout);
     let nights = ended["nights"].as_array().unwrap();
+    // Not by `eprintln!`: of a test that passes, libtest shows nothing that goes that way.
+    let mut shown = std::io::stderr();
     for night in nights {
-        eprintln!("{}: {}", night["night"], night["holds"]);
+        writeln!(shown, "{}: {}", night["night"], night["holds"]).unwrap();
         for line in night["timeline"].as_array().unwrap() {
             let [who, what] = ["who", "what"].map(|key| line[key].as_str().unwrap());
-            eprintln!("{:>8.1}  {who:<5}  {what}", line["at"].as_f64().unwrap());
+            writeln!(shown, "{:>8.1}  {who:<5}  {what}", line["at"].as_f64().unwrap()).unwrap();
         }
-        eprintln!("          {} {}", night["seconds"], night["failed"]);
+        writeln!(shown, "          {} {}", night["seconds"], night["failed"]).unwrap();
     }
     assert_eq!(nights.len(), 7);
     for night in nights {
