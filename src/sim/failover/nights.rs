@@ -258,15 +258,11 @@ async fn race(play: &mut Play) -> anyhow::Result<()> {
     play.check(format!("{} waits", waiter.name), quiet, "it runs Jenkins, too");
     same_holder(play, &volume, &holder, Some(&head));
     let claims = claims(&volume)?;
-    let story = &play.fleet.ground.story;
-    match wire::collision(&volume.record(), "gen-000001.json") {
-        Collision::Seen => {
-            story.tell("race", "both called for the same claim, and one was refused")
-        }
-        Collision::NotSeen => {
-            story.tell("race", "they did not collide: only one called for the claim")
-        }
-    }
+    let met = match wire::collision(&volume.record(), "gen-000001.json") {
+        Collision::Seen => "both called for the same claim, and one was refused",
+        Collision::NotSeen => "they did not collide: only one called for the claim",
+    };
+    play.fleet.ground.story.tell("race", met);
     play.check("there is one claim", claims == ["gen-000001.json"], claims.join(", "));
     play.let_go(waiter).await;
     play.let_go(holder).await;

@@ -117,7 +117,8 @@ pub(super) fn it_costs_little(said: &HashMap<String, String>) {
 
 /// Shows something also where the test passes: libtest keeps back what `eprintln!` says.
 fn show(text: &str) {
-    writeln!(std::io::stderr(), "{text}").unwrap();
+    let mut shown = std::io::stderr();
+    writeln!(shown, "{text}").unwrap();
 }
 
 /// The number behind `before`.
