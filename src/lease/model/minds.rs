@@ -231,7 +231,7 @@ impl Setting {
             hibernates: self.can_hibernate[at],
             launched: launch.map(launched),
             group: self.group[at].map(str::to_owned),
-            lifecycle: None,
+            lifecycle: Some("InService".to_owned()),
         }
     }
 

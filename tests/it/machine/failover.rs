@@ -1,7 +1,6 @@
 //! `hostkit rehearse failover`: bad nights, on the image of the controller.
 
 use std::fs;
-use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use serde_json::Value;
 
 use super::alone;
 use super::controller::{await_programs, boot_sector, image};
-use crate::support::{await_gone, hostkit, is_root, scratch, send};
+use crate::support::{await_gone, hostkit, is_root, scratch, send, tell};
 
 /// What all nights take under emulation on a quiet machine is a quarter of an hour.
 const ALL_NIGHTS: Duration = Duration::from_hours(1);
@@ -37,15 +36,13 @@ fn never_two_controllers_write_one_home() {
     let output = assert.get_output();
     let ended = last(&output.stdout);
     let nights = ended["nights"].as_array().unwrap();
-    // Not by `eprintln!`: of a test that passes, libtest shows nothing that goes that way.
-    let mut shown = std::io::stderr();
     for night in nights {
-        writeln!(shown, "{}: {}", night["night"], night["holds"]).unwrap();
+        tell(&format!("{}: {}", night["night"], night["holds"]));
         for line in night["timeline"].as_array().unwrap() {
             let [who, what] = ["who", "what"].map(|key| line[key].as_str().unwrap());
-            writeln!(shown, "{:>8.1}  {who:<5}  {what}", line["at"].as_f64().unwrap()).unwrap();
+            tell(&format!("{:>8.1}  {who:<5}  {what}", line["at"].as_f64().unwrap()));
         }
-        writeln!(shown, "          {} {}", night["seconds"], night["failed"]).unwrap();
+        tell(&format!("          {} {}", night["seconds"], night["failed"]));
     }
     assert_eq!(nights.len(), 7);
     for night in nights {
