@@ -30,6 +30,8 @@ pub struct Clerk {
     place: Option<Place>,
     /// The claim that was made and is not the head yet: its first name, and the file, still open.
     claimed: Option<(String, File)>,
+    /// A generation whose claim was seen.
+    seen: Option<u64>,
     /// Makes names unique within this process.
     count: u32,
     /// Whether what earlier clerks of this host left behind is gone.
@@ -51,7 +53,7 @@ pub fn attend(ground: Ground, mut input: impl BufRead, mut output: impl Write) -
 impl Clerk {
     /// Knows nothing yet.
     pub const fn new(ground: Ground) -> Self {
-        Self { ground, place: None, claimed: None, count: 0, is_tidy: false }
+        Self { ground, place: None, claimed: None, seen: None, count: 0, is_tidy: false }
     }
 
     /// The answer to a request, both as they go over the pipe, without line ends.
@@ -90,7 +92,7 @@ impl Clerk {
                 self.place = Some(Place::open(self.ground, mount_point, fs_id)?);
                 Ok(Answer::Done)
             }
-            Request::Look => self.place()?.head().map(Answer::Head),
+            Request::Look => self.look().map(Answer::Head),
             Request::ReadClaim(generation) => {
                 self.place()?.read(&record::claim_file(*generation)).map(Answer::Claim)
             }
@@ -102,6 +104,28 @@ impl Clerk {
             Request::Replace(record) => self.replace(record),
             Request::Beat(beat) => self.beat(beat),
         }
+    }
+
+    /// Reads the head; and once a generation looks for its claim, so that whoever waits need not do
+    /// so when it is time to claim.
+    fn look(&mut self) -> Result<Head, Trouble> {
+        let head = self.place()?.head()?;
+        if let Head::Record(record) = &head {
+            self.has_claim(record.generation)?;
+        }
+        Ok(head)
+    }
+
+    /// Whether a generation was claimed. What was seen once stays.
+    fn has_claim(&mut self, generation: u64) -> Result<bool, Trouble> {
+        if self.seen == Some(generation) {
+            return Ok(true);
+        }
+        let doing = format!("looking for the claim of generation {generation}");
+        let has = self.place()?.folder()?.has(&record::claim_file(generation));
+        let has = has.map_err(Trouble::while_(doing))?;
+        self.seen = has.then_some(generation).or(self.seen);
+        Ok(has)
     }
 
     fn claim(&mut self, record: &Record) -> Result<Answer, Trouble> {
@@ -125,12 +149,8 @@ impl Clerk {
     /// from there.
     fn must_follow(&mut self, record: &Record) -> Result<(), Trouble> {
         let before = record.generation.saturating_sub(1);
-        if before == 0 || record.broken.is_some() {
-            return Ok(());
-        }
-        let doing = format!("looking for the claim of generation {before}");
-        let has = self.place()?.folder()?.has(&record::claim_file(before));
-        if has.map_err(Trouble::while_(doing))? { Ok(()) } else { Err(Trouble::Jump(before)) }
+        let follows = before == 0 || record.broken.is_some() || self.has_claim(before)?;
+        if follows { Ok(()) } else { Err(Trouble::Jump(before)) }
     }
 
     fn announce(&mut self) -> Result<Answer, Trouble> {
