@@ -16,9 +16,16 @@ mod setting;
 mod steps;
 mod world;
 
+use std::io::Write;
+
 use super::word::{Guard, Guards};
 use search::{explore, explore_for};
 use setting::Setting;
+
+/// Says it even where the test passes, which the captured standard output would not.
+fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("somebody listens");
+}
 
 /// Explores a scenario to its end, and demands that nothing is wrong with it.
 fn prove(setting: &Setting) {
@@ -26,7 +33,8 @@ fn prove(setting: &Setting) {
     let (states, transitions, depth) = (found.states, found.transitions, found.depth);
     let size = format!("{states} states, {transitions} transitions, depth {depth}");
     let (name, minds, time) = (setting.name, found.minds, found.time);
-    println!("model: {name}: {size}; {minds} states of newcomers; {:.1} s", time.as_secs_f32());
+    let time = time.as_secs_f32();
+    say(&format!("model: {name}: {size}; {minds} states of newcomers; {time:.1} s"));
     if let Some(failure) = found.failure {
         panic!("{name}: {failure}");
     }
@@ -46,13 +54,28 @@ fn lease_model_clean_and_unclean_stops() {
 }
 
 #[test]
+fn lease_model_clean_and_unclean_stops_of_three() {
+    prove(&scenarios::replacement_of_three());
+}
+
+#[test]
 fn lease_model_reboots_stops_and_starts() {
     prove(&scenarios::boots());
 }
 
 #[test]
+fn lease_model_reboots_stops_and_starts_of_three() {
+    prove(&scenarios::boots_of_three());
+}
+
+#[test]
 fn lease_model_hibernation() {
     prove(&scenarios::hibernation());
+}
+
+#[test]
+fn lease_model_hibernation_of_three() {
+    prove(&scenarios::hibernation_of_three());
 }
 
 #[test]
@@ -73,6 +96,11 @@ fn lease_model_breaks_of_a_dead_holders_lease() {
 #[test]
 fn lease_model_breaks_of_a_living_holders_lease() {
     prove(&scenarios::lies());
+}
+
+#[test]
+fn lease_model_breaks_of_a_living_holders_lease_of_three() {
+    prove(&scenarios::lies_to_three());
 }
 
 #[test]
@@ -118,7 +146,8 @@ fn lease_model_fails_without_any_one_of_its_guards() {
             }
         }
     }
-    println!("{told}");
+    let (caught, all) = (Guard::ALL.len() - missed.len(), Guard::ALL.len());
+    say(&format!("model: {caught} of {all} mutations are caught"));
     assert!(missed.is_empty(), "nothing happens without {missed:?}");
     insta::assert_snapshot!("without_each_guard", told);
 }

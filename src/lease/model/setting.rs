@@ -24,8 +24,6 @@ pub(super) struct Setting {
     pub(super) is_abroad: [bool; 3],
     /// On which file system it is: the second is a copy of the first.
     pub(super) volume: [u8; 3],
-    /// Whether an `open()` may show the head that was before.
-    pub(super) stale_heads: bool,
     /// Whether AWS may say that it does not know an instance: new ones, and terminated ones.
     pub(super) forgets: bool,
     pub(super) denies: bool,
