@@ -408,6 +408,12 @@ impl Claimant {
                 self.doing = Doing::Waiting;
                 Action::Refuse(Refusal { why, hint: hint.to_owned(), is_final: true })
             }
+            LeasePolicy::Stonith if runs && instance.lifecycle.is_none() => {
+                // It may be draining.
+                self.wait(format!(
+                    "{why}; where its group has it is not known, so it is not terminated"
+                ))
+            }
             LeasePolicy::Stonith if runs => {
                 if self.group.is_none() || instance.group != self.group {
                     return self.wait(format!(

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// The newest form of the record that this hostkit can read.
 pub const VERSION: u32 = 1;
 
+/// No home comes so far. A record that says more was not written by hostkit.
+const LAST: u64 = u64::MAX / 2;
+
 /// One claim of a home, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
@@ -172,6 +175,8 @@ fn fault(record: &Record) -> Option<&'static str> {
     match () {
         () if record.version == 0 => Some("it has no version"),
         () if record.generation == 0 => Some("generations begin at 1"),
+        // There is always a next one.
+        () if record.generation > LAST => Some("its generation is none that was ever counted to"),
         () if !named => Some("the holder is not named in full"),
         () if !somebody => Some("the holder is neither an instance nor a task"),
         () => None,
@@ -234,7 +239,7 @@ mod tests {
         assert_eq!(record(RELEASED).state, State::Released);
         let full = record(FULL);
         assert!(full.holder.launched.is_some() && full.holder.hostkit.is_some());
-        assert_eq!(full.generation, u64::MAX);
+        assert_eq!(full.generation, LAST);
         let launch = |text| record(text).holder.task.map(|task| task.launch);
         assert_eq!(launch(TASK_ON_EC2), Some(Launch::Ec2));
         assert_eq!(launch(TASK_ON_FARGATE), Some(Launch::Fargate));

@@ -241,6 +241,12 @@ async fn end(order: &Order, holder: &Holder) -> Testimony {
             "terminate it by hand if it is dead, or wait for it",
         );
     }
+    match asg::membership(&config, id).await {
+        Ok(Some(member)) if !member.state.starts_with("Terminating") => {}
+        Ok(Some(_)) => return failed(format!("{id} is being drained by its group"), again),
+        Ok(None) => return failed(format!("the group does not have {id} any more"), again),
+        Err(failure) => return failed(explain(&failure), again),
+    }
     match ec2::terminate(&config, id).await {
         Ok(()) => Testimony::Done,
         Err(failure) => failed(

@@ -49,6 +49,12 @@ impl Folder {
         root::of(&self.0)
     }
 
+    /// Whether there is an entry of that name, whatever it is.
+    pub fn has(&self, name: &str) -> io::Result<bool> {
+        let found = self.entry(name, OFlag::O_PATH | OFlag::O_NOFOLLOW);
+        Ok(root::absent(found)?.is_some())
+    }
+
     /// Opens an entry for reading, whatever it is. None where it is not there. Never waits for the
     /// other end of a pipe.
     pub fn read(&self, name: &str) -> io::Result<Option<File>> {

@@ -51,3 +51,9 @@ pub(crate) fn send(signal: &str, pid: u32) {
     let kill = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).assert();
     kill.success();
 }
+
+/// Prints a line that is seen when the test passes, too: what `eprintln!` writes is kept back then.
+pub(crate) fn tell(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -38,7 +38,7 @@ fn says(state: InstanceState) -> Observed {
         hibernates: false,
         launched: Some("2026-11-20T03:00:00Z".parse().unwrap()),
         group: Some("controllers".to_owned()),
-        lifecycle: None,
+        lifecycle: Some("InService".to_owned()),
     }))
 }
 

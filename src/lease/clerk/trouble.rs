@@ -66,6 +66,9 @@ pub enum Trouble {
         /// What the system said.
         error: io::Error,
     },
+    /// The head says more than there are claims.
+    #[error("the head says generation {0}, and nobody ever claimed that")]
+    Jump(u64),
     /// There is no claim to announce: this clerk made none, or its predecessor did.
     #[error("no claim was made that could become the head")]
     NothingClaimed,
@@ -127,6 +130,10 @@ impl Trouble {
                  it and write the file system's id into .hostkit/fs-id"
             }
             Self::System { error, .. } => remedy(error),
+            Self::Jump(_) => {
+                "somebody edited .hostkit/lease or brought back a part of it: find out who serves \
+                 this home; then `hostkit lease break`"
+            }
             Self::NothingClaimed => "the next look at the head shows how far it came",
             Self::Late(_) => {
                 "the mount hangs: check the mount target and the security groups on TCP 2049"
@@ -216,6 +223,7 @@ mod tests {
             system(libc::ESTALE),
             system(libc::EIO),
             system(libc::EMFILE),
+            Trouble::Jump(900),
             Trouble::NothingClaimed,
             Trouble::NotOpen,
             Trouble::Unreadable("expected value at line 1 column 1".to_owned()),

@@ -105,6 +105,7 @@ impl Clerk {
     }
 
     fn claim(&mut self, record: &Record) -> Result<Answer, Trouble> {
+        self.must_follow(record)?;
         let (name, file) = self.write("claim", record)?;
         let place = self.place()?;
         let generation = record.generation;
@@ -118,6 +119,18 @@ impl Clerk {
         place.discard(&name);
         let doing = format!("creating the claim of generation {generation}");
         linked.map_err(Trouble::while_(doing)).map(|_| Answer::Taken)
+    }
+
+    /// A head that says more than was ever claimed was not written by hostkit. An operator may go on
+    /// from there.
+    fn must_follow(&mut self, record: &Record) -> Result<(), Trouble> {
+        let before = record.generation.saturating_sub(1);
+        if before == 0 || record.broken.is_some() {
+            return Ok(());
+        }
+        let doing = format!("looking for the claim of generation {before}");
+        let has = self.place()?.folder()?.has(&record::claim_file(before));
+        if has.map_err(Trouble::while_(doing))? { Ok(()) } else { Err(Trouble::Jump(before)) }
     }
 
     fn announce(&mut self) -> Result<Answer, Trouble> {

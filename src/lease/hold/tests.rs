@@ -464,3 +464,23 @@ fn a_process_that_starts_again_and_cannot_look_stops_nothing_and_is_not_up() {
         assert_eq!((export.head().generation, export.head().state), (1, State::Released));
     });
 }
+
+#[test]
+fn a_generation_that_jumps_lets_nobody_in_before_a_person_has_looked() {
+    local(async {
+        let export = Export::new();
+        let (a, b) = (Host::new(&export, A), Host::new(&export, B));
+        ended(a.start_and_hold().await).await.unwrap();
+        let jumped = Record { state: State::Released, ..record_of(900, A) };
+        fs::write(export.path.join(".hostkit/lease/head"), text(&jumped)).unwrap();
+        let running = b.start();
+        b.until_it_says(Phase::Waiting, "generation 900, and nobody ever claimed that").await;
+        assert!(b.memory.standing().unwrap().why.contains("hostkit lease break"));
+        assert!(!export.has(901));
+        let (state, holder) = (State::Released, holder(B));
+        export.plant(&Record { version: 1, generation: 901, state, holder, broken: None });
+        b.until(Phase::Held).await;
+        assert_eq!(export.head().generation, 902);
+        ended(running).await.unwrap();
+    });
+}

@@ -104,7 +104,7 @@ impl<'a> Minds<'a> {
             patience: 1,
             pace: Pace { ask_again: 1, settle: 1 },
         };
-        let claimant = Claimant::new(me, manner, None).with(self.guards);
+        let claimant = Claimant::new(me, manner, machine.mine.map(u64::from)).with(self.guards);
         let first = self.setting.movement(&claimant.first());
         (self.number(claimant), first)
     }
@@ -231,7 +231,7 @@ impl Setting {
             hibernates: self.can_hibernate[at],
             launched: launch.map(launched),
             group: self.group[at].map(str::to_owned),
-            lifecycle: None,
+            lifecycle: Some("InService".to_owned()),
         }
     }
 

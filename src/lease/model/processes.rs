@@ -50,12 +50,13 @@ impl Steps<'_, '_> {
         if cause == Cause::Event {
             world.left.restarts -= 1;
         }
-        world.machine(host).lease = if let Some(mine) = world.machines[at].mine {
-            Lease::Resumes(mine)
-        } else {
-            let (mind, first) = self.minds.newcomer(host, &world.machines[at]);
-            Lease::Asks(mind, first)
-        };
+        world.machine(host).lease =
+            if let Some(mine) = world.machines[at].mine.filter(|_| self.setting.looks_first) {
+                Lease::Resumes(mine)
+            } else {
+                let (mind, first) = self.minds.newcomer(host, &world.machines[at]);
+                Lease::Asks(mind, first)
+            };
         self.add((host, "'s lease is started"), About::Nothing, cause, world);
     }
 

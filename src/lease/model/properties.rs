@@ -111,7 +111,10 @@ fn may_take(setting: &Setting, world: &World, last: Claim, at: usize) -> bool {
 fn is_fenced(setting: &Setting, world: &World, at: usize) -> bool {
     let machine = &world.machines[at];
     let Some(mine) = machine.mine else { return false };
-    if !matches!(machine.lease, Lease::Off | Lease::Resumes(_) | Lease::Holds(_)) {
+    if matches!(
+        machine.lease,
+        Lease::Stopped | Lease::Ended | Lease::PutsRight(_) | Lease::Leaves(..)
+    ) {
         return false;
     }
     let volume = &world.volumes[usize::from(setting.volume[at])];

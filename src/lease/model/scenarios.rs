@@ -36,6 +36,7 @@ fn plain(name: &'static str, running: usize, left: Budget) -> Setting {
         forgets: false,
         denies: false,
         operator_errs: false,
+        looks_first: true,
         in_order: false,
         start: World {
             volumes: [Volume::default(); 2],

@@ -29,6 +29,9 @@ pub(super) struct Setting {
     pub(super) denies: bool,
     /// Whether the operator may be wrong about the death of a holder.
     pub(super) operator_errs: bool,
+    /// Whether a process that starts again where its boot holds a generation looks first whether that is
+    /// still so, as the product does.
+    pub(super) looks_first: bool,
     /// Whether the hosts are alike and never come back, so that the order of their first steps can be
     /// chosen.
     pub(super) in_order: bool,

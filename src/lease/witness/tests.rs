@@ -317,6 +317,7 @@ async fn only_an_instance_of_the_own_group_is_terminated() {
     assert_eq!(testimony, Testimony::Done);
     let all = [
         format!("DescribeInstances {THEM}"),
+        format!("DescribeAutoScalingInstances {THEM}"),
         format!("TerminateInstances {THEM} SkipOsShutdown=true"),
     ];
     assert_eq!(asked, all);
@@ -330,6 +331,12 @@ async fn only_an_instance_of_the_own_group_is_terminated() {
         let (testimony, asked) = send(cloud, end(holder)).await;
         assert!(matches!(testimony, Testimony::Failed { .. }), "{testimony:?}");
         assert_eq!(asked, [format!("DescribeInstances {holder}")]);
+    }
+    for lifecycle in [None, Some("Terminating:Wait")] {
+        let cloud = Cloud { lifecycle, ..Cloud::default() };
+        let (testimony, asked) = send(cloud, end(THEM)).await;
+        assert!(matches!(testimony, Testimony::Failed { .. }), "{testimony:?}");
+        assert!(!asked.iter().any(|call| call.starts_with("Terminate")), "{asked:?}");
     }
     let denied =
         (403, "UnauthorizedOperation", "You are not authorized to perform this operation.");

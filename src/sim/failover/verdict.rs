@@ -92,8 +92,14 @@ impl Play {
     }
 
     /// Lists what `host`, whose lease of `generation` was broken, wrote to the home after that, and
-    /// excuses it as far as it is not later than now.
-    pub(super) fn list_after_break(&mut self, volume: &Volume, host: &Host, generation: u64) {
+    /// excuses it as far as it is not later than `until`, when its Jenkins was gone.
+    pub(super) fn list_after_break(
+        &mut self,
+        volume: &Volume,
+        host: &Host,
+        generation: u64,
+        until: Duration,
+    ) {
         let record = volume.record();
         let (changes, versions) = (record.changes(&Selection::default()), record.versions());
         let late = interleave::written_after(&changes, &versions, &host.instance, generation);
@@ -106,7 +112,6 @@ impl Play {
         if number > SHOWN {
             story.tell(&host.name, &format!("  and {} more", number - SHOWN));
         }
-        let until = record.elapsed();
         if let Some(witness) = self.witnesses.iter_mut().find(|one| one.name == volume.name) {
             witness.excused.push(Excuse { instance: host.instance.clone(), until });
         }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::alone;
 use super::controller::{await_programs, boot_sector, image};
-use crate::support::{await_gone, hostkit, is_root, scratch, send};
+use crate::support::{await_gone, hostkit, is_root, scratch, send, tell};
 
 /// What all nights take under emulation on a quiet machine is a quarter of an hour.
 const ALL_NIGHTS: Duration = Duration::from_hours(1);
@@ -37,12 +37,12 @@ fn never_two_controllers_write_one_home() {
     let ended = last(&output.stdout);
     let nights = ended["nights"].as_array().unwrap();
     for night in nights {
-        eprintln!("{}: {}", night["night"], night["holds"]);
+        tell(&format!("{}: {}", night["night"], night["holds"]));
         for line in night["timeline"].as_array().unwrap() {
             let [who, what] = ["who", "what"].map(|key| line[key].as_str().unwrap());
-            eprintln!("{:>8.1}  {who:<5}  {what}", line["at"].as_f64().unwrap());
+            tell(&format!("{:>8.1}  {who:<5}  {what}", line["at"].as_f64().unwrap()));
         }
-        eprintln!("          {} {}", night["seconds"], night["failed"]);
+        tell(&format!("          {} {}", night["seconds"], night["failed"]));
     }
     assert_eq!(nights.len(), 7);
     for night in nights {

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::support::tell;
+
 /// What is asked of a guest that serves, after all else. It ends with a home that is released.
 ///
 /// Jenkins is stopped while is counted what the lease does to the file system: it writes, too.
@@ -51,12 +53,12 @@ const CALLS: u64 = 13;
 const TAKES: u64 = 100;
 
 /// What a new clerk needs before that, to open the directory and to read the head, in NFS calls.
-const OPENING: u64 = 8;
+const OPENING: u64 = 12;
 
 /// Jenkins is dead so soon after the home is lost, in milliseconds.
 const FENCES: u64 = 5_000;
 
-/// What the holder and its clerk have for themselves, in KiB.
+/// What the holder has for itself, in KiB; its clerk likewise.
 const MEMORY: u64 = 8 << 10;
 
 /// Time is measured on loaded machines that emulate: three times as long is no failure.
@@ -88,7 +90,7 @@ pub(super) fn it_ends_in_order(said: &HashMap<String, String>) {
     let lost = &said["lease is lost"];
     assert!(lost.starts_with("generation:3state:held\n"), "{lost}");
     let took = number(lost, "after ");
-    eprintln!("lost: Jenkins was dead after {took} ms");
+    tell(&format!("lost: Jenkins was dead after {took} ms"));
     assert!(took <= SLACK * FENCES, "{lost}");
     assert!(lost.contains("failed inactive\n") || lost.contains("failed failed\n"), "{lost}");
     assert!(lost.contains("cannot access '/run/hostkit/may-start'"), "{lost}");
@@ -99,18 +101,20 @@ pub(super) fn it_ends_in_order(said: &HashMap<String, String>) {
 
 pub(super) fn it_costs_little(said: &HashMap<String, String>) {
     let costs = &said["lease costs"];
-    let memory: u64 =
-        costs.lines().filter_map(|line| line.strip_prefix("pss ")?.parse::<u64>().ok()).sum();
+    let memory: Vec<u64> =
+        costs.lines().filter_map(|line| line.strip_prefix("pss ")?.parse().ok()).collect();
     let (writes, claim) = (number(costs, "writes "), &said["lease is claimed"]);
     assert!(claim.starts_with("generation:1state:released\n"), "{claim}");
     let (calls, took) = (number(claim, "calls "), number(claim, "was taken within "));
-    eprintln!(
-        "the lease: {writes} writes in 30 s; {memory} KiB Pss; {calls} calls, {took} ms a claim"
-    );
+    tell(&format!(
+        "the lease: {writes} writes in 30 s; {memory:?} KiB Pss of holder and clerk; {calls} calls, \
+         {took} ms a claim"
+    ));
     assert!((2..=3).contains(&writes), "{costs}");
     assert!(calls <= OPENING + CALLS, "{claim}");
     assert!(took <= SLACK * TAKES, "{claim}");
-    assert!(memory > 0 && memory <= MEMORY, "{costs}");
+    assert_eq!(memory.len(), 2, "{costs}");
+    assert!(memory.iter().all(|memory| (1..=MEMORY).contains(memory)), "{costs}");
 }
 
 /// The number behind `before`.
