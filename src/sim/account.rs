@@ -26,7 +26,7 @@ pub const ROLE: &str = "hostkit-vm";
 pub const GROUP: &str = "hostkit-vm";
 /// Its launch hook.
 pub const HOOK: &str = "launch";
-/// How long the hook waits for a heartbeat.
+/// How long the hook waits for a heartbeat, unless [`Account::hook_timeout`] says otherwise.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_mins(10);
 /// The first network card's address. Each guest has a network of its own, so all have the same.
 pub const PRIVATE_IP: &str = "10.0.2.15";
@@ -63,6 +63,8 @@ pub struct Account {
     pub file_systems: Vec<FileSystem>,
     /// What goes wrong with the services.
     pub disturbances: Vec<Disturbance>,
+    /// How long the hook of an instance launched from now on waits for a heartbeat.
+    pub hook_timeout: Duration,
     instances: Vec<Instance>,
     ahead: Duration,
 }
@@ -74,6 +76,7 @@ impl Account {
             parameters,
             file_systems: Vec::new(),
             disturbances: Vec::new(),
+            hook_timeout: HEARTBEAT_TIMEOUT,
             instances: Vec::new(),
             ahead: Duration::ZERO,
         }
@@ -92,7 +95,7 @@ impl Account {
 
     /// Its group launches an instance: `pending`, held by the launch hook from now on.
     pub fn launch(&mut self, recorder: Recorder) -> &mut Instance {
-        let instance = Instance::launch(self.now(), recorder);
+        let instance = Instance::launch(self.now(), self.hook_timeout, recorder);
         self.instances.push(instance);
         self.instances.last_mut().expect("there is the one just launched")
     }

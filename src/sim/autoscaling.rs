@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::account::{Account, GROUP, HEARTBEAT_TIMEOUT, HOOK, ZONE, ZONE_ID};
+use super::account::{Account, GROUP, HOOK, ZONE, ZONE_ID};
 use super::http::{Reply, Request};
-use super::instance::{Instance, State};
+use super::instance::{GLOBAL_TIMEOUTS, Instance, State};
 use super::random;
 use super::xml::{leaf, node};
 
@@ -19,7 +19,7 @@ pub fn answer(account: &mut Account, request: &Request) -> Reply {
     let action = asked.get("Action").map_or("", String::as_str);
     let result = match action {
         "DescribeAutoScalingInstances" => Ok(describe_instances(account, &asked)),
-        "DescribeLifecycleHooks" => describe_hooks(&asked),
+        "DescribeLifecycleHooks" => describe_hooks(account, &asked),
         "RecordLifecycleActionHeartbeat" => heartbeat(account, &asked),
         "CompleteLifecycleAction" => complete(account, &asked),
         _ => {
@@ -74,18 +74,18 @@ fn member(id: &str, image: &str, lifecycle: &str) -> String {
         + &leaf("ProtectedFromScaleIn", "false")
 }
 
-fn describe_hooks(asked: &Asked) -> Result<String, Reply> {
+fn describe_hooks(account: &Account, asked: &Asked) -> Result<String, Reply> {
     check_group(asked)?;
     let names = list(asked, "LifecycleHookNames");
     if let Some(name) = names.iter().find(|name| *name != HOOK) {
         return Err(validation(&format!("Lifecycle hook {name} not found")));
     }
-    let seconds = HEARTBEAT_TIMEOUT.as_secs();
+    let seconds = account.hook_timeout.as_secs();
     let hook = leaf("LifecycleHookName", HOOK)
         + &leaf("AutoScalingGroupName", GROUP)
         + &leaf("LifecycleTransition", "autoscaling:EC2_INSTANCE_LAUNCHING")
         + &leaf("HeartbeatTimeout", &seconds.to_string())
-        + &leaf("GlobalTimeout", &(seconds * 100).to_string())
+        + &leaf("GlobalTimeout", &(seconds * u64::from(GLOBAL_TIMEOUTS)).to_string())
         + &leaf("DefaultResult", "ABANDON");
     Ok(node("LifecycleHooks", &node("member", &hook)))
 }

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::account::{GROUP, HEARTBEAT_TIMEOUT};
+use super::account::GROUP;
 use super::random;
 use super::timeline::{Milestone, Recorder};
 
-/// A hook cannot be kept waiting longer than this, heartbeats or not: 100 heartbeat time-outs,
-/// at most 48 hours.
-const GLOBAL_TIMEOUT: Duration = Duration::from_mins(1000);
+/// A hook cannot be kept waiting for more heartbeat time-outs than this, heartbeats or not. AWS: at
+/// most 48 hours, too; no time-out here is that long.
+pub const GLOBAL_TIMEOUTS: u32 = 100;
 /// How long EC2 still tells of an instance that is terminated. AWS: "usually less than an hour".
 pub const TERMINATED_VISIBLE: Duration = Duration::from_hours(1);
 
@@ -154,6 +154,8 @@ pub struct Instance {
     pub ending: Option<Ending>,
     /// Why it is in its state, in EC2's words: a code and a message.
     pub reason: Option<(&'static str, &'static str)>,
+    /// How long its launch hook waits for a heartbeat.
+    hook_timeout: Duration,
     lifecycle: Lifecycle,
     /// What EC2 said of it, and since when: for answers that lag behind.
     history: Vec<(Instant, State)>,
@@ -168,7 +170,7 @@ const INSTANCE_INITIATED: (&str, &str) = (
 
 impl Instance {
     /// A fresh one, `pending`, held by its launch hook from `now` on.
-    pub(super) fn launch(now: Instant, recorder: Recorder) -> Self {
+    pub(super) fn launch(now: Instant, hook_timeout: Duration, recorder: Recorder) -> Self {
         let mac = random::hex(6);
         Self {
             id: format!("i-{}", random::hex(17)),
@@ -187,9 +189,10 @@ impl Instance {
             recorder,
             ending: None,
             reason: None,
+            hook_timeout,
             lifecycle: Lifecycle::Waiting {
-                until: now + HEARTBEAT_TIMEOUT,
-                at_most: now + GLOBAL_TIMEOUT,
+                until: now + hook_timeout,
+                at_most: now + hook_timeout * GLOBAL_TIMEOUTS,
             },
             history: vec![(now, State::Pending)],
         }
@@ -228,7 +231,7 @@ impl Instance {
     pub fn heartbeat(&mut self, now: Instant) -> bool {
         let Lifecycle::Waiting { at_most, .. } = self.lifecycle(now) else { return false };
         self.recorder.mark(Milestone::Heartbeat);
-        self.lifecycle = Lifecycle::Waiting { until: now + HEARTBEAT_TIMEOUT, at_most };
+        self.lifecycle = Lifecycle::Waiting { until: now + self.hook_timeout, at_most };
         true
     }
 
@@ -312,10 +315,11 @@ impl Instance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::account::HEARTBEAT_TIMEOUT;
 
     fn running() -> (Instance, Instant) {
         let now = Instant::now();
-        let mut instance = Instance::launch(now, Recorder::silent());
+        let mut instance = Instance::launch(now, HEARTBEAT_TIMEOUT, Recorder::silent());
         instance.switched_on(now);
         (instance, now)
     }

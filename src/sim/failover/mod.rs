@@ -10,6 +10,7 @@ mod copy;
 mod nights;
 mod play;
 mod verdict;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

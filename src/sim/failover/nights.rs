@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::play::{Play, serves, starts, stays_quiet, waits_for_running};
+use super::wire::{self, Collision};
 use super::{Night, copy};
 use crate::sim::disturbance::{Disturbance, Kind};
 use crate::sim::fleet::{Crash, Host, Volume};
@@ -20,12 +21,14 @@ const QUIET: Duration = Duration::from_secs(10);
 const CRASH: Crash =
     Crash { noticed_after: Duration::from_secs(15), gone_after: Duration::from_secs(15) };
 /// A holder stops Jenkins this soon after it reads a higher generation; thrice the 5 s that are
-/// What a dead host has sent may still arrive: nobody claims before.
-const SETTLES: Duration = Duration::from_secs(5);
 /// promised, because a loaded machine emulates it.
 const STOPS_WITHIN: Duration = Duration::from_secs(15);
 /// A waiter is in this soon after a release; thrice the 2 s that are promised.
 const CLAIMS_WITHIN: Duration = Duration::from_secs(6);
+/// What a claim costs at most, from the answer that shows the release: round trips.
+const CLAIM_TRIPS: usize = 13;
+/// So long after EC2 said `terminated` nobody claims: what the dead machine sent may still arrive.
+const SETTLES: Duration = Duration::from_secs(5);
 
 pub(super) async fn play(play: &mut Play, night: Night) -> anyhow::Result<()> {
     match night {
@@ -61,6 +64,9 @@ async fn blind(play: &mut Play) -> anyhow::Result<()> {
     waiter.until("it said that EC2 refuses", |seen| seen.says.contains("refuses")).await?;
     let quiet = stays_quiet(&waiter, QUIET / 2).await;
     play.check(format!("{name} does not start Jenkins while EC2 denies access"), quiet, "it did");
+    // Without one, the hook would wait only because its time-out has not come yet.
+    waiter.reaches(Milestone::Heartbeat).await?;
+    play.fleet.ground.story.tell(&name, "its launch hook got a heartbeat");
 
     play.fleet.disturb(Vec::new());
     play.fleet.ground.story.tell("EC2", "answers again");
@@ -136,9 +142,9 @@ async fn broken(play: &mut Play) -> anyhow::Result<()> {
     let resumed = Instant::now();
     holder.resume().await?;
     holder.until("its Jenkins was gone", |seen| !seen.jenkins).await?;
-    let took = resumed.elapsed();
-    // What it writes after this is held against it.
+    // Only what is called earlier can be Jenkins' own: nothing later is excused.
     let gone = volume.record().elapsed();
+    let took = resumed.elapsed();
     play.measured("from the resume to Jenkins gone", took);
     play.check(
         format!("{} stops Jenkins at once", holder.name),
@@ -183,6 +189,12 @@ async fn drained(play: &mut Play) -> anyhow::Result<()> {
         took <= CLAIMS_WITHIN,
         format!("{:.1} s", took.as_secs_f64()),
     );
+    let trips = wire::trips_of_claim(&volume.record(), &waiter.instance);
+    play.check(
+        format!("{} claims within {CLAIM_TRIPS} round trips of reading the release", waiter.name),
+        trips.is_some_and(|trips| trips <= CLAIM_TRIPS),
+        trips.map_or_else(|| "not seen".to_owned(), |trips| format!("{trips} round trips")),
+    );
     holder.power_down().await?;
     serves(&waiter).await?;
     one_more_start(play, &volume, before)?;
@@ -201,12 +213,18 @@ async fn killed(play: &mut Play) -> anyhow::Result<()> {
     let (claimed, _) = waiter.within("it held the home", held).await?;
     let gone = holder.since(State::Terminated);
     play.check(
-        format!("{} waits until EC2 has said terminated for 5 s", waiter.name),
-        gone.is_some_and(|gone| gone + SETTLES <= claimed),
+        format!("{} waits until EC2 says terminated", waiter.name),
+        gone.is_some_and(|gone| gone <= claimed),
         format!("EC2 says {}", holder.state().word()),
     );
     if let Some(gone) = gone {
-        play.measured("from terminated to the claim", claimed.saturating_duration_since(gone));
+        let settled = claimed.saturating_duration_since(gone);
+        play.measured("from terminated to the claim", settled);
+        play.check(
+            format!("{} lets {} s pass after that", waiter.name, SETTLES.as_secs()),
+            settled >= SETTLES,
+            format!("{:.2} s", settled.as_secs_f64()),
+        );
     }
     serves(&waiter).await?;
     play.measured("from the death to a Jenkins that serves", died.elapsed());
@@ -240,6 +258,11 @@ async fn race(play: &mut Play) -> anyhow::Result<()> {
     play.check(format!("{} waits", waiter.name), quiet, "it runs Jenkins, too");
     same_holder(play, &volume, &holder, Some(&head));
     let claims = claims(&volume)?;
+    let met = match wire::collision(&volume.record(), "gen-000001.json") {
+        Collision::Seen => "both called for the same claim, and one was refused",
+        Collision::NotSeen => "they did not collide: only one called for the claim",
+    };
+    play.fleet.ground.story.tell("race", met);
     play.check("there is one claim", claims == ["gen-000001.json"], claims.join(", "));
     play.let_go(waiter).await;
     play.let_go(holder).await;

@@ -21,7 +21,7 @@ pub(super) struct Witness {
     excused: Vec<Excuse>,
 }
 
-/// A host whose lease an operator broke: until it has stopped, it writes.
+/// A host whose lease an operator broke: until its Jenkins is gone, it writes.
 #[derive(Debug)]
 struct Excuse {
     instance: String,
@@ -91,29 +91,42 @@ impl Play {
         verdicts
     }
 
-    /// Lists what `host`, whose lease of `generation` was broken, wrote to the home after that, and
-    /// excuses it as far as it is not later than `until`, when its Jenkins was gone.
+    /// Lists what `host`, whose lease of `generation` was broken, did to the home after that, and
+    /// excuses what it called for until its Jenkins was seen to be gone, at `gone` on the record's
+    /// clock. Later than that there must be nothing.
     pub(super) fn list_after_break(
         &mut self,
         volume: &Volume,
         host: &Host,
         generation: u64,
-        until: Duration,
+        gone: Duration,
     ) {
         let record = volume.record();
         let (changes, versions) = (record.changes(&Selection::default()), record.versions());
         let late = interleave::written_after(&changes, &versions, &host.instance, generation);
         let story: &Story = &self.fleet.ground.story;
         let number = late.len();
-        story.tell(&host.name, &format!("changed the home {number} times after the break"));
+        if number == 0 {
+            story.tell(&host.name, "wrote nothing to the home after the break");
+        } else {
+            story.tell(&host.name, &format!("changed the home {number} times after the break"));
+        }
         for change in late.iter().take(SHOWN) {
             story.tell(&host.name, &format!("  {change}"));
         }
         if number > SHOWN {
             story.tell(&host.name, &format!("  and {} more", number - SHOWN));
         }
+        let stray: Vec<_> = late.iter().filter(|change| change.called > gone).collect();
+        let first = stray.first().map(|change| format!("; the first: {change}"));
+        let seen = format!("{} changes{}", stray.len(), first.unwrap_or_default());
+        self.check(
+            format!("{} leaves the home alone once its Jenkins is gone", host.name),
+            stray.is_empty(),
+            seen,
+        );
         if let Some(witness) = self.witnesses.iter_mut().find(|one| one.name == volume.name) {
-            witness.excused.push(Excuse { instance: host.instance.clone(), until });
+            witness.excused.push(Excuse { instance: host.instance.clone(), until: gone });
         }
     }
 }

@@ -50,6 +50,10 @@ pub struct Options {
     pub keep: Option<PathBuf>,
 }
 
+/// How long the launch hook waits for a heartbeat: short, so that a host that waits through a night
+/// needs one (it comes after a third of that), and several times what an emulated boot takes.
+const HOOK_TIMEOUT: Duration = Duration::from_mins(5);
+
 /// A stage with several machines.
 #[derive(Debug)]
 pub struct Fleet {
@@ -84,6 +88,7 @@ impl Fleet {
         let (chosen, why) = acceleration::choose(options.acceleration, &runner, &run_dir).await?;
         events.log("prepare", format!("the processors: {why}"));
         let stage = Stage::open(None, &runner, &run_dir).await?;
+        with(&stage.account, |account| account.hook_timeout = HOOK_TIMEOUT);
         let ground = Arc::new(Ground {
             run_dir,
             runner,

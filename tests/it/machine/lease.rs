@@ -53,6 +53,7 @@ const CALLS: u64 = 13;
 const TAKES: u64 = 100;
 
 /// What a new clerk needs before that, to open the directory and to read the head, in NFS calls.
+/// Here only the sum can be seen; a host that waits is counted alone in the night `drained`.
 const OPENING: u64 = 12;
 
 /// Jenkins is dead so soon after the home is lost, in milliseconds.
