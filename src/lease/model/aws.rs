@@ -64,14 +64,18 @@ pub(super) fn answers(
         return answers;
     }
     let now = machine.fact();
-    let facts = || Fact::all(machine.launch).filter(|fact| machine.past & fact.bit() != 0);
+    // An hour after its end EC2 has forgotten it, and will not say again that it is terminated.
+    let is_forgotten = setting.forgets && is_old && machine.power == Power::Terminated;
+    let is_known = |fact: &Fact| !(is_forgotten && *fact == Fact::Terminated);
+    let was = |fact: &Fact| machine.past & fact.bit() != 0;
+    let facts = || Fact::all(machine.launch).filter(was).filter(is_known);
     match setting.kind[usize::from(host)] {
         Kind::Instance => {
             answers.extend(facts().map(|fact| (Heard::Instance(host, fact), Some(fact) == now)));
             // Two hours after a launch everybody in AWS has heard of it.
             let is_new = world.old == 0;
             if setting.forgets && (is_new || machine.power == Power::Terminated) {
-                answers.push((Heard::NotFound(is_old), false));
+                answers.push((Heard::NotFound(is_old), is_forgotten));
             }
         }
         Kind::TaskOnInstance => {

@@ -33,12 +33,6 @@ impl Steps<'_, '_> {
             self.add((host, deed), About::Nothing, cause, world);
         };
         match machine.power {
-            Power::New if left.launches > 0 && before.old == 0 => {
-                then("is launched", Cause::Event, &|world| {
-                    world.left.launches -= 1;
-                    world.machine(host).turn(Power::Running);
-                });
-            }
             Power::Running if left.reboots > 0 => {
                 then("reboots", Cause::Event, &|world| {
                     world.left.reboots -= 1;

@@ -47,13 +47,28 @@ fn lease_model_clean_and_unclean_stops() {
 }
 
 #[test]
+fn lease_model_clean_and_unclean_stops_of_three() {
+    prove(&scenarios::replacement_of_three());
+}
+
+#[test]
 fn lease_model_reboots_stops_and_starts() {
     prove(&scenarios::boots());
 }
 
 #[test]
+fn lease_model_reboots_stops_and_starts_of_three() {
+    prove(&scenarios::boots_of_three());
+}
+
+#[test]
 fn lease_model_hibernation() {
     prove(&scenarios::hibernation());
+}
+
+#[test]
+fn lease_model_hibernation_of_three() {
+    prove(&scenarios::hibernation_of_three());
 }
 
 #[test]
@@ -74,6 +89,11 @@ fn lease_model_breaks_of_a_dead_holders_lease() {
 #[test]
 fn lease_model_breaks_of_a_living_holders_lease() {
     prove(&scenarios::lies());
+}
+
+#[test]
+fn lease_model_breaks_of_a_living_holders_lease_of_three() {
+    prove(&scenarios::lies_to_three());
 }
 
 #[test]
@@ -99,6 +119,15 @@ fn scenario_for(guard: Guard) -> Setting {
         Guard::SameGeneration => scenarios::breaks(),
         Guard::HigherGeneration => scenarios::lies(),
     }
+}
+
+/// Jenkins runs, the lease of its host is broken meanwhile, and the process that starts again treats
+/// its host like any other that wants the home.
+#[test]
+fn lease_model_fails_where_a_process_that_starts_again_does_not_look_first() {
+    let setting = Setting { looks_first: false, ..scenarios::lies() };
+    let failure = explore_for(&setting, Guards::default(), false).failure.expect("it is caught");
+    insta::assert_snapshot!("without_a_first_look", failure.to_string());
 }
 
 #[test]

@@ -15,6 +15,7 @@ impl Steps<'_, '_> {
             Lease::Stopped if self.world.left.restarts > 0 => self.start(host, Cause::Event),
             Lease::Stopped | Lease::Ended => {}
             Lease::Asks(_, next) => self.newcomer(host, next),
+            Lease::Resumes(generation) => self.resume(host, generation),
             Lease::Holds(generation) => self.holder(host, generation),
             Lease::PutsRight(generation) => {
                 let claim = self.claim_of(host, generation);
@@ -49,8 +50,13 @@ impl Steps<'_, '_> {
         if cause == Cause::Event {
             world.left.restarts -= 1;
         }
-        let (mind, first) = self.minds.newcomer(host, &world.machines[at]);
-        world.machine(host).lease = Lease::Asks(mind, first);
+        world.machine(host).lease =
+            if let Some(mine) = world.machines[at].mine.filter(|_| self.setting.looks_first) {
+                Lease::Resumes(mine)
+            } else {
+                let (mind, first) = self.minds.newcomer(host, &world.machines[at]);
+                Lease::Asks(mind, first)
+            };
         self.add((host, "'s lease is started"), About::Nothing, cause, world);
     }
 
@@ -177,6 +183,25 @@ impl Steps<'_, '_> {
         }
     }
 
+    /// A process that starts again where this boot holds a generation: it looks whether that is still
+    /// so before anything else, and claims nothing.
+    fn resume(&mut self, host: u8, generation: u8) {
+        let mine = self.claim_of(host, generation);
+        let holds = Lease::Holds(generation);
+        for (head, cause) in self.heads(host) {
+            match self.minds.keep(mine, head) {
+                Verdict::On => {
+                    let mut world = self.world;
+                    world.machine(host).lease = holds;
+                    let about = About::Claim(head);
+                    self.add((host, "goes on with what it holds"), about, cause, world);
+                }
+                Verdict::PutRight => self.doubt(host, generation, holds, cause),
+                Verdict::Stop => self.stop((host, "stops because of the head"), head, cause),
+            }
+        }
+    }
+
     fn holder(&mut self, host: u8, generation: u8) {
         let machine = self.world.machines[usize::from(host)];
         if machine.jenkins != Jenkins::Up {
@@ -185,10 +210,13 @@ impl Steps<'_, '_> {
             self.progress(host, "starts Jenkins", world);
         }
         let mine = self.claim_of(host, generation);
+        let puts_right = Lease::PutsRight(generation);
+        // Soon after a claim the head is written again, to be a file of its own; here at any time.
+        self.doubt(host, generation, puts_right, Cause::Event);
         for (head, cause) in self.heads(host) {
             match self.minds.keep(mine, head) {
                 Verdict::On => {}
-                Verdict::PutRight => self.doubt(host, generation, cause),
+                Verdict::PutRight => self.doubt(host, generation, puts_right, cause),
                 Verdict::Stop => self.stop((host, "stops because of the head"), head, cause),
             }
         }
@@ -200,22 +228,17 @@ impl Steps<'_, '_> {
         }
     }
 
-    /// The head is wrong: the holder reads whether anybody has claimed the next generation, which it
-    /// may not see, and then replaces the head, however much later.
-    fn doubt(&mut self, host: u8, generation: u8, cause: Cause) {
+    /// The head is wrong, or to be written again: the holder reads whether anybody has claimed the next
+    /// generation, which it may not see, and then does the next thing, however much later.
+    fn doubt(&mut self, host: u8, generation: u8, then: Lease, cause: Cause) {
         let next = self.world.volumes[self.volume(host)].claim(generation + 1);
         for (seen, cause) in [(next, cause), (None, Cause::Event)] {
             if self.minds.beyond(seen) == Verdict::Stop {
                 self.stop((host, "stops because of the claim"), seen, cause);
             } else {
                 let mut world = self.world;
-                world.machine(host).lease = Lease::PutsRight(generation);
-                self.add(
-                    (host, "doubts the head, and sees no claim beyond its own"),
-                    About::Nothing,
-                    cause,
-                    world,
-                );
+                world.machine(host).lease = then;
+                self.add((host, "sees no claim beyond its own"), About::Nothing, cause, world);
             }
         }
     }
@@ -245,7 +268,7 @@ impl Steps<'_, '_> {
                 }
                 let mut world = self.world;
                 let is_down = self.guards.demand(Guard::JenkinsIsDown, jenkins != Jenkins::Up);
-                let lease = if is_down { to(Leave::Forget) } else { Lease::Stopped };
+                let lease = if is_down { to(Leave::Look) } else { Lease::Stopped };
                 world.machine(host).lease = lease;
                 let deed = if is_down { "goes on to leave" } else { "ends, for Jenkins is up" };
                 self.event(host, deed, world);
@@ -266,6 +289,19 @@ impl Steps<'_, '_> {
                 machine.mine = None;
                 machine.lease = to(Leave::Sync);
                 self.progress(host, "forgets its generation", world);
+            }
+            Leave::Look => {
+                let mine = self.claim_of(host, generation);
+                for (head, cause) in self.heads(host) {
+                    let mut world = self.world;
+                    if self.minds.keep(mine, head) == Verdict::Stop {
+                        self.stop((host, "releases nothing"), head, cause);
+                    } else {
+                        world.machine(host).lease = to(Leave::Forget);
+                        let about = About::Claim(head);
+                        self.add((host, "finds that it holds the home"), about, cause, world);
+                    }
+                }
             }
             Leave::Release => {
                 let claim = self.claim_of(host, generation).released();

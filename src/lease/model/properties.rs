@@ -78,7 +78,13 @@ fn is_free(setting: &Setting, world: &World) -> bool {
     let is_given_up = last.is_released() || volume.head == Some(last.released());
     let may = |at: usize| is_given_up || may_take(setting, world, last, at);
     let candidate = |(at, machine): (usize, &Machine)| {
-        let wants = matches!(machine.lease, Lease::Off | Lease::Asks(..));
+        let wants = match machine.lease {
+            // It goes on with what it has, or is fenced.
+            Lease::Off | Lease::Resumes(_) => {
+                machine.mine.is_none_or(|mine| mine == last.generation())
+            }
+            lease => matches!(lease, Lease::Asks(..)),
+        };
         setting.volume[at] == 0
             && setting.policy[at] != LeasePolicy::Fail
             && machine.power == Power::Running
@@ -100,10 +106,17 @@ fn may_take(setting: &Setting, world: &World, last: Claim, at: usize) -> bool {
     at == by || is_over && setting.is_abroad[at] == setting.is_abroad[by]
 }
 
-/// Whether another host holds the home by now, which this one does not know yet.
+/// Whether another host holds the home by now, or may, which this one does not know yet. A lease whose
+/// process died counts, for systemd starts it again.
 fn is_fenced(setting: &Setting, world: &World, at: usize) -> bool {
     let machine = &world.machines[at];
-    let Lease::Holds(mine) = machine.lease else { return false };
+    let Some(mine) = machine.mine else { return false };
+    if matches!(
+        machine.lease,
+        Lease::Stopped | Lease::Ended | Lease::PutsRight(_) | Lease::Leaves(..)
+    ) {
+        return false;
+    }
     let volume = &world.volumes[usize::from(setting.volume[at])];
     let is_told = volume.head.is_some_and(|head| head.generation() > mine);
     let is_beaten = volume.last().is_some_and(|last| {

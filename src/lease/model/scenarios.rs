@@ -33,10 +33,10 @@ fn plain(name: &'static str, running: usize, left: Budget) -> Setting {
         can_hibernate: [false; 3],
         is_abroad: [false; 3],
         volume: [0; 3],
-        stale_heads: true,
         forgets: false,
         denies: false,
         operator_errs: false,
+        looks_first: true,
         in_order: false,
         start: World {
             volumes: [Volume::default(); 2],
@@ -62,10 +62,22 @@ pub(super) fn replacement() -> Setting {
     plain("clean and unclean stops", 2, left)
 }
 
+/// The same with three hosts, whose requests and processes are not lost.
+pub(super) fn replacement_of_three() -> Setting {
+    let left = Budget { leaves: 2, restarts: 1, ..Budget::default() };
+    plain("clean and unclean stops, three hosts", 3, left)
+}
+
 /// Machines that reboot, stop and start, and die.
 pub(super) fn boots() -> Setting {
     let left = Budget { crashes: 1, reboots: 1, stops: 1, terminations: 1, ..Budget::default() };
     plain("reboots, stops and starts", 2, left)
+}
+
+/// The same with three hosts, of whose processes none dies, and of which none reboots.
+pub(super) fn boots_of_three() -> Setting {
+    let left = Budget { stops: 1, terminations: 1, ..Budget::default() };
+    plain("reboots, stops and starts, three hosts", 3, left)
 }
 
 /// The first host keeps its memory when it is stopped.
@@ -75,17 +87,18 @@ pub(super) fn hibernation() -> Setting {
     Setting { can_hibernate: [true, false, false], ..plain }
 }
 
+/// The same with three hosts, of whose processes none dies.
+pub(super) fn hibernation_of_three() -> Setting {
+    let left = Budget { stops: 1, terminations: 1, ..Budget::default() };
+    let plain = plain("hibernation, three hosts", 3, left);
+    Setting { can_hibernate: [true, false, false], ..plain }
+}
+
 /// EC2 does not know instances that are new, or long gone, or in another region.
 pub(super) fn forgetting() -> Setting {
     let left = Budget { terminations: 1, reboots: 1, ..Budget::default() };
     let plain = plain("instances that EC2 does not know", 3, left);
-    Setting {
-        stale_heads: false,
-        forgets: true,
-        denies: true,
-        is_abroad: [false, false, true],
-        ..plain
-    }
+    Setting { forgets: true, denies: true, is_abroad: [false, false, true], ..plain }
 }
 
 /// Newcomers that terminate a holder of their group, and one that gives up.
@@ -93,30 +106,33 @@ pub(super) fn stonith() -> Setting {
     let left = Budget { leaves: 1, crashes: 1, ..Budget::default() };
     let plain = plain("newcomers that terminate the holder", 3, left);
     let policy = [LeasePolicy::Stonith, LeasePolicy::Stonith, LeasePolicy::Fail];
-    Setting { stale_heads: false, policy, group: [Some("one"), Some("one"), Some("two")], ..plain }
+    Setting { policy, group: [Some("one"), Some("one"), Some("two")], ..plain }
 }
 
 /// An operator breaks the lease of a holder that is dead.
 pub(super) fn breaks() -> Setting {
     let left = Budget { terminations: 1, breaks: 1, leaves: 1, ..Budget::default() };
-    Setting { stale_heads: false, ..plain("breaks of a dead holder's lease", 3, left) }
+    plain("breaks of a dead holder's lease", 3, left)
 }
 
 /// An operator breaks the lease of a holder that lives.
 pub(super) fn lies() -> Setting {
-    let left = Budget { losses: 1, breaks: 1, ..Budget::default() };
-    Setting {
-        stale_heads: false,
-        operator_errs: true,
-        ..plain("breaks of a living holder's lease", 2, left)
-    }
+    let left = Budget { losses: 1, crashes: 1, breaks: 1, ..Budget::default() };
+    Setting { operator_errs: true, ..plain("breaks of a living holder's lease", 2, left) }
+}
+
+/// The same with three hosts, of whose requests none is lost.
+pub(super) fn lies_to_three() -> Setting {
+    let left = Budget { crashes: 1, breaks: 1, ..Budget::default() };
+    let name = "breaks of a living holder's lease, three hosts";
+    Setting { operator_errs: true, ..plain(name, 3, left) }
 }
 
 /// Controllers that run as tasks of ECS.
 pub(super) fn tasks() -> Setting {
     let left = Budget { terminations: 2, leaves: 1, task_errors: 1, ..Budget::default() };
     let kind = [Kind::TaskOnInstance, Kind::Fargate, Kind::Instance];
-    Setting { stale_heads: false, kind, ..plain("tasks of ECS", 3, left) }
+    Setting { kind, ..plain("tasks of ECS", 3, left) }
 }
 
 /// A copy of the file system, and a host that is given the copy.

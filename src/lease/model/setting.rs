@@ -24,13 +24,14 @@ pub(super) struct Setting {
     pub(super) is_abroad: [bool; 3],
     /// On which file system it is: the second is a copy of the first.
     pub(super) volume: [u8; 3],
-    /// Whether an `open()` may show the head that was before.
-    pub(super) stale_heads: bool,
     /// Whether AWS may say that it does not know an instance: new ones, and terminated ones.
     pub(super) forgets: bool,
     pub(super) denies: bool,
     /// Whether the operator may be wrong about the death of a holder.
     pub(super) operator_errs: bool,
+    /// Whether a process that starts again where its boot holds a generation looks first whether that is
+    /// still so, as the product does.
+    pub(super) looks_first: bool,
     /// Whether the hosts are alike and never come back, so that the order of their first steps can be
     /// chosen.
     pub(super) in_order: bool,

@@ -101,7 +101,7 @@ impl Steps<'_, '_> {
     pub(super) fn heads(&self, host: u8) -> Vec<(Option<Claim>, Cause)> {
         let volume = &self.world.volumes[self.volume(host)];
         let mut heads = vec![(volume.head, Cause::Progress)];
-        if self.setting.stale_heads && volume.former != volume.head {
+        if volume.former != volume.head {
             heads.push((volume.former, Cause::Event));
         }
         heads

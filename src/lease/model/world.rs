@@ -116,7 +116,7 @@ impl Volume {
 /// What is true of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Power {
-    /// Not launched yet.
+    /// Never launched: the scenario has fewer hosts.
     New,
     Running,
     /// On the way to `Stopped` or `Kept`: its kernel still runs.
@@ -167,6 +167,8 @@ pub(super) enum Lease {
     Ended,
     /// It wants the home: the newcomer's number, and what it does next.
     Asks(u16, Move),
+    /// It was started again where this boot holds a generation, and looks first.
+    Resumes(u8),
     Holds(u8),
     /// The head is wrong, and nobody has claimed the next generation as far as it saw: it replaces
     /// the head.
@@ -178,6 +180,8 @@ pub(super) enum Lease {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Leave {
     StopJenkins,
+    /// Looks whether the home is still its own to release.
+    Look,
     Forget,
     Sync,
     Release,
@@ -254,8 +258,6 @@ pub(super) struct Budget {
     pub(super) copies: u8,
     /// ECS calls a task stopped that runs on.
     pub(super) task_errors: u8,
-    /// A machine is launched.
-    pub(super) launches: u8,
 }
 
 /// Everything.
