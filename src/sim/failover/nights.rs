@@ -27,8 +27,6 @@ const STOPS_WITHIN: Duration = Duration::from_secs(15);
 const CLAIMS_WITHIN: Duration = Duration::from_secs(6);
 /// What a claim costs at most, from the answer that shows the release: round trips.
 const CLAIM_TRIPS: usize = 13;
-/// What the client may ask by itself meanwhile, because attributes that it knows have run out.
-const OWN_ACCORD: usize = 2;
 /// So long after EC2 said `terminated` nobody claims: what the dead machine sent may still arrive.
 const SETTLES: Duration = Duration::from_secs(5);
 
@@ -196,7 +194,7 @@ async fn drained(play: &mut Play) -> anyhow::Result<()> {
     play.fleet.ground.story.tell(&waiter.name, &format!("round trips of its claim: {told}"));
     play.check(
         format!("{} claims within {CLAIM_TRIPS} round trips of reading the release", waiter.name),
-        trips.is_some_and(|trips| trips <= CLAIM_TRIPS + OWN_ACCORD),
+        trips.is_some_and(|trips| trips <= CLAIM_TRIPS),
         trips.map_or_else(|| "not seen".to_owned(), |trips| format!("{trips} round trips")),
     );
     holder.power_down().await?;
