@@ -147,4 +147,5 @@ pub mod secret;
 pub mod sim;
 pub mod step;
 pub mod sys;
+pub mod teardown;
 pub mod ui;

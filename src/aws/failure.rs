@@ -184,7 +184,7 @@ fn ahead(response: &HttpResponse) -> Option<SignedDuration> {
 
 /// The chain of causes in one line: what each says of itself, and never its `Debug`, which holds
 /// the whole answer.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.map(|error| error.to_string().replace('\n', " ")).collect::<Vec<_>>().join(": ")
 }

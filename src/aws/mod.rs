@@ -1,7 +1,7 @@
-//! AWS as this host sees it: thin async functions over the SDK's clients, our types out.
+//! AWS: thin async functions over the SDK's clients, our types out.
 //!
-//! One file a service. Nothing here decides what a call is for, starts a program or reads a file.
-//! Credentials come from the instance's metadata service and from nowhere else: a profile or keys in
+//! One file a service, or a part of one. Nothing here decides what a call is for, or starts a program.
+//! A person's calls are made as [`operator`] says. On a host credentials come from the instance's metadata service and from nowhere else: a profile or keys in
 //! the environment of a host must not make it act as somebody else. Where that service is may be
 //! said by the SDK's own variable, `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
 
@@ -10,6 +10,7 @@ pub mod ec2;
 pub mod efs;
 mod failure;
 pub mod imds;
+pub mod operator;
 mod role;
 pub mod ssm;
 

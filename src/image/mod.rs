@@ -5,6 +5,7 @@
 //! its mounts and processes are gone and its work folder goes with it (or with the next bake).
 
 mod agreement;
+pub mod ami;
 pub mod archive;
 mod base;
 pub mod blocks;

@@ -3,12 +3,14 @@
 //!
 //! Handlers change it; nothing here speaks a protocol or touches the machine.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::disturbance::{Disturbance, Kind};
 use super::instance::{Instance, Lifecycle};
 use super::parameters::Parameters;
 use super::random;
+use super::region::Region;
 use super::service::Service;
 use super::timeline::{Milestone, Recorder};
 
@@ -65,6 +67,8 @@ pub struct Account {
     pub disturbances: Vec<Disturbance>,
     /// How long the hook of an instance launched from now on waits for a heartbeat.
     pub hook_timeout: Duration,
+    /// What it has in each region, by the region's name.
+    pub regions: BTreeMap<String, Region>,
     instances: Vec<Instance>,
     ahead: Duration,
 }
@@ -77,6 +81,7 @@ impl Account {
             file_systems: Vec::new(),
             disturbances: Vec::new(),
             hook_timeout: HEARTBEAT_TIMEOUT,
+            regions: BTreeMap::new(),
             instances: Vec::new(),
             ahead: Duration::ZERO,
         }
@@ -91,6 +96,11 @@ impl Account {
     #[cfg(test)]
     pub fn skip(&mut self, time: Duration) {
         self.ahead += time;
+    }
+
+    /// What it has in a region.
+    pub fn region(&mut self, name: &str) -> &mut Region {
+        self.regions.entry(name.to_owned()).or_default()
     }
 
     /// Its group launches an instance: `pending`, held by the launch hook from now on.

@@ -1,0 +1,3 @@
+//! From a packed disk to an AMI: only the blocks that changed are sent, and nothing is lost.
+
+pub mod name;

@@ -1,0 +1,67 @@
+//! What things of a build are called on AWS: the name of an image, and its tags. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::image::Manifest;
+use crate::plan::Arch;
+use crate::teardown::{BUILD_TAG, BUILDING, STATE_TAG};
+
+/// The recipe's name.
+pub const RECIPE_TAG: &str = "hostkit:recipe";
+/// The digest of all that went into the image: the same digest is the same image.
+pub const DIGEST_TAG: &str = "hostkit:digest";
+/// The version of the image.
+pub const VERSION_TAG: &str = "hostkit:version";
+/// The processor, by Debian's name.
+pub const ARCH_TAG: &str = "hostkit:arch";
+/// The snapshot or image that it stands on.
+pub const PARENT_TAG: &str = "hostkit:parent";
+/// All of hostkit's tags begin with this: nobody else sets them.
+pub const OURS: &str = "hostkit:";
+
+/// AWS's own limit for the name of an image, in characters.
+const NAME_LIMIT: usize = 128;
+
+/// Tags, by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// `{recipe}-{arch}-{version}-{digest8}`, in the characters that AWS allows.
+pub fn image_name(recipe: &str, arch: Arch, version: &str, digest: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "()[] ./-'@_".contains(c);
+    let clean =
+        |text: &str| -> String { text.chars().map(|c| if allowed(c) { c } else { '-' }).collect() };
+    let end = format!("-{}", digest.get(..8).unwrap_or(digest));
+    let mut name = clean(&format!("{recipe}-{arch}-{version}"));
+    name.truncate(NAME_LIMIT - end.len());
+    name + &end
+}
+
+/// The tags of everything that a build makes, as long as it is not done.
+pub fn building(manifest: &Manifest, build: &str, users: &Tags) -> Tags {
+    let ours = [
+        (RECIPE_TAG, manifest.recipe.as_str()),
+        (DIGEST_TAG, &manifest.digest),
+        (VERSION_TAG, &manifest.image_version),
+        (ARCH_TAG, &manifest.arch),
+        (BUILD_TAG, build),
+        (STATE_TAG, BUILDING),
+    ];
+    let mut tags = users.clone();
+    tags.extend(ours.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    tags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_only_what_aws_allows_and_its_digest_whole() {
+        let digest = "0123456789abcdef";
+        let name = image_name("jenkins-controller", Arch::Amd64, "2.568.2+1~x", digest);
+        assert_eq!(name, "jenkins-controller-amd64-2.568.2-1-x-01234567");
+        let long = image_name(&"r".repeat(200), Arch::Arm64, "1", digest);
+        assert_eq!(long.len(), 128);
+        assert!(long.ends_with("r-01234567"), "{long}");
+    }
+}

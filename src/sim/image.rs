@@ -1,0 +1,90 @@
+//! An AMI: everything that was said when it was registered, and how far it is.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::region::{Due, Tags};
+
+/// What EC2 says of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is being made.
+    Pending(Due),
+    /// Instances can be launched from it.
+    Available,
+    /// It could not be made: the reason.
+    Failed(String),
+    /// Its owner has switched it off.
+    Disabled,
+}
+
+/// A disk of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// `/dev/xvda`
+    pub device: String,
+    /// Its snapshot.
+    pub snapshot: Option<String>,
+    /// The size of the volume, in GiB.
+    pub volume_gib: u64,
+    /// `gp3`, …
+    pub volume_type: String,
+    /// Input and output operations a second.
+    pub iops: Option<u64>,
+    /// MiB a second.
+    pub throughput: Option<u64>,
+    /// Whether it is encrypted.
+    pub encrypted: bool,
+    /// Whether the volume goes with its instance.
+    pub delete_on_termination: bool,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// `ami-…`
+    pub id: String,
+    /// Its name, of which a region has one.
+    pub name: String,
+    /// Whose it is: an account.
+    pub owner: String,
+    /// `amazon` and such, where the owner has one.
+    pub owner_alias: Option<String>,
+    /// What was said of it.
+    pub description: String,
+    /// `x86_64` or `arm64`.
+    pub architecture: String,
+    /// `/dev/xvda`
+    pub root_device: String,
+    /// Its disks.
+    pub mappings: Vec<Mapping>,
+    /// `uefi-preferred`, …
+    pub boot_mode: Option<String>,
+    /// `v2.0`
+    pub tpm_support: Option<String>,
+    /// `v2.0`
+    pub imds_support: Option<String>,
+    /// Base64.
+    pub uefi_data: Option<String>,
+    /// Whether instances have an elastic network adapter.
+    pub ena: bool,
+    /// `simple`
+    pub sriov: Option<String>,
+    /// Its tags.
+    pub tags: Tags,
+    /// When it was made.
+    pub created: Timestamp,
+    /// From when on it is deprecated.
+    pub deprecated: Option<Timestamp>,
+    /// Whether it is protected from deregistration; `enabled-with-cooldown`, …
+    pub protection: Option<String>,
+    /// The accounts, groups (`all`) and ARNs of organisations that may launch it.
+    pub shared_with: BTreeSet<(String, String)>,
+    /// Its state.
+    pub state: State,
+    /// The instance that it was made from.
+    pub source_instance: Option<String>,
+    /// The image that it is a copy of: region and id.
+    pub source_image: Option<(String, String)>,
+}

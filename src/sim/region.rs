@@ -1,0 +1,51 @@
+//! What an account has in one region: snapshots, images and what stands around instances.
+//!
+//! Plain state. The services change it (`ebs`, `ec2`), and time does: what takes time carries the
+//! moment at which it will be done, and is settled by whoever looks.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::image::Image;
+use super::snapshot::Snapshot;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Region {
+    /// Snapshots by id: also those that are being written.
+    pub snapshots: BTreeMap<String, Snapshot>,
+    /// Images by id.
+    pub images: BTreeMap<String, Image>,
+    /// What was made for a client token: `(action, token)` to the id and a digest of the request.
+    pub tokens: BTreeMap<(String, String), (String, String)>,
+}
+
+/// Tags, by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// Something that will have happened at some moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// When it was asked for, by the clock of the world.
+    pub asked: Timestamp,
+    /// When that was, by the account's clock.
+    pub since: Instant,
+    /// When it is done, by the account's clock.
+    pub at: Instant,
+}
+
+impl Due {
+    /// How far it is, in percent.
+    pub fn percent(&self, now: Instant) -> u32 {
+        if now >= self.at {
+            return 100;
+        }
+        let whole = (self.at - self.since).as_secs_f64();
+        let part = now.saturating_duration_since(self.since).as_secs_f64();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 99")]
+        let percent = (part / whole * 100.0) as u32;
+        percent.min(99)
+    }
+}
