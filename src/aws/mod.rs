@@ -5,6 +5,7 @@
 //! the environment of a host must not make it act as somebody else. Where that service is may be
 //! said by the SDK's own variable, `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
 
+pub mod account;
 pub mod asg;
 pub mod ec2;
 pub mod efs;
