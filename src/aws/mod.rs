@@ -9,11 +9,16 @@ pub mod asg;
 pub mod ec2;
 pub mod efs;
 mod failure;
+pub mod image;
 pub mod imds;
+pub mod launch_template;
 pub mod operator;
+pub mod patience;
 pub mod remove;
 mod role;
+pub mod snapshot;
 pub mod ssm;
+pub mod tag;
 
 use std::time::Duration;
 
