@@ -10,6 +10,7 @@ pub mod ec2;
 pub mod efs;
 mod failure;
 pub mod imds;
+pub mod inventory;
 pub mod operator;
 pub mod remove;
 mod role;
