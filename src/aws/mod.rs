@@ -15,6 +15,7 @@ pub mod operator;
 pub mod remove;
 mod role;
 pub mod ssm;
+pub mod trace;
 
 use std::time::Duration;
 
