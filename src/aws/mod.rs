@@ -11,6 +11,7 @@ pub mod efs;
 mod failure;
 pub mod image;
 pub mod imds;
+pub mod inventory;
 pub mod launch_template;
 pub mod operator;
 pub mod patience;
@@ -19,6 +20,7 @@ mod role;
 pub mod snapshot;
 pub mod ssm;
 pub mod tag;
+pub mod trace;
 
 use std::time::Duration;
 
