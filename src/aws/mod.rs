@@ -10,11 +10,17 @@ pub mod asg;
 pub mod ec2;
 pub mod efs;
 mod failure;
+pub mod image;
 pub mod imds;
+pub mod inventory;
+pub mod launch_template;
 pub mod operator;
+pub mod patience;
 pub mod remove;
 mod role;
+pub mod snapshot;
 pub mod ssm;
+pub mod tag;
 pub mod trace;
 
 use std::time::Duration;
