@@ -107,6 +107,16 @@ impl Table {
         sha256(self.to_bytes())
     }
 
+    /// The digest of each block, in order.
+    pub fn digests(&self) -> &[Hash] {
+        &self.hashes
+    }
+
+    /// Says that a block has another content now.
+    pub(super) fn set(&mut self, block: usize, hash: Hash) {
+        self.hashes[block] = hash;
+    }
+
     /// How many blocks there are.
     pub const fn len(&self) -> usize {
         self.hashes.len()

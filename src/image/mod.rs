@@ -8,6 +8,7 @@ mod agreement;
 pub mod ami;
 pub mod archive;
 mod base;
+pub mod block_table;
 pub mod blocks;
 pub mod cache;
 pub mod checks;

@@ -58,7 +58,7 @@ impl Ground<'_> {
             Self::Unknown => None,
             Self::Parent { table, encrypted } => {
                 let beyond = (!encrypted).then_some(ZEROS);
-                table.hashes().get(index).copied().or(beyond)
+                table.digests().get(index).copied().or(beyond)
             }
         }
     }
@@ -77,7 +77,7 @@ impl Plan {
     pub fn new(disk: &Table, ground: &Ground<'_>) -> Self {
         let mut plan = Self { puts: Vec::new(), hashes: Vec::new() };
         for index in 0..disk.len().max(ground.len()) {
-            let hash = disk.hashes().get(index).copied().unwrap_or(ZEROS);
+            let hash = disk.digests().get(index).copied().unwrap_or(ZEROS);
             if ground.hash(index) != Some(hash) {
                 let content = if hash == ZEROS { Content::Zeros } else { Content::Disk };
                 let index = u32::try_from(index).expect("a snapshot has at most 2^27 blocks");
