@@ -360,6 +360,19 @@ pub async fn changed(
     }
 }
 
+/// The places of all blocks that a completed snapshot has, in order.
+pub async fn present(config: &SdkConfig, snapshot: &str) -> Result<Vec<u32>, Failure> {
+    let mut places = Vec::new();
+    loop {
+        let first = places.last().map_or(0, |last| last + 1);
+        let (blocks, more) = list(config, snapshot, first, u32::MAX).await?;
+        places.extend(blocks.iter().map(|block| block.index));
+        if !more || blocks.is_empty() {
+            return Ok(places);
+        }
+    }
+}
+
 /// The bytes of one block, as its checksum says.
 pub async fn get(config: &SdkConfig, snapshot: &str, block: &Listed) -> Result<Vec<u8>, Failure> {
     const CALL: &str = "ebs:GetSnapshotBlock";

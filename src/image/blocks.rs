@@ -127,11 +127,6 @@ impl Table {
         self.hashes.is_empty()
     }
 
-    /// The digest of each block, in order.
-    pub fn hashes(&self) -> &[Hash] {
-        &self.hashes
-    }
-
     /// How many blocks of this disk would have to be written over another one's.
     pub fn changed_since(&self, other: &Self) -> usize {
         let mut old = other.hashes.iter();

@@ -90,6 +90,11 @@ impl Acked {
         self.begun
     }
 
+    /// How many blocks were acknowledged in earlier runs.
+    pub(super) fn known(&self) -> u32 {
+        u32::try_from(self.before.iter().filter(|known| **known).count()).unwrap_or(u32::MAX)
+    }
+
     /// Whether the nth block of the plan was acknowledged in an earlier run.
     pub(super) fn before(&self, nth: usize) -> bool {
         self.before[nth]

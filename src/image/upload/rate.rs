@@ -62,11 +62,6 @@ impl Rate {
         Ok(())
     }
 
-    /// Gives a token back that was not used.
-    pub(super) fn put_back(&mut self) {
-        self.tokens += 1.0;
-    }
-
     /// A put was acknowledged.
     pub(super) fn acknowledged(&mut self, now: Instant) {
         let pulse = &mut self.pulse;
