@@ -183,15 +183,13 @@ impl Job<'_> {
         let open = journal.unsettled().into_iter();
         let mut open = open.filter(|(_, resource)| resource.kind == Kind::Snapshot);
         let Some((number, resource)) = open.next() else { return Ok(None) };
-        let found = match &resource.id {
-            Some(id) => snapshot::describe(self.config, id).await,
+        let found = if let Some(id) = &resource.id {
+            snapshot::describe(self.config, id).await
+        } else {
             // The answer that had its id was lost.
-            None => {
-                let build = journal.header().build.clone();
-                let tags = [(BUILD_TAG, build.as_str())];
-                let found = snapshot::by_tags(self.config, &tags).await;
-                found.map(|found| found.into_iter().next())
-            }
+            let build = journal.header().build.clone();
+            let found = snapshot::by_tags(self.config, &[(BUILD_TAG, build.as_str())]).await;
+            found.map(|found| found.into_iter().next())
         };
         let Some(found) = found.map_err(|failure| operator::fault(&failure))? else {
             journal.settle(number, Fate::Gone)?;
