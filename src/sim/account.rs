@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::disturbance::{Disturbance, Kind};
 use super::instance::{Instance, Lifecycle};
 use super::parameters::Parameters;
 use super::random;
-use super::region::Region;
+use super::region::{Due, Region};
 use super::service::Service;
 use super::timeline::{Milestone, Recorder};
 
@@ -69,6 +71,8 @@ pub struct Account {
     pub hook_timeout: Duration,
     /// What it has in each region, by the region's name.
     pub regions: BTreeMap<String, Region>,
+    /// How many times faster than in AWS things are that take time there.
+    pub speed: f64,
     instances: Vec<Instance>,
     ahead: Duration,
 }
@@ -82,6 +86,7 @@ impl Account {
             disturbances: Vec::new(),
             hook_timeout: HEARTBEAT_TIMEOUT,
             regions: BTreeMap::new(),
+            speed: 1.0,
             instances: Vec::new(),
             ahead: Duration::ZERO,
         }
@@ -92,6 +97,19 @@ impl Account {
         Instant::now() + self.ahead
     }
 
+    /// The clock of the world, as far ahead as the account's own.
+    pub fn clock(&self) -> Timestamp {
+        let ahead = jiff::SignedDuration::try_from(self.ahead).unwrap_or_default();
+        Timestamp::now().saturating_add(ahead).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Something that begins now and takes as long as this in AWS.
+    pub fn due(&self, takes: Duration) -> Due {
+        let since = self.now();
+        let at = since + takes.div_f64(self.speed.max(f64::MIN_POSITIVE));
+        Due { asked: self.clock(), since, at }
+    }
+
     /// Puts the account's clock forward: tests do not wait.
     #[cfg(test)]
     pub fn skip(&mut self, time: Duration) {
@@ -100,7 +118,7 @@ impl Account {
 
     /// What it has in a region.
     pub fn region(&mut self, name: &str) -> &mut Region {
-        self.regions.entry(name.to_owned()).or_default()
+        self.regions.entry(name.to_owned()).or_insert_with(|| Region::fresh(name))
     }
 
     /// Its group launches an instance: `pending`, held by the launch hook from now on.

@@ -53,6 +53,11 @@ pub fn service(request: &Request) -> Option<&str> {
     Claim::parse(request.header("authorization")?)?.scope.split('/').nth(2)
 }
 
+/// The region that a request is signed for.
+pub fn region(request: &Request) -> Option<&str> {
+    Claim::parse(request.header("authorization")?)?.scope.split('/').nth(1)
+}
+
 /// The access key that a request says it is signed with.
 pub fn access_key(request: &Request) -> Result<&str, Refusal> {
     let header = request.header("authorization").ok_or(Refusal::Unsigned)?;
@@ -213,6 +218,7 @@ pub(super) mod tests {
 
         let mut request = signed(request, "ssm", &credentials());
         assert_eq!(service(&request), Some("ssm"));
+        assert_eq!(region(&request), Some("eu-west-1"));
         assert_eq!(check(&request, &credentials()), Ok(()));
 
         let other = Credentials { session: "other".into(), ..credentials() };
