@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::conditions::Conditions;
 use super::disturbance::{Disturbance, Kind};
-use super::instance::{Instance, Lifecycle};
+use super::instance::{Credentials, Instance, Lifecycle};
 use super::parameters::Parameters;
 use super::random;
 use super::region::{Due, Region};
@@ -71,22 +72,28 @@ pub struct Account {
     pub hook_timeout: Duration,
     /// What it has in each region, by the region's name.
     pub regions: BTreeMap<String, Region>,
-    /// How many times faster than in AWS things are that take time there.
-    pub speed: f64,
+    /// The keys of whoever acts on it from outside, if anybody may.
+    pub operator: Option<Credentials>,
+    /// How fast it is, and how consistent.
+    pub conditions: Conditions,
+    /// How many requests may have changed it.
+    pub changes: u64,
     instances: Vec<Instance>,
     ahead: Duration,
 }
 
 impl Account {
     /// A fresh account without instances and file systems.
-    pub const fn new(parameters: Parameters) -> Self {
+    pub fn new(parameters: Parameters) -> Self {
         Self {
             parameters,
             file_systems: Vec::new(),
             disturbances: Vec::new(),
             hook_timeout: HEARTBEAT_TIMEOUT,
             regions: BTreeMap::new(),
-            speed: 1.0,
+            operator: None,
+            conditions: Conditions::default(),
+            changes: 0,
             instances: Vec::new(),
             ahead: Duration::ZERO,
         }
@@ -97,17 +104,16 @@ impl Account {
         Instant::now() + self.ahead
     }
 
-    /// The clock of the world, as far ahead as the account's own.
-    pub fn clock(&self) -> Timestamp {
-        let ahead = jiff::SignedDuration::try_from(self.ahead).unwrap_or_default();
-        Timestamp::now().saturating_add(ahead).unwrap_or(Timestamp::MAX)
+    /// The world's clock, as AWS has it.
+    pub fn world(&self) -> Timestamp {
+        Timestamp::now() + self.conditions.clock_ahead
     }
 
-    /// Something that begins now and takes as long as this in AWS.
-    pub fn due(&self, takes: Duration) -> Due {
+    /// When something is done that begins now and takes so long on AWS.
+    pub fn due(&self, on_aws: Duration) -> Due {
         let since = self.now();
-        let at = since + takes.div_f64(self.speed.max(f64::MIN_POSITIVE));
-        Due { asked: self.clock(), since, at }
+        let at = since.checked_add(self.conditions.takes(on_aws)).unwrap_or(since);
+        Due { asked: self.world(), since, at }
     }
 
     /// Puts the account's clock forward: tests do not wait.

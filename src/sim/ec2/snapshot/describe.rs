@@ -90,8 +90,8 @@ pub fn shape(snapshot: &Snapshot, now: Instant) -> String {
         + &number("fullSnapshotSizeInBytes", Some(full))
 }
 
-fn status(snapshot: &Snapshot) -> (&'static str, Option<&'static str>) {
-    match snapshot.state {
+fn status(snapshot: &Snapshot) -> (&'static str, Option<&str>) {
+    match &snapshot.state {
         State::Pending(_) => ("pending", None),
         State::Completed => ("completed", None),
         State::Error(message) => ("error", Some(message)),
@@ -99,7 +99,7 @@ fn status(snapshot: &Snapshot) -> (&'static str, Option<&'static str>) {
 }
 
 fn progress(snapshot: &Snapshot, now: Instant) -> String {
-    match snapshot.state {
+    match &snapshot.state {
         State::Pending(None) => "0%".to_owned(),
         State::Pending(Some(due)) => format!("{}%", due.percent(now)),
         State::Completed => "100%".to_owned(),
