@@ -279,6 +279,7 @@ mod tests {
             action: String::new(),
             region: REGION.to_owned(),
             caller: Caller::Operator,
+            disturbance: None,
             request: &request,
         };
         answer(account, &call, now)

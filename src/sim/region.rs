@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::image::Image;
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, Writing};
 
 /// See the module.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ use super::snapshot::Snapshot;
 pub struct Region {
     /// Snapshots by id: also those that are being written.
     pub snapshots: BTreeMap<String, Snapshot>,
+    /// What is known only of those that are being written.
+    #[serde(skip)]
+    pub writing: BTreeMap<String, Writing>,
     /// Images by id.
     pub images: BTreeMap<String, Image>,
     /// What was made for a client token: `(action, token)` to the id and a digest of the request.
