@@ -260,9 +260,7 @@ impl Putter {
 /// What an error of a put means.
 fn meaning(error: &SdkError<PutSnapshotBlockError, HttpResponse>) -> Meaning {
     match error {
-        SdkError::ServiceError(context) => {
-            refusal(context.err(), context.raw().status().as_u16())
-        }
+        SdkError::ServiceError(context) => refusal(context.err(), context.raw().status().as_u16()),
         SdkError::TimeoutError(_) => Meaning::TimedOut,
         SdkError::DispatchFailure(failure) if failure.is_timeout() => Meaning::TimedOut,
         SdkError::ConstructionFailure(_) => Meaning::Final,
@@ -332,11 +330,7 @@ pub async fn list(
 }
 
 /// The places of all blocks that differ between two completed snapshots of one line, in order.
-pub async fn changed(
-    config: &SdkConfig,
-    from: &str,
-    snapshot: &str,
-) -> Result<Vec<u32>, Failure> {
+pub async fn changed(config: &SdkConfig, from: &str, snapshot: &str) -> Result<Vec<u32>, Failure> {
     const CALL: &str = "ebs:ListChangedBlocks";
     let client = Client::new(config);
     let (mut places, mut page) = (Vec::new(), None);

@@ -297,7 +297,8 @@ impl Job<'_> {
         let tags = name::building(self.manifest, &journal.header().build, &self.wish.tags);
         let (_, table) = self.disk()?;
         let gib = upload::volume_gib(&table, place.parent.as_ref().map(|parent| &parent.table));
-        let least = place.parent.as_ref().map_or(1, |parent| u32::try_from(parent.gib).unwrap_or(1));
+        let least =
+            place.parent.as_ref().map_or(1, |parent| u32::try_from(parent.gib).unwrap_or(1));
         let source = Source { snapshot: place.begun.snapshot.clone(), gib: gib.max(least) };
         let Self { config, manifest, wish, events, .. } = self;
         register::register(config, journal, manifest, &source, &wish.shape, &tags, events).await

@@ -251,7 +251,8 @@ pub async fn verify(config: &SdkConfig, job: &Job<'_>) -> anyhow::Result<Vec<u32
         Some(parent) => ebs::changed(config, parent, &job.begun.snapshot).await,
         None => ebs::present(config, &job.begun.snapshot).await,
     };
-    let theirs: std::collections::BTreeSet<u32> = theirs.map_err(Fault::from)?.into_iter().collect();
+    let theirs: std::collections::BTreeSet<u32> =
+        theirs.map_err(Fault::from)?.into_iter().collect();
     let ours: std::collections::BTreeSet<u32> = planned.collect();
     Ok(ours.symmetric_difference(&theirs).copied().collect())
 }
