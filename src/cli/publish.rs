@@ -48,7 +48,6 @@ pub struct Args {
 /// How an image is published.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Publishing")]
-#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub struct Options {
     /// Copy the image to this region, too
     #[arg(long, value_name = "REGION", value_parser = publication::region)]
@@ -215,10 +214,10 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
         journals: &journals,
         subject: &subject,
     };
-    let end = errand.run(&events).await;
+    let end = Box::pin(errand.run(&events)).await;
     drop(events);
     printer.finish().await;
-    errand.tell(end?, format)?;
+    errand.tell(&end?, format)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -297,7 +296,7 @@ impl Errand<'_> {
     ///
     /// # Errors
     /// It was not done everywhere: says so, with the command that does the rest.
-    pub fn tell(&self, places: Vec<Place>, format: Format) -> anyhow::Result<()> {
+    pub fn tell(&self, places: &[Place], format: Format) -> anyhow::Result<()> {
         let home = region(self.config);
         let ids = places.iter().filter(|place| place.failure.is_none());
         let ids: BTreeMap<_, _> = ids
@@ -309,13 +308,13 @@ impl Errand<'_> {
             Vec::new()
         };
         match format {
-            Format::Human => ui::text(&table(&places, &self.subject.image.id)),
+            Format::Human => ui::text(&table(places, &self.subject.image.id)),
             Format::Json => places.iter().for_each(|place| ui::json(&Line::of(place))),
         }
         if format == Format::Human && !files.is_empty() {
             ui::text(&format!("  written  {} in {}", files.join(", "), self.output));
         }
-        self.verdict(&places)
+        self.verdict(places)
     }
 
     fn verdict(&self, places: &[Place]) -> anyhow::Result<()> {
@@ -334,7 +333,8 @@ impl Errand<'_> {
 /// What came of it, a region a line.
 fn table(places: &[Place], image: &str) -> String {
     let wide = places.iter().map(|place| place.region.len()).max().unwrap_or(0).max(6);
-    let mut text = format!("\n{:<wide$}  {:<21}  {:<9}  {:>7}\n", "region", "image", "state", "took");
+    let mut text =
+        format!("\n{:<wide$}  {:<21}  {:<9}  {:>7}\n", "region", "image", "state", "took");
     for place in places {
         let id = place.image.as_ref().map_or("-", |image| image.id.as_str());
         let took = format!("{:.1} s", place.took.as_secs_f64());

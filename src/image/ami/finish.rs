@@ -113,7 +113,9 @@ async fn launch(
 ) -> anyhow::Result<()> {
     let which = &template.which;
     let version = async |version| {
-        let found = launch_template::version(&site.config, which, version).await.map_err(|it| fault(&it))?;
+        let found = launch_template::version(&site.config, which, version)
+            .await
+            .map_err(|it| fault(&it))?;
         let none = || {
             Fault::aws(format!("there is no launch template {which} in {}", site.region))
                 .hint("`aws ec2 describe-launch-templates` lists them; it must have a version")
