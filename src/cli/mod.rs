@@ -14,6 +14,7 @@ pub mod inner;
 pub mod lease;
 pub mod lock;
 pub mod plan;
+pub mod publish;
 pub mod recipes;
 mod reference;
 #[cfg(feature = "sim")]
@@ -57,6 +58,8 @@ pub enum Command {
     Bake(Box<bake::Args>),
     /// Show what a recipe comes to, without doing it
     Plan(plan::Args),
+    /// Copy an image to regions, share it, and move what points to it
+    Publish(publish::Args),
     /// List images, show one, or show what differs between two
     #[command(subcommand)]
     Images(images::Images),
@@ -155,6 +158,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bake(args) => Box::pin(bake::run(*args, format)).await,
         Command::Apply(args) => apply::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
+        Command::Publish(args) => Box::pin(publish::run(args, format)).await,
         Command::Images(verb) => images::run(&verb, format),
         Command::Cache(command) => cache::run(&command, format),
         Command::Init(args) => init::run(&args, format),
