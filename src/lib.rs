@@ -135,6 +135,7 @@ pub mod digest;
 pub mod error;
 pub mod event;
 pub mod facts;
+pub mod fleet;
 pub mod host;
 pub mod image;
 pub mod jenkins;

@@ -6,6 +6,7 @@
 //! said by the SDK's own variable, `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
 
 pub mod asg;
+pub mod clock;
 pub mod ec2;
 pub mod efs;
 mod failure;

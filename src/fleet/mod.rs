@@ -1,0 +1,42 @@
+//! What is done to AWS from outside: looking after images, and what builds have left.
+//!
+//! What an account has is surveyed first ([`survey`]), then it is decided without I/O what may go and
+//! why the rest stays ([`references`], [`prune`], [`gc`]), and only what was decided and shown is
+//! removed. Nothing here asks a person, or prints.
+
+pub mod gc;
+pub mod images;
+pub mod prune;
+pub mod references;
+pub mod survey;
+
+use crate::aws::{Clock, Failure};
+use crate::error::Fault;
+
+/// So many calls are under way at the same time: EC2 gives an account a few dozen a second.
+const CALLS: usize = 8;
+
+/// A call that AWS refused to a person; `role` is the policy of `hostkit iam` that allows it.
+fn refused(failure: Failure, role: &str) -> Fault {
+    let hint = match failure.clock() {
+        Clock::Off(by) => format!("this machine's clock is off: AWS's is ahead by {by:#}"),
+        Clock::Suspect if failure.code().is_some() => {
+            "the credentials are wrong or have expired, or this machine's clock is off".to_owned()
+        }
+        _ if failure.is_denied() => {
+            let wanted = failure.wanted();
+            format!("allow `{wanted}`: `hostkit iam {role}` prints the policy that is needed")
+        }
+        _ if failure.code().is_some_and(|code| code.contains("ExpiredToken")) => {
+            "the credentials have expired: sign in again".to_owned()
+        }
+        _ if failure.is_passing() && failure.code().is_some() => {
+            "AWS is busy with other calls of this account: try again later".to_owned()
+        }
+        _ if failure.code().is_none() => {
+            "check the name of the region, --endpoint-url, and the way to AWS".to_owned()
+        }
+        _ => return Fault::from(failure),
+    };
+    Fault::aws(failure.to_string()).hint(hint)
+}
