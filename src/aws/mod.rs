@@ -12,6 +12,7 @@ pub mod efs;
 mod failure;
 pub mod imds;
 pub mod inventory;
+pub mod mark;
 pub mod operator;
 pub mod remove;
 mod role;

@@ -242,7 +242,10 @@ mod tests {
                 image: Some(IDS[4].into()),
                 ..Instance::default()
             }],
-            parameters: vec![parameter("/hostkit/asg/blue/previous", &format!("{{\"i\":\"{}\"}}", IDS[5]))],
+            parameters: vec![parameter(
+                "/hostkit/asg/blue/previous",
+                &format!("{{\"i\":\"{}\"}}", IDS[5]),
+            )],
             ..Survey::default()
         };
         let mut references = References::of(&survey);
