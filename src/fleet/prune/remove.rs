@@ -9,7 +9,7 @@ use aws_config::SdkConfig;
 use futures::StreamExt as _;
 
 use super::{Decision, ROLE, Verdict};
-use crate::aws::{mark, remove as aws};
+use crate::aws::{remove as aws, tag};
 use crate::error::Fault;
 use crate::event::{Events, Unit};
 use crate::fleet::{CALLS, Outcome, refused};
@@ -38,7 +38,9 @@ pub async fn remove(
     let marked: Vec<_> = going.iter().flat_map(|(_, snapshots)| *snapshots).cloned().collect();
     let all = (going.len() + marked.len()) as u64;
     let progress = |done: usize| events.progress(STEP, done as u64, Some(all), Unit::Items);
-    let mark = async |ids: &[String], state| mark::all(config, ids, STATE_TAG, state).await;
+    let mark = async |ids: &[String], state: &str| {
+        tag::set(config, ids, &[(STATE_TAG.to_owned(), state.to_owned())].into()).await
+    };
     mark(&marked, BUILDING).await.map_err(|failure| refused(failure, ROLE))?;
 
     let mut outcomes = Vec::new();
