@@ -137,6 +137,7 @@ pub mod event;
 pub mod facts;
 pub mod fleet;
 pub mod host;
+pub mod iam;
 pub mod image;
 pub mod jenkins;
 pub mod lease;

@@ -8,6 +8,8 @@ pub mod boot;
 pub mod cache;
 pub mod check;
 pub mod docs;
+pub mod gc;
+pub mod iam;
 pub mod images;
 pub mod init;
 pub mod inner;
@@ -16,12 +18,14 @@ pub mod lock;
 pub mod plan;
 pub mod recipes;
 mod reference;
+pub mod regions;
 #[cfg(feature = "sim")]
 pub mod rehearse;
 pub mod shell;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod status;
+mod table;
 #[cfg(feature = "sim")]
 pub mod test;
 #[cfg(feature = "sim")]
@@ -57,9 +61,13 @@ pub enum Command {
     Bake(Box<bake::Args>),
     /// Show what a recipe comes to, without doing it
     Plan(plan::Args),
-    /// List images, show one, or show what differs between two
+    /// List images, show one, show what differs between two, or remove old ones
     #[command(subcommand)]
     Images(images::Images),
+    /// Remove from AWS what builds left that were killed
+    Gc(gc::Gc),
+    /// Print the least policy for what hostkit does on AWS
+    Iam(iam::Iam),
     /// Show or reduce what bakes keep for the next one
     #[command(subcommand)]
     Cache(cache::Cache),
@@ -155,7 +163,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bake(args) => Box::pin(bake::run(*args, format)).await,
         Command::Apply(args) => apply::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
-        Command::Images(verb) => images::run(&verb, format),
+        Command::Images(verb) => Box::pin(images::run(&verb, format)).await,
+        Command::Gc(args) => Box::pin(gc::run(&args, format)).await,
+        Command::Iam(args) => iam::run(&args),
         Command::Cache(command) => cache::run(&command, format),
         Command::Init(args) => init::run(&args, format),
         Command::Recipes(args) => recipes::run(&args, format),

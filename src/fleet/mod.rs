@@ -13,7 +13,7 @@ pub mod survey;
 
 use serde::Serialize;
 
-use crate::aws::{Clock, Failure};
+use crate::aws::{Failure, operator};
 use crate::error::Fault;
 use crate::teardown::Kind;
 
@@ -42,26 +42,13 @@ impl Outcome {
 }
 
 /// A call that AWS refused to a person; `role` is the policy of `hostkit iam` that allows it.
-fn refused(failure: Failure, role: &str) -> Fault {
-    let hint = match failure.clock() {
-        Clock::Off(by) => format!("this machine's clock is off: AWS's is ahead by {by:#}"),
-        Clock::Suspect if failure.code().is_some() => {
-            "the credentials are wrong or have expired, or this machine's clock is off".to_owned()
-        }
-        _ if failure.is_denied() => {
-            let wanted = failure.wanted();
-            format!("allow `{wanted}`: `hostkit iam {role}` prints the policy that is needed")
-        }
-        _ if failure.code().is_some_and(|code| code.contains("ExpiredToken")) => {
-            "the credentials have expired: sign in again".to_owned()
-        }
-        _ if failure.is_passing() && failure.code().is_some() => {
-            "AWS is busy with other calls of this account: try again later".to_owned()
-        }
-        _ if failure.code().is_none() => {
-            "check the name of the region, --endpoint-url, and the way to AWS".to_owned()
-        }
-        _ => return Fault::from(failure),
-    };
-    Fault::aws(failure.to_string()).hint(hint)
+fn refused(failure: &Failure, role: &str) -> Fault {
+    if failure.is_denied() {
+        let hint = format!(
+            "allow `{}` to whom these credentials belong: `hostkit iam {role}` prints what is needed",
+            failure.wanted()
+        );
+        return Fault::aws(failure.to_string()).hint(hint);
+    }
+    operator::fault(failure)
 }

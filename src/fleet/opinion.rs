@@ -36,7 +36,7 @@ pub(super) async fn second_opinion(
     } else if is_unknown(&failure) {
         "is not known"
     } else {
-        return Err(refused(failure, role));
+        return Err(refused(&failure, role));
     };
     Ok(Some(format!(
         "ec2:DescribeImageReferences {why} in {}: hostkit's own search for references counts alone",
@@ -56,7 +56,7 @@ pub async fn sharing(
 ) -> Result<BTreeMap<String, Sharing>, Fault> {
     let asked = images.iter().map(|id| async move {
         let sharing = inventory::sharing(config, id).await;
-        sharing.map(|sharing| (id.clone(), sharing)).map_err(|failure| refused(failure, role))
+        sharing.map(|sharing| (id.clone(), sharing)).map_err(|failure| refused(&failure, role))
     });
     futures::stream::iter(asked).buffer_unordered(CALLS).try_collect().await
 }

@@ -76,7 +76,7 @@ impl Survey {
 
 /// Surveys a region. `role` is the policy that allows it, for who is refused.
 pub async fn survey(config: &SdkConfig, role: &str) -> Result<Survey, Fault> {
-    look(config).await.map_err(|failure| refused(failure, role))
+    look(config).await.map_err(|failure| refused(&failure, role))
 }
 
 /// What else a build may have made.
@@ -85,7 +85,7 @@ pub async fn leftovers(config: &SdkConfig, role: &str) -> Result<Leftovers, Faul
         inventory::key_pairs(config, BUILD_TAG),
         inventory::security_groups(config, BUILD_TAG),
     );
-    let (key_pairs, security_groups) = both.map_err(|failure| refused(failure, role))?;
+    let (key_pairs, security_groups) = both.map_err(|failure| refused(&failure, role))?;
     Ok(Leftovers { key_pairs, security_groups })
 }
 

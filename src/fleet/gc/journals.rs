@@ -64,8 +64,11 @@ impl Journals {
         }
     }
 
+    /// Whether a build is of this account. Where its services were may be said in several ways, so
+    /// that only a contradiction counts.
     fn concerns(&self, header: &Header) -> bool {
-        header.account == self.account && header.endpoint_url == self.endpoint_url
+        let elsewhere = header.endpoint_url.as_ref().zip(self.endpoint_url.as_ref());
+        header.account == self.account && elsewhere.is_none_or(|(then, now)| then == now)
     }
 
     fn hold_one(&mut self, build: &str, path: &Utf8Path) {

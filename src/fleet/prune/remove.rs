@@ -41,7 +41,7 @@ pub async fn remove(
     let mark = async |ids: &[String], state: &str| {
         tag::set(config, ids, &[(STATE_TAG.to_owned(), state.to_owned())].into()).await
     };
-    mark(&marked, BUILDING).await.map_err(|failure| refused(failure, ROLE))?;
+    mark(&marked, BUILDING).await.map_err(|failure| refused(&failure, ROLE))?;
 
     let mut outcomes = Vec::new();
     let (mut free, mut stuck) = (Vec::new(), Vec::new());
