@@ -151,7 +151,7 @@ impl Account {
 
     /// What it has in a region.
     pub fn region(&mut self, name: &str) -> &mut Region {
-        self.regions.entry(name.to_owned()).or_default()
+        self.regions.entry(name.to_owned()).or_insert_with(|| Region::fresh(name))
     }
 
     /// Its group launches an instance: `pending`, held by the launch hook from now on.

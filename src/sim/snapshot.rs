@@ -53,6 +53,8 @@ pub struct Snapshot {
     pub tags: Tags,
     /// The key that it is encrypted with.
     pub kms_key: Option<String>,
+    /// The volume that it was made of; none where its blocks were put.
+    pub volume: Option<String>,
     /// The snapshot that it was started from.
     pub parent: Option<String>,
     /// The SHA-256 of every block that it has, its parents' blocks included.
