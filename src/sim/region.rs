@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::image::Image;
-use super::snapshot::Snapshot;
+use super::snapshot::{self, Snapshot, Writing};
 
 /// See the module.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ use super::snapshot::Snapshot;
 pub struct Region {
     /// Snapshots by id: also those that are being written.
     pub snapshots: BTreeMap<String, Snapshot>,
+    /// What is known only of those that are being written.
+    #[serde(skip)]
+    pub writing: BTreeMap<String, Writing>,
     /// Images by id.
     pub images: BTreeMap<String, Image>,
     /// What was made for a client token: `(action, token)` to the id and a digest of the request.
@@ -34,7 +37,7 @@ impl Region {
     /// Lets happen what is due.
     pub fn settle(&mut self, now: Instant) {
         self.images.values_mut().for_each(|image| image.settle(now));
-        self.snapshots.values_mut().for_each(|snapshot| snapshot.settle(now));
+        snapshot::settle(self, now);
     }
 
     /// The tags of what has this id.
