@@ -165,7 +165,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Plan(args) => plan::run(&args, format),
         Command::Images(verb) => Box::pin(images::run(&verb, format)).await,
         Command::Gc(args) => Box::pin(gc::run(&args, format)).await,
-        Command::Iam(args) => iam::run(&args),
+        Command::Iam(args) => iam::run(&args, format),
         Command::Cache(command) => cache::run(&command, format),
         Command::Init(args) => init::run(&args, format),
         Command::Recipes(args) => recipes::run(&args, format),
