@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::image::Image;
-use super::snapshot::{self, Snapshot, Writing};
+use super::snapshot::{Snapshot, Writing};
 
 /// See the module.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ impl Region {
     /// Lets happen what is due.
     pub fn settle(&mut self, now: Instant) {
         self.images.values_mut().for_each(|image| image.settle(now));
-        snapshot::settle(self, now);
+        super::snapshot::settle(self, now);
     }
 
     /// The tags of what has this id.
