@@ -46,12 +46,11 @@ fn main() {
     println!("{HEAD}");
     if wanted("plain") {
         let peer = bench.peer("plain", Manner::default(), &["--omit-zero-blocks"]);
-        let whole = bench.peer("plain, its default", Manner::default(), &[]);
+        bench.peer("plain, its default", Manner::default(), &[]);
         let ours = bench.ours("plain", Manner::default(), &bench.unlimited());
         compare(&ours, &peer);
         let hashed = bench.ours("plain, hashing too", Manner::default(), &["--rate", "0"]);
         compare(&hashed, &peer);
-        drop(whole);
     }
     if wanted("limited") {
         let manner = Manner { limit: Some(1000), ..Manner::default() };

@@ -164,8 +164,10 @@ pub async fn start(config: &SdkConfig, order: &Order) -> Result<Begun, Failure> 
     }
     Ok(Begun {
         snapshot: answer.snapshot_id.ok_or_else(|| unreadable("it names no snapshot".into()))?,
-        parent: answer.parent_snapshot_id,
-        encrypted: answer.kms_key_arn.is_some(),
+        // What was asked for and not refused is so, whether or not it is repeated.
+        parent: answer.parent_snapshot_id.or_else(|| order.parent.clone()),
+        encrypted: answer.kms_key_arn.is_some()
+            || (order.parent.is_none() && order.encryption != Encryption::Inherited),
         status: status(answer.status.as_ref().map(aws_sdk_ebs::types::Status::as_str)),
     })
 }
@@ -260,9 +262,7 @@ impl Putter {
 /// What an error of a put means.
 fn meaning(error: &SdkError<PutSnapshotBlockError, HttpResponse>) -> Meaning {
     match error {
-        SdkError::ServiceError(context) => {
-            refusal(context.err(), context.raw().status().as_u16())
-        }
+        SdkError::ServiceError(context) => refusal(context.err(), context.raw().status().as_u16()),
         SdkError::TimeoutError(_) => Meaning::TimedOut,
         SdkError::DispatchFailure(failure) if failure.is_timeout() => Meaning::TimedOut,
         SdkError::ConstructionFailure(_) => Meaning::Final,
@@ -332,11 +332,7 @@ pub async fn list(
 }
 
 /// The places of all blocks that differ between two completed snapshots of one line, in order.
-pub async fn changed(
-    config: &SdkConfig,
-    from: &str,
-    snapshot: &str,
-) -> Result<Vec<u32>, Failure> {
+pub async fn changed(config: &SdkConfig, from: &str, snapshot: &str) -> Result<Vec<u32>, Failure> {
     const CALL: &str = "ebs:ListChangedBlocks";
     let client = Client::new(config);
     let (mut places, mut page) = (Vec::new(), None);

@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait without a runtime")]
 #![expect(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
 
+mod ami;
 mod bake;
 mod cache;
 mod check;

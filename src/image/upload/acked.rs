@@ -44,7 +44,8 @@ impl Acked {
     /// # Errors
     /// The file is of another upload: what was put then and is not in this plan would stay.
     pub(super) fn open(path: &Utf8Path, snapshot: &str, plan: &Plan) -> anyhow::Result<Self> {
-        let fault = || Fault::environment(format!("the record of sent blocks {path} is not usable"));
+        let fault =
+            || Fault::environment(format!("the record of sent blocks {path} is not usable"));
         let old = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),

@@ -162,7 +162,8 @@ fn settle(shared: &Shared, again: &mut Again, end: End) -> anyhow::Result<()> {
         Meaning::Final => return Err(refused(shared, nth, trouble.failure)),
     }
     if shared.is_stuck(now) {
-        let fault = Fault::aws("no block was acknowledged for too long, and the upload was stopped");
+        let fault =
+            Fault::aws("no block was acknowledged for too long, and the upload was stopped");
         return Err(anyhow::Error::from(trouble.failure)
             .context(fault.hint("what was sent is remembered: `--resume` sends the rest")));
     }
