@@ -181,6 +181,7 @@ pub(super) mod tests {
             tags: Tags::new(),
             kms_key: None,
             parent: None,
+            volume: None,
             blocks: BTreeMap::new(),
             put: BTreeSet::new(),
             shared_with: BTreeSet::new(),

@@ -105,6 +105,7 @@ impl Asked {
                 None => self.key(region_name)?,
             },
             parent: self.parent_snapshot_id.clone(),
+            volume: None,
             blocks: parent.map(|parent| parent.blocks.clone()).unwrap_or_default(),
             put: std::collections::BTreeSet::new(),
             shared_with: std::collections::BTreeSet::new(),
