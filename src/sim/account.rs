@@ -84,12 +84,12 @@ pub struct Account {
     pub conditions: Conditions,
     /// How many requests may have changed it.
     pub changes: u64,
-    /// Where its requests are recorded.
-    pub record: Option<Arc<Record>>,
-    store: Option<Arc<Store>>,
     /// Whether somebody plays the machines of instances that are launched by `RunInstances`. If
     /// not, they come and go by time alone.
     pub machines: bool,
+    /// Where its requests are recorded.
+    pub record: Option<Arc<Record>>,
+    store: Option<Arc<Store>>,
     instances: Vec<Instance>,
     ahead: Duration,
 }
@@ -106,9 +106,9 @@ impl Account {
             operator: None,
             conditions: Conditions::default(),
             changes: 0,
+            machines: false,
             record: None,
             store: None,
-            machines: false,
             instances: Vec::new(),
             ahead: Duration::ZERO,
         }
