@@ -30,6 +30,7 @@ pub mod key_pair;
 pub mod launch_template;
 pub mod network;
 pub mod nfs;
+pub mod parameter_store;
 pub mod parameters;
 pub mod random;
 pub mod record;
