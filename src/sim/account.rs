@@ -4,6 +4,7 @@
 //! Handlers change it; nothing here speaks a protocol or touches the machine.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use super::disturbance::{Disturbance, Kind};
@@ -31,7 +32,7 @@ pub const HOOK: &str = "launch";
 /// How long the hook waits for a heartbeat, unless [`Account::hook_timeout`] says otherwise.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_mins(10);
 /// The first network card's address. Each guest has a network of its own, so all have the same.
-pub const PRIVATE_IP: &str = "10.0.2.15";
+pub const PRIVATE_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 /// Where a guest finds its file system.
 pub const MOUNT_TARGET_IP: &str = "10.0.2.100";
 /// The subnet and the network of everything here.

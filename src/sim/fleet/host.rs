@@ -372,7 +372,9 @@ impl Keeper {
             }
             Order::PowerDown => {
                 tell("the power button is pressed");
-                self.ground.change(&self.instance, Instance::stop);
+                self.ground.change(&self.instance, |instance, now| {
+                    instance.stop(now, Ending::Graceful);
+                });
                 self.machine.power_down().await;
                 (After::Off, Ok(()))
             }

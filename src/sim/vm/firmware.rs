@@ -31,7 +31,10 @@ pub(super) fn arguments(firmware: Firmware, run_dir: &RunDir) -> anyhow::Result<
             .hint("apt-get install ovmf")
     })?;
     let copy = run_dir.file(VARIABLES);
-    std::fs::copy(variables, &copy).context("copying the variables of UEFI")?;
+    // A machine that is started again keeps its own.
+    if !copy.exists() {
+        std::fs::copy(variables, &copy).context("copying the variables of UEFI")?;
+    }
     let copy = super::machine::quoted(&run_dir.argument(VARIABLES)?);
     Ok(vec![
         "-drive".to_owned(),

@@ -1,0 +1,258 @@
+//! The disk of one instance: layers over its image's disk, and what they changed of it.
+//!
+//! The image's disk is a raw file that all its instances share and nobody changes. Each start goes
+//! on with the layers that are there, so that what an instance wrote is kept while it is stopped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+
+use crate::sim::snapshot::BLOCK_BYTES;
+use crate::sim::vm::machine::{self, OVERLAY};
+use crate::sim::vm::run_dir::RunDir;
+use crate::sys::{Cmd, Runner, Tool};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Volume {
+    /// The image's disk.
+    base: PathBuf,
+    /// Files of the run folder, the lowest first.
+    layers: Vec<String>,
+}
+
+/// What the layers hold of the disk.
+#[derive(Debug)]
+pub struct Changes {
+    base: File,
+    base_bytes: u64,
+    extents: Vec<Extent>,
+    /// The lowest first.
+    layers: Vec<File>,
+}
+
+/// A stretch of the disk as `qemu-img map` tells it. The top layer has depth 0.
+#[derive(Clone, Debug, Deserialize)]
+struct Extent {
+    start: u64,
+    length: u64,
+    depth: usize,
+    #[serde(default)]
+    zero: bool,
+    #[serde(default)]
+    compressed: bool,
+    /// Where its bytes are in the layer's file.
+    offset: Option<u64>,
+}
+
+impl Volume {
+    /// A fresh one of `bytes`, with nothing in it but what `base` has.
+    pub async fn make(
+        runner: &Runner,
+        run_dir: &RunDir,
+        base: PathBuf,
+        bytes: u64,
+    ) -> anyhow::Result<Self> {
+        machine::lay_over(runner, &base, &run_dir.argument(OVERLAY)?, bytes).await?;
+        Ok(Self { base, layers: vec![OVERLAY.to_owned()] })
+    }
+
+    /// The layer that is written to.
+    pub fn top(&self) -> &str {
+        self.layers.last().map_or(OVERLAY, String::as_str)
+    }
+
+    /// The name of the next layer.
+    pub fn next(&self) -> String {
+        format!("{OVERLAY}{}", self.layers.len())
+    }
+
+    /// There is a next layer: what was there is written to no more.
+    pub fn frozen(&mut self) {
+        self.layers.push(self.next());
+    }
+
+    /// What the layers up to `layers` hold. None of them may be written to meanwhile.
+    async fn changes_of(
+        &self,
+        runner: &Runner,
+        run_dir: &RunDir,
+        layers: &[String],
+    ) -> anyhow::Result<Changes> {
+        let top = layers.last().context("a disk has a layer")?;
+        // Shared: the layer may be below one that a running machine writes to.
+        let map = Cmd::new(Tool::QemuImg)
+            .args(["map", "--force-share", "--output=json"])
+            .arg(run_dir.argument(top)?);
+        let map = runner.run(&map).await.context("asking what a disk's layers hold")?;
+        let extents: Vec<Extent> =
+            serde_json::from_slice(&map.stdout).context("reading qemu-img's JSON")?;
+        let open = |path: &std::path::Path| {
+            File::open(path).with_context(|| format!("opening {}", path.display()))
+        };
+        let base = open(&self.base)?;
+        let base_bytes = base.metadata().context("asking for a disk's size")?.len();
+        let layers = layers.iter().map(|name| open(&run_dir.file(name))).collect::<Result<_, _>>()?;
+        Ok(Changes { base, base_bytes, extents, layers })
+    }
+
+    /// What all layers hold, of a machine that is off.
+    pub async fn changes(&self, runner: &Runner, run_dir: &RunDir) -> anyhow::Result<Changes> {
+        self.changes_of(runner, run_dir, &self.layers).await
+    }
+
+    /// What the layers below the top one hold, of a machine that runs.
+    pub async fn frozen_changes(
+        &self,
+        runner: &Runner,
+        run_dir: &RunDir,
+    ) -> anyhow::Result<Changes> {
+        let below = self.layers.split_last().map_or(&[][..], |(_, below)| below);
+        self.changes_of(runner, run_dir, below).await
+    }
+}
+
+impl Changes {
+    /// The blocks that the layers touch, in order. Each may have the content that it had before.
+    pub fn blocks(&self) -> anyhow::Result<BTreeSet<u32>> {
+        let block = BLOCK_BYTES as u64;
+        let mut touched = BTreeSet::new();
+        for extent in self.ours().filter(|extent| extent.length > 0) {
+            let last = (extent.start + extent.length - 1) / block;
+            for index in extent.start / block..=last {
+                touched.insert(u32::try_from(index).context("a disk is not that large")?);
+            }
+        }
+        Ok(touched)
+    }
+
+    /// The content of a block: the image's, with what the layers say instead.
+    pub fn read(&self, index: u32) -> anyhow::Result<Vec<u8>> {
+        let start = u64::from(index) * BLOCK_BYTES as u64;
+        let end = start + BLOCK_BYTES as u64;
+        let mut block = vec![0; BLOCK_BYTES];
+        let of_base = self.base_bytes.saturating_sub(start).min(BLOCK_BYTES as u64);
+        let of_base = usize::try_from(of_base).context("a block is small")?;
+        self.base.read_exact_at(&mut block[..of_base], start).context("reading the image's disk")?;
+        for extent in self.ours() {
+            let from = extent.start.max(start);
+            let to = (extent.start + extent.length).min(end);
+            if from >= to {
+                continue;
+            }
+            let [first, after] = [from - start, to - start].map(usize::try_from);
+            let piece = &mut block[first.context("in a block")?..after.context("in a block")?];
+            self.fill(extent, from, piece)?;
+        }
+        Ok(block)
+    }
+
+    fn fill(&self, extent: &Extent, from: u64, piece: &mut [u8]) -> anyhow::Result<()> {
+        if extent.zero {
+            piece.fill(0);
+            return Ok(());
+        }
+        let (Some(offset), false) = (extent.offset, extent.compressed) else {
+            bail!("a disk's layer is compressed, which nobody asked for");
+        };
+        let layer = &self.layers[self.layers.len() - 1 - extent.depth];
+        layer.read_exact_at(piece, offset + (from - extent.start)).context("reading a disk's layer")
+    }
+
+    fn ours(&self) -> impl Iterator<Item = &Extent> {
+        self.extents.iter().filter(|extent| extent.depth < self.layers.len())
+    }
+
+    /// The blocks that differ from what `parent` has, by `put`, which keeps a block and tells its
+    /// digest. A block of zeros where the parent has nothing is no block.
+    pub fn collect(
+        &self,
+        parent: &BTreeMap<u32, [u8; 32]>,
+        mut put: impl FnMut(Vec<u8>) -> anyhow::Result<[u8; 32]>,
+    ) -> anyhow::Result<BTreeMap<u32, [u8; 32]>> {
+        let mut changed = BTreeMap::new();
+        for index in self.blocks()? {
+            let block = self.read(index)?;
+            if !parent.contains_key(&index) && block.iter().all(|byte| *byte == 0) {
+                continue;
+            }
+            let digest = put(block)?;
+            if parent.get(&index) != Some(&digest) {
+                changed.insert(index, digest);
+            }
+        }
+        Ok(changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(overlay: &std::path::Path, commands: &[&str]) {
+        let mut io = std::process::Command::new("qemu-io");
+        for command in commands {
+            io.args(["-c", command]);
+        }
+        assert!(io.arg(overlay).stdout(std::process::Stdio::null()).status().unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn what_the_layers_changed_is_found_and_read_and_nothing_else_is() {
+        if Tool::QemuImg.find().is_err() {
+            return;
+        }
+        let (runner, run_dir) = (Runner::Direct, RunDir::create().unwrap());
+        let base = run_dir.file("base.raw");
+        let mut content = vec![0x11; 3 * BLOCK_BYTES];
+        content[510..512].copy_from_slice(&[0x55, 0xaa]);
+        std::fs::write(&base, &content).unwrap();
+        let bytes = 16 * BLOCK_BYTES as u64;
+        let mut volume = Volume::make(&runner, &run_dir, base, bytes).await.unwrap();
+
+        // In the second block a few bytes, in the third one zeros, in the ninth zeros on nothing.
+        let (second, third, ninth) = (BLOCK_BYTES, 2 * BLOCK_BYTES, 8 * BLOCK_BYTES);
+        let top = run_dir.file(volume.top());
+        let half = BLOCK_BYTES / 2;
+        write(&top, &[
+            &format!("write -P 0x22 {} 512", second + 4096),
+            &format!("write -z {third} {half}"),
+            &format!("write -P 0 {ninth} 4096"),
+        ]);
+        // In a second layer the fifth block, and the second one again.
+        let next = run_dir.argument(&volume.next()).unwrap();
+        let create = Cmd::new(Tool::QemuImg).args(["create", "-q", "-f", "qcow2", "-F", "qcow2"]);
+        let top = top.to_str().unwrap();
+        runner.run(&create.args(["-b", top, next.as_str()])).await.unwrap();
+        let fifth = 4 * BLOCK_BYTES;
+        write(std::path::Path::new(&next), &[
+            &format!("write -P 0x33 {fifth} 512"),
+            &format!("write -P 0x44 {} 512", second + 8192),
+        ]);
+        volume.frozen();
+
+        let changes = volume.changes(&runner, &run_dir).await.unwrap();
+        assert_eq!(changes.blocks().unwrap(), [1, 2, 4, 8].into());
+        let block = changes.read(1).unwrap();
+        assert_eq!((block[4096], block[8192], block[4608]), (0x22, 0x44, 0x11));
+        let block = changes.read(2).unwrap();
+        assert_eq!((block[0], block[half - 1], block[half]), (0, 0, 0x11));
+
+        let parent: BTreeMap<u32, [u8; 32]> = [(0, [1; 32]), (1, [1; 32]), (2, [1; 32])].into();
+        let mut kept = 0_u8;
+        let changed = changes.collect(&parent, |_| {
+            kept += 1;
+            Ok([kept; 32])
+        });
+        // The first one that was kept is as it was; the ninth is no block.
+        assert_eq!(changed.unwrap(), [(2, [2; 32]), (4, [3; 32])].into());
+
+        let below = volume.frozen_changes(&runner, &run_dir).await.unwrap();
+        assert_eq!(below.blocks().unwrap(), [1, 2, 8].into());
+        assert_eq!(below.read(1).unwrap()[8192], 0x11);
+    }
+}
