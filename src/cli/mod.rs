@@ -17,6 +17,8 @@ mod reference;
 #[cfg(feature = "sim")]
 pub mod rehearse;
 pub mod shell;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod status;
 #[cfg(feature = "sim")]
 pub mod test;
@@ -76,6 +78,11 @@ pub enum Command {
     /// Boot an image in a simulated AWS account, on this machine.
     #[cfg(feature = "sim")]
     Vm(vm::Vm),
+    /// Serve a simulated AWS account on this machine
+    ///
+    /// Ends with Ctrl-C, or with the command that is given.
+    #[cfg(feature = "sim")]
+    Sim(sim::Sim),
     /// Play bad nights on virtual machines before they come
     #[cfg(feature = "sim")]
     #[command(subcommand)]
@@ -141,6 +148,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Shell(args) => Box::pin(shell::run(args, format)).await,
         #[cfg(feature = "sim")]
         Command::Vm(args) => Box::pin(vm::run(args, format)).await,
+        #[cfg(feature = "sim")]
+        Command::Sim(args) => Box::pin(sim::run(args, format)).await,
         #[cfg(feature = "sim")]
         Command::Rehearse(verb) => Box::pin(rehearse::run(verb, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,

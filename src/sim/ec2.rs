@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::account::{ACCOUNT_ID, Account, PRIVATE_IP, SUBNET, VPC, ZONE};
-use super::http::{Reply, Request};
+use super::call::Call;
+use super::http::Reply;
 use super::instance::{Ending, Instance, State};
 use super::random;
 use super::xml::{leaf, node};
@@ -15,8 +16,8 @@ pub const VERSION: &str = "2016-11-15";
 type Asked = BTreeMap<String, String>;
 
 /// Answers one signed request. What is described is as it was at `as_of`.
-pub fn answer(account: &mut Account, request: &Request, as_of: Instant) -> Reply {
-    let asked = request.parameters();
+pub fn answer(account: &mut Account, call: &Call<'_>, as_of: Instant) -> Reply {
+    let asked = call.request.parameters();
     let action = asked.get("Action").map_or("", String::as_str);
     let result = match action {
         "DescribeInstances" => describe_instances(account, &asked, as_of),
@@ -263,12 +264,24 @@ fn reply(action: &str, inner: &str) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::account::REGION;
+    use crate::sim::call::Caller;
+    use crate::sim::http::Request;
+    use crate::sim::service::Service;
     use crate::sim::timeline::Recorder;
 
     fn ask(account: &mut Account, query: &str) -> Reply {
         let query = query.replace("{id}", &account.first().id);
         let now = account.now();
-        answer(account, &Request { query, ..Request::default() }, now)
+        let request = Request { query, ..Request::default() };
+        let call = Call {
+            service: Service::Ec2,
+            action: String::new(),
+            region: REGION.to_owned(),
+            caller: Caller::Operator,
+            request: &request,
+        };
+        answer(account, &call, now)
     }
 
     fn switched_off(account: &mut Account) {

@@ -4,24 +4,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::region::{Due, Tags};
 
 /// The size of a block, in bytes: the only one that EBS has.
 pub const BLOCK_BYTES: usize = 512 << 10;
 
 /// What EC2 says of a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It is being written by somebody (none), or on its way to be completed.
     Pending(Option<Due>),
     /// It is whole.
     Completed,
     /// It will never be.
-    Error(&'static str),
+    Error(String),
 }
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
     /// `snap-…`
     pub id: String,
