@@ -117,6 +117,12 @@ impl Account {
         Due { asked: self.world(), since, at }
     }
 
+    /// The clock of the world, as far ahead as the account's own.
+    pub fn clock(&self) -> Timestamp {
+        let ahead = jiff::SignedDuration::try_from(self.ahead).unwrap_or_default();
+        self.world().saturating_add(ahead).unwrap_or(Timestamp::MAX)
+    }
+
     /// Puts the account's clock forward: tests do not wait.
     #[cfg(test)]
     pub fn skip(&mut self, time: Duration) {
@@ -125,7 +131,7 @@ impl Account {
 
     /// What it has in a region.
     pub fn region(&mut self, name: &str) -> &mut Region {
-        self.regions.entry(name.to_owned()).or_default()
+        self.regions.entry(name.to_owned()).or_insert_with(|| Region::fresh(name))
     }
 
     /// Its group launches an instance: `pending`, held by the launch hook from now on.

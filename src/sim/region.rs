@@ -25,6 +25,32 @@ pub struct Region {
     pub tokens: BTreeMap<(String, String), (String, String)>,
 }
 
+impl Region {
+    /// What every region has before anybody does anything in it.
+    pub fn fresh(_name: &str) -> Self {
+        Self::default()
+    }
+
+    /// Lets happen what is due.
+    pub fn settle(&mut self, now: Instant) {
+        self.images.values_mut().for_each(|image| image.settle(now));
+        self.snapshots.values_mut().for_each(|snapshot| snapshot.settle(now));
+    }
+
+    /// The tags of what has this id.
+    pub fn tags_mut(&mut self, id: &str) -> Option<&mut Tags> {
+        let image = self.images.get_mut(id).map(|image| &mut image.tags);
+        image.or_else(|| self.snapshots.get_mut(id).map(|snapshot| &mut snapshot.tags))
+    }
+
+    /// The tags of everything, with the ids.
+    pub fn all_tags(&self) -> impl Iterator<Item = (&str, &Tags)> {
+        let images = self.images.iter().map(|(id, image)| (id.as_str(), &image.tags));
+        let snapshots = self.snapshots.iter().map(|(id, one)| (id.as_str(), &one.tags));
+        images.chain(snapshots)
+    }
+}
+
 /// Tags, by key.
 pub type Tags = BTreeMap<String, String>;
 

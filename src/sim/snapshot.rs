@@ -3,6 +3,7 @@
 //! Contents are kept elsewhere (the store of blocks), each under its SHA-256.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub tags: Tags,
     /// The key that it is encrypted with.
     pub kms_key: Option<String>,
+    /// The volume that it was made of; none where its blocks were put.
+    pub volume: Option<String>,
     /// The snapshot that it was started from.
     pub parent: Option<String>,
     /// The SHA-256 of every block that it has, its parents' blocks included.
@@ -54,5 +57,14 @@ impl Snapshot {
     /// Whether it is whole.
     pub const fn is_completed(&self) -> bool {
         matches!(self.state, State::Completed)
+    }
+
+    /// Lets happen what is due.
+    pub fn settle(&mut self, now: Instant) {
+        if let State::Pending(Some(due)) = self.state
+            && due.at <= now
+        {
+            self.state = State::Completed;
+        }
     }
 }
