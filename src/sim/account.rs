@@ -4,7 +4,6 @@
 //! Handlers change it; nothing here speaks a protocol or touches the machine.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -35,7 +34,7 @@ pub const HOOK: &str = "launch";
 /// How long the hook waits for a heartbeat, unless [`Account::hook_timeout`] says otherwise.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_mins(10);
 /// The first network card's address. Each guest has a network of its own, so all have the same.
-pub const PRIVATE_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
+pub const PRIVATE_IP: &str = "10.0.2.15";
 /// Where a guest finds its file system.
 pub const MOUNT_TARGET_IP: &str = "10.0.2.100";
 /// The subnet and the network of everything here.
@@ -79,6 +78,9 @@ pub struct Account {
     pub conditions: Conditions,
     /// How many requests may have changed it.
     pub changes: u64,
+    /// Whether somebody plays the machines of its instances, so that what becomes of an instance
+    /// takes as long as that and no time by itself.
+    pub has_machines: bool,
     instances: Vec<Instance>,
     ahead: Duration,
 }
@@ -95,6 +97,7 @@ impl Account {
             operator: None,
             conditions: Conditions::default(),
             changes: 0,
+            has_machines: false,
             instances: Vec::new(),
             ahead: Duration::ZERO,
         }

@@ -1,14 +1,16 @@
-//! The instance metadata service: version 2 only, as an instance with `HttpTokens=required` has it.
+//! The instance metadata service, as an instance has it that was launched with these options: version
+//! 2, and version 1 where no token is required.
 //!
 //! What is not listed here is 404, as on a real instance that lacks it. Every instance has a service
 //! of its own, whose answers are made from what the account knows of it at the moment of asking.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::account::{ACCOUNT_ID, PRIVATE_IP, REGION, ROLE, SUBNET, VPC, ZONE, ZONE_ID};
+use super::account::{ACCOUNT_ID, ROLE, SUBNET, VPC, ZONE, ZONE_ID};
 use super::http::{Reply, Request};
 use super::instance::{Instance, Lifecycle};
 use super::random;
@@ -25,6 +27,9 @@ const TAGS_SINCE: &str = "2021-03-23";
 
 /// Answers one request of `instance`.
 pub fn answer(instance: &mut Instance, now: Instant, request: &Request) -> Reply {
+    if !instance.metadata.enabled {
+        return page(403, "Forbidden");
+    }
     match request.method.as_str() {
         "PUT" => give_token(instance, now, request),
         "GET" | "HEAD" => match check_token(instance, now, request) {
@@ -55,8 +60,12 @@ fn give_token(instance: &mut Instance, now: Instant, request: &Request) -> Reply
 }
 
 fn check_token(instance: &Instance, now: Instant, request: &Request) -> Result<(), Reply> {
-    let known = request.header(TOKEN_HEADER).and_then(|token| instance.tokens.get(token));
-    match known {
+    let Some(token) = request.header(TOKEN_HEADER) else {
+        // Version 1.
+        let refused = instance.metadata.token_required;
+        return if refused { Err(page(401, "Unauthorized")) } else { Ok(()) };
+    };
+    match instance.tokens.get(token) {
         Some(expires) if *expires > now => Ok(()),
         _ => Err(page(401, "Unauthorized")),
     }
@@ -81,7 +90,8 @@ fn read(instance: &mut Instance, now: Instant, path: &str) -> Reply {
             Reply::new(200, "application/octet-stream", data)
         };
     }
-    let leaves = leaves(instance, now, version >= TAGS_SINCE);
+    let with_tags = instance.metadata.tags && (version == "latest" || version >= TAGS_SINCE);
+    let leaves = leaves(instance, now, with_tags);
     match leaves.get(item) {
         Some(value) => text(value.clone()),
         None => list(&leaves, item).map_or_else(|| page(404, "Not Found"), text),
@@ -92,9 +102,9 @@ fn read(instance: &mut Instance, now: Instant, path: &str) -> Reply {
 fn list(leaves: &BTreeMap<String, String>, item: &str) -> Option<String> {
     // The one list that names its entries in its own way.
     if item == "meta-data/public-keys" {
-        return leaves
-            .contains_key("meta-data/public-keys/0/openssh-key")
-            .then(|| format!("0={ROLE}"));
+        let key = leaves.get("meta-data/public-keys/0/openssh-key")?;
+        let name = key.trim_end().rsplit(' ').next().unwrap_or_default();
+        return Some(format!("0={name}"));
     }
     let prefix = if item.is_empty() { String::new() } else { format!("{item}/") };
     let mut names: Vec<String> = leaves
@@ -114,52 +124,74 @@ fn list(leaves: &BTreeMap<String, String>, item: &str) -> Option<String> {
 
 /// Everything that can be read, by path.
 fn leaves(instance: &mut Instance, now: Instant, with_tags: bool) -> BTreeMap<String, String> {
-    let target = match instance.lifecycle(now) {
+    let target = instance.group.is_some().then(|| match instance.lifecycle(now) {
         Lifecycle::Waiting { .. } | Lifecycle::InService => "InService",
         Lifecycle::Terminating => "Terminated",
-    };
-    let hostname = format!("ip-{}.{REGION}.compute.internal", PRIVATE_IP.replace('.', "-"));
+    });
     let mut leaves = BTreeMap::new();
     let mut put = |path: &str, value: &str| leaves.insert(path.to_owned(), value.to_owned());
     put("dynamic/instance-identity/document", &identity_document(instance));
     put("meta-data/ami-id", &instance.image);
     put("meta-data/ami-launch-index", "0");
-    put("meta-data/autoscaling/target-lifecycle-state", target);
-    put("meta-data/hostname", &hostname);
-    put("meta-data/iam/info", &profile(instance));
-    put(&format!("meta-data/iam/security-credentials/{ROLE}"), &credentials(instance));
+    if let Some(target) = target {
+        put("meta-data/autoscaling/target-lifecycle-state", target);
+    }
+    if let Some(profile) = &instance.profile {
+        put("meta-data/iam/info", &profile_document(instance, profile));
+        // A role has its profile's name here.
+        let path = format!("meta-data/iam/security-credentials/{profile}");
+        put(&path, &credentials(instance));
+    }
     put("meta-data/instance-action", "none");
     put("meta-data/instance-id", &instance.id);
     put("meta-data/instance-life-cycle", "on-demand");
-    put("meta-data/instance-type", "m5.large");
-    put("meta-data/local-hostname", &hostname);
-    put("meta-data/local-ipv4", PRIVATE_IP);
-    put("meta-data/mac", &instance.mac);
-    let card = format!("meta-data/network/interfaces/macs/{}", instance.mac);
-    put(&format!("{card}/device-number"), "0");
-    put(&format!("{card}/local-ipv4s"), PRIVATE_IP);
-    put(&format!("{card}/mac"), &instance.mac);
-    put(&format!("{card}/owner-id"), ACCOUNT_ID);
-    put(&format!("{card}/subnet-id"), SUBNET);
-    put(&format!("{card}/subnet-ipv4-cidr-block"), "10.0.2.0/24");
-    put(&format!("{card}/vpc-id"), VPC);
+    put("meta-data/instance-type", &instance.instance_type);
     put("meta-data/placement/availability-zone", ZONE);
     put("meta-data/placement/availability-zone-id", ZONE_ID);
-    put("meta-data/placement/region", REGION);
+    put("meta-data/placement/region", &instance.region);
     put("meta-data/reservation-id", &instance.id.replace("i-", "r-"));
     put("meta-data/security-groups", ROLE);
     put("meta-data/services/domain", "amazonaws.com");
     put("meta-data/services/partition", "aws");
     if !instance.public_key.is_empty() {
-        let key = format!("{} {ROLE}\n", instance.public_key);
+        let key = format!("{} {}\n", instance.public_key, instance.key_name);
         put("meta-data/public-keys/0/openssh-key", &key);
     }
+    network(instance, &mut put);
     if with_tags {
         for (name, value) in &instance.tags {
             put(&format!("meta-data/tags/instance/{name}"), value);
         }
     }
     leaves
+}
+
+/// Its one network card, and its names.
+fn network<T>(instance: &Instance, put: &mut impl FnMut(&str, &str) -> T) {
+    let address = instance.private_ip.to_string();
+    let hostname = format!("ip-{}.{}.compute.internal", address.replace('.', "-"), instance.region);
+    for path in ["hostname", "local-hostname"] {
+        put(&format!("meta-data/{path}"), &hostname);
+    }
+    put("meta-data/local-ipv4", &address);
+    put("meta-data/mac", &instance.mac);
+    let card = format!("meta-data/network/interfaces/macs/{}", instance.mac);
+    put(&format!("{card}/device-number"), "0");
+    put(&format!("{card}/local-ipv4s"), &address);
+    put(&format!("{card}/mac"), &instance.mac);
+    put(&format!("{card}/owner-id"), ACCOUNT_ID);
+    put(&format!("{card}/subnet-id"), SUBNET);
+    put(&format!("{card}/subnet-ipv4-cidr-block"), &cidr(instance.private_ip));
+    put(&format!("{card}/vpc-id"), VPC);
+    if let Some(public) = instance.public_ip {
+        put("meta-data/public-ipv4", &public.to_string());
+        put(&format!("{card}/public-ipv4s"), &public.to_string());
+    }
+}
+
+fn cidr(address: Ipv4Addr) -> String {
+    let [a, b, c, _] = address.octets();
+    format!("{a}.{b}.{c}.0/24")
 }
 
 fn identity_document(instance: &Instance) -> String {
@@ -171,22 +203,22 @@ fn identity_document(instance: &Instance) -> String {
         "devpayProductCodes": null,
         "imageId": instance.image,
         "instanceId": instance.id,
-        "instanceType": "m5.large",
+        "instanceType": instance.instance_type,
         "kernelId": null,
         "marketplaceProductCodes": null,
         "pendingTime": seconds(instance.launched),
-        "privateIp": PRIVATE_IP,
+        "privateIp": instance.private_ip.to_string(),
         "ramdiskId": null,
-        "region": REGION,
+        "region": instance.region,
         "version": "2017-09-30",
     }))
 }
 
-fn profile(instance: &Instance) -> String {
+fn profile_document(instance: &Instance, profile: &str) -> String {
     pretty(&json!({
         "Code": "Success",
         "LastUpdated": seconds(instance.launched),
-        "InstanceProfileArn": format!("arn:aws:iam::{ACCOUNT_ID}:instance-profile/{ROLE}"),
+        "InstanceProfileArn": format!("arn:aws:iam::{ACCOUNT_ID}:instance-profile/{profile}"),
         "InstanceProfileId": format!("AIPA{}", random::derived(&instance.id, 16).to_uppercase()),
     }))
 }
@@ -229,7 +261,7 @@ fn page(status: u16, reason: &str) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::account::Account;
+    use crate::sim::account::{Account, PRIVATE_IP, REGION};
 
     fn put(headers: &[(&str, &str)], path: &str) -> Request {
         ask("PUT", headers, path)
@@ -330,6 +362,35 @@ mod tests {
         assert_eq!(get(&mut instance, &format!("/2021-01-03/{tag}")).status, 404);
         assert_eq!(get(&mut instance, "/latest/meta-data/spot/instance-action").status, 404);
         assert_eq!(get(&mut instance, "/1999-01-01/meta-data/instance-id").status, 404);
+    }
+
+    #[test]
+    fn the_options_of_its_launch_count() {
+        let mut instance = running();
+        let path = "/latest/meta-data/instance-id";
+        instance.metadata.token_required = false;
+        assert_eq!(answer(&mut instance, &ask("GET", &[], path)).body, instance.id);
+        let made_up = [(TOKEN_HEADER, "made-up")];
+        assert_eq!(answer(&mut instance, &ask("GET", &made_up, path)).status, 401);
+        instance.metadata.tags = false;
+        assert_eq!(get(&mut instance, "/latest/meta-data/tags/instance/Name").status, 404);
+        (instance.profile, instance.group) = (None, None);
+        assert_eq!(get(&mut instance, "/latest/meta-data/iam/info").status, 404);
+        assert_eq!(get(&mut instance, "/latest/meta-data/autoscaling/").status, 404);
+        instance.metadata.enabled = false;
+        assert_eq!(answer(&mut instance, &put(&[], "/latest/api/token")).status, 403);
+    }
+
+    #[test]
+    fn both_addresses_are_told() {
+        let mut instance = running();
+        assert_eq!(get(&mut instance, "/latest/meta-data/public-ipv4").status, 404);
+        instance.private_ip = Ipv4Addr::new(127, 77, 128, 7);
+        instance.public_ip = Some(Ipv4Addr::new(127, 77, 0, 7));
+        assert_eq!(get(&mut instance, "/latest/meta-data/local-ipv4").body, "127.77.128.7");
+        assert_eq!(get(&mut instance, "/latest/meta-data/public-ipv4").body, "127.77.0.7");
+        let name = get(&mut instance, "/latest/meta-data/local-hostname").body;
+        assert_eq!(name, "ip-127-77-128-7.eu-west-1.compute.internal");
     }
 
     #[test]

@@ -188,8 +188,12 @@ pub struct Instance {
     pub region: String,
     /// `m5.large`
     pub instance_type: String,
+    /// The size of its root volume, in GiB.
+    pub root_gib: u64,
     /// The name of its role, if it has one.
     pub profile: Option<String>,
+    /// The Auto Scaling group that it is in, if it is in one.
+    pub group: Option<String>,
     /// The first network card's hardware address.
     pub mac: String,
     /// That card's address, as AWS has it.
@@ -253,8 +257,10 @@ impl Instance {
             region: REGION.to_owned(),
             instance_type: "m5.large".to_owned(),
             profile: Some(ROLE.to_owned()),
+            group: Some(GROUP.to_owned()),
+            root_gib: 8,
             mac: format!("52:54:00:{}:{}:{}", &mac[..2], &mac[2..4], &mac[4..]),
-            private_ip: PRIVATE_IP,
+            private_ip: PRIVATE_IP.parse().expect("an address"),
             public_ip: None,
             launched: Timestamp::now(),
             key_name: ROLE.to_owned(),
@@ -299,6 +305,15 @@ impl Instance {
     /// When it came into a state, the last time.
     pub fn since(&self, state: State) -> Option<Instant> {
         self.history.iter().rev().find(|(_, one)| *one == state).map(|(since, _)| *since)
+    }
+
+    /// One that somebody launches, and no group: no hook holds it.
+    pub(super) fn launch_alone(now: Instant, recorder: Recorder) -> Self {
+        let mut instance = Self::launch(now, Duration::ZERO, recorder);
+        instance.lifecycle = Lifecycle::InService;
+        (instance.group, instance.profile) = (None, None);
+        (instance.key_name, instance.tags) = (String::new(), BTreeMap::new());
+        instance
     }
 
     /// Where its group has it. A hook that has waited too long takes its default result.

@@ -9,6 +9,7 @@
 
 pub mod account;
 pub mod autoscaling;
+pub mod blocks;
 pub mod call;
 pub mod cloud;
 pub mod conditions;
@@ -23,6 +24,7 @@ pub mod http;
 pub mod image;
 pub mod imds;
 pub mod instance;
+pub mod machines;
 pub mod keep;
 pub mod nfs;
 pub mod parameters;

@@ -24,11 +24,11 @@ const ATTEMPTS: usize = 50;
 
 /// The addresses of one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Addresses {
+pub(super) struct Addresses {
     /// What the instance itself knows.
-    pub private: Ipv4Addr,
+    pub(super) private: Ipv4Addr,
     /// What the world sees.
-    pub public: Ipv4Addr,
+    pub(super) public: Ipv4Addr,
 }
 
 impl Addresses {
@@ -42,7 +42,7 @@ impl Addresses {
     }
 
     /// What leads into the instance: SSH, and port 8080 where nobody has it.
-    pub fn doors(self) -> Vec<Door> {
+    pub(super) fn doors(self) -> Vec<Door> {
         let both = [self.private, self.public];
         let door = |port| both.map(|address| Door { address, port });
         let mut doors = door(SSH_PORT).to_vec();
@@ -53,13 +53,13 @@ impl Addresses {
 
 /// Gives out addresses.
 #[derive(Debug)]
-pub struct Pool {
+pub(super) struct Pool {
     next: u16,
 }
 
 impl Pool {
     /// One that begins somewhere.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let next = u16::from_str_radix(&random::hex(4), 16).expect("hexadecimal digits");
         Self { next }
     }
@@ -69,7 +69,7 @@ impl Pool {
     /// # Errors
     /// Port 22 can be used at no loopback address: somebody serves it at all of them, or we may
     /// not.
-    pub fn take(&mut self) -> anyhow::Result<Addresses> {
+    pub(super) fn take(&mut self) -> anyhow::Result<Addresses> {
         let mut last = None;
         for _ in 0..ATTEMPTS {
             let addresses = Addresses::number(self.next);

@@ -18,7 +18,7 @@ pub(super) async fn take(
     image: &str,
     changes: Changes,
 ) -> anyhow::Result<usize> {
-    let (store, parent) = (floor.disks.store(), wanted.snapshot.blocks.clone());
+    let (store, parent) = (floor.disks.blocks(), wanted.snapshot.blocks.clone());
     let work = move || changes.collect(&parent, |block| store.put(&block));
     let changed = tokio::task::spawn_blocking(work).await.context("keeping changed blocks")??;
     let count = changed.len();

@@ -53,3 +53,20 @@ impl Disks {
         Ok(path)
     }
 }
+
+/// Writes the blocks into a sparse file of the volume's size.
+fn assemble(
+    blocks: &Blocks,
+    contents: &BTreeMap<u32, [u8; 32]>,
+    bytes: u64,
+    to: &Path,
+) -> anyhow::Result<()> {
+    let file = File::create(to).context("making a file")?;
+    file.set_len(bytes).context("making a file large enough")?;
+    for (index, digest) in contents {
+        let block = blocks.get(digest)?;
+        let at = u64::from(*index) * BLOCK_BYTES as u64;
+        file.write_all_at(&block, at).context("writing a block")?;
+    }
+    Ok(())
+}

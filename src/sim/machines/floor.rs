@@ -131,3 +131,13 @@ impl Floor {
         self.events.log(id, what);
     }
 }
+
+/// What starts the disk of an image, as instances of today do: UEFI where the image may be started
+/// by it and this machine has it.
+fn firmware(image: &Image) -> Firmware {
+    match image.boot_mode.as_deref() {
+        Some("uefi") => Firmware::Uefi,
+        Some("uefi-preferred") if Firmware::Uefi.is_here() => Firmware::Uefi,
+        _ => Firmware::Bios,
+    }
+}

@@ -18,7 +18,7 @@ use crate::sys::{Cmd, Runner, Tool};
 
 /// See the module.
 #[derive(Debug)]
-pub struct Volume {
+pub(super) struct Volume {
     /// The image's disk.
     base: PathBuf,
     /// Files of the run folder, the lowest first.
@@ -27,7 +27,7 @@ pub struct Volume {
 
 /// What the layers hold of the disk.
 #[derive(Debug)]
-pub struct Changes {
+pub(super) struct Changes {
     base: File,
     base_bytes: u64,
     extents: Vec<Extent>,
@@ -51,7 +51,7 @@ struct Extent {
 
 impl Volume {
     /// A fresh one of `bytes`, with nothing in it but what `base` has.
-    pub async fn make(
+    pub(super) async fn make(
         runner: &Runner,
         run_dir: &RunDir,
         base: PathBuf,
@@ -62,17 +62,17 @@ impl Volume {
     }
 
     /// The layer that is written to.
-    pub fn top(&self) -> &str {
+    pub(super) fn top(&self) -> &str {
         self.layers.last().map_or(OVERLAY, String::as_str)
     }
 
     /// The name of the next layer.
-    pub fn next(&self) -> String {
+    pub(super) fn next(&self) -> String {
         format!("{OVERLAY}{}", self.layers.len())
     }
 
     /// There is a next layer: what was there is written to no more.
-    pub fn frozen(&mut self) {
+    pub(super) fn frozen(&mut self) {
         self.layers.push(self.next());
     }
 
@@ -101,12 +101,12 @@ impl Volume {
     }
 
     /// What all layers hold, of a machine that is off.
-    pub async fn changes(&self, runner: &Runner, run_dir: &RunDir) -> anyhow::Result<Changes> {
+    pub(super) async fn changes(&self, runner: &Runner, run_dir: &RunDir) -> anyhow::Result<Changes> {
         self.changes_of(runner, run_dir, &self.layers).await
     }
 
     /// What the layers below the top one hold, of a machine that runs.
-    pub async fn frozen_changes(
+    pub(super) async fn frozen_changes(
         &self,
         runner: &Runner,
         run_dir: &RunDir,
@@ -118,7 +118,7 @@ impl Volume {
 
 impl Changes {
     /// The blocks that the layers touch, in order. Each may have the content that it had before.
-    pub fn blocks(&self) -> anyhow::Result<BTreeSet<u32>> {
+    pub(super) fn blocks(&self) -> anyhow::Result<BTreeSet<u32>> {
         let block = BLOCK_BYTES as u64;
         let mut touched = BTreeSet::new();
         for extent in self.ours().filter(|extent| extent.length > 0) {
@@ -131,7 +131,7 @@ impl Changes {
     }
 
     /// The content of a block: the image's, with what the layers say instead.
-    pub fn read(&self, index: u32) -> anyhow::Result<Vec<u8>> {
+    pub(super) fn read(&self, index: u32) -> anyhow::Result<Vec<u8>> {
         let start = u64::from(index) * BLOCK_BYTES as u64;
         let end = start + BLOCK_BYTES as u64;
         let mut block = vec![0; BLOCK_BYTES];
@@ -169,7 +169,7 @@ impl Changes {
 
     /// The blocks that differ from what `parent` has, by `put`, which keeps a block and tells its
     /// digest. A block of zeros where the parent has nothing is no block.
-    pub fn collect(
+    pub(super) fn collect(
         &self,
         parent: &BTreeMap<u32, [u8; 32]>,
         mut put: impl FnMut(Vec<u8>) -> anyhow::Result<[u8; 32]>,

@@ -90,11 +90,11 @@ pub fn shape(snapshot: &Snapshot, now: Instant) -> String {
         + &number("fullSnapshotSizeInBytes", Some(full))
 }
 
-fn status(snapshot: &Snapshot) -> (&'static str, Option<&'static str>) {
-    match snapshot.state {
+fn status(snapshot: &Snapshot) -> (&'static str, Option<&str>) {
+    match &snapshot.state {
         State::Pending(_) => ("pending", None),
         State::Completed => ("completed", None),
-        State::Error(message) => ("error", Some(message)),
+        State::Error(message) => ("error", Some(message.as_str())),
     }
 }
 
