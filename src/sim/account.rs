@@ -120,12 +120,6 @@ impl Account {
         Due { asked: self.world(), since, at }
     }
 
-    /// The clock of the world, as far ahead as the account's own.
-    pub fn clock(&self) -> Timestamp {
-        let ahead = jiff::SignedDuration::try_from(self.ahead).unwrap_or_default();
-        self.world().saturating_add(ahead).unwrap_or(Timestamp::MAX)
-    }
-
     /// Puts the account's clock forward: tests do not wait.
     #[cfg(test)]
     pub fn skip(&mut self, time: Duration) {

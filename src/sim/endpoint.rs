@@ -73,7 +73,7 @@ fn dispatch(account: &mut Account, call: &Call<'_>, as_of: Instant) -> Reply {
     match call.service {
         Service::AutoScaling => autoscaling::answer(account, call.request),
         Service::Ebs => ebs::answer(account, call),
-        Service::Ec2 => ec2::answer(account, call.request, as_of),
+        Service::Ec2 => ec2::answer(account, call, as_of),
         Service::Efs => efs::answer(account, call.caller.name(), call.request),
         Service::Ssm => ssm::answer(account, call.caller.name(), call.request, &call.action),
         Service::Sts => sts::answer(call),

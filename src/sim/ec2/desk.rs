@@ -3,30 +3,27 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{answer, random};
+use jiff::SignedDuration;
+
+use super::answer;
 use crate::sim::account::{Account, REGION};
-use crate::sim::http::Request;
-use crate::sim::instance::Credentials;
+use crate::sim::call::{Call, Caller};
+use crate::sim::http::{Reply, Request};
 use crate::sim::parameters::Parameters;
 use crate::sim::region::{Region, Tags};
-use crate::sim::signature::tests::signed;
+use crate::sim::service::Service;
 use crate::sim::snapshot::{Snapshot, State};
 
 /// An account, and who asks for it.
 pub(super) struct Desk {
     pub(super) account: Account,
-    keys: Credentials,
 }
 
 impl Desk {
     pub(super) fn new() -> Self {
-        let account = Account::new(Parameters::default());
-        let keys = Credentials {
-            access_key: format!("ASIA{}", random::capitals(16)),
-            secret_key: random::hex(40),
-            session: random::hex(40),
-        };
-        Self { account, keys }
+        let mut account = Account::new(Parameters::default());
+        account.conditions.speed = 1.0;
+        Self { account }
     }
 
     /// The status and the body of an answer. White space in the query does not count.
@@ -37,15 +34,8 @@ impl Desk {
     /// The same in some region.
     pub(super) fn ask_in(&mut self, region: &str, query: &str) -> (u16, String) {
         let query = query.split_whitespace().collect();
-        let request = Request { query, ..Request::default() };
-        let request = signed(request, "ec2", &self.keys);
-        let mut request = request;
-        if let Some(claim) = request.headers.get_mut("authorization") {
-            *claim = claim.replace(REGION, region);
-        }
-        let now = self.account.now();
-        let reply = answer(&mut self.account, &request, now);
-        (reply.status, reply.body)
+        let reply = put(&mut self.account, region, query);
+        (reply.status, reply.body.to_string())
     }
 
     /// The answer to what must succeed.
@@ -74,6 +64,7 @@ impl Desk {
     /// Time goes by.
     pub(super) fn wait(&mut self, time: Duration) {
         self.account.skip(time);
+        self.account.conditions.clock_ahead += SignedDuration::try_from(time).unwrap();
     }
 
     /// A snapshot that is whole, as EBS direct leaves one.
@@ -83,7 +74,7 @@ impl Desk {
             id: id.clone(),
             volume_gib: 4,
             state: State::Completed,
-            started: self.account.clock(),
+            started: self.account.world(),
             description: String::new(),
             tags: Tags::new(),
             kms_key: None,
@@ -101,9 +92,23 @@ impl Desk {
     pub(super) fn image(&mut self, name: &str) -> (String, String) {
         let snapshot = self.snapshot();
         let body = self.done(&register(name, &snapshot));
-        self.wait(Duration::from_secs(10));
+        self.wait(crate::sim::conditions::IMAGE);
         (inner(&body, "imageId"), snapshot)
     }
+}
+
+/// One request of the operator.
+pub(super) fn put(account: &mut Account, region: &str, query: String) -> Reply {
+    let request = Request { query, ..Request::default() };
+    let call = Call {
+        service: Service::Ec2,
+        action: String::new(),
+        region: region.to_owned(),
+        caller: Caller::Operator,
+        request: &request,
+    };
+    let now = account.now();
+    answer(account, &call, now)
 }
 
 /// A request for an image.

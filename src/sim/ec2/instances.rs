@@ -155,14 +155,13 @@ fn reason(instance: &Instance, state: State) -> String {
 mod tests {
     use super::*;
     use crate::sim::account::Account;
-    use crate::sim::ec2::answer;
-    use crate::sim::http::{Reply, Request};
+    use crate::sim::ec2::desk::put;
+    use crate::sim::http::Reply;
     use crate::sim::timeline::Recorder;
 
     fn ask(account: &mut Account, query: &str) -> Reply {
         let query = query.replace("{id}", &account.first().id);
-        let now = account.now();
-        answer(account, &Request { query, ..Request::default() }, now)
+        put(account, crate::sim::account::REGION, query)
     }
 
     fn switched_off(account: &mut Account) {

@@ -25,12 +25,11 @@ use jiff::Timestamp;
 
 use self::query::Query;
 use self::refusal::{Answer, Refusal};
-use super::account::{Account, REGION};
-use super::http::{Reply, Request};
-use super::random;
+use super::account::Account;
+use super::http::Reply;
 use super::region::Region;
-use super::signature;
 use super::xml::leaf;
+use super::{call, random};
 
 pub use self::refusal::error;
 
@@ -58,21 +57,23 @@ impl Call<'_> {
         self.account.region(&self.region)
     }
 
-    /// The last moment that an answer knows of, by the clock of the world.
+    /// The last moment that a description knows of, by the clock of the world.
     pub fn seen(&self) -> Timestamp {
-        let age = self.account.now().saturating_duration_since(self.as_of);
+        let conditions = &self.account.conditions;
+        let age = self.account.now().saturating_duration_since(self.as_of)
+            + conditions.takes(conditions.unseen_for);
         let age = jiff::SignedDuration::try_from(age).unwrap_or_default();
-        self.account.clock().saturating_sub(age).unwrap_or(Timestamp::MIN)
+        self.account.world().saturating_sub(age).unwrap_or(Timestamp::MIN)
     }
 }
 
 /// Answers one signed request. What is described is as it was at `as_of`.
-pub fn answer(account: &mut Account, request: &Request, as_of: Instant) -> Reply {
-    let mut parameters = request.parameters();
+pub fn answer(account: &mut Account, call: &call::Call<'_>, as_of: Instant) -> Reply {
+    let mut parameters = call.request.parameters();
     let fingerprint = query::fingerprint(&parameters);
     let action = parameters.remove("Action").unwrap_or_default();
     parameters.remove("Version");
-    let region = signature::region(request).unwrap_or(REGION).to_owned();
+    let region = call.region.clone();
     let now = account.now();
     account.region(&region).settle(now);
     let mut call = Call { account, region, action, fingerprint, as_of };

@@ -11,7 +11,7 @@ pub fn deregister(call: &mut Call<'_>, mut query: Query) -> Answer {
     let id = query.required("ImageId")?;
     let with_snapshots = query.flag("DeleteAssociatedSnapshots")?.unwrap_or_default();
     let dry_run = query.finish()?;
-    let now = call.account.clock();
+    let now = call.account.world();
     let region = call.here();
     let image = super::own(region, &id)?;
     if image.protection.is_some() || image.cooldown.is_some_and(|until| now < until) {

@@ -78,7 +78,7 @@ impl Asked {
             disabled: query.flag("IncludeDisabled")?.unwrap_or_default(),
             filters: Filters::of(query, FILTERS)?,
             seen: call.seen(),
-            now: call.account.clock(),
+            now: call.account.world(),
         })
     }
 

@@ -1,13 +1,13 @@
 //! `RegisterImage`: an image of snapshots that are there.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::mapping::{self, Wanted};
 use crate::sim::account::ACCOUNT_ID;
+use crate::sim::conditions;
 use crate::sim::ec2::Call;
 use crate::sim::ec2::id::Kind;
 use crate::sim::ec2::query::Query;
@@ -16,8 +16,6 @@ use crate::sim::ec2::tags::Specified;
 use crate::sim::image::{Image, State};
 use crate::sim::xml::leaf;
 
-/// How long a fresh image is pending.
-pub const TAKES: Duration = Duration::from_secs(5);
 /// The characters of a description.
 pub const DESCRIPTION_LIMIT: usize = 255;
 const UEFI_DATA_LIMIT: usize = 64_000;
@@ -125,12 +123,12 @@ pub fn register(call: &mut Call<'_>, mut query: Query) -> Answer {
         ena: asked.ena,
         sriov: asked.sriov.map(str::to_owned),
         tags: asked.tags.for_kind(Kind::Image),
-        created: call.account.clock(),
+        created: call.account.world(),
         deprecated: None,
         protection: None,
         cooldown: None,
         shared_with: BTreeSet::new(),
-        state: State::Pending(call.account.due(TAKES)),
+        state: State::Pending(call.account.due(conditions::IMAGE)),
         fails: None,
         last_launched: None,
         public_parameter: None,

@@ -1,5 +1,4 @@
-use std::time::Duration;
-
+use crate::sim::conditions::IMAGE;
 use crate::sim::ec2::desk::{Desk, inner, register};
 
 #[test]
@@ -15,7 +14,7 @@ fn an_image_is_pending_and_then_available_with_all_that_was_said() {
     let id = inner(&desk.done(&asked), "imageId");
     let describe = format!("Action=DescribeImages&ImageId.1={id}");
     assert_eq!(inner(&desk.done(&describe), "imageState"), "pending");
-    desk.wait(Duration::from_secs(10));
+    desk.wait(IMAGE);
     let image = inner(&desk.done(&describe), "imagesSet");
     for part in [
         "<imageState>available</imageState>",
@@ -82,7 +81,7 @@ fn an_image_that_could_not_be_made_says_why() {
     let snapshot = desk.snapshot();
     let id = inner(&desk.done(&register("image", &snapshot)), "imageId");
     desk.region().images.get_mut(&id).unwrap().fails = Some("Snapshot failed".to_owned());
-    desk.wait(Duration::from_secs(10));
+    desk.wait(IMAGE);
     let body = desk.done(&format!("Action=DescribeImages&ImageId.1={id}"));
     assert_eq!(inner(&body, "imageState"), "failed");
     assert!(inner(&body, "stateReason").contains("<message>Snapshot failed</message>"), "{body}");

@@ -94,12 +94,12 @@ fn status(snapshot: &Snapshot) -> (&'static str, Option<&str>) {
     match &snapshot.state {
         State::Pending(_) => ("pending", None),
         State::Completed => ("completed", None),
-        State::Error(message) => ("error", Some(message.as_str())),
+        State::Error(message) => ("error", Some(message)),
     }
 }
 
 fn progress(snapshot: &Snapshot, now: Instant) -> String {
-    match snapshot.state {
+    match &snapshot.state {
         State::Pending(None) => "0%".to_owned(),
         State::Pending(Some(due)) => format!("{}%", due.percent(now)),
         State::Completed => "100%".to_owned(),
