@@ -78,9 +78,6 @@ pub struct Account {
     pub conditions: Conditions,
     /// How many requests may have changed it.
     pub changes: u64,
-    /// Whether somebody plays the machines of its instances, so that what becomes of an instance
-    /// takes as long as that and no time by itself.
-    pub has_machines: bool,
     instances: Vec<Instance>,
     ahead: Duration,
 }
@@ -97,7 +94,6 @@ impl Account {
             operator: None,
             conditions: Conditions::default(),
             changes: 0,
-            has_machines: false,
             instances: Vec::new(),
             ahead: Duration::ZERO,
         }

@@ -46,9 +46,7 @@ fn describe_instances(account: &mut Account, asked: &Asked) -> String {
     let ids = list(asked, "InstanceIds");
     // An id that no group knows is left out, without an error; and one that is gone has left it.
     let wanted = |one: &&Instance| {
-        (ids.is_empty() || ids.contains(&one.id))
-            && one.group.is_some()
-            && one.state() != State::Terminated
+        (ids.is_empty() || ids.contains(&one.id)) && one.state() != State::Terminated
     };
     let all = account.instances();
     let found: Vec<(String, String)> =

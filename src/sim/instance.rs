@@ -4,14 +4,13 @@
 //! the machines tells what became of them: an instance is `terminated` or `stopped` only once its
 //! machine is gone.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::net::Ipv4Addr;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::account::{GROUP, PRIVATE_IP, REGION, ROLE};
+use super::account::GROUP;
 use super::random;
 use super::timeline::{Milestone, Recorder};
 
@@ -109,47 +108,6 @@ pub enum Ending {
     SkipOsShutdown,
 }
 
-/// What becomes of an instance that switches itself off.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnShutdown {
-    /// It is stopped, and can be started again.
-    #[default]
-    Stop,
-    /// It is terminated.
-    Terminate,
-}
-
-/// What its metadata service tells, and to whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metadata {
-    /// Whether there is one.
-    pub enabled: bool,
-    /// Whether only who has a token is told anything.
-    pub token_required: bool,
-    /// Whether it tells the instance's tags.
-    pub tags: bool,
-}
-
-impl Default for Metadata {
-    fn default() -> Self {
-        Self { enabled: true, token_required: true, tags: true }
-    }
-}
-
-/// What EC2 was asked to do to an instance beside ending it. Who plays the machines does it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// It is rebooted.
-    Reboot,
-    /// Its disk becomes the snapshot of an image, which is there already and waits for it.
-    Image {
-        /// The image.
-        image: String,
-        /// Whether it goes on running meanwhile, so that what it has not written down is missing.
-        no_reboot: bool,
-    },
-}
-
 /// Where the instance is in the life that its group gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifecycle {
@@ -184,40 +142,16 @@ pub struct Instance {
     pub id: String,
     /// `ami-…`
     pub image: String,
-    /// The region that it is in.
-    pub region: String,
-    /// `m5.large`
-    pub instance_type: String,
-    /// The size of its root volume, in GiB.
-    pub root_gib: u64,
-    /// The name of its role, if it has one.
-    pub profile: Option<String>,
-    /// The Auto Scaling group that it is in, if it is in one.
-    pub group: Option<String>,
     /// The first network card's hardware address.
     pub mac: String,
-    /// That card's address, as AWS has it.
-    pub private_ip: Ipv4Addr,
-    /// The address that the world sees.
-    pub public_ip: Option<Ipv4Addr>,
     /// When it was launched, or started again.
     pub launched: Timestamp,
-    /// The name of its EC2 key pair, and the OpenSSH public key of that.
-    pub key_name: String,
-    /// Empty where it has none.
+    /// The OpenSSH public key of its EC2 key pair.
     pub public_key: String,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
     /// What it reads as its user-data.
     pub user_data: String,
-    /// What its metadata service tells.
-    pub metadata: Metadata,
-    /// What becomes of it when it switches itself off.
-    pub on_shutdown: OnShutdown,
-    /// The end of what its console shows.
-    pub console: String,
-    /// What is to be done to it, the oldest first.
-    pub orders: VecDeque<Order>,
     /// Whether it was launched with hibernation configured.
     pub hibernation: bool,
     /// The keys of its role: they tell who sends a request.
@@ -226,7 +160,7 @@ pub struct Instance {
     pub tokens: BTreeMap<String, Instant>,
     /// Where things that happen to it are written down.
     pub recorder: Recorder,
-    /// How its machine is to end, if it is being stopped or terminated.
+    /// How its machine is to end, if it is being terminated.
     pub ending: Option<Ending>,
     /// Why it is in its state, in EC2's words: a code and a message.
     pub reason: Option<(&'static str, &'static str)>,
@@ -239,9 +173,6 @@ pub struct Instance {
 
 const USER_INITIATED: (&str, &str) =
     ("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown");
-/// What EC2 says where there is no machine for an instance.
-const NOT_STARTED: (&str, &str) =
-    ("Server.InternalError", "Server.InternalError: Internal error on launch");
 const INSTANCE_INITIATED: (&str, &str) = (
     "Client.InstanceInitiatedShutdown",
     "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
@@ -254,26 +185,14 @@ impl Instance {
         Self {
             id: format!("i-{}", random::hex(17)),
             image: format!("ami-{}", random::hex(17)),
-            region: REGION.to_owned(),
-            instance_type: "m5.large".to_owned(),
-            profile: Some(ROLE.to_owned()),
-            group: Some(GROUP.to_owned()),
-            root_gib: 8,
             mac: format!("52:54:00:{}:{}:{}", &mac[..2], &mac[2..4], &mac[4..]),
-            private_ip: PRIVATE_IP.parse().expect("an address"),
-            public_ip: None,
             launched: Timestamp::now(),
-            key_name: ROLE.to_owned(),
             public_key: String::new(),
             tags: BTreeMap::from([
                 ("Name".to_owned(), GROUP.to_owned()),
                 ("aws:autoscaling:groupName".to_owned(), GROUP.to_owned()),
             ]),
             user_data: String::new(),
-            metadata: Metadata::default(),
-            on_shutdown: OnShutdown::default(),
-            console: String::new(),
-            orders: VecDeque::new(),
             hibernation: false,
             credentials: Credentials::fresh(),
             tokens: BTreeMap::new(),
@@ -305,15 +224,6 @@ impl Instance {
     /// When it came into a state, the last time.
     pub fn since(&self, state: State) -> Option<Instant> {
         self.history.iter().rev().find(|(_, one)| *one == state).map(|(since, _)| *since)
-    }
-
-    /// One that somebody launches, and no group: no hook holds it.
-    pub(super) fn launch_alone(now: Instant, recorder: Recorder) -> Self {
-        let mut instance = Self::launch(now, Duration::ZERO, recorder);
-        instance.lifecycle = Lifecycle::InService;
-        (instance.group, instance.profile) = (None, None);
-        (instance.key_name, instance.tags) = (String::new(), BTreeMap::new());
-        instance
     }
 
     /// Where its group has it. A hook that has waited too long takes its default result.
@@ -376,21 +286,7 @@ impl Instance {
         }
     }
 
-    /// There is no machine for it. A fresh one is terminated; one that was stopped is so again.
-    pub fn not_started(&mut self, now: Instant) {
-        if self.state() != State::Pending {
-            return self.switched_off(now);
-        }
-        self.reason = Some(NOT_STARTED);
-        if self.since(State::Stopped).is_some() {
-            return self.enter(now, State::Stopped);
-        }
-        self.lifecycle = Lifecycle::Terminating;
-        self.enter(now, State::ShuttingDown);
-        self.enter(now, State::Terminated);
-    }
-
-    /// Its machine is gone. One that nobody ended has switched itself off.
+    /// Its machine is gone. One that nobody stopped has switched itself off, which stops it.
     pub fn switched_off(&mut self, now: Instant) {
         match self.state() {
             State::Terminated | State::Stopped => {}
@@ -398,24 +294,14 @@ impl Instance {
             State::Stopping => self.enter(now, State::Stopped),
             State::Pending | State::Running => {
                 self.reason = Some(INSTANCE_INITIATED);
-                let (leaving, off) = match self.on_shutdown {
-                    OnShutdown::Stop => (State::Stopping, State::Stopped),
-                    OnShutdown::Terminate => {
-                        self.lifecycle = Lifecycle::Terminating;
-                        (State::ShuttingDown, State::Terminated)
-                    }
-                };
-                self.enter(now, leaving);
-                self.enter(now, off);
+                self.enter(now, State::Stopping);
+                self.enter(now, State::Stopped);
             }
         }
     }
 
     /// Somebody stops it.
-    pub fn stop(&mut self, now: Instant, ending: Ending) {
-        if matches!(self.state(), State::Running | State::Stopping) {
-            self.ending = Some(ending);
-        }
+    pub fn stop(&mut self, now: Instant) {
         if self.state() == State::Running {
             self.reason = Some(USER_INITIATED);
             self.enter(now, State::Stopping);
@@ -426,7 +312,7 @@ impl Instance {
     pub fn start(&mut self, now: Instant) {
         if self.state() == State::Stopped {
             self.launched = Timestamp::now();
-            (self.reason, self.ending) = (None, None);
+            self.reason = None;
             self.enter(now, State::Pending);
         }
     }
@@ -504,7 +390,7 @@ mod tests {
         instance.switched_on(now);
         assert_eq!(instance.state(), State::Running);
         assert!(instance.launched > launched);
-        instance.stop(now, Ending::Graceful);
+        instance.stop(now);
         assert_eq!(instance.state(), State::Stopping);
         instance.switched_off(now);
         instance.terminate(now, Ending::Graceful);

@@ -9,7 +9,6 @@
 
 pub mod account;
 pub mod autoscaling;
-pub mod blocks;
 pub mod call;
 pub mod cloud;
 pub mod conditions;

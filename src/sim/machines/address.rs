@@ -40,15 +40,12 @@ impl Addresses {
             public: Ipv4Addr::new(127, 77, third, fourth),
         }
     }
+}
 
-    /// What leads into the instance: SSH, and port 8080 where nobody has it.
-    pub(super) fn doors(self) -> Vec<Door> {
-        let both = [self.private, self.public];
-        let door = |port| both.map(|address| Door { address, port });
-        let mut doors = door(SSH_PORT).to_vec();
-        doors.extend(door(HTTP_PORT).into_iter().filter(|door| can_bind(*door).is_ok()));
-        doors
-    }
+/// What leads into an instance that has these addresses: SSH, and port 8080 where nobody has it.
+pub(super) fn doors(addresses: &[Ipv4Addr]) -> Vec<Door> {
+    let all = |port| addresses.iter().map(move |address| Door { address: *address, port });
+    all(SSH_PORT).chain(all(HTTP_PORT).filter(|door| can_bind(*door).is_ok())).collect()
 }
 
 /// Gives out addresses.

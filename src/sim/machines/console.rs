@@ -22,8 +22,9 @@ pub(super) async fn follow(account: Shared, instance: String, path: PathBuf) {
         if read != before {
             text.drain(..text.len().saturating_sub(KEPT_BYTES));
             with(&account, |account| {
-                if let Some((instance, _)) = account.instance_mut(&instance) {
-                    instance.console = String::from_utf8_lossy(&text).into_owned();
+                let found = account.instance_mut(&instance);
+                if let Some(launch) = found.and_then(|(one, _)| one.launch.as_mut()) {
+                    launch.console = String::from_utf8_lossy(&text).into_owned();
                 }
             });
         }

@@ -1,24 +1,25 @@
 //! What the machines of an account stand on: this machine's folder, processors and file system,
 //! and the account that they are in.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use super::Options;
 use super::address::Addresses;
 use super::disks::Disks;
-use super::Options;
 use crate::event::Events;
-use crate::sim::account::FileSystem;
+use crate::sim::account::{Account, FileSystem};
 use crate::sim::endpoint::{Shared, with};
-use crate::sim::image::Image;
 use crate::sim::instance::{Ending, Instance, State};
 use crate::sim::nfs::Export;
 use crate::sim::nfs::gate::Passage;
 use crate::sim::snapshot::Snapshot;
 use crate::sim::timeline::Recorder;
 use crate::sim::user_data;
+use crate::sim::volume::Volume;
 use crate::sim::vm::acceleration::Chosen;
 use crate::sim::vm::options::Firmware;
 use crate::sim::vm::run_dir::RunDir;
@@ -50,12 +51,14 @@ pub(super) struct Wanted {
     pub(super) region: String,
     /// The hardware address of its first network card.
     pub(super) mac: String,
+    /// The addresses that lead to it from here.
+    pub(super) addresses: Vec<Ipv4Addr>,
     /// What starts its disk.
     pub(super) firmware: Firmware,
-    /// The snapshot that its disk begins with.
+    /// The volume that it boots from.
+    pub(super) volume: Volume,
+    /// The snapshot that this begins with.
     pub(super) snapshot: Snapshot,
-    /// The size of its disk.
-    pub(super) disk_bytes: u64,
 }
 
 impl Floor {
@@ -65,32 +68,31 @@ impl Floor {
         let file_system = self.file_system.as_ref().map(|(one, _)| one.id.as_str());
         with(&self.account, |account| {
             let (instance, _) = account.instance_mut(id).context("there is no such instance")?;
-            let Addresses { private, public } = addresses;
-            instance.private_ip = private;
-            instance.public_ip = Some(public);
-            let user_data = user_data::complete(&instance.user_data, &self.endpoint_url, file_system);
-            instance.user_data = user_data;
-            let (region, image, mac) =
-                (instance.region.clone(), instance.image.clone(), instance.mac.clone());
-            let volume_gib = instance.root_gib;
-            let region_state = account.region(&region);
-            let image = region_state.images.get(&image).context("its image is gone")?;
-            let root = image.root().context("its image has no root disk")?;
-            let snapshot = root.snapshot.as_ref().context("its root disk has no snapshot")?;
-            let snapshot = region_state.snapshots.get(snapshot).context("its snapshot is gone")?;
-            Ok(Wanted {
-                region,
-                mac,
-                firmware: firmware(image),
-                snapshot: snapshot.clone(),
-                disk_bytes: volume_gib.max(snapshot.volume_gib) << 30,
-            })
+            let said = &instance.user_data;
+            instance.user_data = user_data::complete(said, &self.endpoint_url, file_system);
+            let mac = instance.mac.clone();
+            let launch = instance.launch.as_mut().context("its group launched it")?;
+            launch.private_ip = addresses.private.to_string();
+            let mut reached_at = vec![addresses.private];
+            if let Some(public) = &mut launch.public_ip {
+                *public = addresses.public.to_string();
+                reached_at.push(addresses.public);
+            }
+            let launch = launch.clone();
+            let region = account.region(&launch.region);
+            let volume = launch.root(region).context("it has no root volume")?.clone();
+            let snapshot = volume.snapshot.as_ref().context("its root volume is empty")?;
+            let snapshot = region.snapshots.get(snapshot).context("its snapshot is gone")?.clone();
+            let firmware = firmware(launch.boot_mode.as_deref());
+            let region = launch.region;
+            Ok(Wanted { region, mac, addresses: reached_at, firmware, volume, snapshot })
         })
     }
 
     /// The raw disk that the instance's layers lie on.
     pub(super) async fn disk_of(&self, wanted: &Wanted) -> anyhow::Result<PathBuf> {
-        self.disks.of(&wanted.snapshot).await
+        let store = with(&self.account, Account::store).context("opening the blocks")?;
+        self.disks.of(&wanted.snapshot, store).await
     }
 
     /// The way of an instance to the file system.
@@ -128,14 +130,14 @@ impl Floor {
 
     /// Tells whoever watches the account.
     pub(super) fn tell(&self, id: &str, what: &str) {
-        self.events.log(id, what);
+        self.events.log(id, format!("{id}: {what}"));
     }
 }
 
 /// What starts the disk of an image, as instances of today do: UEFI where the image may be started
 /// by it and this machine has it.
-fn firmware(image: &Image) -> Firmware {
-    match image.boot_mode.as_deref() {
+fn firmware(boot_mode: Option<&str>) -> Firmware {
+    match boot_mode {
         Some("uefi") => Firmware::Uefi,
         Some("uefi-preferred") if Firmware::Uefi.is_here() => Firmware::Uefi,
         _ => Firmware::Bios,

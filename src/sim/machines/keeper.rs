@@ -6,16 +6,15 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use tokio::task::JoinSet;
 
-use super::address::Addresses;
-use super::capture;
+use super::address::{self, Addresses};
+use super::capture::{self, Waiting};
 use super::console;
 use super::floor::{Floor, GLANCE, Wanted};
 use super::volume::{Changes, Volume};
 use crate::sim::endpoint::with;
-use crate::sim::instance::{Ending, Instance, Order, State};
+use crate::sim::instance::{Ending, Instance, State};
 use crate::sim::vm::machine::{self, Build, Machine};
 use crate::sim::vm::run_dir::RunDir;
 use crate::sim::vm::stage::Place;
@@ -25,7 +24,6 @@ pub(super) struct Keeper {
     floor: Arc<Floor>,
     instance: String,
     wanted: Wanted,
-    addresses: Addresses,
     volume: Volume,
     run_dir: RunDir,
     _place: Place,
@@ -33,16 +31,26 @@ pub(super) struct Keeper {
     _tasks: JoinSet<()>,
 }
 
+/// What becomes of an instance whose machine is off.
+enum Next {
+    /// Its machine is switched on.
+    Start,
+    /// It is terminated.
+    Gone,
+    /// Its disk is looked at.
+    Fill(Vec<Waiting>),
+}
+
 /// What happens next to a machine that is on.
 enum Turn {
     /// It went off by itself.
     Off,
-    /// It is to be stopped.
-    Stop(Ending),
-    /// It is to be terminated.
-    Terminate(Ending),
-    /// Something else is to be done to it.
-    Obey(Order),
+    /// It is to be stopped or terminated.
+    End(Ending),
+    /// It is to be restarted, and its disk looked at while it is off.
+    Restart(Vec<Waiting>),
+    /// Its disk is looked at while it runs.
+    Fill(Vec<Waiting>),
 }
 
 /// Keeps the instance until it is terminated. What goes wrong ends the instance and nothing else.
@@ -70,7 +78,7 @@ impl Keeper {
         let wanted = floor.wanted(instance, addresses)?;
         let run_dir = floor.run_dir.below(name)?;
         let base = floor.disk_of(&wanted).await?;
-        let volume = Volume::make(&floor.runner, &run_dir, base, wanted.disk_bytes).await?;
+        let volume = Volume::make(&floor.runner, &run_dir, base, wanted.volume.gib << 30).await?;
         let files = floor.passage(instance);
         let place = Place::around(&floor.account, &run_dir, (instance, &wanted.mac), files)?;
         let mut tasks = JoinSet::new();
@@ -80,7 +88,6 @@ impl Keeper {
             floor: Arc::clone(floor),
             instance: instance.to_owned(),
             wanted,
-            addresses,
             volume,
             run_dir,
             _place: place,
@@ -92,36 +99,40 @@ impl Keeper {
     async fn live(&mut self) {
         loop {
             match self.off().await {
-                Next::Start => {}
                 Next::Gone => return,
-                Next::Obey(order) => {
-                    self.obey_while_off(&order).await;
-                    continue;
-                }
-            }
-            match self.switch_on().await {
-                Ok(machine) => {
-                    self.floor.change(&self.instance, Instance::switched_on);
-                    let Addresses { public, .. } = self.addresses;
-                    self.floor.tell(&self.instance, &format!("its machine is on: {public}"));
-                    self.run(machine).await;
-                }
-                Err(error) => self.floor.give_up(&self.instance, &error),
+                Next::Fill(waiting) => self.fill(&waiting, self.changes().await).await,
+                Next::Start => match self.switch_on().await {
+                    Ok(machine) => {
+                        self.floor.change(&self.instance, Instance::switched_on);
+                        self.floor.tell(&self.instance, &format!("on, {}", self.reached_at()));
+                        self.run(machine).await;
+                    }
+                    Err(error) => self.floor.give_up(&self.instance, &error),
+                },
             }
         }
+    }
+
+    fn reached_at(&self) -> String {
+        let addresses = self.wanted.addresses.iter().rev().map(|one| format!("at {one}"));
+        addresses.collect::<Vec<_>>().join(" and ")
     }
 
     /// Waits, while there is no machine, for what becomes of the instance.
     async fn off(&self) -> Next {
         loop {
             let next = with(&self.floor.account, |account| {
+                let waiting = capture::waiting(account, &self.wanted.region, &self.instance);
+                if !waiting.is_empty() {
+                    return Some(Next::Fill(waiting));
+                }
                 let Some((instance, now)) = account.instance_mut(&self.instance) else {
                     return Some(Next::Gone);
                 };
                 match instance.state() {
                     State::Pending => Some(Next::Start),
                     State::Terminated => Some(Next::Gone),
-                    State::Stopped => instance.orders.pop_front().map(Next::Obey),
+                    State::Stopped => None,
                     // Asked for before the machine was on: there is nothing to wait for.
                     State::ShuttingDown | State::Stopping | State::Running => {
                         instance.switched_off(now);
@@ -137,44 +148,56 @@ impl Keeper {
     }
 
     async fn switch_on(&self) -> anyhow::Result<Machine> {
+        let options = &self.floor.options;
         let build = Build {
             chosen: self.floor.chosen,
             firmware: self.wanted.firmware,
-            memory_mib: self.floor.options.memory_mib,
-            cpus: self.floor.options.cpus,
+            memory_mib: options.memory_mib,
+            cpus: options.cpus,
             mac: self.wanted.mac.clone(),
             forwards: Vec::new(),
-            doors: self.addresses.doors(),
-            efs_reachable: self.floor.options.efs.is_some(),
+            doors: address::doors(&self.wanted.addresses),
+            efs_reachable: options.efs.is_some(),
         };
         let Self { floor, run_dir, volume, .. } = self;
-        let mut machine =
-            Machine::on_disk(&floor.runner, run_dir, volume.top(), &build).await?;
+        let mut machine = Machine::on_disk(&floor.runner, run_dir, volume.top(), &build).await?;
         machine.power_on().await?;
         Ok(machine)
     }
 
     /// Has the machine run until it is off, and tells the account.
-    async fn run(&mut self, mut machine: Machine) {
-        loop {
-            match self.next(&mut machine).await {
-                Turn::Off => break,
-                Turn::Stop(ending) | Turn::Terminate(ending) => {
-                    self.end(&mut machine, ending).await;
-                    break;
-                }
-                Turn::Obey(order) => match self.obey(machine, &order).await {
-                    Ok(on) => machine = on,
-                    Err(error) => {
-                        self.floor.tell(&self.instance, &format!("its machine is lost: {error:#}"));
-                        break;
-                    }
-                },
-            }
+    async fn run(&mut self, machine: Machine) {
+        if let Err(error) = self.see_through(machine).await {
+            self.floor.tell(&self.instance, &format!("its machine is lost: {error:#}"));
         }
         self.floor.change(&self.instance, Instance::switched_off);
         let state = self.floor.state(&self.instance);
-        self.floor.tell(&self.instance, &format!("its machine is off: {}", state.word()));
+        self.floor.tell(&self.instance, state.word());
+    }
+
+    async fn see_through(&mut self, mut machine: Machine) -> anyhow::Result<()> {
+        loop {
+            match self.next(&mut machine).await {
+                Turn::Off => return Ok(()),
+                Turn::End(ending) => {
+                    self.end(&mut machine, ending).await;
+                    return Ok(());
+                }
+                Turn::Restart(waiting) => {
+                    machine.power_down().await;
+                    self.fill(&waiting, self.changes().await).await;
+                    machine = self.switch_on().await?;
+                }
+                Turn::Fill(waiting) => {
+                    let next = self.run_dir.argument(&self.volume.next())?;
+                    machine.freeze_disk(&next).await?;
+                    self.volume.frozen();
+                    let Self { floor, run_dir, volume, .. } = &*self;
+                    let changes = volume.frozen_changes(&floor.runner, run_dir).await;
+                    self.fill(&waiting, changes).await;
+                }
+            }
+        }
     }
 
     async fn next(&self, machine: &mut Machine) -> Turn {
@@ -189,16 +212,15 @@ impl Keeper {
     async fn asked(&self) -> Turn {
         loop {
             let turn = with(&self.floor.account, |account| {
-                account.lifecycle(&self.instance);
+                let waiting = capture::waiting(account, &self.wanted.region, &self.instance);
                 let (instance, _) = account.instance_mut(&self.instance)?;
-                let ending = instance.ending.unwrap_or(Ending::Graceful);
-                match instance.state() {
-                    State::Stopping | State::Stopped => Some(Turn::Stop(ending)),
-                    State::ShuttingDown | State::Terminated => Some(Turn::Terminate(ending)),
-                    State::Pending | State::Running => {
-                        instance.orders.pop_front().map(Turn::Obey)
-                    }
+                if !matches!(instance.state(), State::Pending | State::Running) {
+                    return Some(Turn::End(instance.ending.unwrap_or(Ending::Graceful)));
                 }
+                if std::mem::take(&mut instance.launch.as_mut()?.reboot) {
+                    return Some(Turn::Restart(waiting));
+                }
+                (!waiting.is_empty()).then_some(Turn::Fill(waiting))
             });
             if let Some(turn) = turn {
                 return turn;
@@ -223,63 +245,35 @@ impl Keeper {
         machine.unplug().await;
     }
 
-    /// Does what was asked of a machine that is on; the machine that is on afterwards.
-    async fn obey(&mut self, mut machine: Machine, order: &Order) -> anyhow::Result<Machine> {
-        match order {
-            Order::Reboot => {
-                machine.power_down().await;
-                self.switch_on().await
-            }
-            Order::Image { no_reboot: false, .. } => {
-                machine.power_down().await;
-                self.obey_while_off(order).await;
-                self.switch_on().await
-            }
-            Order::Image { no_reboot: true, .. } => {
-                let next = self.run_dir.argument(&self.volume.next())?;
-                machine.freeze_disk(&next).await?;
-                self.volume.frozen();
-                let Self { floor, run_dir, volume, .. } = &*self;
-                self.capture(order, volume.frozen_changes(&floor.runner, run_dir).await).await;
-                Ok(machine)
-            }
-        }
+    /// What the disk of a machine that is off has become.
+    async fn changes(&self) -> anyhow::Result<Changes> {
+        self.volume.changes(&self.floor.runner, &self.run_dir).await
     }
 
-    async fn obey_while_off(&self, order: &Order) {
-        if let Order::Image { .. } = order {
-            let Self { floor, run_dir, volume, .. } = self;
-            self.capture(order, volume.changes(&floor.runner, run_dir).await).await;
-        }
-    }
-
-    /// Makes a snapshot of what the disk has become, for an image.
-    async fn capture(&self, order: &Order, changes: anyhow::Result<Changes>) {
-        let Order::Image { image, .. } = order else { return };
-        let taken = match changes {
-            Ok(changes) => capture::take(&self.floor, &self.wanted, image, changes).await,
-            Err(error) => Err(error),
-        };
-        match taken.with_context(|| format!("taking the disk of {} for {image}", self.instance)) {
-            Ok(blocks) => {
-                let text = format!("{image} has its disk: {blocks} blocks are new");
-                self.floor.tell(&self.instance, &text);
+    /// Gives snapshots what the disk has become.
+    async fn fill(&self, waiting: &[Waiting], changes: anyhow::Result<Changes>) {
+        let changes = changes.map(Arc::new).map_err(|error| format!("{error:#}"));
+        for one in waiting {
+            if one.volume != self.wanted.volume.id {
+                capture::fill_unchanged(&self.floor, &self.wanted, one);
+                continue;
             }
-            Err(error) => {
-                self.floor.tell(&self.instance, &format!("{error:#}"));
-                capture::fail(&self.floor, &self.wanted, image);
-            }
+            let taken = match &changes {
+                Ok(changes) => {
+                    let changes = Arc::clone(changes);
+                    let end = capture::fill(&self.floor, &self.wanted, &one.id, changes).await;
+                    end.map_err(|error| format!("{error:#}"))
+                }
+                Err(error) => Err(error.clone()),
+            };
+            let told = match taken {
+                Ok(count) => format!("its disk is in {}: {count} blocks are new", one.id),
+                Err(error) => {
+                    capture::fail(&self.floor, &self.wanted, &one.id);
+                    format!("its disk is not in {}: {error}", one.id)
+                }
+            };
+            self.floor.tell(&self.instance, &told);
         }
     }
 }
-
-/// What becomes of an instance whose machine is off.
-enum Next {
-    /// Its machine is switched on.
-    Start,
-    /// It is terminated.
-    Gone,
-    /// Something is done to its disk.
-    Obey(Order),
-}
-

@@ -20,13 +20,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use tokio::task::{JoinHandle, JoinSet};
 
 use self::address::Pool;
 use self::disks::Disks;
 use self::floor::{Floor, GLANCE};
 use super::account::FileSystem;
-use super::blocks::Blocks;
+use super::cloud::Cloud;
 use super::endpoint::{Shared, with};
 use super::instance::State;
 use super::nfs::Export;
@@ -70,16 +71,22 @@ impl Drop for Machines {
 }
 
 impl Machines {
-    /// Begins to give the instances of an account machines. Its services are at `port` of the
-    /// loopback interface, and what its snapshots hold is in `blocks`.
+    /// Gives the instances of a cloud machines, which live on its thread.
     ///
     /// # Errors
     /// A program is missing or too old, the file system cannot be served, or no instance could be
     /// reached by SSH.
-    pub async fn open(
+    pub async fn of(cloud: &Cloud, options: Options, events: &Events) -> anyhow::Result<Self> {
+        let (account, events) = (Arc::clone(&cloud.account), events.clone());
+        let port = cloud.port();
+        let open = async move { Self::open(options, &account, port, &events).await };
+        cloud.runtime().spawn(open).await.context("opening the machines")?
+    }
+
+    /// The services of the account are at `port` of the loopback interface.
+    async fn open(
         options: Options,
         account: &Shared,
-        blocks: Blocks,
         port: u16,
         events: &Events,
     ) -> anyhow::Result<Self> {
@@ -98,7 +105,7 @@ impl Machines {
         let floor = Arc::new(Floor {
             account: Arc::clone(account),
             events: events.clone(),
-            disks: Disks::new(blocks, &run_dir)?,
+            disks: Disks::new(&run_dir)?,
             endpoint_url: format!("http://{HOST_FROM_GUEST}:{port}"),
             options,
             runner,
@@ -106,7 +113,7 @@ impl Machines {
             chosen,
             file_system,
         });
-        with(account, |account| account.has_machines = true);
+        with(account, |account| account.machines = true);
         Ok(Self { watch: tokio::spawn(watch(floor, pool)) })
     }
 }
@@ -151,7 +158,9 @@ async fn watch(floor: Arc<Floor>, mut pool: Pool) {
 fn launched(floor: &Floor, kept: &BTreeSet<String>) -> Vec<String> {
     with(&floor.account, |account| {
         let all = account.instances().iter();
-        let pending = all.filter(|one| one.state() == State::Pending && !kept.contains(&one.id));
+        let pending = all.filter(|one| {
+            one.launch.is_some() && one.state() == State::Pending && !kept.contains(&one.id)
+        });
         pending.map(|one| one.id.clone()).collect()
     })
 }

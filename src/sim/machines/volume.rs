@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
@@ -41,6 +41,8 @@ struct Extent {
     start: u64,
     length: u64,
     depth: usize,
+    /// Whether a layer or the image has it at all.
+    present: bool,
     #[serde(default)]
     zero: bool,
     #[serde(default)]
@@ -89,15 +91,8 @@ impl Volume {
             .args(["map", "--force-share", "--output=json"])
             .arg(run_dir.argument(top)?);
         let map = runner.run(&map).await.context("asking what a disk's layers hold")?;
-        let extents: Vec<Extent> =
-            serde_json::from_slice(&map.stdout).context("reading qemu-img's JSON")?;
-        let open = |path: &std::path::Path| {
-            File::open(path).with_context(|| format!("opening {}", path.display()))
-        };
-        let base = open(&self.base)?;
-        let base_bytes = base.metadata().context("asking for a disk's size")?.len();
-        let layers = layers.iter().map(|name| open(&run_dir.file(name))).collect::<Result<_, _>>()?;
-        Ok(Changes { base, base_bytes, extents, layers })
+        let layers: Vec<PathBuf> = layers.iter().map(|name| run_dir.file(name)).collect();
+        Changes::of(&map.stdout, &self.base, &layers)
     }
 
     /// What all layers hold, of a machine that is off.
@@ -117,6 +112,17 @@ impl Volume {
 }
 
 impl Changes {
+    /// From what `qemu-img map` says of the top layer.
+    fn of(map: &[u8], base: &Path, layers: &[PathBuf]) -> anyhow::Result<Self> {
+        let extents = serde_json::from_slice(map).context("reading qemu-img's JSON")?;
+        let open =
+            |path: &Path| File::open(path).with_context(|| format!("opening {}", path.display()));
+        let base = open(base)?;
+        let base_bytes = base.metadata().context("asking for a disk's size")?.len();
+        let layers = layers.iter().map(|path| open(path)).collect::<Result<_, _>>()?;
+        Ok(Self { base, base_bytes, extents, layers })
+    }
+
     /// The blocks that the layers touch, in order. Each may have the content that it had before.
     pub(super) fn blocks(&self) -> anyhow::Result<BTreeSet<u32>> {
         let block = BLOCK_BYTES as u64;
@@ -164,7 +170,7 @@ impl Changes {
     }
 
     fn ours(&self) -> impl Iterator<Item = &Extent> {
-        self.extents.iter().filter(|extent| extent.depth < self.layers.len())
+        self.extents.iter().filter(|extent| extent.present && extent.depth < self.layers.len())
     }
 
     /// The blocks that differ from what `parent` has, by `put`, which keeps a block and tells its
@@ -193,65 +199,68 @@ impl Changes {
 mod tests {
     use super::*;
 
-    fn write(overlay: &std::path::Path, commands: &[&str]) {
-        let mut io = std::process::Command::new("qemu-io");
-        for command in commands {
-            io.args(["-c", command]);
-        }
-        assert!(io.arg(overlay).stdout(std::process::Stdio::null()).status().unwrap().success());
+    fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
+        let output = std::process::Command::new(program).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
     }
 
-    #[tokio::test]
-    async fn what_the_layers_changed_is_found_and_read_and_nothing_else_is() {
+    /// A layer over another one, or over the image, with what `commands` write.
+    fn layer(path: &str, over: &str, format: &str, commands: &[String]) {
+        run("qemu-img", &["create", "-q", "-f", "qcow2", "-F", format, "-b", over, path, "8M"]);
+        let mut arguments = Vec::new();
+        for command in commands {
+            arguments.extend(["-c", command.as_str()]);
+        }
+        arguments.push(path);
+        run("qemu-io", &arguments);
+    }
+
+    fn changes(base: &str, layers: &[&str]) -> Changes {
+        let map = run("qemu-img", &["map", "--output=json", layers.last().unwrap()]);
+        let layers: Vec<PathBuf> = layers.iter().map(PathBuf::from).collect();
+        Changes::of(&map, Path::new(base), &layers).unwrap()
+    }
+
+    #[test]
+    fn what_the_layers_changed_is_found_and_read_and_nothing_else_is() {
         if Tool::QemuImg.find().is_err() {
             return;
         }
-        let (runner, run_dir) = (Runner::Direct, RunDir::create().unwrap());
-        let base = run_dir.file("base.raw");
-        let mut content = vec![0x11; 3 * BLOCK_BYTES];
-        content[510..512].copy_from_slice(&[0x55, 0xaa]);
-        std::fs::write(&base, &content).unwrap();
-        let bytes = 16 * BLOCK_BYTES as u64;
-        let mut volume = Volume::make(&runner, &run_dir, base, bytes).await.unwrap();
-
+        let folder = tempfile::tempdir().unwrap();
+        let [base, first, second] = ["base.raw", "first", "second"]
+            .map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+        std::fs::write(&base, vec![0x11; 3 * BLOCK_BYTES]).unwrap();
         // In the second block a few bytes, in the third one zeros, in the ninth zeros on nothing.
-        let (second, third, ninth) = (BLOCK_BYTES, 2 * BLOCK_BYTES, 8 * BLOCK_BYTES);
-        let top = run_dir.file(volume.top());
         let half = BLOCK_BYTES / 2;
-        write(&top, &[
-            &format!("write -P 0x22 {} 512", second + 4096),
-            &format!("write -z {third} {half}"),
-            &format!("write -P 0 {ninth} 4096"),
+        layer(&first, &base, "raw", &[
+            format!("write -P 0x22 {} 512", BLOCK_BYTES + 4096),
+            format!("write -z {} {half}", 2 * BLOCK_BYTES),
+            format!("write -P 0 {} 4096", 8 * BLOCK_BYTES),
         ]);
-        // In a second layer the fifth block, and the second one again.
-        let next = run_dir.argument(&volume.next()).unwrap();
-        let create = Cmd::new(Tool::QemuImg).args(["create", "-q", "-f", "qcow2", "-F", "qcow2"]);
-        let top = top.to_str().unwrap();
-        runner.run(&create.args(["-b", top, next.as_str()])).await.unwrap();
-        let fifth = 4 * BLOCK_BYTES;
-        write(std::path::Path::new(&next), &[
-            &format!("write -P 0x33 {fifth} 512"),
-            &format!("write -P 0x44 {} 512", second + 8192),
+        // In another layer the fifth block, and the second one again.
+        layer(&second, &first, "qcow2", &[
+            format!("write -P 0x33 {} 512", 4 * BLOCK_BYTES),
+            format!("write -P 0x44 {} 512", BLOCK_BYTES + 8192),
         ]);
-        volume.frozen();
 
-        let changes = volume.changes(&runner, &run_dir).await.unwrap();
-        assert_eq!(changes.blocks().unwrap(), [1, 2, 4, 8].into());
-        let block = changes.read(1).unwrap();
+        let both = changes(&base, &[&first, &second]);
+        assert_eq!(both.blocks().unwrap(), [1, 2, 4, 8].into());
+        let block = both.read(1).unwrap();
         assert_eq!((block[4096], block[8192], block[4608]), (0x22, 0x44, 0x11));
-        let block = changes.read(2).unwrap();
+        let block = both.read(2).unwrap();
         assert_eq!((block[0], block[half - 1], block[half]), (0, 0, 0x11));
 
         let parent: BTreeMap<u32, [u8; 32]> = [(0, [1; 32]), (1, [1; 32]), (2, [1; 32])].into();
         let mut kept = 0_u8;
-        let changed = changes.collect(&parent, |_| {
+        let changed = both.collect(&parent, |_| {
             kept += 1;
             Ok([kept; 32])
         });
         // The first one that was kept is as it was; the ninth is no block.
         assert_eq!(changed.unwrap(), [(2, [2; 32]), (4, [3; 32])].into());
 
-        let below = volume.frozen_changes(&runner, &run_dir).await.unwrap();
+        let below = changes(&base, &[&first]);
         assert_eq!(below.blocks().unwrap(), [1, 2, 8].into());
         assert_eq!(below.read(1).unwrap()[8192], 0x11);
     }
