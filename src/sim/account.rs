@@ -78,6 +78,9 @@ pub struct Account {
     pub conditions: Conditions,
     /// How many requests may have changed it.
     pub changes: u64,
+    /// Whether somebody plays the machines of instances that are launched by `RunInstances`. If
+    /// not, they come and go by time alone.
+    pub machines: bool,
     instances: Vec<Instance>,
     ahead: Duration,
 }
@@ -94,6 +97,7 @@ impl Account {
             operator: None,
             conditions: Conditions::default(),
             changes: 0,
+            machines: false,
             instances: Vec::new(),
             ahead: Duration::ZERO,
         }
@@ -132,6 +136,11 @@ impl Account {
         let instance = Instance::launch(self.now(), self.hook_timeout, recorder);
         self.instances.push(instance);
         self.instances.last_mut().expect("there is the one just launched")
+    }
+
+    /// Somebody launches an instance.
+    pub fn add(&mut self, instance: Instance) {
+        self.instances.push(instance);
     }
 
     /// All instances there ever were, in the order of their launch.

@@ -7,16 +7,19 @@
 //!
 //! It never reaches a machine: who plays the machines looks at the account.
 
+pub mod disk;
 pub mod filter;
 pub mod id;
 pub mod image;
 pub mod instances;
+pub mod launch;
 pub mod once;
 pub mod page;
 pub mod query;
 pub mod refusal;
 pub mod shape;
 pub mod snapshot;
+pub mod specification;
 pub mod tags;
 
 use std::time::Instant;
