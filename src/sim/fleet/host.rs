@@ -372,9 +372,7 @@ impl Keeper {
             }
             Order::PowerDown => {
                 tell("the power button is pressed");
-                self.ground.change(&self.instance, |instance, now| {
-                    instance.stop(now, Ending::Graceful);
-                });
+                self.ground.change(&self.instance, Instance::stop);
                 self.machine.power_down().await;
                 (After::Off, Ok(()))
             }
