@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::ec2::{self, HEAD};
 use crate::support::{await_gone, hostkit, is_root, pause, python, scratch, send};
 
 /// What a disk's boot sector does once it has counted.
@@ -56,65 +57,20 @@ fn disk(then: Then) -> Vec<u8> {
     disk
 }
 
-/// What every script begins with.
-const HEAD: &str = "
-import base64, boto3, hashlib, json, sys, time
-ec2, ebs = boto3.client('ec2'), boto3.client('ebs')
-BLOCK = 512 << 10
-def upload(path):
-    disk = open(path, 'rb').read()
-    snapshot = ebs.start_snapshot(VolumeSize=1)['SnapshotId']
-    time.sleep(1)
-    count = 0
-    for index in range(len(disk) // BLOCK):
-        block = disk[index * BLOCK:(index + 1) * BLOCK]
-        if block.strip(b'\\0'):
-            digest = base64.b64encode(hashlib.sha256(block).digest()).decode()
-            ebs.put_snapshot_block(SnapshotId=snapshot, BlockIndex=index, BlockData=block,
-                DataLength=BLOCK, Checksum=digest, ChecksumAlgorithm='SHA256')
-            count += 1
-    ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=count)
-    until('completed', lambda: ec2.describe_snapshots(SnapshotIds=[snapshot])['Snapshots'][0]['State'])
-    return snapshot
-def register(path, name):
-    mapping = {'DeviceName': '/dev/xvda', 'Ebs': {'SnapshotId': upload(path)}}
-    image = ec2.register_image(Name=name, RootDeviceName='/dev/xvda', VirtualizationType='hvm',
-        Architecture='x86_64', EnaSupport=True, BlockDeviceMappings=[mapping])['ImageId']
-    return available(image)
-def until(wanted, ask):
-    deadline = time.monotonic() + 60
-    while (seen := ask()) != wanted:
-        assert time.monotonic() < deadline, (wanted, seen)
-        time.sleep(0.1)
-def available(image):
-    until('available', lambda: ec2.describe_images(ImageIds=[image])['Images'][0]['State'])
-    return image
-def describe(instance):
-    found = ec2.describe_instances(InstanceIds=[instance])
-    return found['Reservations'][0]['Instances'][0]
-def becomes(instance, state):
-    until(state, lambda: describe(instance)['State']['Name'])
-def console(instance):
-    said = ec2.get_console_output(InstanceId=instance).get('Output', '')
-    return [line for line in said.splitlines() if line.startswith('boot ')]
+/// How long a script may take that has machines boot in a second each.
+const TIMEOUT: Duration = Duration::from_mins(4);
+
+/// What the scripts here have in common.
+const LINES: &str = "
+def lines(instance):
+    return [line for line in console(instance).splitlines() if line.startswith('boot ')]
 def shows(instance, line):
-    until([line], lambda: console(instance))
-def run(image, count=1, **more):
-    made = ec2.run_instances(ImageId=image, InstanceType='m5.large', MinCount=count,
-        MaxCount=count, **more)['Instances']
-    return [one['InstanceId'] for one in made]
-def root(image):
-    image = ec2.describe_images(ImageIds=[image])['Images'][0]
-    return image['BlockDeviceMappings'][0]['Ebs']['SnapshotId']
+    until([line], lambda: lines(instance))
 ";
 
-/// Runs a script against a fresh account whose instances are machines.
+/// Runs a script against an account whose instances are emulated machines.
 fn rehearse(script: &str, disks: &[&Path]) {
-    let Some(python) = python() else { return };
-    let mut sim = hostkit();
-    sim.args(["sim", "--machines", "--accel", "tcg", "--speed", "100", "--"]);
-    sim.arg(python).args(["-c", &format!("{HEAD}{script}")]).args(disks);
-    sim.timeout(Duration::from_mins(4)).assert().success();
+    ec2::rehearse(&["--accel", "tcg"], &format!("{LINES}{script}"), disks, TIMEOUT);
 }
 
 #[test]
@@ -188,7 +144,7 @@ becomes(ends, 'terminated')
 for one in (stops, ends):
     code = describe(one)['StateReason']['Code']
     assert code == 'Client.InstanceInitiatedShutdown', code
-    assert console(one) == ['boot 1'], console(one)
+    assert lines(one) == ['boot 1'], console(one)
 ec2.start_instances(InstanceIds=[stops])
 shows(stops, 'boot 2')
 becomes(stops, 'stopped')
@@ -220,7 +176,7 @@ time.sleep(600)
     let mut sim = std::process::Command::new(env!("CARGO_BIN_EXE_hostkit"))
         .args(["sim", "--machines", "--accel", "tcg", "--speed", "100", "--"])
         .arg(python)
-        .args(["-c", &format!("{HEAD}{script}")])
+        .args(["-c", &format!("{HEAD}{LINES}{script}")])
         .args([&path, &ready])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
