@@ -5,14 +5,24 @@
 //! the environment of a host must not make it act as somebody else. Where that service is may be
 //! said by the SDK's own variable, `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
 
+pub mod account;
 pub mod asg;
+pub mod ebs;
 pub mod ec2;
 pub mod efs;
 mod failure;
+pub mod image;
 pub mod imds;
+pub mod inventory;
+pub mod launch_template;
 pub mod operator;
+pub mod patience;
+pub mod remove;
 mod role;
+pub mod snapshot;
 pub mod ssm;
+pub mod tag;
+pub mod trace;
 
 use std::time::Duration;
 

@@ -1,7 +1,9 @@
 //! The command line: types for the parser, and one file per verb that calls one function each.
 
 pub mod apply;
+pub mod aws;
 pub mod bake;
+pub mod bake_ami;
 pub mod boot;
 pub mod cache;
 pub mod check;
@@ -29,6 +31,7 @@ pub mod vm;
 pub mod which;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -53,7 +56,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Bake a recipe into an image
-    Bake(bake::Args),
+    Bake(Box<bake::Args>),
     /// Show what a recipe comes to, without doing it
     Plan(plan::Args),
     /// List images, show one, or show what differs between two
@@ -119,6 +122,21 @@ impl Command {
     }
 }
 
+/// Reads `90s`, `10m`, `2h`, `1d` or a number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time such as 90s, 10m or 2h");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86400,
+        _ => return Err(wrong()),
+    };
+    let amount: u64 = digits.parse().map_err(|_| wrong())?;
+    amount.checked_mul(unit).filter(|s| *s > 0).map(Duration::from_secs).ok_or_else(wrong)
+}
+
 /// Ends when a person presses Ctrl-C or goes away, or a service manager asks to stop.
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
@@ -136,7 +154,7 @@ async fn stop_signal() {
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let format = cli.format;
     match cli.command {
-        Command::Bake(args) => bake::run(args, format).await,
+        Command::Bake(args) => Box::pin(bake::run(*args, format)).await,
         Command::Apply(args) => apply::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
         Command::Images(verb) => images::run(&verb, format),

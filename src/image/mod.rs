@@ -8,6 +8,7 @@ mod agreement;
 pub mod ami;
 pub mod archive;
 mod base;
+pub mod block_table;
 pub mod blocks;
 pub mod cache;
 pub mod checks;
@@ -41,6 +42,7 @@ mod sparse;
 mod stamp;
 mod store;
 pub mod tree;
+pub mod upload;
 pub mod workspace;
 
 use std::collections::BTreeMap;
