@@ -57,6 +57,7 @@ pub(super) async fn fill(
         made.put = changed.keys().copied().collect();
         blocks.extend(changed);
         made.blocks = blocks;
+        made.parent.get_or_insert_with(|| wanted.snapshot.id.clone());
         made.state = State::Pending(Some(done));
         account.changes += 1;
     });

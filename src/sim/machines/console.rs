@@ -1,6 +1,6 @@
 //! What an instance's console shows, handed to the account: `GetConsoleOutput` answers from there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
@@ -10,35 +10,41 @@ use crate::sim::endpoint::{Shared, with};
 /// How often the file is looked at.
 const GLANCE: Duration = Duration::from_millis(500);
 /// How much of its end AWS keeps.
-const KEPT_BYTES: usize = 64 << 10;
+const KEPT_BYTES: u64 = 64 << 10;
 
 /// Follows the console of an instance for ever. A machine that is started again begins a new text.
 pub(super) async fn follow(account: Shared, instance: String, path: PathBuf) {
-    let (mut text, mut read) = (Vec::new(), 0);
+    let mut length = 0;
     loop {
-        let before = read;
-        // What cannot be read now can be a moment later: there is none before the first start.
-        let _ = more(&path, &mut text, &mut read).await;
-        if read != before {
-            text.drain(..text.len().saturating_sub(KEPT_BYTES));
-            with(&account, |account| {
-                let found = account.instance_mut(&instance);
-                if let Some(launch) = found.and_then(|(one, _)| one.launch.as_mut()) {
-                    launch.console = String::from_utf8_lossy(&text).into_owned();
-                }
-            });
+        // There is none before the first start.
+        let now = tokio::fs::metadata(&path).await.map_or(0, |file| file.len());
+        if now != length {
+            length = now;
+            tell(&account, &instance, &path).await;
         }
         tokio::time::sleep(GLANCE).await;
     }
 }
 
-async fn more(path: &std::path::Path, text: &mut Vec<u8>, read: &mut u64) -> std::io::Result<()> {
+/// Tells the account what the console shows now.
+pub(super) async fn tell(account: &Shared, instance: &str, path: &Path) {
+    let text = match end(path).await {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) => return tracing::debug!(%error, instance, "a console cannot be read"),
+    };
+    with(account, |account| {
+        let found = account.instance_mut(instance);
+        if let Some(launch) = found.and_then(|(one, _)| one.launch.as_mut()) {
+            launch.console = text;
+        }
+    });
+}
+
+async fn end(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut file = tokio::fs::File::open(path).await?;
-    if file.metadata().await?.len() < *read {
-        text.clear();
-        *read = 0;
-    }
-    file.seek(std::io::SeekFrom::Start(*read)).await?;
-    *read += file.read_to_end(text).await? as u64;
-    Ok(())
+    let length = file.metadata().await?.len();
+    file.seek(std::io::SeekFrom::Start(length.saturating_sub(KEPT_BYTES))).await?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).await?;
+    Ok(text)
 }

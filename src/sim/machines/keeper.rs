@@ -170,6 +170,8 @@ impl Keeper {
         if let Err(error) = self.see_through(machine).await {
             self.floor.tell(&self.instance, &format!("its machine is lost: {error:#}"));
         }
+        let file = self.run_dir.file(machine::CONSOLE);
+        console::tell(&self.floor.account, &self.instance, &file).await;
         self.floor.change(&self.instance, Instance::switched_off);
         let state = self.floor.state(&self.instance);
         self.floor.tell(&self.instance, state.word());
