@@ -32,6 +32,12 @@ pub struct Sim {
     /// How many times faster than on AWS images and snapshots get ready
     #[arg(long, value_name = "N", default_value_t = 20.0, value_parser = parse_speed)]
     speed: f64,
+    /// What is to go wrong (TOML)
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+    /// Record every request in a file, a line of JSON each
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// The Parameter Store's content (TOML); empty by default
     #[arg(long, value_name = "FILE")]
     parameters: Option<PathBuf>,
@@ -81,6 +87,8 @@ impl Sim {
             port: self.port,
             state: self.state,
             speed: self.speed,
+            faults: self.faults,
+            record: self.record,
             parameters: parameters.unwrap_or_else(Parameters::default),
         };
         Ok((options, self.command))

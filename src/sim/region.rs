@@ -15,7 +15,7 @@ use super::key_pair::KeyPair;
 use super::launch_template::LaunchTemplate;
 use super::network::{self, Subnet, Vpc};
 use super::security_group::SecurityGroup;
-use super::snapshot::{self, Snapshot};
+use super::snapshot::{self, Snapshot, Writing};
 use super::volume::Volume;
 
 /// See the module.
@@ -24,6 +24,9 @@ use super::volume::Volume;
 pub struct Region {
     /// Snapshots by id: also those that are being written.
     pub snapshots: BTreeMap<String, Snapshot>,
+    /// What is known only of those that are being written.
+    #[serde(skip)]
+    pub writing: BTreeMap<String, Writing>,
     /// Images by id.
     pub images: BTreeMap<String, Image>,
     /// Launch templates by id.
@@ -59,7 +62,7 @@ impl Region {
 
     /// Lets happen what is due. An image is available once its snapshots are completed.
     pub fn settle(&mut self, now: Instant) {
-        self.snapshots.values_mut().for_each(|snapshot| snapshot.settle(now));
+        snapshot::settle(self, now);
         let snapshots = &self.snapshots;
         for image in self.images.values_mut() {
             if !matches!(image.state, image::State::Pending(_)) {
