@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod asg;
+pub mod clock;
 pub mod ebs;
 pub mod ec2;
 pub mod efs;

@@ -8,6 +8,8 @@ pub mod boot;
 pub mod cache;
 pub mod check;
 pub mod docs;
+pub mod gc;
+pub mod iam;
 pub mod images;
 pub mod init;
 pub mod inner;
@@ -17,12 +19,14 @@ pub mod plan;
 pub mod publish;
 pub mod recipes;
 mod reference;
+pub mod regions;
 #[cfg(feature = "sim")]
 pub mod rehearse;
 pub mod shell;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod status;
+mod table;
 #[cfg(feature = "sim")]
 pub mod test;
 #[cfg(feature = "sim")]
@@ -60,9 +64,13 @@ pub enum Command {
     Plan(plan::Args),
     /// Copy an image to regions, share it, and move what points to it
     Publish(publish::Args),
-    /// List images, show one, or show what differs between two
+    /// List images, show one, show what differs between two, or remove old ones
     #[command(subcommand)]
     Images(images::Images),
+    /// Remove from AWS what builds left that were killed
+    Gc(gc::Gc),
+    /// Print the least policy for what hostkit does on AWS
+    Iam(iam::Iam),
     /// Show or reduce what bakes keep for the next one
     #[command(subcommand)]
     Cache(cache::Cache),

@@ -311,8 +311,8 @@ fn whenever_it_is_killed_gc_leaves_the_account_empty() {
     for n in 0..20_u64 {
         let place = format!("place=number {n}");
         let args = ["bake", "small", "--target", "ami", "--var", &place];
-        let mut child = desk.hostkit(&sim, &args).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = child.spawn().unwrap();
+        let mut command = desk.hostkit(&sim, &args);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let requests = sim.requests().len();
         // After so many requests, at a moment that nobody chose.
         let _ = until(&mut child, || sim.requests().len() as u64 > requests as u64 + n);

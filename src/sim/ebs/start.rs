@@ -93,6 +93,7 @@ impl Asked {
         }
         let parent = self.parent(region, volume_gib)?;
         Ok(Snapshot {
+            volume: None,
             id: format!("snap-0{}", random::hex(16)),
             volume_gib,
             state: State::Pending(None),
