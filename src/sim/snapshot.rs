@@ -180,6 +180,7 @@ pub(super) mod tests {
             description: String::new(),
             tags: Tags::new(),
             kms_key: None,
+            volume: None,
             parent: None,
             volume: None,
             blocks: BTreeMap::new(),
