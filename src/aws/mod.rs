@@ -6,12 +6,16 @@
 //! said by the SDK's own variable, `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
 
 pub mod asg;
+pub mod base_ami;
 pub mod ec2;
 pub mod efs;
 mod failure;
 pub mod imds;
+pub mod instances;
+pub mod keypair;
 pub mod operator;
 mod role;
+pub mod security_group;
 pub mod ssm;
 
 use std::time::Duration;
