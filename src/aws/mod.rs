@@ -7,6 +7,7 @@
 
 pub mod asg;
 pub mod base_ami;
+pub mod created;
 pub mod ec2;
 pub mod efs;
 mod failure;

@@ -20,6 +20,7 @@ pub mod overlay;
 pub mod process;
 pub mod root;
 pub mod runner;
+pub mod ssh;
 pub mod systemd;
 pub mod tool;
 
