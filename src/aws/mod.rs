@@ -15,6 +15,7 @@ pub mod imds;
 pub mod instances;
 pub mod keypair;
 pub mod operator;
+pub mod remove;
 mod role;
 pub mod security_group;
 pub mod ssm;
