@@ -9,12 +9,12 @@ use aws_sdk_ec2::types::{
     IamInstanceProfileSpecification, Instance, InstanceInterruptionBehavior,
     InstanceMarketOptionsRequest, InstanceMetadataEndpointState, InstanceMetadataOptionsRequest,
     InstanceNetworkInterfaceSpecification, InstanceType, MarketType, Reservation, ResourceType,
-    ShutdownBehavior, SpotInstanceType, SpotMarketOptions, Tag, TagSpecification, VolumeType,
+    ShutdownBehavior, SpotInstanceType, SpotMarketOptions, VolumeType,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Failure;
+use super::{Failure, tag};
 
 const DESCRIBE: &str = "ec2:DescribeInstances";
 
@@ -82,12 +82,6 @@ pub struct Subnet {
     pub cidr: String,
 }
 
-/// The tags of something that is about to be made.
-pub(super) fn tagged(kind: ResourceType, tags: &BTreeMap<String, String>) -> TagSpecification {
-    let tags = tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
-    TagSpecification::builder().resource_type(kind).set_tags(Some(tags.collect())).build()
-}
-
 /// Asks for one instance. Returns its id.
 pub async fn launch(config: &SdkConfig, wanted: &Launch<'_>) -> Result<String, Failure> {
     const CALL: &str = "ec2:RunInstances";
@@ -106,7 +100,7 @@ pub async fn launch(config: &SdkConfig, wanted: &Launch<'_>) -> Result<String, F
         .metadata_options(metadata())
         .block_device_mappings(root(wanted));
     for kind in [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface] {
-        call = call.tag_specifications(tagged(kind, wanted.tags));
+        call = call.tag_specifications(tag::of(kind, wanted.tags));
     }
     if let Some(profile) = wanted.profile {
         let builder = IamInstanceProfileSpecification::builder();
@@ -119,7 +113,7 @@ pub async fn launch(config: &SdkConfig, wanted: &Launch<'_>) -> Result<String, F
     }
     if wanted.spot {
         call = call.instance_market_options(spot());
-        call = call.tag_specifications(tagged(ResourceType::SpotInstancesRequest, wanted.tags));
+        call = call.tag_specifications(tag::of(ResourceType::SpotInstancesRequest, wanted.tags));
     }
     let answer = call.send().await.map_err(|error| Failure::new(CALL, &error))?;
     let instance = answer.instances().first().and_then(Instance::instance_id);
@@ -177,14 +171,6 @@ pub async fn see(config: &SdkConfig, id: &str) -> Result<Option<Seen>, Failure> 
     }
 }
 
-/// The instance that was launched with this token.
-pub async fn find(config: &SdkConfig, token: &str) -> Result<Option<Seen>, Failure> {
-    let filter = Filter::builder().name("client-token").values(token).build();
-    let answer = Client::new(config).describe_instances().filters(filter).send().await;
-    let answer = answer.map_err(|error| Failure::new(DESCRIBE, &error))?;
-    Ok(first(answer.reservations()))
-}
-
 fn first(reservations: &[Reservation]) -> Option<Seen> {
     let instance = reservations.iter().flat_map(Reservation::instances).next()?;
     let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
@@ -228,15 +214,6 @@ pub async fn stop(config: &SdkConfig, id: &str) -> Result<(), Failure> {
     answer.map(drop).map_err(|error| Failure::new("ec2:StopInstances", &error))
 }
 
-/// Ends an instance. One that is not there is gone, too.
-pub async fn terminate(config: &SdkConfig, id: &str) -> Result<(), Failure> {
-    let answer = Client::new(config).terminate_instances().instance_ids(id).send().await;
-    match answer.map_err(|error| Failure::new("ec2:TerminateInstances", &error)) {
-        Err(failure) if failure.code() == Some(UNKNOWN) => Ok(()),
-        end => end.map(drop),
-    }
-}
-
 /// Has an image made of a stopped instance: tags on the image and on its snapshots in the one call.
 /// Returns its id.
 pub async fn create_image(
@@ -257,13 +234,20 @@ pub async fn create_image(
         .name(name)
         .description(description)
         .block_device_mappings(root)
-        .tag_specifications(tagged(ResourceType::Image, tags))
-        .tag_specifications(tagged(ResourceType::Snapshot, tags));
+        .tag_specifications(tag::of(ResourceType::Image, tags))
+        .tag_specifications(tag::of(ResourceType::Snapshot, tags));
     let answer = call.send().await.map_err(|error| Failure::new(CALL, &error))?;
     answer.image_id.ok_or_else(|| Failure::Unreadable {
         call: CALL,
         cause: "the image has no id".to_owned(),
     })
+}
+
+/// The block of addresses of a VPC.
+pub async fn vpc_cidr(config: &SdkConfig, vpc: &str) -> Result<Option<String>, Failure> {
+    let answer = Client::new(config).describe_vpcs().vpc_ids(vpc).send().await;
+    let answer = answer.map_err(|error| Failure::new("ec2:DescribeVpcs", &error))?;
+    Ok(answer.vpcs().iter().find_map(|vpc| vpc.cidr_block().map(str::to_owned)))
 }
 
 /// The subnets with these ids; with none, those of the default VPC that are the default of their

@@ -5,20 +5,27 @@
 //! the environment of a host must not make it act as somebody else. Where that service is may be
 //! said by the SDK's own variable, `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
 
+pub mod account;
 pub mod asg;
 pub mod base_ami;
-pub mod created;
 pub mod ec2;
 pub mod efs;
 mod failure;
+pub mod image;
 pub mod imds;
 pub mod instances;
+pub mod inventory;
 pub mod keypair;
+pub mod launch_template;
 pub mod operator;
+pub mod patience;
 pub mod remove;
 mod role;
 pub mod security_group;
+pub mod snapshot;
 pub mod ssm;
+pub mod tag;
+pub mod trace;
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials as _;
 
-use super::Failure;
+use super::{Clock, Failure};
 use crate::error::Fault;
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -102,4 +102,38 @@ pub async fn identity(config: &SdkConfig) -> Result<Identity, Failure> {
         (Some(account), Some(arn)) => Ok(Identity { account, arn }),
         _ => Err(Failure::Unreadable { call: CALL, cause: "it names no account".to_owned() }),
     }
+}
+
+/// A failure of a person's call, and what that person can do about it.
+///
+/// The conversion of [`Failure`] itself speaks to who looks after a host.
+pub fn fault(failure: &Failure) -> Fault {
+    let fault = Fault::aws(failure.to_string());
+    let code = failure.code().unwrap_or_default();
+    let hint = match failure.clock() {
+        Clock::Off(ahead) => {
+            format!("the clock of this machine is wrong by {ahead:#}: set it, and try again")
+        }
+        _ if failure.is_denied() => format!(
+            "allow `{}` to whom these credentials belong: `hostkit iam bake` prints what is needed",
+            failure.wanted()
+        ),
+        _ if code.contains("Expired") => "these credentials are too old: sign in again".to_owned(),
+        Clock::Suspect | Clock::Fine if code == "AuthFailure" => {
+            "check the credentials, and the clock of this machine".to_owned()
+        }
+        _ if code.contains("LimitExceeded") && !failure.is_passing() => {
+            "ask for more in Service Quotas, or remove what is not needed: `hostkit images prune`"
+                .to_owned()
+        }
+        _ if failure.is_passing() && !code.is_empty() => {
+            "AWS has too much to do: the same command carries on later".to_owned()
+        }
+        _ if code.is_empty() => {
+            "check the network, the region and --endpoint-url; then give the same command again"
+                .to_owned()
+        }
+        _ => "the answer is from AWS itself; its code is in the documentation of that call".into(),
+    };
+    fault.hint(hint)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{Filter, InstanceStateName};
+use aws_sdk_ec2::types::{Filter, InstanceStateName, Reservation};
 use tokio::time::Instant;
 
 use super::Failure;
@@ -78,7 +78,7 @@ async fn states(config: &SdkConfig, ids: &[String]) -> Result<Vec<(String, Strin
     let mut states = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| Failure::new("ec2:DescribeInstances", &error))?;
-        let instances = page.reservations().iter().flat_map(|group| group.instances());
+        let instances = page.reservations().iter().flat_map(Reservation::instances);
         states.extend(instances.filter_map(|instance| {
             let state = instance.state()?.name()?;
             let there = *state != InstanceStateName::Terminated;

@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{Filter, IpPermission, IpRange, Ipv6Range, ResourceType};
+use aws_sdk_ec2::types::{IpPermission, IpRange, Ipv6Range, ResourceType};
 
-use super::Failure;
-use super::instances::tagged;
-
-const DESCRIBE: &str = "ec2:DescribeSecurityGroups";
+use super::{Failure, tag};
 
 /// Where SSH listens.
 const SSH: i32 = 22;
@@ -27,7 +24,7 @@ pub async fn create(
         .group_name(name)
         .description("hostkit: an instance that builds an image")
         .vpc_id(vpc)
-        .tag_specifications(tagged(ResourceType::SecurityGroup, tags));
+        .tag_specifications(tag::of(ResourceType::SecurityGroup, tags));
     let answer = call.send().await.map_err(|error| Failure::new(CALL, &error))?;
     answer.group_id.ok_or_else(|| Failure::Unreadable {
         call: CALL,
@@ -48,24 +45,6 @@ pub async fn allow_ssh(config: &SdkConfig, id: &str, cidr: &str) -> Result<(), F
     let answer = call.ip_permissions(rule.build()).send().await;
     match answer.map_err(|error| Failure::new("ec2:AuthorizeSecurityGroupIngress", &error)) {
         Err(failure) if failure.code() == Some("InvalidPermission.Duplicate") => Ok(()),
-        end => end.map(drop),
-    }
-}
-
-/// The id of the group with this name.
-pub async fn find(config: &SdkConfig, name: &str) -> Result<Option<String>, Failure> {
-    let filter = Filter::builder().name("group-name").values(name).build();
-    let answer = Client::new(config).describe_security_groups().filters(filter).send().await;
-    let answer = answer.map_err(|error| Failure::new(DESCRIBE, &error))?;
-    Ok(answer.security_groups().iter().find_map(|group| group.group_id().map(str::to_owned)))
-}
-
-/// Removes a group. One that is not there is gone, too; one that an instance still has is refused
-/// with `DependencyViolation`.
-pub async fn delete(config: &SdkConfig, id: &str) -> Result<(), Failure> {
-    let answer = Client::new(config).delete_security_group().group_id(id).send().await;
-    match answer.map_err(|error| Failure::new("ec2:DeleteSecurityGroup", &error)) {
-        Err(failure) if failure.code() == Some("InvalidGroup.NotFound") => Ok(()),
         end => end.map(drop),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_ssm::Client;
+use aws_sdk_ssm::types::ParameterType;
 use zeroize::Zeroizing;
 
 use super::Failure;
@@ -58,4 +59,27 @@ pub async fn parameters(config: &SdkConfig, names: &[&str]) -> Result<Found, Fai
         })
         .collect();
     Ok(Found { values: Values(values), missing })
+}
+
+/// Says which image a parameter points to: of the data type `aws:ec2:image`, so that launch templates
+/// can name it, and made if it is not there. Returns the version.
+///
+/// AWS looks at the image only after it has answered, and forgets the value if it cannot be launched:
+/// whoever needs to know reads it back.
+pub async fn point(
+    config: &SdkConfig,
+    name: &str,
+    image_id: &str,
+    description: &str,
+) -> Result<i64, Failure> {
+    let call = Client::new(config)
+        .put_parameter()
+        .name(name)
+        .value(image_id)
+        .description(description)
+        .r#type(ParameterType::String)
+        .data_type("aws:ec2:image")
+        .overwrite(true);
+    let answer = call.send().await.map_err(|error| Failure::new("ssm:PutParameter", &error))?;
+    Ok(answer.version())
 }

@@ -105,8 +105,9 @@ async fn check(name: &str, assets: &Assets, settings: &Settings) -> anyhow::Resu
 /// What only planning finds, for every processor and everything that can be made.
 fn planning(recipe: &Recipe, read: &Reading, assets: &Assets, settings: &Settings) -> Vec<Problem> {
     let arches = settings.arch.map_or_else(|| Arch::value_variants().to_vec(), |arch| vec![arch]);
-    let targets =
-        settings.target.map_or_else(|| Target::value_variants().to_vec(), |target| vec![target]);
+    let targets = settings
+        .target
+        .map_or_else(|| Target::value_variants().to_vec(), |product| vec![product.target()]);
     let mut problems = Vec::new();
     for arch in arches {
         for &target in &targets {

@@ -1,6 +1,7 @@
 //! The command line: types for the parser, and one file per verb that calls one function each.
 
 pub mod apply;
+pub mod aws;
 pub mod bake;
 pub mod boot;
 pub mod cache;

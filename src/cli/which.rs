@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
+use clap::ValueEnum;
 
 use crate::digest::sha256_of;
 use crate::error::Fault;
@@ -38,9 +39,31 @@ pub struct Settings {
     /// The processor that the image is for; this machine's if not given
     #[arg(long, value_enum)]
     pub(super) arch: Option<Arch>,
-    /// What is made: a bootable disk (if not given), or a container image
+    /// What is made: a bootable disk (if not given), an AMI of it, or a container image
     #[arg(long, value_enum)]
-    pub(super) target: Option<Target>,
+    pub(super) target: Option<Product>,
+}
+
+/// What is made in the end. An AMI is a disk that was sent to AWS: recipes see no difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Product {
+    /// A bootable disk image.
+    #[default]
+    Disk,
+    /// An image on AWS, of such a disk.
+    Ami,
+    /// A container image, as an OCI layout.
+    Oci,
+}
+
+impl Product {
+    /// What is made of the tree.
+    pub const fn target(self) -> Target {
+        match self {
+            Self::Disk | Self::Ami => Target::Disk,
+            Self::Oci => Target::Oci,
+        }
+    }
 }
 
 /// A plan, and what its references to secrets stand for.
@@ -113,13 +136,18 @@ impl Which {
         let (recipe, read) =
             recipe::read(&self.recipe, &assets, &self.settings.given(false)?).sound()?;
         let arch = self.settings.arch.unwrap_or_default();
-        let target = self.settings.target.unwrap_or_default();
+        let target = self.product().target();
         let inputs = Inputs { arch, target, agent: self.agent(arch)?, ..Inputs::default() };
         let inputs = Settings::read_files(inputs, &recipe, &assets)?;
         let plan = plan::plan(&recipe, &read.vars, &inputs)?;
         let known: Vec<_> = read.secrets.iter().map(|(name, _)| name).collect();
         let missing = read.vars.secrets().filter(|name| !known.contains(name)).map(str::to_owned);
         Ok(Planned { plan, missing: missing.collect(), secrets: read.secrets })
+    }
+
+    /// What is made in the end.
+    pub fn product(&self) -> Product {
+        self.settings.target.unwrap_or_default()
     }
 
     /// The binary that goes into an image for `arch`.

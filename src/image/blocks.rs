@@ -26,7 +26,8 @@ pub const BLOCK: usize = 512 << 10;
 /// The same, where sizes of files are meant.
 const BLOCK_BYTES: u64 = BLOCK as u64;
 
-type Hash = [u8; 32];
+/// The SHA-256 of a block.
+pub type Hash = [u8; 32];
 
 /// The digests of a disk's blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +98,16 @@ impl Table {
     /// The digest of the whole disk.
     pub fn digest(&self) -> String {
         sha256(self.to_bytes())
+    }
+
+    /// The digest of each block, in order.
+    pub fn digests(&self) -> &[Hash] {
+        &self.hashes
+    }
+
+    /// Says that a block has another content now.
+    pub(super) fn set(&mut self, block: usize, hash: Hash) {
+        self.hashes[block] = hash;
     }
 
     /// How many blocks there are.

@@ -1,7 +1,7 @@
 //! Packs a tree into a bootable raw disk: no loop device, no mount, no partition scan.
 //!
 //! The disk of the foundation is copied, what the late part of the recipe changed is replayed on the
-//! copy, and its blocks are hashed. A cold bake goes the same way as a warm one, and only has to
+//! copy, its blocks are hashed, and their table is put onto the disk. A cold bake goes the same way as a warm one, and only has to
 //! make the foundation's disk first: both give the same bytes.
 
 use std::os::unix::fs::MetadataExt as _;
@@ -19,7 +19,7 @@ use super::layout::{BLOCK, Layout};
 use super::sparse::copy_sparse;
 use super::tree::Built;
 use super::workspace::Workspace;
-use super::{Places, ext4, grub};
+use super::{Places, block_table, ext4, grub};
 use crate::error::Fault;
 use crate::event::Events;
 use crate::plan::Plan;
@@ -71,6 +71,7 @@ pub(super) async fn pack(
         let (table, base_is_whole) = measure(&path, Arc::clone(&base)).await?;
         if base_is_whole {
             replayed?;
+            let table = tell(&path, table)?;
             let meta = std::fs::metadata(&path).context("measuring the disk")?;
             let (bytes, allocated) = (meta.len(), meta.blocks() * 512);
             return Ok(Packed { path, bytes, allocated, table, contents });
@@ -128,6 +129,15 @@ async fn measure(path: &Utf8Path, base: Arc<Disk>) -> anyhow::Result<(Table, boo
         measured
     });
     hashing.await?.context("hashing the disk")
+}
+
+/// Puts the table of the disk onto the disk.
+fn tell(path: &Utf8Path, table: Table) -> anyhow::Result<Table> {
+    let mut options = std::fs::File::options();
+    let disk = options.read(true).write(true).open(path).context("opening the disk")?;
+    let table = block_table::write(&disk, table)?;
+    disk.sync_all().context("writing the disk")?;
+    Ok(table)
 }
 
 /// What depends on the numbers of this disk: the mount table and the boot menu; and the mount points.

@@ -27,7 +27,7 @@ use crate::event::Events;
 use crate::sys::{Cmd, Runner, Tool};
 
 /// The way disks are made. A new one makes those in the cache useless, and every image a new one.
-pub(super) const MAKING: u32 = 3;
+pub(super) const MAKING: u32 = 4;
 
 /// See the module.
 #[derive(Debug)]

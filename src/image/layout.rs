@@ -1,7 +1,7 @@
 //! Where things are on a disk. Pure arithmetic.
 //!
-//! GPT with a BIOS boot partition (for GRUB's core image), an EFI system partition and the root
-//! last, so that the root can grow to whatever volume the image is put on.
+//! GPT with a BIOS boot partition (for GRUB's core image), an EFI system partition, the table of the
+//! disk's blocks and the root last, so that the root can grow to whatever volume the image is put on.
 
 /// Bytes in a sector.
 pub const SECTOR: u64 = 512;
@@ -12,8 +12,11 @@ const MIB: u64 = 1 << 20;
 /// The BIOS boot partition: 1 MiB from 1 MiB.
 pub const BIOS: Partition = Partition { start: MIB, bytes: MIB };
 
-/// The EFI system partition: 62 MiB from 2 MiB.
-pub const ESP: Partition = Partition { start: 2 * MIB, bytes: 62 * MIB };
+/// The EFI system partition: 61 MiB from 2 MiB.
+pub const ESP: Partition = Partition { start: 2 * MIB, bytes: 61 * MIB };
+
+/// The table of the disk's blocks: 1 MiB from 63 MiB. See [`super::block_table`].
+pub const TABLE: Partition = Partition { start: 63 * MIB, bytes: MIB };
 
 /// Where the root begins.
 const ROOT_START: u64 = 64 * MIB;
@@ -83,9 +86,15 @@ pub fn table(
 ) -> String {
     const BIOS_BOOT: &str = "21686148-6449-6E6F-744E-656564454649";
     const EFI_SYSTEM: &str = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B";
+    // Our own: nobody mounts it, and systemd-repart leaves it alone.
+    const BLOCK_TABLE: &str = "6D8B1A5E-2C0F-4D63-9E57-3B1F0A7C4E21";
     let mut text = format!("label: gpt\nlabel-id: {disk_uuid}\nunit: sectors\nfirst-lba: 2048\n");
-    let parts =
-        [("bios", BIOS, BIOS_BOOT), ("esp", ESP, EFI_SYSTEM), ("root", layout.root, root_type)];
+    let parts = [
+        ("bios", BIOS, BIOS_BOOT),
+        ("esp", ESP, EFI_SYSTEM),
+        ("root", layout.root, root_type),
+        ("blocks", TABLE, BLOCK_TABLE),
+    ];
     for (name, part, kind) in parts {
         text += &format!(
             "start={}, size={}, type={kind}, name={name}, uuid={}\n",
@@ -110,11 +119,11 @@ mod tests {
             let content = foundation + late;
             let layout = Layout::for_content(foundation, content);
             let end = |part: Partition| part.start + part.bytes;
-            for part in [BIOS, ESP, layout.root] {
+            for part in [BIOS, ESP, TABLE, layout.root] {
                 proptest::prop_assert_eq!(part.start % MIB, 0);
                 proptest::prop_assert_eq!(part.bytes % BLOCK, 0);
             }
-            proptest::prop_assert!(end(BIOS) <= ESP.start && end(ESP) <= layout.root.start);
+            proptest::prop_assert!(end(BIOS) <= ESP.start && end(ESP) <= TABLE.start && end(TABLE) <= layout.root.start);
             proptest::prop_assert!(end(layout.root) + TAIL <= layout.bytes);
             proptest::prop_assert!(layout.root.bytes > content + content / 5 + 64 * MIB);
         }
@@ -138,8 +147,9 @@ mod tests {
         unit: sectors
         first-lba: 2048
         start=2048, size=2048, type=21686148-6449-6E6F-744E-656564454649, name=bios, uuid=BIOS
-        start=4096, size=126976, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=esp, uuid=ESP
+        start=4096, size=124928, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=esp, uuid=ESP
         start=131072, size=4061184, type=ROOT-TYPE, name=root, uuid=ROOT
+        start=129024, size=2048, type=6D8B1A5E-2C0F-4D63-9E57-3B1F0A7C4E21, name=blocks, uuid=BLOCKS
         ");
     }
 }

@@ -10,6 +10,7 @@ pub mod console;
 pub mod dialogue;
 pub mod downloads;
 pub mod folder;
+pub mod freeze;
 pub mod host;
 pub mod journal;
 pub mod loopdev;

@@ -14,8 +14,10 @@ pub const DIGEST_TAG: &str = "hostkit:digest";
 pub const VERSION_TAG: &str = "hostkit:version";
 /// The processor, by Debian's name.
 pub const ARCH_TAG: &str = "hostkit:arch";
-/// The snapshot or image that it stands on.
+/// The snapshot that it stands on.
 pub const PARENT_TAG: &str = "hostkit:parent";
+/// On a snapshot: the digest of its disk, which is that of the table of its blocks.
+pub const BLOCKS_TAG: &str = "hostkit:blocks";
 /// All of hostkit's tags begin with this: nobody else sets them.
 pub const OURS: &str = "hostkit:";
 

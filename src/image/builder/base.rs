@@ -1,6 +1,6 @@
 //! Which AMI a plan begins with: what the lock names, else what the recipe's words come to today.
 
-use super::{Called as _, Job, operators_fault};
+use super::{Called as _, Job};
 use crate::aws::base_ami::{self, BaseAmi};
 use crate::aws::operator::region;
 use crate::error::Fault;
@@ -88,7 +88,8 @@ async fn exactly(job: &Job<'_>, id: &str) -> anyhow::Result<BaseAmi> {
 }
 
 async fn newest(job: &Job<'_>, name: &str, owner: &str) -> anyhow::Result<BaseAmi> {
-    let found = base_ami::by_name(job.config, name, owner).await.map_err(operators_fault)?;
+    let found = base_ami::by_name(job.config, name, owner).await;
+    let found = found.called(|| format!("the AMIs of {owner} cannot be looked up"))?;
     Ok(choose(found, name, owner, job.plan.base.arch)?)
 }
 

@@ -20,7 +20,6 @@ mod options;
 mod place;
 mod relay;
 mod remote;
-pub mod undo;
 mod user_data;
 mod work;
 
@@ -36,14 +35,15 @@ use self::remote::Remote;
 use super::manifest::Manifest;
 use super::{Clock, layers};
 use crate::aws::operator::{Identity, region};
-use crate::aws::{Failure, created};
+use crate::aws::{Failure, image, operator};
 use crate::error::{Blamed as _, Fault};
 use crate::event::{Events, Outcome};
 use crate::image::ami::name::{self, Tags};
+use crate::image::ami::{register, undo};
 use crate::plan::Plan;
 use crate::plan::lock::Image;
 use crate::secret::Secrets;
-use crate::sys::Tool;
+use crate::sys::{Tool, atomic};
 use crate::teardown::{self, Header, Journal};
 
 /// Everything that a bake on an instance is told.
@@ -63,6 +63,8 @@ pub struct Job<'a> {
     pub identity: &'a Identity,
     /// How it is done.
     pub options: &'a Options,
+    /// The hostkit for the builder's processor.
+    pub binary: &'a Utf8Path,
     /// Names this build.
     pub build: &'a str,
     /// The folder of journals.
@@ -105,7 +107,7 @@ enum End {
 /// What stood in the way. Nothing is left on AWS then, unless that was asked for, or the image
 /// takes longer than the deadline: the error says so, and the journal knows its id.
 pub async fn bake(job: &Job<'_>, stop: impl Future<Output = ()>) -> anyhow::Result<Built> {
-    Tool::require(&[Tool::Ssh, Tool::SshKeygen])?;
+    Tool::require(Remote::TOOLS)?;
     job.options.check()?;
     let base = base::resolve(job).await?;
     let locked = base.lock(job);
@@ -126,11 +128,11 @@ pub async fn bake(job: &Job<'_>, stop: impl Future<Output = ()>) -> anyhow::Resu
 /// Waits for the image of a bake that was given up while it was being made, and finishes it.
 pub async fn resume(job: &Job<'_>, mut journal: Journal) -> anyhow::Result<Built> {
     let header = journal.header().clone();
-    let manifest = Manifest::load(&kept_manifest(&journal))?;
     let locked = job.locked.cloned().context(Fault::recipe(
         "hostkit.lock does not have what this build began with, and so cannot be carried on",
     ))?;
     let build = Job { build: &header.build, ..*job };
+    let manifest = Manifest::load(&build.kept_manifest())?;
     let clock = Clock::new(job.events);
     let base = base::locked(&build, &locked).await?;
     let mut build = Build { job: &build, base, locked, manifest, clock };
@@ -157,16 +159,15 @@ async fn settle(
         job.events.log("undo", format!("what was made stays; it is in the journal {path}"));
         drop(journal);
     } else {
-        let kept = kept_manifest(&journal);
-        let undone = undo::all(job.config, &mut journal, job.events).await;
+        let left = undo::all(&mut journal, job.config, "undo", job.events).await;
+        let all_gone = left.as_ref().is_ok_and(Vec::is_empty);
+        if all_gone {
+            job.forget();
+            journal.close()?;
+        }
         // Why the bake failed matters more.
         if end.is_ok() {
-            undone?;
-            journal.close()?;
-            let _ = std::fs::remove_file(kept);
-        } else if undone.is_ok() {
-            let _ = std::fs::remove_file(kept);
-            journal.discard()?;
+            no_rest(&left?)?;
         }
     }
     match end? {
@@ -181,9 +182,12 @@ async fn settle(
     }
 }
 
-/// Where the manifest of an image is kept while AWS makes it.
-fn kept_manifest(journal: &Journal) -> Utf8PathBuf {
-    journal.path().with_extension("manifest.json")
+/// Fails where something could not be undone.
+fn no_rest(left: &[undo::Left]) -> Result<(), Fault> {
+    let Some(undo::Left { resource, failure }) = left.first() else { return Ok(()) };
+    let name = resource.id.as_ref().unwrap_or(&resource.token);
+    let what = format!("the {} {name} is still there: {failure}", resource.kind.name());
+    Err(Fault::aws(what).hint("the image is made; `hostkit gc` removes the rest"))
 }
 
 /// The same digest is the same image: there is nothing to do.
@@ -192,29 +196,35 @@ async fn already_there(
     manifest: &Manifest,
     locked: &Image,
 ) -> anyhow::Result<Option<Built>> {
-    let name = job.image_name(&manifest.digest);
-    let there = created::named(job.config, &name).await.map_err(operators_fault)?;
-    let Some(there) = there.filter(|there| there.state == "available") else { return Ok(None) };
-    let tag = there.tags.get(name::DIGEST_TAG);
-    if tag != Some(&manifest.digest) {
-        let what = format!("{} has the name {name}, and is another image", there.id);
-        return Err(Fault::aws(what)
-            .hint("deregister it, or raise `[recipe] version`")
-            .into());
-    }
-    if there.tags.get(teardown::STATE_TAG).map(String::as_str) == Some(teardown::BUILDING) {
-        return Ok(None);
-    }
-    let kept = Manifest::read(job.output, &job.plan.recipe, job.plan.target);
-    let kept = kept.filter(|kept| kept.digest == manifest.digest);
+    let found = register::find(job.config, &manifest.digest).await;
+    let found = found.called(|| "the images of this account cannot be looked up".to_owned())?;
+    let kept = |there: &image::Image| there.tag(teardown::STATE_TAG) != Some(teardown::BUILDING);
+    let Some(there) = found.filter(kept) else { return name_is_free(job, manifest).await };
+    let known = Manifest::read(job.output, &job.plan.recipe, job.plan.target);
+    let known = known.filter(|known| known.digest == manifest.digest);
     Ok(Some(Built {
+        snapshots: there.snapshots(),
         image: there.id,
-        name,
-        snapshots: there.snapshots,
-        manifest: kept.unwrap_or_else(|| manifest.clone()),
+        name: there.name,
+        manifest: known.unwrap_or_else(|| manifest.clone()),
         outcome: Outcome::Unchanged,
         locked: locked.clone(),
     }))
+}
+
+/// A name that another image has is found out before anything is made.
+async fn name_is_free(job: &Job<'_>, manifest: &Manifest) -> anyhow::Result<Option<Built>> {
+    let name = job.image_name(&manifest.digest);
+    let there = image::by_name(job.config, &name).await;
+    let Some(there) = there.called(|| format!("the name {name} cannot be looked up"))? else {
+        return Ok(None);
+    };
+    let hint = if there.tag(name::DIGEST_TAG) == Some(&manifest.digest) {
+        "another bake makes it, or left it: wait, `hostkit bake … --resume`, or `hostkit gc`"
+    } else {
+        "deregister it, or give the recipe another version"
+    };
+    Err(Fault::aws(format!("the name {name} belongs to {}", there.id)).hint(hint).into())
 }
 
 impl Job<'_> {
@@ -239,6 +249,37 @@ impl Job<'_> {
     /// What the key pair, the security group and tokens are called.
     fn own_name(&self) -> String {
         format!("hostkit-{}", self.build)
+    }
+
+    /// Where the manifest of an image is kept while AWS makes it.
+    fn kept_manifest(&self) -> Utf8PathBuf {
+        self.journals.join(format!("{}.manifest.json", self.build))
+    }
+
+    /// Where its bill of materials is kept.
+    fn kept_bom(&self) -> Utf8PathBuf {
+        self.journals.join(format!("{}.cdx.json", self.build))
+    }
+
+    fn keep_manifest(&self, manifest: &Manifest) -> anyhow::Result<()> {
+        let text = serde_json::to_vec_pretty(manifest).context("writing the manifest")?;
+        self.keep_file(&self.kept_manifest(), &text)
+    }
+
+    fn keep_file(&self, path: &Utf8Path, bytes: &[u8]) -> anyhow::Result<()> {
+        let written = atomic::write(path, bytes, 0o600);
+        written.map(drop).with_context(|| {
+            Fault::environment(format!("{} cannot be written to", self.journals))
+        })
+    }
+
+    /// Removes what was kept for a bake that is carried on with.
+    fn forget(&self) {
+        for path in [self.kept_manifest(), self.kept_bom()] {
+            if let Err(error) = std::fs::remove_file(&path) {
+                tracing::debug!(%error, %path, "not removed");
+            }
+        }
     }
 
     fn tags(&self, manifest: &Manifest) -> Tags {
@@ -285,7 +326,7 @@ impl Build<'_> {
 
     /// What is done on the instance.
     async fn work(&mut self, remote: &Remote) -> anyhow::Result<()> {
-        let Self { job, manifest, clock, .. } = self;
+        let Self { job, manifest, locked, clock, .. } = self;
         let settling = work::settle(job, remote);
         clock.phase("settle", "waiting for the first boot to end", settling).await?;
         let shipping = work::ship(job, remote);
@@ -294,24 +335,12 @@ impl Build<'_> {
         clock.phase("steps", "applying the plan there", applying).await?;
         let proving = work::prove(job, remote);
         clock.phase("prove", "testing the builder", proving).await?;
-        let cleaning = work::clean(job, remote);
+        let cleaning = work::clean(job, remote, locked.epoch);
         let cleaned = clock.phase("clean", "cleaning the builder", cleaning).await?;
-        manifest.packages = cleaned.packages.clone();
-        work::keep_bom(job, manifest, &cleaned)
+        job.keep_file(&job.kept_bom(), cleaned.bom.as_bytes())?;
+        manifest.packages = cleaned.packages;
+        Ok(())
     }
-}
-
-/// A failure of a call that a person's credentials made.
-fn operators_fault(failure: Failure) -> anyhow::Error {
-    let call = failure.wanted().to_owned();
-    let denied = failure.is_denied();
-    let fault = Fault::from(failure);
-    let fault = if denied {
-        fault.hint(format!("allow `{call}`: `hostkit iam bake` prints all that a bake needs"))
-    } else {
-        fault
-    };
-    fault.into()
 }
 
 /// Says who must act where a call failed.
@@ -322,6 +351,7 @@ trait Called<T> {
 
 impl<T> Called<T> for Result<T, Failure> {
     fn called(self, what: impl FnOnce() -> String) -> anyhow::Result<T> {
-        self.map_err(operators_fault).or_blame(|| Fault::aws(what()))
+        let ended = self.map_err(|failure| operator::fault(&failure).into());
+        ended.or_blame(|| Fault::aws(what()))
     }
 }

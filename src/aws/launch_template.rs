@@ -1,0 +1,127 @@
+//! Launch templates: their versions, and which of them is the default.
+
+use aws_config::SdkConfig;
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{LaunchTemplateVersion, RequestLaunchTemplateData};
+
+use super::Failure;
+
+/// What EC2 says when there is no such template, or no such version.
+const UNKNOWN: &[&str] = &[
+    "InvalidLaunchTemplateId.NotFound",
+    "InvalidLaunchTemplateId.VersionNotFound",
+    "InvalidLaunchTemplateName.NotFoundException",
+];
+
+/// What a template is called by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// `lt-…`
+    Id(String),
+    /// Its name.
+    Name(String),
+}
+
+impl std::str::FromStr for Which {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.strip_prefix("lt-").unwrap_or_default();
+        let is_id = digits.len() >= 8 && digits.bytes().all(|it| it.is_ascii_hexdigit());
+        Ok(if is_id { Self::Id(text.to_owned()) } else { Self::Name(text.to_owned()) })
+    }
+}
+
+impl std::fmt::Display for Which {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Id(text) | Self::Name(text)) = self;
+        f.write_str(text)
+    }
+}
+
+/// A version of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The template: `lt-…`
+    pub template: String,
+    /// Its number.
+    pub number: i64,
+    /// The image that it launches: an id, or a reference to a parameter.
+    pub image: Option<String>,
+    /// What was said of it.
+    pub description: String,
+    /// Whether it is the one that is taken where none is named.
+    pub is_default: bool,
+}
+
+/// One version: `$Default`, `$Latest`, or a number. None where EC2 knows no such template or version.
+pub async fn version(
+    config: &SdkConfig,
+    template: &Which,
+    version: &str,
+) -> Result<Option<Version>, Failure> {
+    let call = Client::new(config).describe_launch_template_versions().versions(version);
+    let call = match template {
+        Which::Id(id) => call.launch_template_id(id),
+        Which::Name(name) => call.launch_template_name(name),
+    };
+    let answer = call.send().await;
+    match answer.map_err(|error| Failure::new("ec2:DescribeLaunchTemplateVersions", &error)) {
+        Err(failure) if failure.code().is_some_and(|code| UNKNOWN.contains(&code)) => Ok(None),
+        Err(failure) => Err(failure),
+        Ok(answer) => Ok(answer.launch_template_versions().iter().find_map(read)),
+    }
+}
+
+/// A new version of a template (`lt-…`): as version `source`, but for the image. The same token never
+/// makes two.
+pub async fn add_version(
+    config: &SdkConfig,
+    template: &str,
+    source: i64,
+    image: &str,
+    description: &str,
+    token: &str,
+) -> Result<Version, Failure> {
+    const CALL: &str = "ec2:CreateLaunchTemplateVersion";
+    let answer = Client::new(config)
+        .create_launch_template_version()
+        .launch_template_id(template)
+        .source_version(source.to_string())
+        .launch_template_data(RequestLaunchTemplateData::builder().image_id(image).build())
+        .version_description(description)
+        .client_token(token)
+        .send()
+        .await
+        .map_err(|error| Failure::new(CALL, &error))?;
+    let made = answer.launch_template_version().and_then(read);
+    made.ok_or_else(|| Failure::Unreadable { call: CALL, cause: "it names no version".to_owned() })
+}
+
+/// Makes a version the default one of its template (`lt-…`).
+pub async fn set_default(config: &SdkConfig, template: &str, number: i64) -> Result<(), Failure> {
+    let call = Client::new(config).modify_launch_template().launch_template_id(template);
+    let answer = call.default_version(number.to_string()).send().await;
+    answer.map(drop).map_err(|error| Failure::new("ec2:ModifyLaunchTemplate", &error))
+}
+
+fn read(version: &LaunchTemplateVersion) -> Option<Version> {
+    Some(Version {
+        template: version.launch_template_id()?.to_owned(),
+        number: version.version_number()?,
+        image: version.launch_template_data().and_then(|it| it.image_id()).map(str::to_owned),
+        description: version.version_description().unwrap_or_default().to_owned(),
+        is_default: version.default_version().unwrap_or(false),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_named_by_its_id_only_if_that_is_one() {
+        assert!(matches!("lt-0123456789abcdef0".parse().unwrap(), Which::Id(_)));
+        assert!(matches!("lt-controller".parse().unwrap(), Which::Name(_)));
+    }
+}
