@@ -7,12 +7,17 @@ use futures::FutureExt as _;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
+use super::bake_ami::{self, Ami, OnError};
 use super::cache::{self, Place};
 use super::lock::LockFile;
-use super::which::{Planned, Which, absolute};
+use super::which::{Planned, Product, Which, absolute};
 use crate::error::Fault;
 use crate::event::{Events, Outcome};
-use crate::image::{self, Baked, Manifest, Places, Trial, checks};
+use crate::image::ami::build::Made;
+use crate::image::{self, Baked, Manifest, Places, Trial, checks, layers};
+use crate::plan::Plan;
+use crate::plan::lock::Image;
+use crate::secret::Secrets;
 use crate::ui::{self, Format};
 
 /// Bakes a recipe into an image.
@@ -38,9 +43,11 @@ pub struct Args {
     /// Fail if hostkit.lock would have to change
     #[arg(long, conflicts_with = "update_lock")]
     locked: bool,
-    /// Open a shell in the tree when a step fails
-    #[arg(long)]
-    shell_on_error: bool,
+    /// What becomes of what was made when something fails: `cleanup` removes it, `keep` leaves it for
+    /// --resume, `shell` opens a shell where a step failed
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    #[arg(hide_possible_values = true)]
+    on_error: OnError,
     /// Boot the image and run its tests before it is published
     #[cfg(feature = "sim")]
     #[arg(long)]
@@ -48,6 +55,8 @@ pub struct Args {
     /// Write the disk as qcow2, too
     #[arg(long)]
     qcow2: bool,
+    #[command(flatten)]
+    ami: Ami,
 }
 
 /// `hostkit bake`.
@@ -59,35 +68,90 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
         return Err(lock.lacks(&plan).into());
     }
     let (events, printer) = ui::start(format);
-    let trial = args.trial(&events);
-    let places = Places {
-        output: args.output,
-        cache: absolute(&args.place.cache)?,
-        cache_limit: args.cache_size,
-        qcow2: args.qcow2,
-        no_cache: args.no_cache,
-        update_lock: args.update_lock,
-        frozen: args.locked,
-        epoch: epoch()?,
-        shell_on_error: args.shell_on_error,
-    };
-    let output = places.output.clone();
-    let end = tokio::select! {
-        end = image::bake(&plan, entry.as_ref(), &places, &secrets, &events, trial) => end,
-        () = super::stop_signal() => Err(Fault::interrupted().into()),
-    };
+    let end = args.bake(&plan, entry.as_ref(), &lock, &secrets, &events).await;
     drop(events);
     printer.finish().await;
-    let baked = end?;
-    lock.keep(&baked.locked)?;
+    let made = end?;
     match format {
-        Format::Human => ui::text(&recap(&baked, &output)),
-        Format::Json => ui::json(&Line { outcome: baked.outcome, manifest: &baked.manifest }),
+        Format::Human => ui::text(&recap(&made, &args.output)),
+        Format::Json => ui::json(&Line {
+            outcome: made.outcome(),
+            manifest: made.baked.as_ref().map(|baked| &baked.manifest),
+            ami: made.ami.as_ref(),
+        }),
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// What a bake came to.
+struct Done {
+    /// What is in the output folder; nothing where only AWS was asked.
+    baked: Option<Baked>,
+    /// What is on AWS, if that was wanted.
+    ami: Option<Made>,
+}
+
+impl Done {
+    /// Whether anything is there that was not there before.
+    fn outcome(&self) -> Outcome {
+        let baked = self.baked.as_ref().is_some_and(|baked| baked.outcome == Outcome::Changed);
+        Outcome::changed(self.ami.as_ref().map_or(baked, |made| made.sent.is_some()))
+    }
+}
+
 impl Args {
+    async fn bake(
+        &self,
+        plan: &Plan,
+        entry: Option<&Image>,
+        lock: &LockFile,
+        secrets: &Secrets,
+        events: &Events,
+    ) -> anyhow::Result<Done> {
+        let cloud = match self.which.product() {
+            Product::Ami => Some(self.ami.sign_in().await?),
+            Product::Disk | Product::Oci => None,
+        };
+        // The same digest is the same image, wherever it was baked: there is nothing to do.
+        let known = entry.filter(|_| !self.no_cache && !self.update_lock);
+        if let (Some(cloud), Some(entry)) = (&cloud, known) {
+            let digest = layers::image_digest(plan, entry);
+            if let Some(made) = cloud.existing(&digest, events).await? {
+                return Ok(Done { baked: None, ami: Some(made) });
+            }
+        }
+        let places = self.places()?;
+        let trial = self.trial(events);
+        let baked = tokio::select! {
+            end = image::bake(plan, entry, &places, secrets, events, trial) => end?,
+            () = super::stop_signal() => return Err(Fault::interrupted().into()),
+        };
+        lock.keep(&baked.locked)?;
+        let ami = match &cloud {
+            Some(cloud) => {
+                let folder = &places.output;
+                let made = cloud.make(&self.ami, self.on_error, &baked.manifest, folder, events);
+                Some(made.await?)
+            }
+            None => None,
+        };
+        Ok(Done { baked: Some(baked), ami })
+    }
+
+    fn places(&self) -> anyhow::Result<Places> {
+        Ok(Places {
+            output: self.output.clone(),
+            cache: absolute(&self.place.cache)?,
+            cache_limit: self.cache_size,
+            qcow2: self.qcow2,
+            no_cache: self.no_cache,
+            update_lock: self.update_lock,
+            frozen: self.locked,
+            epoch: epoch()?,
+            shell_on_error: self.on_error == OnError::Shell,
+        })
+    }
+
     /// What the image must stand before it is published.
     #[cfg(feature = "sim")]
     fn trial(&self, events: &Events) -> Option<Trial> {
@@ -143,15 +207,22 @@ fn epoch() -> anyhow::Result<Option<i64>> {
 #[derive(Serialize)]
 struct Line<'a> {
     outcome: Outcome,
-    manifest: &'a Manifest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest: Option<&'a Manifest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ami: Option<&'a Made>,
 }
 
-fn recap(baked: &Baked, folder: &Utf8Path) -> String {
-    let manifest = &baked.manifest;
-    let word = match baked.outcome {
+fn recap(done: &Done, folder: &Utf8Path) -> String {
+    let word = match done.outcome() {
         Outcome::Unchanged => "unchanged",
         _ => "baked",
     };
+    let Some(baked) = &done.baked else {
+        let ami = done.ami.as_ref().map(bake_ami::recap).unwrap_or_default();
+        return format!("\n{word}\n{ami}");
+    };
+    let manifest = &baked.manifest;
     let mut text = format!(
         "\n{word}  {} {} ({})\n",
         manifest.recipe,
@@ -165,7 +236,7 @@ fn recap(baked: &Baked, folder: &Utf8Path) -> String {
         let each = manifest.phases.iter().map(|p| format!("{} {:.1} s", p.name, p.seconds));
         text += &format!("  time      {total:.1} s: {}\n", each.collect::<Vec<_>>().join(", "));
     }
-    text
+    text + &done.ami.as_ref().map(bake_ami::recap).unwrap_or_default()
 }
 
 /// What was made, and how large it is.

@@ -1,5 +1,7 @@
 //! `hostkit inner …`: parts of hostkit that must be processes of their own. Not for people.
 
+mod upload;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -64,6 +66,8 @@ pub enum Inner {
         #[arg(last = true)]
         argv: Vec<String>,
     },
+    /// Upload a disk into an EBS snapshot, and print what it came to.
+    Upload(upload::Upload),
     #[cfg(feature = "sim")]
     /// Pump between standard input and output and a socket.
     Relay {
@@ -99,6 +103,7 @@ pub fn run(command: &Inner) -> ExitCode {
         Inner::Inside { parent, root, argv } => {
             namespaces::inside(*parent, root, argv).map(|never| match never {})
         }
+        Inner::Upload(upload) => upload::run(upload),
         #[cfg(feature = "sim")]
         Inner::Relay { socket } => {
             relay::pump(socket);

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod aws;
 pub mod bake;
+pub mod bake_ami;
 pub mod boot;
 pub mod cache;
 pub mod check;
@@ -18,6 +19,8 @@ mod reference;
 #[cfg(feature = "sim")]
 pub mod rehearse;
 pub mod shell;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod status;
 #[cfg(feature = "sim")]
 pub mod test;
@@ -26,6 +29,7 @@ pub mod vm;
 pub mod which;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -50,7 +54,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Bake a recipe into an image
-    Bake(bake::Args),
+    Bake(Box<bake::Args>),
     /// Show what a recipe comes to, without doing it
     Plan(plan::Args),
     /// List images, show one, or show what differs between two
@@ -77,6 +81,11 @@ pub enum Command {
     /// Boot an image in a simulated AWS account, on this machine.
     #[cfg(feature = "sim")]
     Vm(vm::Vm),
+    /// Serve a simulated AWS account on this machine
+    ///
+    /// Ends with Ctrl-C, or with the command that is given.
+    #[cfg(feature = "sim")]
+    Sim(sim::Sim),
     /// Play bad nights on virtual machines before they come
     #[cfg(feature = "sim")]
     #[command(subcommand)]
@@ -111,6 +120,21 @@ impl Command {
     }
 }
 
+/// Reads `90s`, `10m`, `2h`, `1d` or a number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time such as 90s, 10m or 2h");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86400,
+        _ => return Err(wrong()),
+    };
+    let amount: u64 = digits.parse().map_err(|_| wrong())?;
+    amount.checked_mul(unit).filter(|s| *s > 0).map(Duration::from_secs).ok_or_else(wrong)
+}
+
 /// Ends when a person presses Ctrl-C or goes away, or a service manager asks to stop.
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
@@ -128,7 +152,7 @@ async fn stop_signal() {
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let format = cli.format;
     match cli.command {
-        Command::Bake(args) => bake::run(args, format).await,
+        Command::Bake(args) => Box::pin(bake::run(*args, format)).await,
         Command::Apply(args) => apply::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
         Command::Images(verb) => images::run(&verb, format),
@@ -142,6 +166,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Shell(args) => Box::pin(shell::run(args, format)).await,
         #[cfg(feature = "sim")]
         Command::Vm(args) => Box::pin(vm::run(args, format)).await,
+        #[cfg(feature = "sim")]
+        Command::Sim(args) => Box::pin(sim::run(args, format)).await,
         #[cfg(feature = "sim")]
         Command::Rehearse(verb) => Box::pin(rehearse::run(verb, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,

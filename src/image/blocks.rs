@@ -2,7 +2,7 @@
 //!
 //! A block is 512 KiB, as in an EBS snapshot. `NAME.blocks` beside an image holds the SHA-256 of
 //! each block, 32 bytes a block, in order; a block of zeros has the digest of zeros, whether it is
-//! a hole or not. The digest of the disk is the SHA-256 of that table, which is what EBS calls a
+//! a hole or not, and a last block that is not full is filled up with zeros. The digest of the disk is the SHA-256 of that table, which is what EBS calls a
 //! LINEAR checksum.
 
 use std::fs::File;
@@ -28,6 +28,12 @@ const BLOCK_BYTES: u64 = BLOCK as u64;
 
 /// The SHA-256 of a block.
 pub type Hash = [u8; 32];
+
+/// That of a block of zeros.
+pub const ZEROS: Hash = [
+    0x07, 0x85, 0x4d, 0x2f, 0xef, 0x29, 0x7a, 0x06, 0xba, 0x81, 0x68, 0x5e, 0x66, 0x0c, 0x33, 0x2d,
+    0xe3, 0x6d, 0x5d, 0x18, 0xd5, 0x46, 0x92, 0x7d, 0x30, 0xda, 0xad, 0x6d, 0x7f, 0xda, 0x15, 0x41,
+];
 
 /// The digests of a disk's blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +65,7 @@ impl Table {
         let bytes = file.metadata()?.len();
         let count =
             usize::try_from(bytes.div_ceil(BLOCK_BYTES)).context("the disk is too large")?;
-        let zeros: Hash = Sha256::digest(vec![0; BLOCK]).into();
-        let hashes = Mutex::new(vec![zeros; count]);
+        let hashes = Mutex::new(vec![ZEROS; count]);
         let (next, damaged) = (AtomicUsize::new(0), AtomicUsize::new(0));
         on_all_processors(|| {
             let (mut now, mut then) = (vec![0; BLOCK], vec![0; BLOCK]);
@@ -73,10 +78,11 @@ impl Table {
                 let size = BLOCK.min(usize::try_from(bytes - at).unwrap_or(BLOCK));
                 let hole = size == BLOCK && is_hole(&file, at)?;
                 let hash: Hash = if hole {
-                    zeros
+                    ZEROS
                 } else {
                     file.read_exact_at(&mut now[..size], at).context("reading the disk")?;
-                    Sha256::digest(&now[..size]).into()
+                    now[size..].fill(0);
+                    Sha256::digest(&now).into()
                 };
                 hashes.lock().expect("no thread panics")[block] = hash;
                 if let Some(origin) = origin
@@ -84,7 +90,8 @@ impl Table {
                 {
                     // Few blocks come here: those that were changed on purpose, and damaged ones.
                     origin.disk.read_exact_at(&mut then[..size], at).context("reading the base")?;
-                    let before: Hash = Sha256::digest(&then[..size]).into();
+                    then[size..].fill(0);
+                    let before: Hash = Sha256::digest(&then).into();
                     if origin.table.hashes.get(block) != Some(&before) {
                         damaged.fetch_add(1, Ordering::Relaxed);
                     }
@@ -177,6 +184,18 @@ mod tests {
         let each: Vec<Hash> = whole.chunks(BLOCK).map(|b| Sha256::digest(b).into()).collect();
         assert_eq!(table.hashes, each);
         assert_eq!(table.digest(), sha256(each.concat()));
+    }
+
+    #[test]
+    fn a_last_block_that_is_not_full_is_filled_up_with_zeros() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, file) = disk(&dir, "a", 1);
+        file.set_len(BLOCK_BYTES + 10).unwrap();
+        file.write_all_at(b"end", BLOCK_BYTES + 2).unwrap();
+        let mut last = vec![0; BLOCK];
+        last[2..5].copy_from_slice(b"end");
+        assert_eq!(Table::of(&path).unwrap().hashes, [ZEROS, Sha256::digest(&last).into()]);
+        assert_eq!(ZEROS, <Hash>::from(Sha256::digest(vec![0; BLOCK])));
     }
 
     #[test]

@@ -43,6 +43,7 @@ mod sparse;
 mod stamp;
 mod store;
 pub mod tree;
+pub mod upload;
 pub mod workspace;
 
 use std::collections::BTreeMap;

@@ -6,11 +6,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
+use super::conditions::Conditions;
 use super::disturbance::{Disturbance, Kind};
-use super::instance::{Instance, Lifecycle};
+use super::instance::{Credentials, Instance, Lifecycle};
 use super::parameters::Parameters;
 use super::random;
-use super::region::Region;
+use super::region::{Due, Region};
 use super::service::Service;
 use super::timeline::{Milestone, Recorder};
 
@@ -69,19 +72,28 @@ pub struct Account {
     pub hook_timeout: Duration,
     /// What it has in each region, by the region's name.
     pub regions: BTreeMap<String, Region>,
+    /// The keys of whoever acts on it from outside, if anybody may.
+    pub operator: Option<Credentials>,
+    /// How fast it is, and how consistent.
+    pub conditions: Conditions,
+    /// How many requests may have changed it.
+    pub changes: u64,
     instances: Vec<Instance>,
     ahead: Duration,
 }
 
 impl Account {
     /// A fresh account without instances and file systems.
-    pub const fn new(parameters: Parameters) -> Self {
+    pub fn new(parameters: Parameters) -> Self {
         Self {
             parameters,
             file_systems: Vec::new(),
             disturbances: Vec::new(),
             hook_timeout: HEARTBEAT_TIMEOUT,
             regions: BTreeMap::new(),
+            operator: None,
+            conditions: Conditions::default(),
+            changes: 0,
             instances: Vec::new(),
             ahead: Duration::ZERO,
         }
@@ -92,6 +104,18 @@ impl Account {
         Instant::now() + self.ahead
     }
 
+    /// The world's clock, as AWS has it.
+    pub fn world(&self) -> Timestamp {
+        Timestamp::now() + self.conditions.clock_ahead
+    }
+
+    /// When something is done that begins now and takes so long on AWS.
+    pub fn due(&self, on_aws: Duration) -> Due {
+        let since = self.now();
+        let at = since.checked_add(self.conditions.takes(on_aws)).unwrap_or(since);
+        Due { asked: self.world(), since, at }
+    }
+
     /// Puts the account's clock forward: tests do not wait.
     #[cfg(test)]
     pub fn skip(&mut self, time: Duration) {
@@ -100,7 +124,7 @@ impl Account {
 
     /// What it has in a region.
     pub fn region(&mut self, name: &str) -> &mut Region {
-        self.regions.entry(name.to_owned()).or_default()
+        self.regions.entry(name.to_owned()).or_insert_with(|| Region::fresh(name))
     }
 
     /// Its group launches an instance: `pending`, held by the launch hook from now on.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::account::{ACCOUNT_ID, ROLE};
+use super::call::Caller;
+use super::ebs;
 use super::http::{Manner, Reply};
 use super::service::Service;
 
@@ -54,7 +55,7 @@ impl Disturbance {
 
 impl Kind {
     /// What is answered instead, if the service does not get to see the request.
-    pub fn instead(self, service: Service, action: &str, caller: &str) -> Option<Reply> {
+    pub fn instead(self, service: Service, action: &str, caller: &Caller) -> Option<Reply> {
         match self {
             Self::Closed => {
                 Some(Reply { manner: Manner::Never, ..Reply::new(503, "text/plain", "") })
@@ -72,7 +73,10 @@ impl Kind {
                 Service::Ec2 => {
                     service.error(503, "RequestLimitExceeded", "Request limit exceeded.")
                 }
-                Service::AutoScaling => service.error(400, "Throttling", "Rate exceeded"),
+                Service::AutoScaling | Service::Sts => {
+                    service.error(400, "Throttling", "Rate exceeded")
+                }
+                Service::Ebs => ebs::throttled("ACCOUNT_THROTTLED"),
                 Service::Efs => service.error(429, "ThrottlingException", "Rate exceeded"),
                 Service::Ssm => service.error(400, "ThrottlingException", "Rate exceeded"),
             }),
@@ -81,9 +85,9 @@ impl Kind {
     }
 }
 
-fn denied(service: Service, action: &str, caller: &str) -> Reply {
+fn denied(service: Service, action: &str, caller: &Caller) -> Reply {
     let what = format!("{}:{action}", service.prefix());
-    let user = format!("arn:aws:sts::{ACCOUNT_ID}:assumed-role/{ROLE}/{caller}");
+    let user = caller.arn();
     let refusal = format!(
         "User: {user} is not authorized to perform: {what} because no identity-based policy allows \
          the {what} action"
@@ -93,8 +97,8 @@ fn denied(service: Service, action: &str, caller: &str) -> Reply {
             let message = format!("You are not authorized to perform this operation. {refusal}");
             service.error(403, "UnauthorizedOperation", &message)
         }
-        Service::AutoScaling => service.error(403, "AccessDenied", &refusal),
-        Service::Efs => service.error(403, "AccessDeniedException", &refusal),
+        Service::AutoScaling | Service::Sts => service.error(403, "AccessDenied", &refusal),
+        Service::Efs | Service::Ebs => service.error(403, "AccessDeniedException", &refusal),
         Service::Ssm => service.error(400, "AccessDeniedException", &refusal),
     }
 }
@@ -120,8 +124,9 @@ mod tests {
 
     #[test]
     fn ec2_refuses_in_its_own_words() {
+        let caller = Caller::Instance("i-1".into());
         let body = |kind: Kind| {
-            kind.instead(Service::Ec2, "DescribeInstances", "i-1").expect("an answer").body
+            kind.instead(Service::Ec2, "DescribeInstances", &caller).expect("an answer").body
         };
         let denied = body(Kind::Denied);
         assert!(denied.contains("<Code>UnauthorizedOperation</Code>"), "{denied}");
@@ -131,6 +136,6 @@ mod tests {
         assert!(body(Kind::Throttled).contains("<Code>RequestLimitExceeded</Code>"));
         assert!(body(Kind::Unavailable).contains("<Code>Unavailable</Code>"));
         let slow = Kind::Slow(Duration::from_secs(1));
-        assert_eq!(slow.instead(Service::Ec2, "DescribeInstances", "i-1"), None);
+        assert_eq!(slow.instead(Service::Ec2, "DescribeInstances", &caller), None);
     }
 }

@@ -2,13 +2,15 @@
 //! who signed it, and hands it on; unless something goes wrong on purpose.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use super::account::Account;
+use super::account::{Account, REGION};
+use super::call::{Call, Caller};
 use super::disturbance::Kind;
 use super::http::{Handler, Manner, Reply, Request};
 use super::service::Service;
 use super::signature::{self, Refusal};
-use super::{autoscaling, ec2, efs, imds, ssm};
+use super::{autoscaling, ebs, ec2, efs, imds, ssm, sts};
 
 /// The account as its servers share it.
 pub type Shared = Arc<Mutex<Account>>;
@@ -40,82 +42,102 @@ fn answer(account: &mut Account, request: &Request) -> Reply {
         return ssm::error("UnknownOperationException", "no service here has that operation");
     };
     let caller = match caller(account, request) {
-        Ok(id) => id,
+        Ok(caller) => caller,
         Err(refusal) => {
             tracing::debug!(?service, ?refusal, "a request is refused");
             return refuse(service, refusal);
         }
     };
     let action = service.action(request);
-    let disturbance = account.disturbance(service, &action, &caller);
-    if let Some(instead) = disturbance.and_then(|kind| kind.instead(service, &action, &caller)) {
-        tracing::debug!(?service, action, caller, ?disturbance, "a request is disturbed");
+    let region = signature::region(request).unwrap_or(REGION).to_owned();
+    let call = Call { service, action, region, caller, request };
+    let disturbance = account.disturbance(service, &call.action, call.caller.name());
+    let instead = disturbance.and_then(|kind| kind.instead(service, &call.action, &call.caller));
+    if let Some(instead) = instead {
+        tracing::debug!(?service, call.action, ?disturbance, "a request is disturbed");
         return instead;
     }
     let mut as_of = account.now();
     if let Some(Kind::Stale(age)) = disturbance {
         as_of = as_of.checked_sub(age).unwrap_or(as_of);
     }
-    let mut reply = match service {
-        Service::AutoScaling => autoscaling::answer(account, request),
-        Service::Ec2 => ec2::answer(account, request, as_of),
-        Service::Efs => efs::answer(account, &caller, request),
-        Service::Ssm => ssm::answer(account, &caller, request, &action),
-    };
+    account.changes += u64::from(!call.only_looks());
+    let mut reply = dispatch(account, &call, as_of);
     if let Some(Kind::Slow(time)) = disturbance {
         reply.manner = Manner::After(time);
     }
     reply
 }
 
-/// The instance whose keys a request is signed with.
-fn caller(account: &Account, request: &Request) -> Result<String, Refusal> {
+fn dispatch(account: &mut Account, call: &Call<'_>, as_of: Instant) -> Reply {
+    match call.service {
+        Service::AutoScaling => autoscaling::answer(account, call.request),
+        Service::Ebs => ebs::answer(account, call),
+        Service::Ec2 => ec2::answer(account, call, as_of),
+        Service::Efs => efs::answer(account, call.caller.name(), call.request),
+        Service::Ssm => ssm::answer(account, call.caller.name(), call.request, &call.action),
+        Service::Sts => sts::answer(call),
+    }
+}
+
+/// Whose keys a request is signed with.
+fn caller(account: &Account, request: &Request) -> Result<Caller, Refusal> {
     let key = signature::access_key(request)?;
+    let now = account.world();
+    if let Some(operator) = account.operator.as_ref().filter(|one| one.access_key == key) {
+        return signature::check(request, operator, now).map(|()| Caller::Operator);
+    }
     let mut instances = account.instances().iter();
     let instance = instances
         .find(|instance| instance.credentials.access_key == key)
         .ok_or(Refusal::UnknownKey)?;
-    signature::check(request, &instance.credentials).map(|()| instance.id.clone())
+    signature::check(request, &instance.credentials, now)
+        .map(|()| Caller::Instance(instance.id.clone()))
 }
 
 /// Every protocol has its own words for the same refusal.
 fn refuse(service: Service, refusal: Refusal) -> Reply {
+    let [json, query, ec2] = match refusal {
+        Refusal::Unsigned => [
+            "MissingAuthenticationTokenException",
+            "MissingAuthenticationToken",
+            "MissingParameter",
+        ],
+        Refusal::UnknownKey => {
+            ["UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure"]
+        }
+        Refusal::WrongSignature => {
+            ["InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure"]
+        }
+        Refusal::Skewed(_) => {
+            ["InvalidSignatureException", "SignatureDoesNotMatch", "RequestExpired"]
+        }
+    };
     let message = match refusal {
-        Refusal::Unsigned => "Request is missing Authentication Token",
-        Refusal::UnknownKey => "The security token included in the request is invalid.",
+        Refusal::Unsigned => "Request is missing Authentication Token".to_owned(),
+        Refusal::UnknownKey => "The security token included in the request is invalid.".to_owned(),
         Refusal::WrongSignature => {
             "The request signature we calculated does not match the signature you provided. Check \
              your AWS Secret Access Key and signing method. Consult the service documentation for \
              details."
+                .to_owned()
         }
-    };
-    let json_code = match refusal {
-        Refusal::Unsigned => "MissingAuthenticationTokenException",
-        Refusal::UnknownKey => "UnrecognizedClientException",
-        Refusal::WrongSignature => "InvalidSignatureException",
+        Refusal::Skewed(ref why) => why.clone(),
     };
     match service {
-        Service::Ssm => ssm::error(json_code, message),
-        Service::Efs => efs::error(403, json_code, message),
-        Service::AutoScaling => {
-            let code = match refusal {
-                Refusal::Unsigned => "MissingAuthenticationToken",
-                Refusal::UnknownKey => "InvalidClientTokenId",
-                Refusal::WrongSignature => "SignatureDoesNotMatch",
+        Service::Ssm => ssm::error(json, &message),
+        Service::Ebs | Service::Efs => service.error(403, json, &message),
+        Service::AutoScaling | Service::Sts => service.error(403, query, &message),
+        Service::Ec2 => {
+            let (status, message) = match refusal {
+                Refusal::Unsigned => (400, "The request must contain the parameter AWSAccessKeyId"),
+                Refusal::UnknownKey | Refusal::WrongSignature => {
+                    (401, "AWS was not able to validate the provided access credentials")
+                }
+                Refusal::Skewed(_) => (400, "Request has expired."),
             };
-            autoscaling::error(403, code, message)
+            service.error(status, ec2, message)
         }
-        Service::Ec2 => match refusal {
-            Refusal::Unsigned => {
-                let message = "The request must contain the parameter AWSAccessKeyId";
-                ec2::error(400, "MissingParameter", message)
-            }
-            Refusal::UnknownKey | Refusal::WrongSignature => {
-                let message =
-                    "AWS was not able to validate the provided access credentials".to_owned();
-                ec2::error(401, "AuthFailure", &message)
-            }
-        },
     }
 }
 

@@ -18,6 +18,9 @@ use tokio::task::{JoinHandle, JoinSet};
 /// No operation that hostkit uses sends more than this.
 const BODY_LIMIT_BYTES: usize = 1024 * 1024;
 
+/// What handlers do with a body of this size is done beside the thread that serves connections.
+const LARGE_BODY_BYTES: usize = 64 * 1024;
+
 /// A request with its body, ready for a handler without I/O.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
@@ -76,6 +79,49 @@ impl std::fmt::Display for HungUp {
 
 impl std::error::Error for HungUp {}
 
+/// The bytes of an answer: most are text, and read as that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content(pub Bytes);
+
+impl std::ops::Deref for Content {
+    type Target = str;
+
+    /// The text; nothing where it is none.
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl PartialEq<&str> for Content {
+    fn eq(&self, text: &&str) -> bool {
+        self.0 == text.as_bytes()
+    }
+}
+
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<&str> for Content {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl From<Bytes> for Content {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
 /// What is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -86,12 +132,12 @@ pub struct Reply {
     /// The headers.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
-    pub body: String,
+    pub body: Content,
 }
 
 impl Reply {
     /// A reply of some content type.
-    pub fn new(status: u16, kind: &str, body: impl Into<String>) -> Self {
+    pub fn new(status: u16, kind: &str, body: impl Into<Content>) -> Self {
         Self {
             manner: Manner::AtOnce,
             status,
@@ -154,6 +200,12 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
     }
 }
 
+fn handle(handler: &Handler, request: &Request) -> Reply {
+    let reply = handler(request);
+    tracing::debug!(method = request.method, path = request.path, status = reply.status);
+    reply
+}
+
 async fn respond(
     request: hyper::Request<Incoming>,
     handler: &Handler,
@@ -172,9 +224,13 @@ async fn respond(
                 headers: headers.collect(),
                 body: body.to_bytes(),
             };
-            let reply = handler(&request);
-            tracing::debug!(method = request.method, path = request.path, status = reply.status);
-            reply
+            if request.body.len() < LARGE_BODY_BYTES {
+                handle(handler, &request)
+            } else {
+                let handler = Arc::clone(handler);
+                let work = tokio::task::spawn_blocking(move || handle(&handler, &request));
+                work.await.map_err(|_panicked| HungUp)?
+            }
         }
     };
     match reply.manner {
@@ -186,5 +242,5 @@ async fn respond(
     for (name, value) in reply.headers {
         response = response.header(name, value);
     }
-    Ok(response.body(Full::new(Bytes::from(reply.body))).expect("our own headers are valid"))
+    Ok(response.body(Full::new(reply.body.0)).expect("our own headers are valid"))
 }

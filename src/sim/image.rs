@@ -1,13 +1,15 @@
 //! An AMI: everything that was said when it was registered, and how far it is.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::region::{Due, Tags};
 
 /// What EC2 says of an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// It is being made.
     Pending(Due),
@@ -20,7 +22,7 @@ pub enum State {
 }
 
 /// A disk of an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapping {
     /// `/dev/xvda`
     pub device: String,
@@ -36,12 +38,16 @@ pub struct Mapping {
     pub throughput: Option<u64>,
     /// Whether it is encrypted.
     pub encrypted: bool,
+    /// The key that it is encrypted with.
+    pub kms_key: Option<String>,
     /// Whether the volume goes with its instance.
     pub delete_on_termination: bool,
+    /// `ephemeral0`, and then there is no volume.
+    pub virtual_name: Option<String>,
 }
 
 /// See the module.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// `ami-…`
     pub id: String,
@@ -57,6 +63,8 @@ pub struct Image {
     pub architecture: String,
     /// `/dev/xvda`
     pub root_device: String,
+    /// `hvm` or `paravirtual`.
+    pub virtualization: String,
     /// Its disks.
     pub mappings: Vec<Mapping>,
     /// `uefi-preferred`, …
@@ -79,12 +87,54 @@ pub struct Image {
     pub deprecated: Option<Timestamp>,
     /// Whether it is protected from deregistration; `enabled-with-cooldown`, …
     pub protection: Option<String>,
-    /// The accounts, groups (`all`) and ARNs of organisations that may launch it.
+    /// Who may launch it: `userId` and an account, `group` and `all`, `organizationArn` and
+    /// `organizationalUnitArn` and an ARN.
     pub shared_with: BTreeSet<(String, String)>,
+    /// Until when it cannot be deregistered although its protection was taken away.
+    pub cooldown: Option<Timestamp>,
     /// Its state.
     pub state: State,
+    /// The reason for which it will have failed instead of being available.
+    pub fails: Option<String>,
+    /// When an instance was launched from it, the last time.
+    pub last_launched: Option<Timestamp>,
+    /// The public parameter that points to it.
+    pub public_parameter: Option<String>,
     /// The instance that it was made from.
     pub source_instance: Option<String>,
     /// The image that it is a copy of: region and id.
     pub source_image: Option<(String, String)>,
+}
+
+impl State {
+    /// AWS's word for it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Pending(_) => "pending",
+            Self::Available => "available",
+            Self::Failed(_) => "failed",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl Image {
+    /// Lets happen what is due.
+    pub fn settle(&mut self, now: Instant) {
+        if let State::Pending(due) = self.state
+            && due.at <= now
+        {
+            self.state = self.fails.take().map_or(State::Available, State::Failed);
+        }
+    }
+
+    /// Whether everybody may launch it.
+    pub fn is_public(&self) -> bool {
+        self.shared_with.iter().any(|(kind, who)| kind == "group" && who == "all")
+    }
+
+    /// Its snapshots.
+    pub fn snapshots(&self) -> impl Iterator<Item = &str> {
+        self.mappings.iter().filter_map(|mapping| mapping.snapshot.as_deref())
+    }
 }

@@ -251,7 +251,7 @@ mod tests {
     fn token(instance: &mut Instance, ttl: &str) -> String {
         let reply = answer(instance, &put(&[(TTL_HEADER, ttl)], "/latest/api/token"));
         assert_eq!(reply.status, 200);
-        reply.body
+        reply.body.to_string()
     }
 
     fn get(instance: &mut Instance, path: &str) -> Reply {
@@ -288,7 +288,7 @@ mod tests {
         let mut instance = running();
         let token = token(&mut instance, "60");
         let request = ask("GET", &[(TOKEN_HEADER, &token)], "/latest/meta-data/instance-id");
-        assert_eq!(answer(&mut instance, &request).body, instance.id);
+        assert_eq!(answer(&mut instance, &request).body, instance.id.as_str());
         let later = Instant::now() + Duration::from_mins(1);
         assert_eq!(super::answer(&mut instance, later, &request).status, 401);
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::account::GROUP;
 use super::random;
@@ -19,23 +20,32 @@ pub const GLOBAL_TIMEOUTS: u32 = 100;
 /// How long EC2 still tells of an instance that is terminated. AWS: "usually less than an hour".
 pub const TERMINATED_VISIBLE: Duration = Duration::from_hours(1);
 
-/// The keys of the instance role. They last as long as the machine.
-#[derive(Clone)]
+/// Keys that requests are signed with. Those of an instance role last as long as the machine.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Credentials {
-    /// `ASIA…`
+    /// `ASIA…`, or `AKIA…` of an operator.
     pub access_key: String,
     /// The secret.
     pub secret_key: String,
-    /// The session token.
-    pub session: String,
+    /// The session token. Keys that somebody was given for good have none.
+    pub session: Option<String>,
 }
 
 impl Credentials {
+    /// Those of an operator: for good, without a session token.
+    pub fn of_an_operator() -> Self {
+        Self {
+            access_key: format!("AKIA{}", random::capitals(16)),
+            secret_key: random::hex(40),
+            session: None,
+        }
+    }
+
     fn fresh() -> Self {
         Self {
             access_key: format!("ASIA{}", random::capitals(16)),
             secret_key: random::hex(40),
-            session: random::hex(64),
+            session: Some(random::hex(64)),
         }
     }
 }

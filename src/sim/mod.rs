@@ -3,13 +3,17 @@
 //! It speaks AWS's own wire protocols, so that the agent in the guest runs with the real SDK and
 //! cannot tell. [`account`] is the state; one file a service answers requests from it by pure
 //! functions (`fn(&mut Account, &Request) -> Reply`); [`endpoint`] sorts requests by service, and
-//! has [`disturbance`]s happen; [`vm`] boots one image in it, [`fleet`] several machines, and
+//! has [`disturbance`]s happen; [`cloud`] serves it all to programs outside; [`vm`] boots one image in it, [`fleet`] several machines, and
 //! [`failover`] plays bad nights on those. It never reaches beyond the loopback interface, and nothing else
 //! of hostkit but `cli` knows it.
 
 pub mod account;
 pub mod autoscaling;
+pub mod call;
+pub mod cloud;
+pub mod conditions;
 pub mod disturbance;
+pub mod ebs;
 pub mod ec2;
 pub mod efs;
 pub mod endpoint;
@@ -19,6 +23,7 @@ pub mod http;
 pub mod image;
 pub mod imds;
 pub mod instance;
+pub mod keep;
 pub mod nfs;
 pub mod parameters;
 pub mod random;
@@ -28,6 +33,7 @@ pub mod service;
 pub mod signature;
 pub mod snapshot;
 pub mod ssm;
+pub mod sts;
 pub mod timeline;
 pub mod user_data;
 pub mod vm;

@@ -4,22 +4,51 @@
 //! moment at which it will be done, and is settled by whoever looks.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::image::Image;
 use super::snapshot::Snapshot;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Region {
     /// Snapshots by id: also those that are being written.
     pub snapshots: BTreeMap<String, Snapshot>,
     /// Images by id.
     pub images: BTreeMap<String, Image>,
     /// What was made for a client token: `(action, token)` to the id and a digest of the request.
+    #[serde(with = "pairs")]
     pub tokens: BTreeMap<(String, String), (String, String)>,
+}
+
+impl Region {
+    /// What every region has before anybody does anything in it.
+    pub fn fresh(_name: &str) -> Self {
+        Self::default()
+    }
+
+    /// Lets happen what is due.
+    pub fn settle(&mut self, now: Instant) {
+        self.images.values_mut().for_each(|image| image.settle(now));
+        self.snapshots.values_mut().for_each(|snapshot| snapshot.settle(now));
+    }
+
+    /// The tags of what has this id.
+    pub fn tags_mut(&mut self, id: &str) -> Option<&mut Tags> {
+        let image = self.images.get_mut(id).map(|image| &mut image.tags);
+        image.or_else(|| self.snapshots.get_mut(id).map(|snapshot| &mut snapshot.tags))
+    }
+
+    /// The tags of everything, with the ids.
+    pub fn all_tags(&self) -> impl Iterator<Item = (&str, &Tags)> {
+        let images = self.images.iter().map(|(id, image)| (id.as_str(), &image.tags));
+        let snapshots = self.snapshots.iter().map(|(id, one)| (id.as_str(), &one.tags));
+        images.chain(snapshots)
+    }
 }
 
 /// Tags, by key.
@@ -47,5 +76,58 @@ impl Due {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 99")]
         let percent = (part / whole * 100.0) as u32;
         percent.min(99)
+    }
+}
+
+/// As text, moments of the account's clock are distances from now: another process has another
+/// clock.
+#[derive(Serialize, Deserialize)]
+struct Apart {
+    asked: Timestamp,
+    seconds_since: f64,
+    seconds_left: f64,
+}
+
+impl Serialize for Due {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let now = Instant::now();
+        let apart = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();
+        let (asked, seconds_since) = (self.asked, apart(self.since, now));
+        Apart { asked, seconds_since, seconds_left: apart(now, self.at) }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Due {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let apart = Apart::deserialize(deserializer)?;
+        let now = Instant::now();
+        let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let since = now.checked_sub(seconds(apart.seconds_since)).unwrap_or(now);
+        Ok(Self { asked: apart.asked, since, at: now + seconds(apart.seconds_left) })
+    }
+}
+
+/// A map whose keys are no text, as a list of pairs.
+pub(super) mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(in crate::sim) fn serialize<S: Serializer, K: Serialize, V: Serialize>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(in crate::sim) fn deserialize<'de, D, K, V>(
+        deserializer: D,
+    ) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        D: Deserializer<'de>,
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+    {
+        Vec::<(K, V)>::deserialize(deserializer).map(|pairs| pairs.into_iter().collect())
     }
 }

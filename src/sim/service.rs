@@ -1,19 +1,23 @@
 //! The services that hostkit uses: which one a request is for, what it asks, and how each says no.
 
 use super::http::{Reply, Request};
-use super::{autoscaling, ec2, efs, signature, ssm};
+use super::{autoscaling, ebs, ec2, efs, signature, ssm, sts};
 
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
     /// EC2 Auto Scaling.
     AutoScaling,
+    /// EBS, read and written block by block.
+    Ebs,
     /// EC2.
     Ec2,
     /// Elastic File System.
     Efs,
     /// Systems Manager.
     Ssm,
+    /// Security Token Service.
+    Sts,
 }
 
 const SSM_TARGET: &str = "AmazonSSM.";
@@ -25,6 +29,9 @@ impl Service {
         if request.path.starts_with(efs::PREFIX) {
             return Some(Self::Efs);
         }
+        if ebs::is_path(&request.path) {
+            return Some(Self::Ebs);
+        }
         if let Some(target) = request.header("x-amz-target") {
             return target.starts_with(SSM_TARGET).then_some(Self::Ssm);
         }
@@ -32,11 +39,14 @@ impl Service {
         match asked.get("Version").map(String::as_str) {
             Some(autoscaling::VERSION) => Some(Self::AutoScaling),
             Some(ec2::VERSION) => Some(Self::Ec2),
+            Some(sts::VERSION) => Some(Self::Sts),
             _ => match signature::service(request)? {
                 "autoscaling" => Some(Self::AutoScaling),
+                "ebs" => Some(Self::Ebs),
                 "ec2" => Some(Self::Ec2),
                 "elasticfilesystem" => Some(Self::Efs),
                 "ssm" => Some(Self::Ssm),
+                "sts" => Some(Self::Sts),
                 _ => None,
             },
         }
@@ -45,13 +55,14 @@ impl Service {
     /// What it asks this service to do, by the name that a policy gives it.
     pub fn action(self, request: &Request) -> String {
         match self {
-            Self::AutoScaling | Self::Ec2 => {
+            Self::AutoScaling | Self::Ec2 | Self::Sts => {
                 request.parameters().remove("Action").unwrap_or_default()
             }
             Self::Ssm => {
                 let target = request.header("x-amz-target").unwrap_or_default();
                 target.strip_prefix(SSM_TARGET).unwrap_or_default().to_owned()
             }
+            Self::Ebs => ebs::action(request).to_owned(),
             Self::Efs => efs::action(request).to_owned(),
         }
     }
@@ -60,9 +71,11 @@ impl Service {
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::AutoScaling => "autoscaling",
+            Self::Ebs => "ebs",
             Self::Ec2 => "ec2",
             Self::Efs => "elasticfilesystem",
             Self::Ssm => "ssm",
+            Self::Sts => "sts",
         }
     }
 
@@ -70,9 +83,11 @@ impl Service {
     pub fn error(self, status: u16, code: &str, message: &str) -> Reply {
         match self {
             Self::AutoScaling => autoscaling::error(status, code, message),
+            Self::Ebs => ebs::error(status, code, message, None),
             Self::Ec2 => ec2::error(status, code, message),
             Self::Efs => efs::error(status, code, message),
             Self::Ssm => Reply { status, ..ssm::error(code, message) },
+            Self::Sts => sts::error(status, code, message),
         }
     }
 }

@@ -5,6 +5,9 @@
 
 use std::fmt::Write as _;
 
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use super::http::Request;
@@ -12,9 +15,17 @@ use super::instance::Credentials;
 use super::random::to_hex;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// How `x-amz-date` is written.
+const DATE: &str = "%Y%m%dT%H%M%SZ";
+/// How far a signature's time may be from AWS's.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
+/// Said instead of the digest of a body that is not signed.
+const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+/// The service whose bodies need not be signed: blocks have checksums of their own.
+const MAY_BE_UNSIGNED: &str = "ebs";
 
 /// Why a request is not believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It is not signed.
     Unsigned,
@@ -22,6 +33,8 @@ pub enum Refusal {
     UnknownKey,
     /// The signature does not match the request.
     WrongSignature,
+    /// It was signed too long ago, or will be: how AWS says that.
+    Skewed(String),
 }
 
 /// What an `Authorization` header says.
@@ -53,22 +66,53 @@ pub fn service(request: &Request) -> Option<&str> {
     Claim::parse(request.header("authorization")?)?.scope.split('/').nth(2)
 }
 
+/// The region that a request is signed for.
+pub fn region(request: &Request) -> Option<&str> {
+    Claim::parse(request.header("authorization")?)?.scope.split('/').nth(1)
+}
+
 /// The access key that a request says it is signed with.
 pub fn access_key(request: &Request) -> Result<&str, Refusal> {
     let header = request.header("authorization").ok_or(Refusal::Unsigned)?;
     Claim::parse(header).map(|claim| claim.access_key).ok_or(Refusal::Unsigned)
 }
 
-/// Believes `request` if it is signed with `credentials`.
-pub fn check(request: &Request, credentials: &Credentials) -> Result<(), Refusal> {
+/// Believes `request` if it is signed with `credentials`, and about `now`.
+pub fn check(request: &Request, credentials: &Credentials, now: Timestamp) -> Result<(), Refusal> {
     let header = request.header("authorization").ok_or(Refusal::Unsigned)?;
     let claim = Claim::parse(header).ok_or(Refusal::Unsigned)?;
     let session = request.header("x-amz-security-token");
-    if claim.access_key != credentials.access_key || session != Some(&credentials.session) {
+    if claim.access_key != credentials.access_key || session != credentials.session.as_deref() {
         return Err(Refusal::UnknownKey);
     }
+    check_time(request, &claim, now)?;
     let expected = sign(request, &claim, &credentials.secret_key).ok_or(Refusal::WrongSignature)?;
     if claim.signature == expected { Ok(()) } else { Err(Refusal::WrongSignature) }
+}
+
+/// Refuses what was not signed about now: nobody can send again what he has heard.
+fn check_time(request: &Request, claim: &Claim<'_>, now: Timestamp) -> Result<(), Refusal> {
+    let date = request.header("x-amz-date").ok_or(Refusal::WrongSignature)?;
+    let signed = DateTime::strptime(DATE, date).and_then(|date| date.to_zoned(TimeZone::UTC));
+    let signed = signed.map_err(|_| Refusal::WrongSignature)?.timestamp();
+    if claim.scope.split('/').next() != date.split('T').next() {
+        return Err(Refusal::WrongSignature);
+    }
+    let text = |time: Timestamp| time.strftime(DATE).to_string();
+    let (oldest, newest) = (now - PATIENCE, now + PATIENCE);
+    if signed < oldest {
+        let (oldest, now) = (text(oldest), text(now));
+        return Err(Refusal::Skewed(format!(
+            "Signature expired: {date} is now earlier than {oldest} ({now} - 5 min.)"
+        )));
+    }
+    if signed > newest {
+        let (newest, now) = (text(newest), text(now));
+        return Err(Refusal::Skewed(format!(
+            "Signature not yet current: {date} is still later than {newest} ({now} + 5 min.)"
+        )));
+    }
+    Ok(())
 }
 
 /// The signature that the request should have.
@@ -85,7 +129,7 @@ fn sign(request: &Request, claim: &Claim<'_>, secret: &str) -> Option<String> {
         request.path,
         canonical_query(&request.query),
         claim.signed_headers,
-        digest(&request.body)
+        payload(request, claim)
     );
     let text = format!(
         "{ALGORITHM}\n{}\n{}\n{}",
@@ -97,6 +141,15 @@ fn sign(request: &Request, claim: &Claim<'_>, secret: &str) -> Option<String> {
         hmac(&key, part.as_bytes()).to_vec()
     });
     Some(to_hex(&hmac(&key, text.as_bytes())))
+}
+
+/// What is signed of the body.
+fn payload(request: &Request, claim: &Claim<'_>) -> String {
+    let unsigned = request.header("x-amz-content-sha256") == Some(UNSIGNED_PAYLOAD);
+    match claim.scope.split('/').nth(2) {
+        Some(MAY_BE_UNSIGNED) if unsigned => UNSIGNED_PAYLOAD.to_owned(),
+        _ => digest(&request.body),
+    }
 }
 
 /// The query with its parts in order, each written in the one way that signatures know.
@@ -145,13 +198,14 @@ pub(super) mod tests {
         service: &str,
         credentials: &Credentials,
     ) -> Request {
-        let scope = format!("20261120/eu-west-1/{service}/aws4_request");
+        let now = Timestamp::now();
+        let scope = format!("{}/eu-west-1/{service}/aws4_request", now.strftime("%Y%m%d"));
         let mut add = |name: &str, value: &str| {
             request.headers.insert(name.to_owned(), value.to_owned());
         };
         add("host", "10.0.2.2");
-        add("x-amz-date", "20261120T120000Z");
-        add("x-amz-security-token", &credentials.session);
+        add("x-amz-date", &now.strftime(DATE).to_string());
+        add("x-amz-security-token", credentials.session.as_deref().unwrap_or_default());
         let signed_headers = "host;x-amz-date;x-amz-security-token";
         let claim = Claim {
             access_key: &credentials.access_key,
@@ -171,7 +225,11 @@ pub(super) mod tests {
 
     fn credentials() -> Credentials {
         let text = |text: &str| text.to_owned();
-        Credentials { access_key: text("ASIAX"), secret_key: text("secret"), session: text("s") }
+        Credentials {
+            access_key: text("ASIAX"),
+            secret_key: text("secret"),
+            session: Some(text("s")),
+        }
     }
 
     #[test]
@@ -209,16 +267,23 @@ pub(super) mod tests {
     #[test]
     fn believes_the_instance_and_nobody_else() {
         let request = Request { method: "POST".into(), path: "/".into(), ..Request::default() };
-        assert_eq!(check(&request, &credentials()), Err(Refusal::Unsigned));
+        let now = Timestamp::now();
+        assert_eq!(check(&request, &credentials(), now), Err(Refusal::Unsigned));
 
         let mut request = signed(request, "ssm", &credentials());
         assert_eq!(service(&request), Some("ssm"));
-        assert_eq!(check(&request, &credentials()), Ok(()));
+        assert_eq!(region(&request), Some("eu-west-1"));
+        assert_eq!(check(&request, &credentials(), now), Ok(()));
 
-        let other = Credentials { session: "other".into(), ..credentials() };
-        assert_eq!(check(&request, &other), Err(Refusal::UnknownKey));
+        let late = check(&request, &credentials(), now + SignedDuration::from_mins(6));
+        assert!(matches!(late, Err(Refusal::Skewed(why)) if why.starts_with("Signature expired")));
+        let early = check(&request, &credentials(), now - SignedDuration::from_mins(6));
+        assert!(matches!(early, Err(Refusal::Skewed(why)) if why.contains("not yet current")));
+
+        let other = Credentials { session: Some("other".into()), ..credentials() };
+        assert_eq!(check(&request, &other, now), Err(Refusal::UnknownKey));
 
         request.body = "changed on the way".into();
-        assert_eq!(check(&request, &credentials()), Err(Refusal::WrongSignature));
+        assert_eq!(check(&request, &credentials(), now), Err(Refusal::WrongSignature));
     }
 }

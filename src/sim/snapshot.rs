@@ -3,6 +3,9 @@
 //! Contents are kept elsewhere (the store of blocks), each under its SHA-256.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
 
 use super::region::{Due, Tags};
 
@@ -10,18 +13,19 @@ use super::region::{Due, Tags};
 pub const BLOCK_BYTES: usize = 512 << 10;
 
 /// What EC2 says of a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It is being written by somebody (none), or on its way to be completed.
     Pending(Option<Due>),
     /// It is whole.
     Completed,
     /// It will never be.
-    Error(&'static str),
+    Error(String),
 }
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
     /// `snap-…`
     pub id: String,
@@ -37,6 +41,8 @@ pub struct Snapshot {
     pub tags: Tags,
     /// The key that it is encrypted with.
     pub kms_key: Option<String>,
+    /// The volume that it was made of; none where its blocks were put.
+    pub volume: Option<String>,
     /// The snapshot that it was started from.
     pub parent: Option<String>,
     /// The SHA-256 of every block that it has, its parents' blocks included.
@@ -51,5 +57,14 @@ impl Snapshot {
     /// Whether it is whole.
     pub const fn is_completed(&self) -> bool {
         matches!(self.state, State::Completed)
+    }
+
+    /// Lets happen what is due.
+    pub fn settle(&mut self, now: Instant) {
+        if let State::Pending(Some(due)) = self.state
+            && due.at <= now
+        {
+            self.state = State::Completed;
+        }
     }
 }

@@ -109,7 +109,7 @@ fn a_failed_step_opens_a_shell_for_a_person_and_none_for_a_program() {
     }
     let script = "[[script]]\nname = 'stop'\nhook = 'late'\nrun = 'echo x >/srv/half; exit 7'\n";
     let project = project(&format!("{SMALL}{script}"));
-    let bake = [&OCI[..], &["--shell-on-error"]].concat();
+    let bake = [&OCI[..], &["--on-error", "shell"]].concat();
     run(project.path(), &bake)
         .assert()
         .code(5)

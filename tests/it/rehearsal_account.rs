@@ -87,7 +87,11 @@ impl Setting {
     async fn run(&self, python: &PathBuf, script: &str) {
         let mut command = Command::new(python);
         command.arg("-c").arg(format!("{HEAD}{script}")).arg(&self.url);
-        command.args([&self.keys.access_key, &self.keys.secret_key, &self.keys.session]);
+        command.args([
+            &self.keys.access_key,
+            &self.keys.secret_key,
+            self.keys.session.as_ref().unwrap(),
+        ]);
         command.args(&self.ids).stderr(Stdio::piped());
         let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -108,13 +108,15 @@ fn fits(parent: &Snapshot, wanted: &Encryption, by_default: bool) -> Result<(), 
     let id = &parent.id;
     match wanted {
         Encryption::Key(wanted) if key == wanted || key.ends_with(&format!("/{wanted}")) => Ok(()),
-        Encryption::Key(_) => Err(format!("its snapshot {id} is encrypted with another key, or none")),
+        Encryption::Key(_) => {
+            Err(format!("its snapshot {id} is encrypted with another key, or none"))
+        }
         Encryption::DefaultKey if parent.encrypted => Ok(()),
         Encryption::DefaultKey => Err(format!("its snapshot {id} is not encrypted")),
         Encryption::Inherited if parent.encrypted == by_default => Ok(()),
-        Encryption::Inherited if by_default => Err(format!(
-            "its snapshot {id} is not encrypted, and this account encrypts by default"
-        )),
+        Encryption::Inherited if by_default => {
+            Err(format!("its snapshot {id} is not encrypted, and this account encrypts by default"))
+        }
         Encryption::Inherited => {
             Err(format!("its snapshot {id} is encrypted, and this image is not to be"))
         }

@@ -125,7 +125,8 @@ async fn registered(
         let existed = !image.snapshots().contains(&source.snapshot);
         if !existed {
             // A build that is carried on with has registered it, and did not live to write it down.
-            journal.made(place(journal, config, &wanted.name)?, &image.id)?;
+            let number = place(journal, config, &wanted.name)?;
+            journal.made(number, &image.id)?;
         }
         let image = available(config, &image.id, events).await?;
         return Ok(Registered { image, existed });

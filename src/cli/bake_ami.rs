@@ -1,0 +1,280 @@
+//! `hostkit bake --target ami`: the arguments that only an AMI has, and what happens to a build whose
+//! work ends early.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::ValueEnum;
+use indicatif::HumanBytes;
+
+use super::aws::Aws;
+use super::duration;
+use crate::aws::ebs::Encryption;
+use crate::aws::image::Image;
+use crate::aws::operator::{self, Identity};
+use crate::error::Fault;
+use crate::event::Events;
+use crate::image::ami::build::{Job, Made, Pending, Wish};
+use crate::image::ami::name::Tags;
+use crate::image::ami::register::{self, Shape};
+use crate::image::ami::{resume, undo};
+use crate::image::{Manifest, upload};
+use crate::teardown::{self, Journal};
+
+/// How many puts a second are asked of AWS at most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate(Option<f64>);
+
+/// What becomes of what a failed bake has made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnError {
+    /// It is removed.
+    #[default]
+    Cleanup,
+    /// It stays on AWS, for --resume.
+    Keep,
+    /// A shell opens where the step failed; then it is removed.
+    Shell,
+}
+
+/// What only an AMI has.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "With --target ami")]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
+pub struct Ami {
+    #[command(flatten)]
+    pub(super) aws: Aws,
+    /// Encrypt it with the account's default key
+    #[arg(long)]
+    encrypt: bool,
+    /// Instances have a TPM 2.0, and start by UEFI only
+    #[arg(long)]
+    tpm: bool,
+    /// The size of the root volume; that of the disk if not given
+    #[arg(long, value_name = "GIB")]
+    volume_size: Option<u32>,
+    /// Send every block, as if there were no earlier image
+    #[arg(long)]
+    no_parent: bool,
+    /// Carry on with the build that was interrupted; fail if there is none
+    #[arg(long)]
+    resume: bool,
+    /// How many blocks a second are sent at most, or `none`
+    #[arg(long, value_name = "N", value_parser = rate, default_value = "950")]
+    rate: Rate,
+    /// How long AWS may take to make a snapshot or an image usable
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2h")]
+    patience: Duration,
+}
+
+/// An account on AWS that somebody is signed in to.
+#[derive(Debug)]
+pub struct Cloud {
+    pub(super) config: SdkConfig,
+    pub(super) identity: Identity,
+    journals: Utf8PathBuf,
+    endpoint_url: Option<String>,
+}
+
+impl Ami {
+    /// Asks AWS who this is: what is wrong with credentials is found before a bake, not after it.
+    pub async fn sign_in(&self) -> anyhow::Result<Cloud> {
+        let (config, identity) = self.aws.sign_in().await?;
+        let endpoint_url = self.aws.endpoint_url.clone();
+        Ok(Cloud { config, identity, journals: teardown::folder()?, endpoint_url })
+    }
+
+    fn wish(&self, tags: &Tags) -> Wish {
+        Wish {
+            encryption: if self.encrypt { Encryption::DefaultKey } else { Encryption::Inherited },
+            shape: Shape { gib: self.volume_size, tpm: self.tpm, ..Shape::default() },
+            tags: tags.clone(),
+            incremental: !self.no_parent,
+            upload: upload::Options { rate: self.rate.0, ..upload::Options::default() },
+            patience: self.patience,
+        }
+    }
+}
+
+impl Cloud {
+    fn place(&self) -> resume::Place<'_> {
+        resume::Place {
+            account: &self.identity.account,
+            region: operator::region(&self.config),
+            endpoint_url: self.endpoint_url.as_deref(),
+        }
+    }
+
+    /// The image of a digest, if it is there. What an earlier run left open of it is closed.
+    pub async fn existing(&self, digest: &str, events: &Events) -> anyhow::Result<Option<Made>> {
+        let found = register::find(&self.config, digest).await;
+        let Some(image) = found.map_err(|failure| operator::fault(&failure))? else {
+            return Ok(None);
+        };
+        if image.tag(teardown::STATE_TAG) != Some(teardown::KEPT) {
+            // A build that did not come to its end: it is carried on with.
+            return Ok(None);
+        }
+        for mut journal in resume::left(&self.journals, digest, &self.place()) {
+            resume::adopt(&mut journal, &image)?;
+            self.tidy(journal, events).await?;
+        }
+        Ok(Some(self.made(image)))
+    }
+
+    fn made(&self, image: Image) -> Made {
+        Made {
+            region: operator::region(&self.config).to_owned(),
+            snapshot: image.snapshots().into_iter().next(),
+            image: image.id,
+            name: image.name,
+            parent: None,
+            sent: None,
+        }
+    }
+
+    /// Makes an AMI of what was baked. What comes to nothing is removed, unless it is to stay.
+    pub async fn make(
+        &self,
+        arguments: &Ami,
+        on_error: OnError,
+        manifest: &Manifest,
+        folder: &Utf8Path,
+        events: &Events,
+    ) -> anyhow::Result<Made> {
+        if let Some(made) = self.existing(&manifest.digest, events).await? {
+            return Ok(made);
+        }
+        let wish = arguments.wish(&Tags::new());
+        let (mut journal, carried_on) =
+            resume::journal(&self.journals, manifest, &self.place(), arguments.resume)?;
+        if carried_on {
+            events.log("snapshot", format!("carrying on with {}", journal.header().build));
+        }
+        let job = Job { config: &self.config, manifest, folder, wish: &wish, events };
+        let end = tokio::select! {
+            end = job.make(&mut journal) => end,
+            () = super::stop_signal() => Err(Fault::interrupted().into()),
+        };
+        match end {
+            Ok((made, _)) => {
+                self.tidy(journal, events).await?;
+                Ok(made)
+            }
+            Err(error) if error.downcast_ref::<Pending>().is_some() => Err(error),
+            Err(error) if on_error == OnError::Keep => {
+                let build = &journal.header().build;
+                let hint = format!(
+                    "what it made stays: the same command carries on, and \
+                     `hostkit gc --build {build} --yes` removes it"
+                );
+                Err(amended(error, &hint))
+            }
+            Err(error) => Err(self.tear_down(error, journal, events).await),
+        }
+    }
+
+    /// Removes what is open of a build that succeeded: a snapshot that the image did not need.
+    async fn tidy(&self, mut journal: Journal, events: &Events) -> anyhow::Result<()> {
+        let left = undo::all(&mut journal, &self.config, "keep", events).await?;
+        // `hostkit gc` knows it by its tags.
+        if left.is_empty() { resume::close(journal) } else { Ok(()) }
+    }
+
+    /// Removes what a failed build has made. A second Ctrl-C leaves it.
+    async fn tear_down(
+        &self,
+        error: anyhow::Error,
+        mut journal: Journal,
+        events: &Events,
+    ) -> anyhow::Error {
+        if journal.unsettled().is_empty() {
+            return resume::close(journal).err().unwrap_or(error);
+        }
+        let build = journal.header().build.clone();
+        let hint = format!("`hostkit gc --build {build} --yes` removes what is left");
+        let started = std::time::Instant::now();
+        events.started("tear-down", "removing what the build made");
+        let left = tokio::select! {
+            left = undo::all(&mut journal, &self.config, "tear-down", events) => left,
+            () = super::stop_signal() => return amended(error, &hint),
+        };
+        let outcome = match &left {
+            Ok(left) if left.is_empty() => crate::event::Outcome::Changed,
+            _ => crate::event::Outcome::Failed("something is left".to_owned()),
+        };
+        events.finished("tear-down", outcome, started.elapsed());
+        match left {
+            Ok(left) if left.is_empty() => resume::close(journal).err().unwrap_or(error),
+            _ => amended(error, &hint),
+        }
+    }
+}
+
+/// The same error with one more thing that a person can do.
+fn amended(error: anyhow::Error, hint: &str) -> anyhow::Error {
+    let Some(fault) = crate::error::fault(&error) else {
+        return error.context(Fault::aws("the AMI was not made").hint(hint));
+    };
+    let hint = match fault.hint_text() {
+        Some(first) => format!("{first}\n{hint}"),
+        None => hint.to_owned(),
+    };
+    let fault = fault.clone().hint(hint);
+    error.context(fault)
+}
+
+/// How the last lines of a bake tell of an AMI.
+pub(super) fn recap(made: &Made) -> String {
+    let mut text = format!("  ami       {} in {}, named {}\n", made.image, made.region, made.name);
+    if let Some(snapshot) = &made.snapshot {
+        text += &format!("  snapshot  {snapshot}");
+        if let Some(parent) = &made.parent {
+            text += &format!(", on {parent}");
+        }
+        text += "\n";
+    }
+    if let Some(sent) = &made.sent {
+        text += &format!(
+            "  sent      {} blocks ({})",
+            sent.blocks - sent.before,
+            HumanBytes(sent.bytes)
+        );
+        if sent.before > 0 {
+            text += &format!(", and {} before", sent.before);
+        }
+        text += "\n";
+    }
+    text
+}
+
+fn rate(text: &str) -> Result<Rate, String> {
+    if text == "none" {
+        return Ok(Rate(None));
+    }
+    let rate: f64 = text.parse().map_err(|_| "wanted a number of blocks, or `none`".to_owned())?;
+    let sound = rate.is_finite() && rate >= 1.0;
+    if sound { Ok(Rate(Some(rate))) } else { Err("it must be at least 1".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_number_or_none() {
+        assert_eq!(rate("none"), Ok(Rate(None)));
+        assert_eq!(rate("950"), Ok(Rate(Some(950.0))));
+        for wrong in ["0", "nan", "many", "-1"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_error_keeps_its_hint_and_gets_another() {
+        let error = anyhow::Error::from(Fault::aws("refused").hint("wait"));
+        let text = crate::error::render(&amended(error, "run gc"));
+        assert!(text.ends_with("  hint: wait\n  run gc\n"), "{text}");
+    }
+}

@@ -1,0 +1,337 @@
+//! From a packed disk to an image that is available: the acts of one build, each written into its
+//! journal before it happens.
+//!
+//! [`Job::make`] is the table of contents. A build that was killed, or that AWS kept waiting for too
+//! long, goes on where it stopped: it is called again with the same journal. What is made is not torn
+//! down here: that is [`super::undo`]'s, whoever calls it and when.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use super::name::{self, PARENT_TAG, Tags};
+use super::parent::{self, Parent};
+use super::register::{self, Registered, Shape, Source};
+use crate::aws::ebs::{Begun, Encryption, Order, Status};
+use crate::aws::operator::{self, region};
+use crate::aws::{snapshot, tag};
+use crate::error::Fault;
+use crate::event::{Events, Unit};
+use crate::image::blocks::Table;
+use crate::image::upload::{self, Sent};
+use crate::image::{Clock, Manifest};
+use crate::teardown::{BUILD_TAG, Fate, Journal, KEPT, Kind, STATE_TAG};
+
+/// AWS gives a snapshot up that nothing was put into for so long, in minutes: a night and a day, so
+/// that what broke off in the evening can be carried on with in the morning.
+const TIMEOUT_MINUTES: u16 = 24 * 60;
+
+/// What a person wants of an AMI.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// How its snapshot is encrypted.
+    pub encryption: Encryption,
+    /// What it is like beyond its bytes.
+    pub shape: Shape,
+    /// The user's tags.
+    pub tags: Tags,
+    /// Whether the last image's snapshot may be its parent.
+    pub incremental: bool,
+    /// How it is uploaded.
+    pub upload: upload::Options,
+    /// How long AWS may take for the snapshot, and for the image.
+    pub patience: Duration,
+}
+
+/// An image on AWS.
+#[derive(Clone, Debug, Serialize)]
+pub struct Made {
+    /// Its region.
+    pub region: String,
+    /// Its id.
+    pub image: String,
+    /// Its name.
+    pub name: String,
+    /// The snapshot that it is of.
+    pub snapshot: Option<String>,
+    /// The snapshot that this one stands on.
+    pub parent: Option<String>,
+    /// What was sent.
+    pub sent: Option<Sent>,
+}
+
+/// AWS is not done yet, and will be: what is made must not be torn down.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("AWS needs longer than it was given")]
+pub struct Pending;
+
+/// One build.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// How AWS is called.
+    pub config: &'a SdkConfig,
+    /// What was baked.
+    pub manifest: &'a Manifest,
+    /// The folder that it is in.
+    pub folder: &'a Utf8Path,
+    /// What is wanted.
+    pub wish: &'a Wish,
+    /// Who is told.
+    pub events: &'a Events,
+}
+
+/// A snapshot to write to, and what it stands on.
+struct Place {
+    begun: Begun,
+    parent: Option<Parent>,
+}
+
+impl Job<'_> {
+    /// Makes the image. What is open in `journal` is carried on with.
+    pub async fn make(&self, journal: &mut Journal) -> anyhow::Result<(Made, Vec<(String, f64)>)> {
+        let mut clock = Clock::new(self.events);
+        let disk = self.disk()?;
+        let place = self.begin(journal);
+        let place = clock.phase("snapshot", "beginning the snapshot", place).await?;
+        let sending = self.send(&disk, &place, journal);
+        let sent = clock.phase("upload", "sending the blocks that differ", sending).await?;
+        let completing = self.complete(&disk, &place, journal);
+        clock.phase("complete", "waiting for the snapshot", completing).await?;
+        let registered = self.register(&place, journal).await?;
+        let keeping = self.keep(&place, &registered, journal);
+        clock.phase("keep", "marking it as done", keeping).await?;
+        let Registered { image, existed } = registered;
+        let made = Made {
+            region: region(self.config).to_owned(),
+            image: image.id.clone(),
+            name: image.name.clone(),
+            snapshot: image.snapshots().into_iter().next(),
+            parent: place.begun.parent.filter(|_| !existed),
+            sent: Some(sent),
+        };
+        Ok((made, clock.phases()))
+    }
+
+    /// The disk and its table.
+    fn disk(&self) -> anyhow::Result<(Utf8PathBuf, Table)> {
+        let disk = self.manifest.disk.as_ref();
+        let disk = disk.ok_or_else(|| Fault::usage("only a disk can become an AMI"))?;
+        let path = self.folder.join(&disk.file);
+        let known = disk.blocks.as_ref().zip(disk.digest.as_ref());
+        let known = known.and_then(|(file, digest)| Table::read(&self.folder.join(file), digest));
+        let table = known.map_or_else(|| Table::of(&path), Ok)?;
+        Ok((path, table))
+    }
+
+    /// The snapshot of this build: the one that it has, or a new one.
+    async fn begin(&self, journal: &mut Journal) -> anyhow::Result<Place> {
+        let say = |line: String| self.events.log("snapshot", line);
+        if let Some(place) = self.carry_on(journal).await? {
+            say(format!("going on with {}", place.begun.snapshot));
+            return Ok(place);
+        }
+        let parent = if self.wish.incremental {
+            parent::find(self.config, self.manifest, &self.wish.encryption).await
+        } else {
+            Err("it was asked for".to_owned())
+        };
+        let parent = match parent {
+            Ok(parent) => {
+                say(format!("it stands on {}: only what differs is sent", parent.snapshot));
+                Some(parent)
+            }
+            Err(reason) => {
+                say(format!("every block is sent: {reason}"));
+                None
+            }
+        };
+        let (_, table) = self.disk()?;
+        let order = self.order(&table, parent.as_ref(), journal);
+        let number = journal.intend(Kind::Snapshot, region(self.config), &order.client_token)?;
+        let begun = upload::begin(self.config, &order).await?;
+        journal.made(number, &begun.snapshot)?;
+        Ok(Place { begun, parent })
+    }
+
+    /// What the snapshot is to be.
+    fn order(&self, table: &Table, parent: Option<&Parent>, journal: &Journal) -> Order {
+        let build = &journal.header().build;
+        let mut tags = name::building(self.manifest, build, &self.wish.tags);
+        tags.insert(name::BLOCKS_TAG.to_owned(), table.digest());
+        if let Some(parent) = parent {
+            tags.insert(PARENT_TAG.to_owned(), parent.snapshot.clone());
+        }
+        let tries = journal.resources().filter(|(_, one, _)| one.kind == Kind::Snapshot).count();
+        let gib = upload::volume_gib(table, parent.map(|parent| &parent.table));
+        let at_least = parent.map_or(1, |parent| u32::try_from(parent.gib).unwrap_or(1));
+        Order {
+            volume_gib: gib.max(at_least),
+            description: format!("{} {}", self.manifest.recipe, self.manifest.image_version),
+            tags,
+            client_token: format!("{build}-{tries}"),
+            timeout_minutes: TIMEOUT_MINUTES,
+            parent: parent.map(|parent| parent.snapshot.clone()),
+            encryption: self.wish.encryption.clone(),
+        }
+    }
+
+    /// The snapshot that an earlier run of this build has begun, if it can be gone on with. One that
+    /// cannot is undone by who undoes builds.
+    async fn carry_on(&self, journal: &mut Journal) -> anyhow::Result<Option<Place>> {
+        let open = journal.unsettled().into_iter();
+        let mut open = open.filter(|(_, resource)| resource.kind == Kind::Snapshot);
+        let Some((number, resource)) = open.next() else { return Ok(None) };
+        let found = if let Some(id) = &resource.id {
+            snapshot::describe(self.config, id).await
+        } else {
+            // The answer that had its id was lost.
+            let build = journal.header().build.clone();
+            let found = snapshot::by_tags(self.config, &[(BUILD_TAG, build.as_str())]).await;
+            found.map(|found| found.into_iter().next())
+        };
+        let Some(found) = found.map_err(|failure| operator::fault(&failure))? else {
+            journal.settle(number, Fate::Gone)?;
+            return Ok(None);
+        };
+        let status = match found.state {
+            snapshot::State::Pending => Status::Pending,
+            snapshot::State::Completed => Status::Completed,
+            snapshot::State::Broken(_) => return Ok(None),
+        };
+        journal.made(number, &found.id)?;
+        let mut parent = None;
+        if let Some(id) = found.tags.get(PARENT_TAG).filter(|_| status == Status::Pending) {
+            let there = parent::of_snapshot(self.config, id, &self.wish.encryption).await;
+            let Ok(there) = there else { return Ok(None) };
+            parent = Some(there);
+        }
+        let begun = Begun {
+            snapshot: found.id,
+            parent: found.tags.get(PARENT_TAG).cloned(),
+            encrypted: found.encrypted,
+            status,
+        };
+        Ok(Some(Place { begun, parent }))
+    }
+
+    async fn send(
+        &self,
+        (disk, table): &(Utf8PathBuf, Table),
+        place: &Place,
+        journal: &Journal,
+    ) -> anyhow::Result<Sent> {
+        let job = upload::Job {
+            disk,
+            table,
+            begun: &place.begun,
+            parent: place.parent.as_ref().map(|parent| &parent.table),
+            record: &record(journal),
+        };
+        upload::upload(self.config, &job, &self.wish.upload, self.events, "upload").await
+    }
+
+    /// Waits until the snapshot is whole, and asks whether it has what was sent.
+    async fn complete(
+        &self,
+        (disk, table): &(Utf8PathBuf, Table),
+        place: &Place,
+        journal: &Journal,
+    ) -> anyhow::Result<()> {
+        let id = &place.begun.snapshot;
+        let progress = |snapshot: &snapshot::Snapshot| {
+            self.events.progress("complete", snapshot.percent.into(), Some(100), Unit::Items);
+        };
+        let end = snapshot::wait(self.config, id, self.wish.patience, progress).await;
+        match end.map_err(|failure| operator::fault(&failure))? {
+            snapshot::Wait::Completed(_) => {}
+            snapshot::Wait::Late => {
+                let minutes = self.wish.patience.as_secs() / 60;
+                let text = format!("the snapshot {id} is still pending after {minutes} minutes");
+                return Err(anyhow::Error::from(Pending).context(Fault::aws(text).hint(RESUME)));
+            }
+            snapshot::Wait::Broken(snapshot) => {
+                let reason = snapshot.reason.as_deref().unwrap_or("AWS gives no reason");
+                return Err(Fault::aws(format!("the snapshot {id} could not be made: {reason}"))
+                    .hint("the same command tries again with a new one")
+                    .into());
+            }
+            snapshot::Wait::Gone => {
+                return Err(Fault::aws(format!("the snapshot {id} is gone"))
+                    .hint("somebody deleted it; the same command makes it again")
+                    .into());
+            }
+        }
+        let record = record(journal);
+        if place.begun.status == Status::Pending {
+            let parent = place.parent.as_ref().map(|parent| &parent.table);
+            let job = upload::Job { disk, table, begun: &place.begun, parent, record: &record };
+            self.verify(&job).await?;
+        }
+        upload::forget(&record)
+    }
+
+    /// A second opinion: EBS says itself which blocks the snapshot has that its parent has not.
+    async fn verify(&self, job: &upload::Job<'_>) -> anyhow::Result<()> {
+        let wrong = match upload::verify(self.config, job).await {
+            Ok(wrong) => wrong,
+            // The checksum over all blocks was compared already: without the right to list, that is
+            // what is known.
+            Err(error) => {
+                let text = format!("which blocks it has was not compared: {error:#}");
+                self.events.log("complete", text);
+                return Ok(());
+            }
+        };
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        let text = format!("{} blocks are not what was sent, of them {}", wrong.len(), wrong[0]);
+        Err(Fault::aws(text).hint("the same command tries again with a new snapshot").into())
+    }
+
+    async fn register(&self, place: &Place, journal: &mut Journal) -> anyhow::Result<Registered> {
+        let tags = name::building(self.manifest, &journal.header().build, &self.wish.tags);
+        let (_, table) = self.disk()?;
+        let gib = upload::volume_gib(&table, place.parent.as_ref().map(|parent| &parent.table));
+        let least =
+            place.parent.as_ref().map_or(1, |parent| u32::try_from(parent.gib).unwrap_or(1));
+        let source = Source { snapshot: place.begun.snapshot.clone(), gib: gib.max(least) };
+        let Self { config, manifest, wish, events, .. } = self;
+        register::register(config, journal, manifest, &source, &wish.shape, &tags, events).await
+    }
+
+    /// Everything of the image stays: its tags say so, and then the journal.
+    async fn keep(
+        &self,
+        place: &Place,
+        registered: &Registered,
+        journal: &mut Journal,
+    ) -> anyhow::Result<()> {
+        let image = &registered.image;
+        let mut kept = image.snapshots();
+        kept.push(image.id.clone());
+        let tags = Tags::from([(STATE_TAG.to_owned(), KEPT.to_owned())]);
+        tag::set(self.config, &kept, &tags).await.map_err(|failure| operator::fault(&failure))?;
+        for (number, resource) in journal.unsettled() {
+            let id = resource.id.as_ref();
+            if id.is_some_and(|id| kept.contains(id)) {
+                journal.settle(number, Fate::Kept)?;
+            }
+        }
+        if registered.existed {
+            let (id, image) = (&place.begun.snapshot, &image.id);
+            self.events.log("keep", format!("{image} was there already: {id} is not needed"));
+        }
+        Ok(())
+    }
+}
+
+/// What to do when AWS takes too long.
+const RESUME: &str = "AWS carries on by itself: the same command with --resume waits again";
+
+/// Where the acknowledged blocks of a build are written down.
+pub(super) fn record(journal: &Journal) -> Utf8PathBuf {
+    journal.path().with_extension("acked")
+}

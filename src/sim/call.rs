@@ -1,0 +1,57 @@
+//! What one request comes to: who asks which service, in which region, to do what.
+
+use super::account::{ACCOUNT_ID, ROLE};
+use super::http::Request;
+use super::service::Service;
+
+/// The operator's name.
+const OPERATOR: &str = "operator";
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// An instance, with the keys of its role: its id.
+    Instance(String),
+    /// A person or a program outside, with keys that were given for good.
+    Operator,
+}
+
+impl Caller {
+    /// The instance's id, or the user's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Instance(id) => id,
+            Self::Operator => OPERATOR,
+        }
+    }
+
+    /// As whom AWS knows it.
+    pub fn arn(&self) -> String {
+        match self {
+            Self::Instance(id) => format!("arn:aws:sts::{ACCOUNT_ID}:assumed-role/{ROLE}/{id}"),
+            Self::Operator => format!("arn:aws:iam::{ACCOUNT_ID}:user/{OPERATOR}"),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Call<'a> {
+    /// The service.
+    pub service: Service,
+    /// The operation, by the name that a policy gives it.
+    pub action: String,
+    /// The region that it was signed for.
+    pub region: String,
+    /// Who asks.
+    pub caller: Caller,
+    /// The request itself.
+    pub request: &'a Request,
+}
+
+impl Call<'_> {
+    /// Whether it cannot change anything: so AWS names its operations.
+    pub fn only_looks(&self) -> bool {
+        ["Describe", "Get", "List"].iter().any(|verb| self.action.starts_with(verb))
+    }
+}

@@ -1,0 +1,127 @@
+//! Where unit tests ask EC2.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::answer;
+use crate::sim::account::{Account, REGION};
+use crate::sim::call::{Call, Caller};
+use crate::sim::http::{Reply, Request};
+use crate::sim::parameters::Parameters;
+use crate::sim::region::{Region, Tags};
+use crate::sim::service::Service;
+use crate::sim::snapshot::{Snapshot, State};
+
+/// An account, and who asks for it.
+pub(super) struct Desk {
+    pub(super) account: Account,
+}
+
+impl Desk {
+    pub(super) fn new() -> Self {
+        let mut account = Account::new(Parameters::default());
+        account.conditions.speed = 1.0;
+        Self { account }
+    }
+
+    /// The status and the body of an answer. White space in the query does not count.
+    pub(super) fn ask(&mut self, query: &str) -> (u16, String) {
+        self.ask_in(REGION, query)
+    }
+
+    /// The same in some region.
+    pub(super) fn ask_in(&mut self, region: &str, query: &str) -> (u16, String) {
+        let query = query.split_whitespace().collect();
+        let reply = put(&mut self.account, region, query);
+        (reply.status, reply.body.to_string())
+    }
+
+    /// The answer to what must succeed.
+    pub(super) fn done(&mut self, query: &str) -> String {
+        let (status, body) = self.ask(query);
+        assert_eq!(status, 200, "{query}: {body}");
+        body
+    }
+
+    /// The code and the message of a refusal.
+    pub(super) fn refused(&mut self, query: &str) -> (String, String) {
+        let (status, body) = self.ask(query);
+        assert_ne!(status, 200, "{query}: {body}");
+        (inner(&body, "Code"), inner(&body, "Message"))
+    }
+
+    /// The code of a refusal.
+    pub(super) fn code(&mut self, query: &str) -> String {
+        self.refused(query).0
+    }
+
+    pub(super) fn region(&mut self) -> &mut Region {
+        self.account.region(REGION)
+    }
+
+    /// Time goes by.
+    pub(super) fn wait(&mut self, time: Duration) {
+        self.account.skip(time);
+        self.account.conditions.clock_ahead += SignedDuration::try_from(time).unwrap();
+    }
+
+    /// A snapshot that is whole, as EBS direct leaves one.
+    pub(super) fn snapshot(&mut self) -> String {
+        let id = super::id::Kind::Snapshot.fresh();
+        let snapshot = Snapshot {
+            id: id.clone(),
+            volume_gib: 4,
+            state: State::Completed,
+            started: self.account.world(),
+            description: String::new(),
+            tags: Tags::new(),
+            kms_key: None,
+            volume: None,
+            parent: None,
+            blocks: BTreeMap::new(),
+            put: std::collections::BTreeSet::new(),
+            shared_with: std::collections::BTreeSet::new(),
+        };
+        self.region().snapshots.insert(id.clone(), snapshot);
+        id
+    }
+
+    /// An image of a fresh snapshot, available.
+    pub(super) fn image(&mut self, name: &str) -> (String, String) {
+        let snapshot = self.snapshot();
+        let body = self.done(&register(name, &snapshot));
+        self.wait(crate::sim::conditions::IMAGE);
+        (inner(&body, "imageId"), snapshot)
+    }
+}
+
+/// One request of the operator.
+pub(super) fn put(account: &mut Account, region: &str, query: String) -> Reply {
+    let request = Request { query, ..Request::default() };
+    let call = Call {
+        service: Service::Ec2,
+        action: String::new(),
+        region: region.to_owned(),
+        caller: Caller::Operator,
+        request: &request,
+    };
+    let now = account.now();
+    answer(account, &call, now)
+}
+
+/// A request for an image.
+pub(super) fn register(name: &str, snapshot: &str) -> String {
+    format!(
+        "Action=RegisterImage&Name={name}&Architecture=x86_64&RootDeviceName=/dev/xvda\
+         &VirtualizationType=hvm&EnaSupport=true&BlockDeviceMapping.1.DeviceName=/dev/xvda\
+         &BlockDeviceMapping.1.Ebs.SnapshotId={snapshot}&BlockDeviceMapping.1.Ebs.VolumeType=gp3"
+    )
+}
+
+/// What stands in the first element of a name.
+pub(super) fn inner(body: &str, name: &str) -> String {
+    let (_, rest) = body.split_once(&format!("<{name}>")).unwrap_or_else(|| panic!("{body}"));
+    rest.split_once(&format!("</{name}>")).unwrap_or_else(|| panic!("{body}")).0.to_owned()
+}

@@ -1,0 +1,115 @@
+//! EC2, its own query protocol: images, snapshots and what stands around instances.
+//!
+//! A request is parsed into a [`query::Query`], and an operation first takes everything that it
+//! knows from there and checks it, then changes the account, so that a request that is refused
+//! changes nothing. What an operation does not know is refused, too. One file an operation or a
+//! few that belong together; what all share: [`filter`], [`page`], [`once`], [`tags`], [`id`].
+//!
+//! It never reaches a machine: who plays the machines looks at the account.
+
+pub mod filter;
+pub mod id;
+pub mod image;
+pub mod instances;
+pub mod once;
+pub mod page;
+pub mod query;
+pub mod refusal;
+pub mod shape;
+pub mod snapshot;
+pub mod tags;
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use self::query::Query;
+use self::refusal::{Answer, Refusal};
+use super::account::Account;
+use super::http::Reply;
+use super::region::Region;
+use super::xml::leaf;
+use super::{call, random};
+
+pub use self::refusal::error;
+
+/// The version of the protocol.
+pub const VERSION: &str = "2016-11-15";
+
+/// One request, in the region that it is for.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// Everything.
+    pub account: &'a mut Account,
+    /// The region's name.
+    pub region: String,
+    /// The operation.
+    pub action: String,
+    /// What it has in common with others that ask for the same.
+    pub fingerprint: String,
+    /// What is described is as it was then.
+    pub as_of: Instant,
+}
+
+impl Call<'_> {
+    /// What the account has in the region.
+    pub fn here(&mut self) -> &mut Region {
+        self.account.region(&self.region)
+    }
+
+    /// The last moment that a description knows of, by the clock of the world.
+    pub fn seen(&self) -> Timestamp {
+        let conditions = &self.account.conditions;
+        let age = self.account.now().saturating_duration_since(self.as_of)
+            + conditions.takes(conditions.unseen_for);
+        let age = jiff::SignedDuration::try_from(age).unwrap_or_default();
+        self.account.world().saturating_sub(age).unwrap_or(Timestamp::MIN)
+    }
+}
+
+/// Answers one signed request. What is described is as it was at `as_of`.
+pub fn answer(account: &mut Account, call: &call::Call<'_>, as_of: Instant) -> Reply {
+    let mut parameters = call.request.parameters();
+    let fingerprint = query::fingerprint(&parameters);
+    let action = parameters.remove("Action").unwrap_or_default();
+    parameters.remove("Version");
+    let region = call.region.clone();
+    let now = account.now();
+    account.region(&region).settle(now);
+    let mut call = Call { account, region, action, fingerprint, as_of };
+    match perform(&mut call, Query::of(parameters)) {
+        Ok(inner) => reply(&call.action, &inner),
+        Err(refusal) => refusal.reply(),
+    }
+}
+
+fn perform(call: &mut Call<'_>, query: Query) -> Answer {
+    match call.action.as_str() {
+        "CreateTags" => tags::create(call, query),
+        "DeleteSnapshot" => snapshot::delete(call, query),
+        "DeleteTags" => tags::delete(call, query),
+        "DeregisterImage" => image::deregister(call, query),
+        "DescribeImages" => image::describe(call, query),
+        "DescribeInstances" => instances::describe(call, query),
+        "DescribeSnapshots" => snapshot::describe(call, query),
+        "DescribeTags" => tags::describe(call, query),
+        "RegisterImage" => image::register(call, query),
+        "TerminateInstances" => instances::terminate(call, query),
+        action => {
+            let message = format!("The action {action} is not valid for this web service.");
+            Err(Refusal::new("InvalidAction", message))
+        }
+    }
+}
+
+fn reply(action: &str, inner: &str) -> Reply {
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{action}Response \
+         xmlns=\"http://ec2.amazonaws.com/doc/{VERSION}/\">{}{inner}</{action}Response>",
+        leaf("requestId", &random::hex(32))
+    );
+    Reply::new(200, "text/xml;charset=UTF-8", body)
+}
+
+#[cfg(test)]
+mod desk;

@@ -1,0 +1,7 @@
+//! Snapshots, as EC2 knows them. Their blocks are EBS direct's business.
+
+pub mod delete;
+pub mod describe;
+
+pub use self::delete::delete;
+pub use self::describe::describe;
