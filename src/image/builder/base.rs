@@ -1,15 +1,33 @@
 //! Which AMI a plan begins with: what the lock names, else what the recipe's words come to today.
 
-use super::{Called as _, Job};
+use aws_config::SdkConfig;
+
+use super::Called as _;
 use crate::aws::base_ami::{self, BaseAmi};
 use crate::aws::operator::region;
 use crate::error::Fault;
+use crate::event::Events;
 use crate::image::agreement;
 use crate::plan::lock::{Image, LockedAmi};
-use crate::plan::{Ami, Arch};
+use crate::plan::{Ami, Arch, Plan};
 
 /// The step under which it is told.
 const STEP: &str = "base";
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    /// What is baked.
+    pub plan: &'a Plan,
+    /// What it is locked to.
+    pub locked: Option<&'a Image>,
+    /// Whether the lock must have it.
+    pub frozen: bool,
+    /// How calls are made.
+    pub config: &'a SdkConfig,
+    /// The listener.
+    pub events: &'a Events,
+}
 
 /// The AMI that a plan begins with.
 #[derive(Clone, Debug)]
@@ -24,73 +42,71 @@ pub(super) struct Base {
 
 impl Base {
     /// The lock's entry for an image that begins with it.
-    pub(super) fn lock(&self, job: &Job<'_>) -> Image {
+    pub(super) fn lock(&self, asked: &Question<'_>) -> Image {
         let BaseAmi { id, name, owner, created, .. } = self.ami.clone();
-        let region = region(job.config).to_owned();
+        let region = region(asked.config).to_owned();
         let ami = LockedAmi { from: self.from.clone(), region, id, name, owner, created };
-        Image::on(job.plan, self.epoch.unwrap_or_else(agreement::today), ami)
+        Image::on(asked.plan, self.epoch.unwrap_or_else(agreement::today), ami)
     }
 }
 
 /// Finds the AMI, and refuses one that cannot be begun with.
-pub(super) async fn resolve(job: &Job<'_>) -> anyhow::Result<Base> {
-    let words = words(job)?;
+pub(super) async fn resolve(asked: &Question<'_>) -> anyhow::Result<Base> {
+    let words = words(asked)?;
     let from = words.to_string();
-    let here = region(job.config);
-    let entry = job.locked.and_then(|entry| Some((entry, entry.ami.as_ref()?)));
+    let here = region(asked.config);
+    let entry = asked.locked.and_then(|entry| Some((entry, entry.ami.as_ref()?)));
     if let Some((entry, ami)) = entry.filter(|(_, ami)| ami.from == from && ami.region == here) {
-        return at(job, entry, ami, from).await;
+        return at(asked, entry, ami, from).await;
+    }
+    if asked.frozen {
+        return Err(Fault::recipe(format!("hostkit.lock does not say what {from} is in {here}"))
+            .hint("bake it once without --locked, and keep the lock with the recipe")
+            .into());
     }
     let ami = match words {
-        Ami::Id(id) => exactly(job, id).await?,
-        Ami::Newest { name, owner } => newest(job, name, owner).await?,
-        Ami::Parameter(parameter) => pointed_at(job, parameter).await?,
+        Ami::Id(id) => exactly(asked, id).await?,
+        Ami::Newest { name, owner } => newest(asked, name, owner).await?,
+        Ami::Parameter(parameter) => pointed_at(asked, parameter).await?,
     };
-    check(&ami, job)?;
-    job.events.log(STEP, format!("{from} is {} ({}, made {})", ami.id, ami.name, ami.created));
+    check(&ami, asked)?;
+    asked.events.log(STEP, format!("{from} is {} ({}, made {})", ami.id, ami.name, ami.created));
     Ok(Base { ami, from, epoch: None })
 }
 
-/// The AMI that an entry of the lock names.
-pub(super) async fn locked(job: &Job<'_>, entry: &Image) -> anyhow::Result<Base> {
-    let ami = entry.ami.as_ref();
-    let ami = ami.ok_or_else(|| Fault::recipe("hostkit.lock names no AMI for this image"))?;
-    at(job, entry, ami, ami.from.clone()).await
-}
-
-fn words<'a>(job: &Job<'a>) -> Result<&'a Ami, Fault> {
-    job.plan.base.ami.as_ref().ok_or_else(|| {
+fn words<'a>(asked: &Question<'a>) -> Result<&'a Ami, Fault> {
+    asked.plan.base.ami.as_ref().ok_or_else(|| {
         Fault::recipe("the recipe begins with no AMI, and so needs no instance to be built on")
             .hint("bake it without `--via instance`, or say `[base.ami]`")
     })
 }
 
-async fn at(job: &Job<'_>, entry: &Image, ami: &LockedAmi, from: String) -> anyhow::Result<Base> {
-    let found = base_ami::by_id(job.config, &ami.id).await;
+async fn at(asked: &Question<'_>, entry: &Image, ami: &LockedAmi, from: String) -> anyhow::Result<Base> {
+    let found = base_ami::by_id(asked.config, &ami.id).await;
     let found = found.called(|| format!("the AMI {} cannot be looked up", ami.id))?;
     let found = found.ok_or_else(|| {
         let LockedAmi { id, name, owner, .. } = ami;
         Fault::recipe(format!("{id} is gone, which hostkit.lock names ({name} of {owner})"))
             .hint("take the one of today with --update-lock")
     })?;
-    check(&found, job)?;
+    check(&found, asked)?;
     Ok(Base { ami: found, from, epoch: Some(entry.epoch) })
 }
 
-async fn exactly(job: &Job<'_>, id: &str) -> anyhow::Result<BaseAmi> {
-    let found = base_ami::by_id(job.config, id).await;
+async fn exactly(asked: &Question<'_>, id: &str) -> anyhow::Result<BaseAmi> {
+    let found = base_ami::by_id(asked.config, id).await;
     let found = found.called(|| format!("the AMI {id} cannot be looked up"))?;
-    let here = region(job.config);
+    let here = region(asked.config);
     Ok(found.ok_or_else(|| {
         Fault::recipe(format!("there is no AMI {id} in {here} that we may use"))
             .hint("ids are of one region; another account's must be shared with this one")
     })?)
 }
 
-async fn newest(job: &Job<'_>, name: &str, owner: &str) -> anyhow::Result<BaseAmi> {
-    let found = base_ami::by_name(job.config, name, owner).await;
+async fn newest(asked: &Question<'_>, name: &str, owner: &str) -> anyhow::Result<BaseAmi> {
+    let found = base_ami::by_name(asked.config, name, owner).await;
     let found = found.called(|| format!("the AMIs of {owner} cannot be looked up"))?;
-    Ok(choose(found, name, owner, job.plan.base.arch)?)
+    Ok(choose(found, name, owner, asked.plan.base.arch)?)
 }
 
 /// The newest for this processor.
@@ -110,11 +126,11 @@ fn choose(found: Vec<BaseAmi>, name: &str, owner: &str, arch: Arch) -> Result<Ba
     })
 }
 
-async fn pointed_at(job: &Job<'_>, parameter: &str) -> anyhow::Result<BaseAmi> {
-    let id = base_ami::pointer(job.config, parameter).await;
+async fn pointed_at(asked: &Question<'_>, parameter: &str) -> anyhow::Result<BaseAmi> {
+    let id = base_ami::pointer(asked.config, parameter).await;
     let id = id.called(|| format!("the parameter {parameter} cannot be read"))?;
     let id = id.ok_or_else(|| {
-        let here = region(job.config);
+        let here = region(asked.config);
         Fault::recipe(format!("there is no parameter {parameter} in {here}"))
     })?;
     if !id.starts_with("ami-") {
@@ -122,12 +138,12 @@ async fn pointed_at(job: &Job<'_>, parameter: &str) -> anyhow::Result<BaseAmi> {
             .hint("it must hold `ami-…` and nothing else")
             .into());
     }
-    exactly(job, &id).await
+    exactly(asked, &id).await
 }
 
 /// Whether instances can be launched from it that the plan can be applied to.
-fn check(ami: &BaseAmi, job: &Job<'_>) -> Result<(), Fault> {
-    let arch = job.plan.base.arch;
+fn check(ami: &BaseAmi, asked: &Question<'_>) -> Result<(), Fault> {
+    let arch = asked.plan.base.arch;
     let BaseAmi { id, name, architecture, state, .. } = ami;
     if architecture != word(arch) {
         let wanted = word(arch);
@@ -143,7 +159,7 @@ fn check(ami: &BaseAmi, job: &Job<'_>) -> Result<(), Fault> {
     }
     if let Some(since) = ami.deprecated.filter(|since| *since <= jiff::Timestamp::now()) {
         let text = format!("{id} ({name}) is deprecated since {since}: --update-lock moves on");
-        job.events.log(STEP, text);
+        asked.events.log(STEP, text);
     }
     Ok(())
 }

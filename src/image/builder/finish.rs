@@ -5,12 +5,12 @@ use std::cell::RefCell;
 use anyhow::Context as _;
 
 use super::remote::Remote;
-use super::{Build, Built, Called as _, End, Job};
+use super::{Build, Built, Called as _, Job, Made, Pending};
 use crate::aws::image::{self, Image, State};
 use crate::aws::operator::region;
 use crate::aws::{instances, patience, snapshot, tag};
 use crate::error::Fault;
-use crate::event::{Outcome, Unit};
+use crate::event::Unit;
 use crate::image::manifest::{File, Phase, stem};
 use crate::image::publish::{self, Output};
 use crate::teardown::{BUILD_TAG, Fate, Journal, KEPT, Kind, STATE_TAG};
@@ -26,7 +26,7 @@ impl Build<'_> {
         &mut self,
         remote: &Remote,
         journal: &mut Journal,
-    ) -> anyhow::Result<End> {
+    ) -> anyhow::Result<Built> {
         let stopping = stop(self.job, &remote.instance.id);
         self.clock.phase("stop", "stopping the builder", stopping).await?;
         self.job.keep_manifest(&self.manifest)?;
@@ -56,7 +56,7 @@ impl Build<'_> {
     }
 
     /// Waits until the image is available, and finishes what is ours.
-    pub(super) async fn await_image(&mut self, journal: &mut Journal) -> anyhow::Result<End> {
+    pub(super) async fn await_image(&mut self, journal: &mut Journal) -> anyhow::Result<Built> {
         let job = self.job;
         let mut open = journal.unsettled().into_iter();
         let (_, resource) = open
@@ -68,8 +68,13 @@ impl Build<'_> {
         };
         let waiting = wait(job, &id);
         let image = self.clock.phase("image", "waiting for the image", waiting).await?;
-        let Some(image) = image else { return Ok(End::Waiting(id)) };
-        self.keep(journal, image).await.map(|built| End::Whole(Box::new(built)))
+        let Some(image) = image else {
+            let minutes = job.options.image_deadline.as_secs() / 60;
+            let text = format!("the image {id} is not available after {minutes} minutes");
+            let hint = "AWS carries on by itself: the same command with --resume waits again";
+            return Err(anyhow::Error::from(Pending).context(Fault::aws(text).hint(hint)));
+        };
+        self.keep(journal, image).await
     }
 
     /// Says on AWS, in the journal and in the output folder that it stays.
@@ -90,14 +95,16 @@ impl Build<'_> {
         let phase = |(name, seconds): &(String, f64)| Phase { name: name.clone(), seconds: *seconds };
         self.manifest.phases.extend(phases.map(phase));
         self.publish().await?;
-        Ok(Built {
+        job.forget();
+        let made = Made {
+            region: region(job.config).to_owned(),
             image: image.id,
             name: image.name,
-            snapshots,
-            manifest: self.manifest.clone(),
-            outcome: Outcome::Changed,
-            locked: self.locked.clone(),
-        })
+            snapshot: snapshots.into_iter().next(),
+            parent: None,
+            sent: None,
+        };
+        Ok(Built { made, manifest: self.manifest.clone() })
     }
 
     /// Puts the manifest and the bill of materials into the output folder.

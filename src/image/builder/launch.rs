@@ -53,7 +53,8 @@ pub(super) async fn launch(
     let mut rest = place::attempts(&options.instance_types, subnets, options.spot);
     let mut refusals = Vec::new();
     while let Some(attempt) = rest.pop_front() {
-        let token = format!("{}-{}", job.own_name(), refusals.len());
+        // A token is good for one launch only, also in a bake that is carried on with.
+        let token = format!("{}-{}", job.own_name(), journal.resources().count());
         let number = journal.intend(Kind::Instance, region(job.config), &token)?;
         let wanted = Launch {
             token: &token,

@@ -28,7 +28,7 @@ pub(super) struct Heard {
 enum Line {
     Event { event: Event },
     Failure(Failure),
-    Recap { recap: serde::de::IgnoredAny },
+    Other(serde::de::IgnoredAny),
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -57,7 +57,7 @@ impl Heard {
         match said {
             Line::Event { event } => events.emit(redacted(event, secrets)),
             Line::Failure(failure) => self.failure = Some(failure),
-            Line::Recap { recap: _ } => {}
+            Line::Other(_) => {}
         }
     }
 
