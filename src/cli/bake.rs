@@ -7,13 +7,14 @@ use futures::FutureExt as _;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-use super::bake_ami::{self, Ami, OnError};
+use super::bake_ami::{self, Ami, Build, Cloud, OnError};
 use super::cache::{self, Place};
 use super::lock::LockFile;
 use super::which::{Planned, Product, Which, absolute};
 use crate::error::Fault;
 use crate::event::{Events, Outcome};
 use crate::image::ami::build::Made;
+use crate::image::ami::name::{Labels, Tags};
 use crate::image::{self, Baked, Manifest, Places, Trial, checks, layers};
 use crate::plan::Plan;
 use crate::plan::lock::Image;
@@ -68,7 +69,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
         return Err(lock.lacks(&plan).into());
     }
     let (events, printer) = ui::start(format);
-    let end = args.bake(&plan, entry.as_ref(), &lock, &secrets, &events).await;
+    let end = Box::pin(args.bake(&plan, entry.as_ref(), &lock, &secrets, &events)).await;
     drop(events);
     printer.finish().await;
     let made = end?;
@@ -112,30 +113,78 @@ impl Args {
             Product::Ami => Some(self.ami.sign_in().await?),
             Product::Disk | Product::Oci => None,
         };
-        // The same digest is the same image, wherever it was baked: there is nothing to do.
         let known = entry.filter(|_| !self.no_cache && !self.update_lock);
-        if let (Some(cloud), Some(entry)) = (&cloud, known) {
-            let digest = layers::image_digest(plan, entry);
-            if let Some(made) = cloud.existing(&digest, events).await? {
-                return Ok(Done { baked: None, ami: Some(made) });
-            }
+        let digest = known.map(|entry| layers::image_digest(plan, entry));
+        // The same digest is the same image, wherever it was baked: there is nothing to do.
+        if let (Some(cloud), Some(digest)) = (&cloud, &digest)
+            && let Some(made) = cloud.existing(digest, events).await?
+        {
+            return Ok(Done { baked: None, ami: Some(made) });
         }
         let places = self.places()?;
         let trial = self.trial(events);
-        let baked = tokio::select! {
-            end = image::bake(plan, entry, &places, secrets, events, trial) => end?,
-            () = super::stop_signal() => return Err(Fault::interrupted().into()),
-        };
-        lock.keep(&baked.locked)?;
-        let ami = match &cloud {
-            Some(cloud) => {
-                let folder = &places.output;
-                let made = cloud.make(&self.ami, self.on_error, &baked.manifest, folder, events);
-                Some(made.await?)
+        let baking = image::bake(plan, entry, &places, secrets, events, trial);
+        let baking = async {
+            tokio::select! {
+                end = baking => end,
+                () = super::stop_signal() => Err(Fault::interrupted().into()),
             }
-            None => None,
+        }
+        .boxed_local();
+        let Some(cloud) = &cloud else {
+            let baked = baking.await?;
+            lock.keep(&baked.locked)?;
+            return Ok(Done { baked: Some(baked), ami: None });
         };
-        Ok(Done { baked: Some(baked), ami })
+        let early = digest.map(|digest| Labels::planned(plan, digest));
+        let (baked, build) = Box::pin(self.beside(cloud, early, baking, events)).await?;
+        lock.keep(&baked.locked)?;
+        let made = Box::pin(self.send(cloud, build, &baked, events)).await?;
+        Ok(Done { baked: Some(baked), ami: Some(made) })
+    }
+
+    /// Begins the snapshot of an image whose digest is known while it is being baked.
+    async fn beside(
+        &self,
+        cloud: &Cloud,
+        early: Option<Labels>,
+        baking: impl Future<Output = anyhow::Result<Baked>>,
+        events: &Events,
+    ) -> anyhow::Result<(Baked, Option<Build>)> {
+        let Some(labels) = early else { return Ok((baking.await?, None)) };
+        let wish = self.ami.wish(&Tags::new());
+        let mut build = cloud.open(labels, self.ami.resumes(), events)?;
+        let begin = cloud.begin_early(&mut build, &wish, events);
+        match tokio::join!(baking, begin).0 {
+            Ok(baked) => Ok((baked, Some(build))),
+            Err(error) => Err(cloud.give_up(error, build, self.on_error, events).await),
+        }
+    }
+
+    /// Makes an AMI of what was baked, unless it turns out to be there.
+    async fn send(
+        &self,
+        cloud: &Cloud,
+        build: Option<Build>,
+        baked: &Baked,
+        events: &Events,
+    ) -> anyhow::Result<Made> {
+        let manifest = &baked.manifest;
+        let build = match build {
+            Some(build) if build.digest() == manifest.digest => build,
+            other => {
+                if let Some(build) = other {
+                    // It is another image than was thought: nothing of the build is of use.
+                    cloud.discard(build, events).await?;
+                }
+                if let Some(made) = cloud.existing(&manifest.digest, events).await? {
+                    return Ok(made);
+                }
+                cloud.open(Labels::of(manifest), self.ami.resumes(), events)?
+            }
+        };
+        let wish = self.ami.wish(&Tags::new());
+        cloud.make(build, &wish, self.on_error, (manifest, &self.output), events).await
     }
 
     fn places(&self) -> anyhow::Result<Places> {

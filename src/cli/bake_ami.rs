@@ -15,8 +15,8 @@ use crate::aws::image::Image;
 use crate::aws::operator::{self, Identity};
 use crate::error::Fault;
 use crate::event::Events;
-use crate::image::ami::build::{Job, Made, Pending, Wish};
-use crate::image::ami::name::Tags;
+use crate::image::ami::build::{Disk, Job, Made, Pending, Place, Wish};
+use crate::image::ami::name::{Labels, Tags};
 use crate::image::ami::register::{self, Shape};
 use crate::image::ami::{resume, undo};
 use crate::image::{Manifest, upload};
@@ -77,6 +77,21 @@ pub struct Cloud {
     endpoint_url: Option<String>,
 }
 
+/// A build that is under way.
+#[derive(Debug)]
+pub struct Build {
+    labels: Labels,
+    journal: Journal,
+    early: Option<Place>,
+}
+
+impl Build {
+    /// The digest of the image that it is for.
+    pub fn digest(&self) -> &str {
+        &self.labels.digest
+    }
+}
+
 impl Ami {
     /// Asks AWS who this is: what is wrong with credentials is found before a bake, not after it.
     pub async fn sign_in(&self) -> anyhow::Result<Cloud> {
@@ -85,7 +100,13 @@ impl Ami {
         Ok(Cloud { config, identity, journals: teardown::folder()?, endpoint_url })
     }
 
-    fn wish(&self, tags: &Tags) -> Wish {
+    /// Whether there must be a build to carry on with.
+    pub const fn resumes(&self) -> bool {
+        self.resume
+    }
+
+    /// What is wanted of the AMI.
+    pub fn wish(&self, tags: &Tags) -> Wish {
         Wish {
             encryption: if self.encrypt { Encryption::DefaultKey } else { Encryption::Inherited },
             shape: Shape { gib: self.volume_size, tpm: self.tpm, ..Shape::default() },
@@ -134,45 +155,74 @@ impl Cloud {
         }
     }
 
-    /// Makes an AMI of what was baked. What comes to nothing is removed, unless it is to stay.
-    pub async fn make(
-        &self,
-        arguments: &Ami,
-        on_error: OnError,
-        manifest: &Manifest,
-        folder: &Utf8Path,
-        events: &Events,
-    ) -> anyhow::Result<Made> {
-        if let Some(made) = self.existing(&manifest.digest, events).await? {
-            return Ok(made);
-        }
-        let wish = arguments.wish(&Tags::new());
-        let (mut journal, carried_on) =
-            resume::journal(&self.journals, manifest, &self.place(), arguments.resume)?;
+    /// Opens the journal of a build, new or carried on with.
+    pub fn open(&self, labels: Labels, insist: bool, events: &Events) -> anyhow::Result<Build> {
+        let (journal, carried_on) =
+            resume::journal(&self.journals, &labels, &self.place(), insist)?;
         if carried_on {
             events.log("snapshot", format!("carrying on with {}", journal.header().build));
         }
-        let job = Job { config: &self.config, manifest, folder, wish: &wish, events };
+        Ok(Build { labels, journal, early: None })
+    }
+
+    /// Begins the snapshot while the disk is still being made. What goes wrong is tried again later.
+    pub async fn begin_early(&self, build: &mut Build, wish: &Wish, events: &Events) {
+        let Build { labels, journal, early } = build;
+        let job = Job { config: &self.config, labels, wish, events };
+        match job.begin_early(journal).await {
+            Ok(place) => *early = place,
+            Err(error) => events.log("snapshot", format!("it is begun later: {error:#}")),
+        }
+    }
+
+    /// Makes an AMI of what was baked. What comes to nothing is removed, unless it is to stay.
+    pub async fn make(
+        &self,
+        mut build: Build,
+        wish: &Wish,
+        on_error: OnError,
+        (manifest, folder): (&Manifest, &Utf8Path),
+        events: &Events,
+    ) -> anyhow::Result<Made> {
+        let Build { labels, journal, early } = &mut build;
+        let job = Job { config: &self.config, labels, wish, events };
+        let making = async {
+            let disk = Disk::of(manifest, folder)?;
+            job.make(&disk, early.take(), manifest, journal).await
+        };
         let end = tokio::select! {
-            end = job.make(&mut journal) => end,
+            end = making => end,
             () = super::stop_signal() => Err(Fault::interrupted().into()),
         };
         match end {
-            Ok((made, _)) => {
-                self.tidy(journal, events).await?;
+            Ok(made) => {
+                self.tidy(build.journal, events).await?;
                 Ok(made)
             }
-            Err(error) if error.downcast_ref::<Pending>().is_some() => Err(error),
-            Err(error) if on_error == OnError::Keep => {
-                let build = &journal.header().build;
-                let hint = format!(
-                    "what it made stays: the same command carries on, and \
-                     `hostkit gc --build {build} --yes` removes it"
-                );
-                Err(amended(error, &hint))
-            }
-            Err(error) => Err(self.tear_down(error, journal, events).await),
+            Err(error) => Err(self.give_up(error, build, on_error, events).await),
         }
+    }
+
+    /// A build has failed: what it made is removed, unless it is to stay.
+    pub async fn give_up(
+        &self,
+        error: anyhow::Error,
+        build: Build,
+        on_error: OnError,
+        events: &Events,
+    ) -> anyhow::Error {
+        if error.downcast_ref::<Pending>().is_some() {
+            return error;
+        }
+        if on_error == OnError::Keep {
+            let id = &build.journal.header().build;
+            let hint = format!(
+                "what it made stays: the same command carries on, and `hostkit gc --build {id} --yes` \
+                 removes it"
+            );
+            return amended(error, &hint);
+        }
+        self.tear_down(error, build.journal, events).await
     }
 
     /// Removes what is open of a build that succeeded: a snapshot that the image did not need.
@@ -180,6 +230,11 @@ impl Cloud {
         let left = undo::all(&mut journal, &self.config, "keep", events).await?;
         // `hostkit gc` knows it by its tags.
         if left.is_empty() { resume::close(journal) } else { Ok(()) }
+    }
+
+    /// Removes all of a build that is of no use.
+    pub async fn discard(&self, build: Build, events: &Events) -> anyhow::Result<()> {
+        self.tidy(build.journal, events).await
     }
 
     /// Removes what a failed build has made. A second Ctrl-C leaves it.

@@ -11,7 +11,7 @@ use aws_config::SdkConfig;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use super::name::{self, PARENT_TAG, Tags};
+use super::name::{self, Labels, PARENT_TAG, Tags};
 use super::parent::{self, Parent};
 use super::register::{self, Registered, Shape, Source};
 use crate::aws::ebs::{Begun, Encryption, Order, Status};
@@ -72,10 +72,8 @@ pub struct Pending;
 pub struct Job<'a> {
     /// How AWS is called.
     pub config: &'a SdkConfig,
-    /// What was baked.
-    pub manifest: &'a Manifest,
-    /// The folder that it is in.
-    pub folder: &'a Utf8Path,
+    /// What the image is called by.
+    pub labels: &'a Labels,
     /// What is wanted.
     pub wish: &'a Wish,
     /// Who is told.
@@ -83,92 +81,142 @@ pub struct Job<'a> {
 }
 
 /// A snapshot to write to, and what it stands on.
-struct Place {
+#[derive(Debug)]
+pub struct Place {
     begun: Begun,
     parent: Option<Parent>,
+    /// The size of its volume.
+    gib: u32,
+}
+
+impl Place {
+    fn job<'a>(&'a self, disk: &'a Disk, record: &'a Utf8Path) -> upload::Job<'a> {
+        let parent = self.parent.as_ref().map(|parent| &parent.table);
+        upload::Job { disk: &disk.path, table: &disk.table, begun: &self.begun, parent, record }
+    }
+}
+
+/// A packed disk.
+#[derive(Debug)]
+pub struct Disk {
+    path: Utf8PathBuf,
+    table: Table,
+}
+
+impl Disk {
+    /// The disk of an image in a folder.
+    pub fn of(manifest: &Manifest, folder: &Utf8Path) -> anyhow::Result<Self> {
+        let disk = manifest.disk.as_ref();
+        let disk = disk.ok_or_else(|| Fault::usage("only a disk can become an AMI"))?;
+        let path = folder.join(&disk.file);
+        let known = disk.blocks.as_ref().zip(disk.digest.as_ref());
+        let known = known.and_then(|(file, digest)| Table::read(&folder.join(file), digest));
+        let table = known.map_or_else(|| Table::of(&path), Ok)?;
+        Ok(Self { path, table })
+    }
 }
 
 impl Job<'_> {
-    /// Makes the image. What is open in `journal` is carried on with.
-    pub async fn make(&self, journal: &mut Journal) -> anyhow::Result<(Made, Vec<(String, f64)>)> {
+    /// Begins the snapshot before there is a disk, if its size can be known: AWS takes up to two
+    /// minutes until blocks can be put into a new one. Only where an earlier image says how large it
+    /// will be.
+    pub async fn begin_early(&self, journal: &mut Journal) -> anyhow::Result<Option<Place>> {
+        if let Some(place) = self.carry_on(journal).await? {
+            return Ok(Some(place));
+        }
+        match self.parent().await {
+            Some(parent) => self.start(journal, 1, Some(parent)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes the image of a disk. What is open in `journal` is carried on with.
+    pub async fn make(
+        &self,
+        disk: &Disk,
+        early: Option<Place>,
+        manifest: &Manifest,
+        journal: &mut Journal,
+    ) -> anyhow::Result<Made> {
         let mut clock = Clock::new(self.events);
-        let disk = self.disk()?;
-        let place = self.begin(journal);
-        let place = clock.phase("snapshot", "beginning the snapshot", place).await?;
-        let sending = self.send(&disk, &place, journal);
-        let sent = clock.phase("upload", "sending the blocks that differ", sending).await?;
-        let completing = self.complete(&disk, &place, journal);
-        clock.phase("complete", "waiting for the snapshot", completing).await?;
-        let registered = self.register(&place, journal).await?;
-        let keeping = self.keep(&place, &registered, journal);
-        clock.phase("keep", "marking it as done", keeping).await?;
+        let begin = self.begin(disk, early, journal);
+        let place = clock.phase("snapshot", "beginning the snapshot", begin).await?;
+        let send = self.send(disk, &place, journal);
+        let sent = clock.phase("upload", "sending the blocks that differ", send).await?;
+        let complete = self.complete(disk, &place, journal);
+        clock.phase("complete", "waiting for the snapshot", complete).await?;
+        let registered = self.register(&place, manifest, journal).await?;
+        let keep = self.keep(disk, &place, &registered, journal);
+        clock.phase("keep", "marking it as done", keep).await?;
         let Registered { image, existed } = registered;
-        let made = Made {
+        Ok(Made {
             region: region(self.config).to_owned(),
-            image: image.id.clone(),
-            name: image.name.clone(),
             snapshot: image.snapshots().into_iter().next(),
+            image: image.id,
+            name: image.name,
             parent: place.begun.parent.filter(|_| !existed),
             sent: Some(sent),
+        })
+    }
+
+    /// The snapshot of this build: the one that it has, if the disk fits into it, or a new one.
+    async fn begin(
+        &self,
+        disk: &Disk,
+        early: Option<Place>,
+        journal: &mut Journal,
+    ) -> anyhow::Result<Place> {
+        let needed = upload::volume_gib(&disk.table, None);
+        let there = match early {
+            Some(place) => Some(place),
+            None => self.carry_on(journal).await?,
         };
-        Ok((made, clock.phases()))
-    }
-
-    /// The disk and its table.
-    fn disk(&self) -> anyhow::Result<(Utf8PathBuf, Table)> {
-        let disk = self.manifest.disk.as_ref();
-        let disk = disk.ok_or_else(|| Fault::usage("only a disk can become an AMI"))?;
-        let path = self.folder.join(&disk.file);
-        let known = disk.blocks.as_ref().zip(disk.digest.as_ref());
-        let known = known.and_then(|(file, digest)| Table::read(&self.folder.join(file), digest));
-        let table = known.map_or_else(|| Table::of(&path), Ok)?;
-        Ok((path, table))
-    }
-
-    /// The snapshot of this build: the one that it has, or a new one.
-    async fn begin(&self, journal: &mut Journal) -> anyhow::Result<Place> {
-        let say = |line: String| self.events.log("snapshot", line);
-        if let Some(place) = self.carry_on(journal).await? {
-            say(format!("going on with {}", place.begun.snapshot));
+        if let Some(place) = there.filter(|place| place.gib >= needed) {
             return Ok(place);
         }
-        let parent = if self.wish.incremental {
-            parent::find(self.config, self.manifest, &self.wish.encryption).await
+        let parent = self.parent().await;
+        self.start(journal, needed, parent).await
+    }
+
+    /// What a new snapshot stands on, and says so.
+    async fn parent(&self) -> Option<Parent> {
+        let found = if self.wish.incremental {
+            parent::find(self.config, self.labels, &self.wish.encryption).await
         } else {
-            Err("it was asked for".to_owned())
+            Err("--no-parent".to_owned())
         };
-        let parent = match parent {
-            Ok(parent) => {
-                say(format!("it stands on {}: only what differs is sent", parent.snapshot));
-                Some(parent)
-            }
-            Err(reason) => {
-                say(format!("every block is sent: {reason}"));
-                None
-            }
+        let said = match &found {
+            Ok(parent) => format!("it stands on {}: only what differs is sent", parent.snapshot),
+            Err(reason) => format!("every block is sent: {reason}"),
         };
-        let (_, table) = self.disk()?;
-        let order = self.order(&table, parent.as_ref(), journal);
+        self.events.log("snapshot", said);
+        found.ok()
+    }
+
+    async fn start(
+        &self,
+        journal: &mut Journal,
+        needed: u32,
+        parent: Option<Parent>,
+    ) -> anyhow::Result<Place> {
+        let order = self.order(needed, parent.as_ref(), journal);
         let number = journal.intend(Kind::Snapshot, region(self.config), &order.client_token)?;
         let begun = upload::begin(self.config, &order).await?;
         journal.made(number, &begun.snapshot)?;
-        Ok(Place { begun, parent })
+        Ok(Place { begun, parent, gib: order.volume_gib })
     }
 
     /// What the snapshot is to be.
-    fn order(&self, table: &Table, parent: Option<&Parent>, journal: &Journal) -> Order {
+    fn order(&self, needed: u32, parent: Option<&Parent>, journal: &Journal) -> Order {
         let build = &journal.header().build;
-        let mut tags = name::building(self.manifest, build, &self.wish.tags);
-        tags.insert(name::BLOCKS_TAG.to_owned(), table.digest());
+        let mut tags = name::building(self.labels, build, &self.wish.tags);
         if let Some(parent) = parent {
             tags.insert(PARENT_TAG.to_owned(), parent.snapshot.clone());
         }
         let tries = journal.resources().filter(|(_, one, _)| one.kind == Kind::Snapshot).count();
-        let gib = upload::volume_gib(table, parent.map(|parent| &parent.table));
-        let at_least = parent.map_or(1, |parent| u32::try_from(parent.gib).unwrap_or(1));
         Order {
-            volume_gib: gib.max(at_least),
-            description: format!("{} {}", self.manifest.recipe, self.manifest.image_version),
+            volume_gib: parent.map_or(needed, |parent| needed.max(parent.gib)),
+            description: format!("{} {}", self.labels.recipe, self.labels.version),
             tags,
             client_token: format!("{build}-{tries}"),
             timeout_minutes: TIMEOUT_MINUTES,
@@ -178,7 +226,7 @@ impl Job<'_> {
     }
 
     /// The snapshot that an earlier run of this build has begun, if it can be gone on with. One that
-    /// cannot is undone by who undoes builds.
+    /// cannot is undone with the rest.
     async fn carry_on(&self, journal: &mut Journal) -> anyhow::Result<Option<Place>> {
         let open = journal.unsettled().into_iter();
         let mut open = open.filter(|(_, resource)| resource.kind == Kind::Snapshot);
@@ -207,38 +255,24 @@ impl Job<'_> {
             let Ok(there) = there else { return Ok(None) };
             parent = Some(there);
         }
+        self.events.log("snapshot", format!("going on with {}", found.id));
         let begun = Begun {
             snapshot: found.id,
             parent: found.tags.get(PARENT_TAG).cloned(),
             encrypted: found.encrypted,
             status,
         };
-        Ok(Some(Place { begun, parent }))
+        Ok(Some(Place { begun, parent, gib: u32::try_from(found.gib).unwrap_or(u32::MAX) }))
     }
 
-    async fn send(
-        &self,
-        (disk, table): &(Utf8PathBuf, Table),
-        place: &Place,
-        journal: &Journal,
-    ) -> anyhow::Result<Sent> {
-        let job = upload::Job {
-            disk,
-            table,
-            begun: &place.begun,
-            parent: place.parent.as_ref().map(|parent| &parent.table),
-            record: &record(journal),
-        };
+    async fn send(&self, disk: &Disk, place: &Place, journal: &Journal) -> anyhow::Result<Sent> {
+        let record = record(journal);
+        let job = place.job(disk, &record);
         upload::upload(self.config, &job, &self.wish.upload, self.events, "upload").await
     }
 
     /// Waits until the snapshot is whole, and asks whether it has what was sent.
-    async fn complete(
-        &self,
-        (disk, table): &(Utf8PathBuf, Table),
-        place: &Place,
-        journal: &Journal,
-    ) -> anyhow::Result<()> {
+    async fn complete(&self, disk: &Disk, place: &Place, journal: &Journal) -> anyhow::Result<()> {
         let id = &place.begun.snapshot;
         let progress = |snapshot: &snapshot::Snapshot| {
             self.events.progress("complete", snapshot.percent.into(), Some(100), Unit::Items);
@@ -265,9 +299,7 @@ impl Job<'_> {
         }
         let record = record(journal);
         if place.begun.status == Status::Pending {
-            let parent = place.parent.as_ref().map(|parent| &parent.table);
-            let job = upload::Job { disk, table, begun: &place.begun, parent, record: &record };
-            self.verify(&job).await?;
+            self.verify(&place.job(disk, &record)).await?;
         }
         upload::forget(&record)
     }
@@ -291,20 +323,22 @@ impl Job<'_> {
         Err(Fault::aws(text).hint("the same command tries again with a new snapshot").into())
     }
 
-    async fn register(&self, place: &Place, journal: &mut Journal) -> anyhow::Result<Registered> {
-        let tags = name::building(self.manifest, &journal.header().build, &self.wish.tags);
-        let (_, table) = self.disk()?;
-        let gib = upload::volume_gib(&table, place.parent.as_ref().map(|parent| &parent.table));
-        let least =
-            place.parent.as_ref().map_or(1, |parent| u32::try_from(parent.gib).unwrap_or(1));
-        let source = Source { snapshot: place.begun.snapshot.clone(), gib: gib.max(least) };
-        let Self { config, manifest, wish, events, .. } = self;
+    async fn register(
+        &self,
+        place: &Place,
+        manifest: &Manifest,
+        journal: &mut Journal,
+    ) -> anyhow::Result<Registered> {
+        let tags = name::building(self.labels, &journal.header().build, &self.wish.tags);
+        let source = Source { snapshot: place.begun.snapshot.clone(), gib: place.gib };
+        let Self { config, wish, events, .. } = self;
         register::register(config, journal, manifest, &source, &wish.shape, &tags, events).await
     }
 
     /// Everything of the image stays: its tags say so, and then the journal.
     async fn keep(
         &self,
+        disk: &Disk,
         place: &Place,
         registered: &Registered,
         journal: &mut Journal,
@@ -312,8 +346,12 @@ impl Job<'_> {
         let image = &registered.image;
         let mut kept = image.snapshots();
         kept.push(image.id.clone());
-        let tags = Tags::from([(STATE_TAG.to_owned(), KEPT.to_owned())]);
-        tag::set(self.config, &kept, &tags).await.map_err(|failure| operator::fault(&failure))?;
+        // By its digest the next image knows that the table in the snapshot is the right one.
+        let blocks = Tags::from([(name::BLOCKS_TAG.to_owned(), disk.table.digest())]);
+        let state = Tags::from([(STATE_TAG.to_owned(), KEPT.to_owned())]);
+        for (ids, tags) in [(image.snapshots(), blocks), (kept.clone(), state)] {
+            tag::set(self.config, &ids, &tags).await.map_err(|it| operator::fault(&it))?;
+        }
         for (number, resource) in journal.unsettled() {
             let id = resource.id.as_ref();
             if id.is_some_and(|id| kept.contains(id)) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::image::Manifest;
-use crate::plan::Arch;
+use crate::plan::{Arch, Plan};
 use crate::teardown::{BUILD_TAG, BUILDING, STATE_TAG};
 
 /// The recipe's name.
@@ -38,13 +38,48 @@ pub fn image_name(recipe: &str, arch: Arch, version: &str, digest: &str) -> Stri
     name + &end
 }
 
+/// What an image is called by: known before it is baked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// The recipe's name.
+    pub recipe: String,
+    /// The version of the image.
+    pub version: String,
+    /// The processor, by Debian's name.
+    pub arch: String,
+    /// The digest of all that goes into it.
+    pub digest: String,
+}
+
+impl Labels {
+    /// Those of an image that is there.
+    pub fn of(manifest: &Manifest) -> Self {
+        Self {
+            recipe: manifest.recipe.clone(),
+            version: manifest.image_version.clone(),
+            arch: manifest.arch.clone(),
+            digest: manifest.digest.clone(),
+        }
+    }
+
+    /// Those of an image that a plan comes to.
+    pub fn planned(plan: &Plan, digest: String) -> Self {
+        Self {
+            recipe: plan.recipe.clone(),
+            version: plan.image_version.clone(),
+            arch: plan.base.arch.to_string(),
+            digest,
+        }
+    }
+}
+
 /// The tags of everything that a build makes, as long as it is not done.
-pub fn building(manifest: &Manifest, build: &str, users: &Tags) -> Tags {
+pub fn building(labels: &Labels, build: &str, users: &Tags) -> Tags {
     let ours = [
-        (RECIPE_TAG, manifest.recipe.as_str()),
-        (DIGEST_TAG, &manifest.digest),
-        (VERSION_TAG, &manifest.image_version),
-        (ARCH_TAG, &manifest.arch),
+        (RECIPE_TAG, labels.recipe.as_str()),
+        (DIGEST_TAG, &labels.digest),
+        (VERSION_TAG, &labels.version),
+        (ARCH_TAG, &labels.arch),
         (BUILD_TAG, build),
         (STATE_TAG, BUILDING),
     ];

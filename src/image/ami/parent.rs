@@ -7,13 +7,13 @@
 
 use aws_config::SdkConfig;
 
-use super::name::{ARCH_TAG, BLOCKS_TAG, RECIPE_TAG};
+use super::name::{ARCH_TAG, BLOCKS_TAG, Labels, RECIPE_TAG};
 use crate::aws::ebs::Encryption;
 use crate::aws::image::{self, Image};
 use crate::aws::snapshot::{self, Snapshot};
 use crate::aws::{Failure, account};
 use crate::image::blocks::Table;
-use crate::image::{Manifest, upload};
+use crate::image::upload;
 use crate::teardown::{KEPT, STATE_TAG};
 
 /// See the module.
@@ -24,9 +24,7 @@ pub struct Parent {
     /// The snapshot.
     pub snapshot: String,
     /// The size of its volume, in GiB: that of the new one is no smaller.
-    pub gib: u64,
-    /// Whether it is encrypted, and so what is made of it.
-    pub encrypted: bool,
+    pub gib: u32,
     /// Its blocks.
     pub table: Table,
 }
@@ -34,12 +32,12 @@ pub struct Parent {
 /// The parent of a new image, or why there is none.
 pub async fn find(
     config: &SdkConfig,
-    manifest: &Manifest,
+    labels: &Labels,
     encryption: &Encryption,
 ) -> Result<Parent, String> {
     let mut images = image::by_tags(
         config,
-        &[(RECIPE_TAG, &manifest.recipe), (ARCH_TAG, &manifest.arch), (STATE_TAG, KEPT)],
+        &[(RECIPE_TAG, &labels.recipe), (ARCH_TAG, &labels.arch), (STATE_TAG, KEPT)],
     )
     .await
     .map_err(|failure| failure.to_string())?;
@@ -96,8 +94,7 @@ pub async fn of_snapshot(
     Ok(Parent {
         image: None,
         snapshot: found.id,
-        gib: found.gib,
-        encrypted: found.encrypted,
+        gib: u32::try_from(found.gib).unwrap_or(u32::MAX),
         table,
     })
 }

@@ -4,10 +4,11 @@
 use camino::Utf8Path;
 
 use super::build;
+use super::name::Labels;
 use crate::aws::image::Image;
 use crate::digest::sha256;
 use crate::error::Fault;
-use crate::image::{Manifest, upload};
+use crate::image::upload;
 use crate::teardown::{Fate, Header, Journal, VERSION, unfinished};
 
 /// Who builds, and where.
@@ -43,11 +44,11 @@ pub fn left(folder: &Utf8Path, digest: &str, place: &Place<'_>) -> Vec<Journal> 
 /// With `insist`: there is nothing to carry on with.
 pub fn journal(
     folder: &Utf8Path,
-    manifest: &Manifest,
+    labels: &Labels,
     place: &Place<'_>,
     insist: bool,
 ) -> anyhow::Result<(Journal, bool)> {
-    if let Some(journal) = left(folder, &manifest.digest, place).into_iter().next() {
+    if let Some(journal) = left(folder, &labels.digest, place).into_iter().next() {
         return Ok((journal, true));
     }
     if insist {
@@ -58,9 +59,9 @@ pub fn journal(
     }
     let header = Header {
         version: VERSION,
-        build: build_id(manifest),
-        recipe: manifest.recipe.clone(),
-        digest: manifest.digest.clone(),
+        build: build_id(labels),
+        recipe: labels.recipe.clone(),
+        digest: labels.digest.clone(),
         account: place.account.to_owned(),
         region: place.region.to_owned(),
         endpoint_url: place.endpoint_url.map(str::to_owned),
@@ -88,10 +89,10 @@ pub fn close(journal: Journal) -> anyhow::Result<()> {
 }
 
 /// A name that no other build has: a person reads it in a tag, so it says what is built.
-fn build_id(manifest: &Manifest) -> String {
+fn build_id(labels: &Labels) -> String {
     let now = jiff::Timestamp::now();
-    let unique = sha256(format!("{} {} {now:?}", manifest.digest, std::process::id()));
-    format!("{}-{}-{}", manifest.recipe, now.strftime("%Y%m%dT%H%M%S"), &unique[..6])
+    let unique = sha256(format!("{} {} {now:?}", labels.digest, std::process::id()));
+    format!("{}-{}-{}", labels.recipe, now.strftime("%Y%m%dT%H%M%S"), &unique[..6])
 }
 
 #[cfg(test)]
@@ -103,24 +104,29 @@ mod tests {
     fn only_the_same_image_in_the_same_place_is_carried_on_with() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Utf8PathBuf::from_path_buf(dir.path().join("builds")).unwrap();
-        let text = include_bytes!("../../../tests/fixtures/manifests/first.json");
-        let manifest = Manifest::parse(text).unwrap();
+        let text = |text: &str| text.to_owned();
+        let labels = Labels {
+            recipe: text("ci"),
+            version: text("1"),
+            arch: text("amd64"),
+            digest: text("0123456789abcdef"),
+        };
         let here = Place { account: "1", region: "eu-west-1", endpoint_url: None };
-        let error = journal(&folder, &manifest, &here, true).unwrap_err().to_string();
+        let error = journal(&folder, &labels, &here, true).unwrap_err().to_string();
         assert_eq!(error, "no build of this image in eu-west-1 was interrupted");
-        let (first, carried_on) = journal(&folder, &manifest, &here, false).unwrap();
+        let (first, carried_on) = journal(&folder, &labels, &here, false).unwrap();
         assert!(!carried_on);
         let id = first.header().build.clone();
         drop(first);
-        let (again, carried_on) = journal(&folder, &manifest, &here, true).unwrap();
+        let (again, carried_on) = journal(&folder, &labels, &here, true).unwrap();
         assert_eq!((again.header().build.as_str(), carried_on), (id.as_str(), true));
         let there = Place { region: "us-east-1", ..here.clone() };
-        assert!(left(&folder, &manifest.digest, &there).is_empty());
+        assert!(left(&folder, &labels.digest, &there).is_empty());
         let sim = Place { endpoint_url: Some("http://127.0.0.1:1"), ..here.clone() };
-        assert!(left(&folder, &manifest.digest, &sim).is_empty());
+        assert!(left(&folder, &labels.digest, &sim).is_empty());
         drop(again);
         assert!(left(&folder, "other", &here).is_empty());
-        close(journal(&folder, &manifest, &here, true).unwrap().0).unwrap();
-        assert!(left(&folder, &manifest.digest, &here).is_empty());
+        close(journal(&folder, &labels, &here, true).unwrap().0).unwrap();
+        assert!(left(&folder, &labels.digest, &here).is_empty());
     }
 }
