@@ -81,6 +81,7 @@ impl Build<'_> {
     async fn keep(&mut self, journal: &mut Journal, image: Image) -> anyhow::Result<Built> {
         let job = self.job;
         let snapshots = image.snapshots();
+        name_snapshots(journal, region(job.config), &snapshots)?;
         let ids = [std::slice::from_ref(&image.id), &snapshots].concat();
         let kept = [(STATE_TAG.to_owned(), KEPT.to_owned())].into();
         let tagged = tag::set(job.config, &ids, &kept).await;
@@ -95,7 +96,6 @@ impl Build<'_> {
         let phase = |(name, seconds): &(String, f64)| Phase { name: name.clone(), seconds: *seconds };
         self.manifest.phases.extend(phases.map(phase));
         self.publish().await?;
-        job.forget();
         let made = Made {
             region: region(job.config).to_owned(),
             image: image.id,
@@ -121,6 +121,24 @@ impl Build<'_> {
         }
         publish::publish(&self.manifest, outputs, job.output).await
     }
+}
+
+/// The journal knows the snapshots by their ids before anything says that they stay: else who undoes
+/// would look for them by their tags.
+fn name_snapshots(journal: &mut Journal, here: &str, snapshots: &[String]) -> anyhow::Result<()> {
+    let open = journal.unsettled().into_iter();
+    let mut open: Vec<_> = open
+        .filter(|(_, resource)| resource.kind == Kind::Snapshot && resource.id.is_none())
+        .map(|(number, _)| number)
+        .collect();
+    for id in snapshots {
+        let number = match open.pop() {
+            Some(number) => number,
+            None => journal.intend(Kind::Snapshot, here, id)?,
+        };
+        journal.made(number, id)?;
+    }
+    Ok(())
 }
 
 /// Has EC2 stop it: its disk is then what was proven to be clean.

@@ -17,6 +17,9 @@ use crate::error::Fault;
 use crate::image::ami::name::Tags;
 use crate::teardown::{Fate, Journal, Kind, Number};
 
+/// AWS's limit for a client token, in characters. Names are ASCII.
+const TOKEN: usize = 64;
+
 /// How long an instance may take to run.
 const RUNNING: Duration = Duration::from_mins(10);
 
@@ -54,7 +57,7 @@ pub(super) async fn launch(
     let mut refusals = Vec::new();
     while let Some(attempt) = rest.pop_front() {
         // A token is good for one launch only, also in a bake that is carried on with.
-        let token = format!("{}-{}", job.own_name(), journal.resources().count());
+        let token = token(&job.own_name(), journal.resources().count());
         let number = journal.intend(Kind::Instance, region(job.config), &token)?;
         let wanted = Launch {
             token: &token,
@@ -116,6 +119,12 @@ fn pass(
     let why = format!("{}: {lost}", told(attempt));
     job.events.log(STEP, format!("it ended at once: {why}"));
     Ok(why)
+}
+
+/// Of a long name the end tells builds apart.
+fn token(name: &str, number: usize) -> String {
+    let all = format!("{name}-{number}");
+    all[all.len().saturating_sub(TOKEN)..].to_owned()
 }
 
 fn told(attempt: &Attempt) -> String {

@@ -27,7 +27,7 @@ use anyhow::Context as _;
 use aws_config::SdkConfig;
 use camino::{Utf8Path, Utf8PathBuf};
 
-pub use self::options::{Interface, OnError, Options};
+pub use self::options::{Interface, Options};
 
 pub use crate::image::ami::build::Pending;
 
@@ -39,7 +39,7 @@ use super::{Clock, layers};
 use crate::aws::{Failure, image, operator};
 use crate::error::{Blamed as _, Fault};
 use crate::event::Events;
-use crate::image::ami::name::{self, Tags};
+use crate::image::ami::name::{self, Labels, Tags};
 use crate::image::ami::build::Made;
 use crate::image::ami::undo;
 use crate::plan::Plan;
@@ -166,12 +166,12 @@ impl Job<'_> {
 
     /// Where the manifest of an image is kept while AWS makes it.
     fn kept_manifest(&self) -> Utf8PathBuf {
-        self.journals.join(format!("{}.manifest.json", self.build))
+        self.journals.join(format!("{}.{MANIFEST}", self.build))
     }
 
     /// Where its bill of materials is kept.
     fn kept_bom(&self) -> Utf8PathBuf {
-        self.journals.join(format!("{}.cdx.json", self.build))
+        self.journals.join(format!("{}.{BOM}", self.build))
     }
 
     fn keep_manifest(&self, manifest: &Manifest) -> anyhow::Result<()> {
@@ -186,19 +186,24 @@ impl Job<'_> {
         })
     }
 
-    /// Removes what was kept for a bake that is carried on with.
-    fn forget(&self) {
-        for path in [self.kept_manifest(), self.kept_bom()] {
-            if let Err(error) = std::fs::remove_file(&path) {
-                tracing::debug!(%error, %path, "not removed");
-            }
-        }
-    }
-
     fn tags(&self, manifest: &Manifest) -> Tags {
-        let mut tags = name::building(manifest, self.build, &self.options.tags);
+        let mut tags = name::building(&Labels::of(manifest), self.build, &self.options.tags);
         tags.insert("Name".to_owned(), self.own_name());
         tags
+    }
+}
+
+/// What is kept beside the journal while AWS makes the image.
+const MANIFEST: &str = "manifest.json";
+const BOM: &str = "cdx.json";
+
+/// Removes what was kept beside a journal whose build has come to its end.
+pub fn forget(journal: &Journal) {
+    for ending in [MANIFEST, BOM] {
+        let path = journal.path().with_extension(ending);
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::trace!(%error, %path, "there was none");
+        }
     }
 }
 
@@ -216,7 +221,7 @@ impl Build<'_> {
         let keys = Keys::make(self.job.build).await?;
         let remote = self.reach(&keys, journal).await?;
         let worked = self.work(&remote).await;
-        if worked.is_err() && self.job.options.on_error == OnError::Shell {
+        if worked.is_err() && self.job.options.shell_on_error {
             remote.shell(self.job.events).await;
         }
         worked?;

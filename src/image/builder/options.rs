@@ -20,18 +20,6 @@ pub enum Interface {
     Private,
 }
 
-/// What becomes of what was made when a bake fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnError {
-    /// It is undone.
-    #[default]
-    Cleanup,
-    /// It stays, to be looked at.
-    Keep,
-    /// A shell on the builder; when that ends, it is undone.
-    Shell,
-}
-
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -64,8 +52,8 @@ pub struct Options {
     pub image_deadline: Duration,
     /// Whether it is restarted once after all steps, so that the image has booted with them.
     pub reboot: bool,
-    /// What becomes of what was made when the bake fails.
-    pub on_error: OnError,
+    /// Whether work that fails there opens a shell there.
+    pub shell_on_error: bool,
     /// The tags of all that is made, beside hostkit's own.
     pub tags: Tags,
 }
@@ -92,7 +80,7 @@ impl Options {
             login_deadline: Duration::from_mins(15),
             image_deadline: Duration::from_hours(2),
             reboot: false,
-            on_error: OnError::default(),
+            shell_on_error: false,
             tags: Tags::new(),
         }
     }
