@@ -313,7 +313,7 @@ mod tests {
         let mut lock = Lock::default();
         lock.set(Image { ami: Some(ami), ..image("node", &[]) });
         assert_eq!(Lock::parse(&lock.text(), "x").unwrap(), lock);
-        insta::assert_snapshot!(lock.text(), @"");
+        insta::assert_snapshot!("a_lock_with_an_ami", lock.text());
     }
 
     #[test]
