@@ -17,6 +17,7 @@ pub mod inner;
 pub mod lease;
 pub mod lock;
 pub mod plan;
+pub mod publish;
 pub mod recipes;
 mod reference;
 pub mod regions;
@@ -62,6 +63,8 @@ pub enum Command {
     Bake(Box<bake::Args>),
     /// Show what a recipe comes to, without doing it
     Plan(plan::Args),
+    /// Copy an image to regions, share it, and move what points to it
+    Publish(publish::Args),
     /// List images, show one, show what differs between two, or remove old ones
     #[command(subcommand)]
     Images(images::Images),
@@ -164,6 +167,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bake(args) => Box::pin(bake::run(*args, format)).await,
         Command::Apply(args) => apply::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
+        Command::Publish(args) => Box::pin(publish::run(args, format)).await,
         Command::Images(verb) => Box::pin(images::run(&verb, format)).await,
         Command::Gc(args) => Box::pin(gc::run(&args, format)).await,
         Command::Iam(args) => iam::run(&args, format),

@@ -86,6 +86,9 @@ pub struct Account {
     /// Where its requests are recorded.
     pub record: Option<Arc<Record>>,
     store: Option<Arc<Store>>,
+    /// Whether somebody plays the machines of instances that are launched by `RunInstances`. If
+    /// not, they come and go by time alone.
+    pub machines: bool,
     instances: Vec<Instance>,
     ahead: Duration,
 }
@@ -104,6 +107,7 @@ impl Account {
             changes: 0,
             record: None,
             store: None,
+            machines: false,
             instances: Vec::new(),
             ahead: Duration::ZERO,
         }
@@ -159,6 +163,11 @@ impl Account {
         let instance = Instance::launch(self.now(), self.hook_timeout, recorder);
         self.instances.push(instance);
         self.instances.last_mut().expect("there is the one just launched")
+    }
+
+    /// Somebody launches an instance.
+    pub fn add(&mut self, instance: Instance) {
+        self.instances.push(instance);
     }
 
     /// All instances there ever were, in the order of their launch.

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::account::GROUP;
+use super::account::{GROUP, REGION};
+use super::ec2::launch::{Launch, Shutdown};
 use super::random;
 use super::timeline::{Milestone, Recorder};
 
@@ -164,6 +165,8 @@ pub struct Instance {
     pub ending: Option<Ending>,
     /// Why it is in its state, in EC2's words: a code and a message.
     pub reason: Option<(&'static str, &'static str)>,
+    /// What was said of it when somebody launched it; none of a guest, which its group launched.
+    pub launch: Option<Box<Launch>>,
     /// How long its launch hook waits for a heartbeat.
     hook_timeout: Duration,
     lifecycle: Lifecycle,
@@ -199,6 +202,7 @@ impl Instance {
             recorder,
             ending: None,
             reason: None,
+            launch: None,
             hook_timeout,
             lifecycle: Lifecycle::Waiting {
                 until: now + hook_timeout,
@@ -206,6 +210,22 @@ impl Instance {
             },
             history: vec![(now, State::Pending)],
         }
+    }
+
+    /// One that somebody launches himself: `pending`, and no group's.
+    pub fn run(now: Instant, image: &str, launch: Launch) -> Self {
+        Self {
+            image: image.to_owned(),
+            tags: BTreeMap::new(),
+            launch: Some(Box::new(launch)),
+            lifecycle: Lifecycle::InService,
+            ..Self::launch(now, Duration::ZERO, Recorder::silent())
+        }
+    }
+
+    /// Its region.
+    pub fn region(&self) -> &str {
+        self.launch.as_ref().map_or(REGION, |launch| &launch.region)
     }
 
     /// What EC2 says of it.
@@ -294,8 +314,12 @@ impl Instance {
             State::Stopping => self.enter(now, State::Stopped),
             State::Pending | State::Running => {
                 self.reason = Some(INSTANCE_INITIATED);
-                self.enter(now, State::Stopping);
-                self.enter(now, State::Stopped);
+                let (first, then) = match self.launch.as_ref().map(|launch| launch.shutdown) {
+                    Some(Shutdown::Terminate) => (State::ShuttingDown, State::Terminated),
+                    Some(Shutdown::Stop) | None => (State::Stopping, State::Stopped),
+                };
+                self.enter(now, first);
+                self.enter(now, then);
             }
         }
     }

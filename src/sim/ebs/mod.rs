@@ -24,7 +24,7 @@ use super::call::Call;
 use super::endpoint::Shared;
 use super::http::{Reply, Request};
 use super::region::Region;
-use super::snapshot::{self, BLOCK_BYTES, Snapshot};
+use super::snapshot::{BLOCK_BYTES, Snapshot};
 
 /// How many blocks are in a GiB.
 const BLOCKS_A_GIB: u64 = (1 << 30) / BLOCK_BYTES as u64;
@@ -137,7 +137,7 @@ fn number<T: std::str::FromStr>(request: &Request, name: &str) -> Result<T, Repl
 fn region<'a>(account: &'a mut Account, call: &Call<'_>) -> &'a mut Region {
     let now = account.now();
     let region = account.region(&call.region);
-    snapshot::settle(region, now);
+    region.settle(now);
     region
 }
 

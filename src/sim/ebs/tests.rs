@@ -95,7 +95,7 @@ impl World {
         with(&self.account, |account| {
             let now = account.now();
             let region = account.region("eu-west-1");
-            snapshot::settle(region, now);
+            region.settle(now);
             region.snapshots[id].state.clone()
         })
     }

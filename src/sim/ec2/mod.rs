@@ -7,16 +7,19 @@
 //!
 //! It never reaches a machine: who plays the machines looks at the account.
 
+pub mod disk;
 pub mod filter;
 pub mod id;
 pub mod image;
 pub mod instances;
+pub mod launch;
 pub mod once;
 pub mod page;
 pub mod query;
 pub mod refusal;
 pub mod shape;
 pub mod snapshot;
+pub mod specification;
 pub mod tags;
 
 use std::time::Instant;
@@ -85,15 +88,29 @@ pub fn answer(account: &mut Account, call: &call::Call<'_>, as_of: Instant) -> R
 
 fn perform(call: &mut Call<'_>, query: Query) -> Answer {
     match call.action.as_str() {
+        "CopyImage" => image::copy(call, query),
+        "CopySnapshot" => snapshot::copy(call, query),
         "CreateTags" => tags::create(call, query),
         "DeleteSnapshot" => snapshot::delete(call, query),
         "DeleteTags" => tags::delete(call, query),
         "DeregisterImage" => image::deregister(call, query),
+        "DescribeImageAttribute" => image::attribute::describe(call, query),
         "DescribeImages" => image::describe(call, query),
         "DescribeInstances" => instances::describe(call, query),
+        "DescribeSnapshotAttribute" => snapshot::attribute::describe(call, query),
         "DescribeSnapshots" => snapshot::describe(call, query),
         "DescribeTags" => tags::describe(call, query),
+        "DisableImage" => image::lifecycle::disable(call, query),
+        "DisableImageDeprecation" => image::lifecycle::revive(call, query),
+        "DisableImageDeregistrationProtection" => image::lifecycle::release(call, query),
+        "EnableImage" => image::lifecycle::enable(call, query),
+        "EnableImageDeprecation" => image::lifecycle::deprecate(call, query),
+        "EnableImageDeregistrationProtection" => image::lifecycle::protect(call, query),
+        "GetImageAncestry" => image::ancestry(call, query),
+        "ModifyImageAttribute" => image::attribute::modify(call, query),
+        "ModifySnapshotAttribute" => snapshot::attribute::modify(call, query),
         "RegisterImage" => image::register(call, query),
+        "ResetImageAttribute" => image::attribute::reset(call, query),
         "TerminateInstances" => instances::terminate(call, query),
         action => {
             let message = format!("The action {action} is not valid for this web service.");
