@@ -93,6 +93,7 @@ impl Asked {
         }
         let parent = self.parent(region, volume_gib)?;
         Ok(Snapshot {
+            volume: None,
             id: format!("snap-0{}", random::hex(16)),
             volume_gib,
             state: State::Pending(None),
@@ -104,7 +105,6 @@ impl Asked {
                 None => self.key(region_name)?,
             },
             parent: self.parent_snapshot_id.clone(),
-            volume: None,
             blocks: parent.map(|parent| parent.blocks.clone()).unwrap_or_default(),
             put: std::collections::BTreeSet::new(),
             shared_with: std::collections::BTreeSet::new(),

@@ -105,6 +105,7 @@ pub(super) fn put(account: &mut Account, region: &str, query: String) -> Reply {
         action: String::new(),
         region: region.to_owned(),
         caller: Caller::Operator,
+        disturbance: None,
         request: &request,
     };
     let now = account.now();
