@@ -4,6 +4,7 @@ pub mod apply;
 pub mod aws;
 pub mod bake;
 pub mod bake_ami;
+pub mod bake_instance;
 pub mod boot;
 pub mod cache;
 pub mod check;
