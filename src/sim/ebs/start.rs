@@ -105,7 +105,6 @@ impl Asked {
             },
             volume: None,
             parent: self.parent_snapshot_id.clone(),
-            volume: None,
             blocks: parent.map(|parent| parent.blocks.clone()).unwrap_or_default(),
             put: std::collections::BTreeSet::new(),
             shared_with: std::collections::BTreeSet::new(),
