@@ -25,6 +25,7 @@ pub mod http;
 pub mod image;
 pub mod imds;
 pub mod instance;
+pub mod machines;
 pub mod keep;
 pub mod key_pair;
 pub mod launch_template;
