@@ -207,6 +207,11 @@ impl Account {
         Some((Caller::Instance(instance.id.clone()), &instance.credentials))
     }
 
+    /// The value of a parameter in a region, for services that read it themselves.
+    pub fn parameter(&self, _region: &str, name: &str) -> Option<String> {
+        self.parameters.by_name.get(name).map(|parameter| parameter.value.clone())
+    }
+
     /// What goes wrong with one request, the first that fits. A body of so many bytes has come.
     pub fn disturbance(&mut self, scene: &Scene<'_>, body: usize) -> Option<Kind> {
         for one in &mut self.disturbances {

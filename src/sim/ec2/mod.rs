@@ -12,7 +12,9 @@ pub mod filter;
 pub mod id;
 pub mod image;
 pub mod instances;
+pub mod key_pair;
 pub mod launch;
+pub mod network;
 pub mod once;
 pub mod page;
 pub mod query;
@@ -21,6 +23,7 @@ pub mod shape;
 pub mod snapshot;
 pub mod specification;
 pub mod tags;
+pub mod template;
 
 use std::time::Instant;
 
@@ -108,18 +111,35 @@ pub fn answer(account: &mut Account, call: &call::Call<'_>, as_of: Instant) -> R
 
 fn perform(call: &mut Call<'_>, query: Query) -> Answer {
     match call.action.as_str() {
+        "AuthorizeSecurityGroupEgress" => network::rules::authorise(call, query, true),
+        "AuthorizeSecurityGroupIngress" => network::rules::authorise(call, query, false),
         "CopyImage" => image::copy(call, query),
         "CopySnapshot" => snapshot::copy(call, query),
+        "CreateLaunchTemplate" => template::create::create(call, query),
+        "CreateLaunchTemplateVersion" => template::create::create_version(call, query),
+        "CreateSecurityGroup" => network::group::create(call, query),
         "CreateTags" => tags::create(call, query),
+        "DeleteKeyPair" => key_pair::delete(call, query),
+        "DeleteLaunchTemplate" => template::delete::delete(call, query),
+        "DeleteLaunchTemplateVersions" => template::delete::delete_versions(call, query),
+        "DeleteSecurityGroup" => network::group::delete(call, query),
         "DeleteSnapshot" => snapshot::delete(call, query),
         "DeleteTags" => tags::delete(call, query),
         "DeregisterImage" => image::deregister(call, query),
+        "DescribeAvailabilityZones" => network::place::zones(call, query),
         "DescribeImageAttribute" => image::attribute::describe(call, query),
         "DescribeImages" => image::describe(call, query),
         "DescribeInstances" => instances::describe(call, query),
+        "DescribeKeyPairs" => key_pair::describe(call, query),
+        "DescribeLaunchTemplateVersions" => template::describe::describe_versions(call, query),
+        "DescribeLaunchTemplates" => template::describe::describe(call, query),
+        "DescribeRegions" => network::place::regions(call, query),
+        "DescribeSecurityGroups" => network::group::describe(call, query),
         "DescribeSnapshotAttribute" => snapshot::attribute::describe(call, query),
         "DescribeSnapshots" => snapshot::describe(call, query),
+        "DescribeSubnets" => network::place::subnets(call, query),
         "DescribeTags" => tags::describe(call, query),
+        "DescribeVpcs" => network::place::vpcs(call, query),
         "DisableImage" => image::lifecycle::disable(call, query),
         "DisableImageDeprecation" => image::lifecycle::revive(call, query),
         "DisableImageDeregistrationProtection" => image::lifecycle::release(call, query),
@@ -127,10 +147,14 @@ fn perform(call: &mut Call<'_>, query: Query) -> Answer {
         "EnableImageDeprecation" => image::lifecycle::deprecate(call, query),
         "EnableImageDeregistrationProtection" => image::lifecycle::protect(call, query),
         "GetImageAncestry" => image::ancestry(call, query),
+        "ImportKeyPair" => key_pair::import(call, query),
         "ModifyImageAttribute" => image::attribute::modify(call, query),
+        "ModifyLaunchTemplate" => template::modify::modify(call, query),
         "ModifySnapshotAttribute" => snapshot::attribute::modify(call, query),
         "RegisterImage" => image::register(call, query),
         "ResetImageAttribute" => image::attribute::reset(call, query),
+        "RevokeSecurityGroupEgress" => network::rules::revoke(call, query, true),
+        "RevokeSecurityGroupIngress" => network::rules::revoke(call, query, false),
         "TerminateInstances" => instances::terminate(call, query),
         action => {
             let message = format!("The action {action} is not valid for this web service.");
