@@ -11,7 +11,7 @@ pub mod disk;
 pub mod filter;
 pub mod id;
 pub mod image;
-pub mod instances;
+pub mod instance;
 pub mod key_pair;
 pub mod launch;
 pub mod network;
@@ -115,9 +115,11 @@ fn perform(call: &mut Call<'_>, query: Query) -> Answer {
         "AuthorizeSecurityGroupIngress" => network::rules::authorise(call, query, false),
         "CopyImage" => image::copy(call, query),
         "CopySnapshot" => snapshot::copy(call, query),
+        "CreateImage" => instance::image::create(call, query),
         "CreateLaunchTemplate" => template::create::create(call, query),
         "CreateLaunchTemplateVersion" => template::create::create_version(call, query),
         "CreateSecurityGroup" => network::group::create(call, query),
+        "CreateSnapshot" => instance::volumes::create_snapshot(call, query),
         "CreateTags" => tags::create(call, query),
         "DeleteKeyPair" => key_pair::delete(call, query),
         "DeleteLaunchTemplate" => template::delete::delete(call, query),
@@ -129,7 +131,10 @@ fn perform(call: &mut Call<'_>, query: Query) -> Answer {
         "DescribeAvailabilityZones" => network::place::zones(call, query),
         "DescribeImageAttribute" => image::attribute::describe(call, query),
         "DescribeImages" => image::describe(call, query),
-        "DescribeInstances" => instances::describe(call, query),
+        "DescribeInstanceStatus" => instance::status::describe(call, query),
+        "DescribeInstanceTypeOfferings" => instance::types::offerings(call, query),
+        "DescribeInstanceTypes" => instance::types::describe(call, query),
+        "DescribeInstances" => instance::describe::describe(call, query),
         "DescribeKeyPairs" => key_pair::describe(call, query),
         "DescribeLaunchTemplateVersions" => template::describe::describe_versions(call, query),
         "DescribeLaunchTemplates" => template::describe::describe(call, query),
@@ -139,6 +144,7 @@ fn perform(call: &mut Call<'_>, query: Query) -> Answer {
         "DescribeSnapshots" => snapshot::describe(call, query),
         "DescribeSubnets" => network::place::subnets(call, query),
         "DescribeTags" => tags::describe(call, query),
+        "DescribeVolumes" => instance::volumes::describe(call, query),
         "DescribeVpcs" => network::place::vpcs(call, query),
         "DisableImage" => image::lifecycle::disable(call, query),
         "DisableImageDeprecation" => image::lifecycle::revive(call, query),
@@ -146,16 +152,22 @@ fn perform(call: &mut Call<'_>, query: Query) -> Answer {
         "EnableImage" => image::lifecycle::enable(call, query),
         "EnableImageDeprecation" => image::lifecycle::deprecate(call, query),
         "EnableImageDeregistrationProtection" => image::lifecycle::protect(call, query),
+        "GetConsoleOutput" => instance::console::output(call, query),
         "GetImageAncestry" => image::ancestry(call, query),
         "ImportKeyPair" => key_pair::import(call, query),
         "ModifyImageAttribute" => image::attribute::modify(call, query),
+        "ModifyInstanceAttribute" => instance::change::modify(call, query),
         "ModifyLaunchTemplate" => template::modify::modify(call, query),
         "ModifySnapshotAttribute" => snapshot::attribute::modify(call, query),
+        "RebootInstances" => instance::change::reboot(call, query),
         "RegisterImage" => image::register(call, query),
         "ResetImageAttribute" => image::attribute::reset(call, query),
         "RevokeSecurityGroupEgress" => network::rules::revoke(call, query, true),
         "RevokeSecurityGroupIngress" => network::rules::revoke(call, query, false),
-        "TerminateInstances" => instances::terminate(call, query),
+        "RunInstances" => instance::run::run(call, query),
+        "StartInstances" => instance::change::start(call, query),
+        "StopInstances" => instance::change::stop(call, query),
+        "TerminateInstances" => instance::change::terminate(call, query),
         action => {
             let message = format!("The action {action} is not valid for this web service.");
             Err(Refusal::new("InvalidAction", message))
