@@ -10,7 +10,7 @@ use crate::sim::shortage::Shortage;
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPbKVMyTXXGYlXDlUSHVbJb+FsQ9Wk0Fw1fG+Kd1Kb3P me";
-const SOON: Duration = Duration::from_mins(3);
+const SOON: Duration = Duration::from_mins(1);
 
 /// A desk with an image, a key pair and a security group, and a request that launches with them.
 fn ready() -> (Desk, String) {
@@ -70,7 +70,7 @@ fn an_instance_has_what_was_said_and_lives_by_time() {
     );
     let status = desk.done("Action=DescribeInstanceStatus");
     assert!(status.contains("<status>initializing</status>"), "{status}");
-    desk.wait(SOON);
+    desk.wait(SOON * 2);
     assert!(desk.done("Action=DescribeInstanceStatus").contains("<status>ok</status>"));
 
     desk.done(&format!("Action=StopInstances&InstanceId.1={id}"));
