@@ -15,6 +15,7 @@ use super::call::Caller;
 use super::conditions::Conditions;
 use super::disturbance::{Disturbance, Kind, Scene};
 use super::instance::{Credentials, Instance, Lifecycle};
+use super::parameter_store::ParameterStore;
 use super::parameters::Parameters;
 use super::random;
 use super::record::Record;
@@ -68,7 +69,7 @@ impl FileSystem {
 /// Everything there is.
 #[derive(Debug)]
 pub struct Account {
-    /// The Parameter Store.
+    /// What is in the Parameter Store of each region at the beginning.
     pub parameters: Parameters,
     /// The file systems.
     pub file_systems: Vec<FileSystem>,
@@ -159,7 +160,10 @@ impl Account {
 
     /// What it has in a region.
     pub fn region(&mut self, name: &str) -> &mut Region {
-        self.regions.entry(name.to_owned()).or_insert_with(|| Region::fresh(name))
+        self.regions.entry(name.to_owned()).or_insert_with(|| Region {
+            parameters: ParameterStore::of(&self.parameters),
+            ..Region::fresh(name)
+        })
     }
 
     /// Its group launches an instance: `pending`, held by the launch hook from now on.
