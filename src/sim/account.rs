@@ -15,10 +15,12 @@ use super::call::Caller;
 use super::conditions::Conditions;
 use super::disturbance::{Disturbance, Kind, Scene};
 use super::instance::{Credentials, Instance, Lifecycle};
+use super::parameter_store::ParameterStore;
 use super::parameters::Parameters;
 use super::random;
 use super::record::Record;
 use super::region::{Due, Region};
+use super::shortage::Shortage;
 use super::store::Store;
 use super::timeline::{Milestone, Recorder};
 
@@ -67,7 +69,7 @@ impl FileSystem {
 /// Everything there is.
 #[derive(Debug)]
 pub struct Account {
-    /// The Parameter Store.
+    /// What is in the Parameter Store of each region at the beginning.
     pub parameters: Parameters,
     /// The file systems.
     pub file_systems: Vec<FileSystem>,
@@ -83,12 +85,14 @@ pub struct Account {
     pub conditions: Conditions,
     /// How many requests may have changed it.
     pub changes: u64,
-    /// Where its requests are recorded.
-    pub record: Option<Arc<Record>>,
-    store: Option<Arc<Store>>,
+    /// What there is no capacity for.
+    pub shortages: Vec<Shortage>,
     /// Whether somebody plays the machines of instances that are launched by `RunInstances`. If
     /// not, they come and go by time alone.
     pub machines: bool,
+    /// Where its requests are recorded.
+    pub record: Option<Arc<Record>>,
+    store: Option<Arc<Store>>,
     instances: Vec<Instance>,
     ahead: Duration,
 }
@@ -105,9 +109,10 @@ impl Account {
             operator: None,
             conditions: Conditions::default(),
             changes: 0,
+            shortages: Vec::new(),
+            machines: false,
             record: None,
             store: None,
-            machines: false,
             instances: Vec::new(),
             ahead: Duration::ZERO,
         }
@@ -155,7 +160,10 @@ impl Account {
 
     /// What it has in a region.
     pub fn region(&mut self, name: &str) -> &mut Region {
-        self.regions.entry(name.to_owned()).or_insert_with(|| Region::fresh(name))
+        self.regions.entry(name.to_owned()).or_insert_with(|| Region {
+            parameters: ParameterStore::of(&self.parameters),
+            ..Region::fresh(name)
+        })
     }
 
     /// Its group launches an instance: `pending`, held by the launch hook from now on.
@@ -205,6 +213,11 @@ impl Account {
         }
         let instance = self.instances.iter().find(|one| one.credentials.access_key == key)?;
         Some((Caller::Instance(instance.id.clone()), &instance.credentials))
+    }
+
+    /// The value of a parameter in a region, for services that read it themselves.
+    pub fn parameter(&self, _region: &str, name: &str) -> Option<String> {
+        self.parameters.by_name.get(name).map(|parameter| parameter.value.clone())
     }
 
     /// What goes wrong with one request, the first that fits. A body of so many bytes has come.

@@ -5,6 +5,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait without a runtime")]
 #![expect(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
 
+mod account;
+mod ami;
 mod bake;
 mod cache;
 mod check;
@@ -25,6 +27,7 @@ mod machine;
 mod pack;
 mod parsers;
 mod plans;
+mod publish;
 mod rehearsal_account;
 mod steps;
 mod support;

@@ -11,8 +11,10 @@ pub mod disk;
 pub mod filter;
 pub mod id;
 pub mod image;
-pub mod instances;
+pub mod instance;
+pub mod key_pair;
 pub mod launch;
+pub mod network;
 pub mod once;
 pub mod page;
 pub mod query;
@@ -21,6 +23,7 @@ pub mod shape;
 pub mod snapshot;
 pub mod specification;
 pub mod tags;
+pub mod template;
 
 use std::time::Instant;
 
@@ -29,6 +32,7 @@ use jiff::Timestamp;
 use self::query::Query;
 use self::refusal::{Answer, Refusal};
 use super::account::Account;
+use super::disturbance::Kind;
 use super::http::Reply;
 use super::region::Region;
 use super::xml::leaf;
@@ -52,12 +56,21 @@ pub struct Call<'a> {
     pub fingerprint: String,
     /// What is described is as it was then.
     pub as_of: Instant,
+    /// Who asks: an ARN.
+    pub caller: String,
+    /// What is made by it is to fail, once it would be there.
+    pub fails: bool,
 }
 
 impl Call<'_> {
     /// What the account has in the region.
     pub fn here(&mut self) -> &mut Region {
         self.account.region(&self.region)
+    }
+
+    /// The reason for which an image that it makes will have failed, if it is to fail.
+    pub fn doom(&self) -> Option<String> {
+        self.fails.then(|| DOOM.to_owned())
     }
 
     /// The last moment that a description knows of, by the clock of the world.
@@ -70,16 +83,26 @@ impl Call<'_> {
     }
 }
 
+/// Why an image failed that was to fail.
+const DOOM: &str = "The image could not be made: an internal error has occurred";
+
 /// Answers one signed request. What is described is as it was at `as_of`.
 pub fn answer(account: &mut Account, call: &call::Call<'_>, as_of: Instant) -> Reply {
     let mut parameters = call.request.parameters();
     let fingerprint = query::fingerprint(&parameters);
     let action = parameters.remove("Action").unwrap_or_default();
     parameters.remove("Version");
-    let region = call.region.clone();
     let now = account.now();
-    account.region(&region).settle(now);
-    let mut call = Call { account, region, action, fingerprint, as_of };
+    account.region(&call.region).settle(now);
+    let mut call = Call {
+        account,
+        region: call.region.clone(),
+        action,
+        fingerprint,
+        as_of,
+        caller: call.caller.arn(),
+        fails: call.disturbance == Some(Kind::Fails),
+    };
     match perform(&mut call, Query::of(parameters)) {
         Ok(inner) => reply(&call.action, &inner),
         Err(refusal) => refusal.reply(),
@@ -88,30 +111,63 @@ pub fn answer(account: &mut Account, call: &call::Call<'_>, as_of: Instant) -> R
 
 fn perform(call: &mut Call<'_>, query: Query) -> Answer {
     match call.action.as_str() {
+        "AuthorizeSecurityGroupEgress" => network::rules::authorise(call, query, true),
+        "AuthorizeSecurityGroupIngress" => network::rules::authorise(call, query, false),
         "CopyImage" => image::copy(call, query),
         "CopySnapshot" => snapshot::copy(call, query),
+        "CreateImage" => instance::image::create(call, query),
+        "CreateLaunchTemplate" => template::create::create(call, query),
+        "CreateLaunchTemplateVersion" => template::create::create_version(call, query),
+        "CreateSecurityGroup" => network::group::create(call, query),
+        "CreateSnapshot" => instance::volumes::create_snapshot(call, query),
         "CreateTags" => tags::create(call, query),
+        "DeleteKeyPair" => key_pair::delete(call, query),
+        "DeleteLaunchTemplate" => template::delete::delete(call, query),
+        "DeleteLaunchTemplateVersions" => template::delete::delete_versions(call, query),
+        "DeleteSecurityGroup" => network::group::delete(call, query),
         "DeleteSnapshot" => snapshot::delete(call, query),
         "DeleteTags" => tags::delete(call, query),
         "DeregisterImage" => image::deregister(call, query),
+        "DescribeAvailabilityZones" => network::place::zones(call, query),
         "DescribeImageAttribute" => image::attribute::describe(call, query),
         "DescribeImages" => image::describe(call, query),
-        "DescribeInstances" => instances::describe(call, query),
+        "DescribeInstanceStatus" => instance::status::describe(call, query),
+        "DescribeInstanceTypeOfferings" => instance::types::offerings(call, query),
+        "DescribeInstanceTypes" => instance::types::describe(call, query),
+        "DescribeInstances" => instance::describe::describe(call, query),
+        "DescribeKeyPairs" => key_pair::describe(call, query),
+        "DescribeLaunchTemplateVersions" => template::describe::describe_versions(call, query),
+        "DescribeLaunchTemplates" => template::describe::describe(call, query),
+        "DescribeRegions" => network::place::regions(call, query),
+        "DescribeSecurityGroups" => network::group::describe(call, query),
         "DescribeSnapshotAttribute" => snapshot::attribute::describe(call, query),
         "DescribeSnapshots" => snapshot::describe(call, query),
+        "DescribeSubnets" => network::place::subnets(call, query),
         "DescribeTags" => tags::describe(call, query),
+        "DescribeVolumes" => instance::volumes::describe(call, query),
+        "DescribeVpcs" => network::place::vpcs(call, query),
         "DisableImage" => image::lifecycle::disable(call, query),
         "DisableImageDeprecation" => image::lifecycle::revive(call, query),
         "DisableImageDeregistrationProtection" => image::lifecycle::release(call, query),
         "EnableImage" => image::lifecycle::enable(call, query),
         "EnableImageDeprecation" => image::lifecycle::deprecate(call, query),
         "EnableImageDeregistrationProtection" => image::lifecycle::protect(call, query),
+        "GetConsoleOutput" => instance::console::output(call, query),
         "GetImageAncestry" => image::ancestry(call, query),
+        "ImportKeyPair" => key_pair::import(call, query),
         "ModifyImageAttribute" => image::attribute::modify(call, query),
+        "ModifyInstanceAttribute" => instance::change::modify(call, query),
+        "ModifyLaunchTemplate" => template::modify::modify(call, query),
         "ModifySnapshotAttribute" => snapshot::attribute::modify(call, query),
+        "RebootInstances" => instance::change::reboot(call, query),
         "RegisterImage" => image::register(call, query),
         "ResetImageAttribute" => image::attribute::reset(call, query),
-        "TerminateInstances" => instances::terminate(call, query),
+        "RevokeSecurityGroupEgress" => network::rules::revoke(call, query, true),
+        "RevokeSecurityGroupIngress" => network::rules::revoke(call, query, false),
+        "RunInstances" => instance::run::run(call, query),
+        "StartInstances" => instance::change::start(call, query),
+        "StopInstances" => instance::change::stop(call, query),
+        "TerminateInstances" => instance::change::terminate(call, query),
         action => {
             let message = format!("The action {action} is not valid for this web service.");
             Err(Refusal::new("InvalidAction", message))
