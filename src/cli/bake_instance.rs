@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 
 use super::bake_ami::{Cloud, OnError};
-use super::duration;
+use super::cache::age;
 use super::which::absolute;
 use crate::error::Fault;
 use crate::event::{Events, Outcome};
@@ -80,10 +80,10 @@ pub struct Builder {
     #[arg(long)]
     reboot: bool,
     /// How long it may take to let us in
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "15m")]
+    #[arg(long, value_name = "TIME", value_parser = age, default_value = "15m")]
     login_patience: Duration,
     /// After this long it ends itself, whatever becomes of this machine
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "6h")]
+    #[arg(long, value_name = "TIME", value_parser = age, default_value = "6h")]
     builder_lifetime: Duration,
 }
 
