@@ -152,7 +152,9 @@ impl Desk {
         let folder = self.path().join("state/hostkit/builds");
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         let texts = entries.filter(|entry| entry.path().extension().is_some_and(|e| e == "jsonl"));
-        texts.filter(|entry| !fs::read_to_string(entry.path()).unwrap().contains("\"done\"")).count()
+        texts
+            .filter(|entry| !fs::read_to_string(entry.path()).unwrap().contains("\"done\""))
+            .count()
     }
 }
 
@@ -184,7 +186,10 @@ fn a_disk_becomes_an_image_and_a_second_bake_does_nothing() {
         let disk = &told[0]["BlockDeviceMappings"][0]["Ebs"];
         assert_eq!((&disk["VolumeType"], &disk["SnapshotId"]), (&"gp3".into(), snapshot));
         assert_eq!(told[0]["BootMode"], "uefi-preferred");
-        assert_eq!((&told[0]["ImdsSupport"], &told[0]["EnaSupport"]), (&"v2.0".into(), &true.into()));
+        assert_eq!(
+            (&told[0]["ImdsSupport"], &told[0]["EnaSupport"]),
+            (&"v2.0".into(), &true.into())
+        );
         for one in [&told[0], &told[1]] {
             let tag = |key: &str| {
                 let tags = one["Tags"].as_array().unwrap().iter();
@@ -297,7 +302,8 @@ fn whenever_it_is_killed_gc_leaves_the_account_empty() {
     if !is_root() {
         return;
     }
-    let slow = "[[fault]]\nservice = 'ebs'\nslow = '20ms'\n[[fault]]\nservice = 'ec2'\nslow = '100ms'\n";
+    let slow =
+        "[[fault]]\nservice = 'ebs'\nslow = '20ms'\n[[fault]]\nservice = 'ec2'\nslow = '100ms'\n";
     let (sim, desk) = (Sim::start(slow), Desk::new());
     // The layers are in the cache then, and the account has an image that must stay.
     let kept = desk.bake(&sim, &[]);
