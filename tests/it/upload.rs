@@ -204,6 +204,8 @@ fn what_goes_wrong_in_passing_is_sent_again() {
         faults += "[[fault]]\nservice = 'ebs'\naction = 'PutSnapshotBlock'\n";
         faults += &format!("{entry}\n");
     }
+    // It is completed, and the answer does not arrive.
+    faults += "[[fault]]\naction = 'CompleteSnapshot'\nnext = 1\ndoes = 'answer-lost'\n";
     let account = Account::open(&faults);
     let disk = Disk::new(&usual());
     let sent = disk.upload(&account, &["--rate", "0", "--deadline", "2"]);
