@@ -10,6 +10,7 @@
 
 pub mod aboard;
 mod base;
+mod clean;
 mod console;
 mod doors;
 mod finish;
@@ -255,10 +256,12 @@ impl Build<'_> {
         clock.phase("steps", "applying the plan there", applying).await?;
         let proving = work::prove(job, remote);
         clock.phase("prove", "testing the builder", proving).await?;
-        let cleaning = work::clean(job, remote, locked.epoch);
-        let cleaned = clock.phase("clean", "cleaning the builder", cleaning).await?;
-        job.keep_file(&job.kept_bom(), cleaned.bom.as_bytes())?;
-        manifest.packages = cleaned.packages;
+        let asking = clean::inventory(remote, locked.epoch);
+        let inventory = clock.phase("inventory", "asking what is installed", asking).await?;
+        job.keep_file(&job.kept_bom(), inventory.bom.as_bytes())?;
+        manifest.packages = inventory.packages;
+        let cleaning = clean::clean(job, remote);
+        clock.phase("clean", "cleaning the builder", cleaning).await?;
         Ok(())
     }
 }
