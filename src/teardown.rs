@@ -8,12 +8,14 @@
 //! `$XDG_STATE_HOME/hostkit/builds/ID.jsonl`, a line of JSON each. A torn last line (the power went)
 //! is left out. Whoever writes holds a lock on the file, so that two never carry on the same build.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
@@ -277,6 +279,25 @@ fn lock(file: File, path: &Utf8Path) -> anyhow::Result<Flock<File>> {
     })
 }
 
+/// Whether a journal was refused because another hostkit works on its build.
+pub fn is_at_work(refusal: &anyhow::Error) -> bool {
+    refusal.downcast_ref::<Errno>() == Some(&Errno::EWOULDBLOCK)
+}
+
+/// What a journal is about and the regions that it names, without its lock: another hostkit may be
+/// writing it. None if it is no journal.
+pub fn peek(path: &Utf8Path) -> Option<(Header, BTreeSet<String>)> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let mut lines = text.lines().map_while(|line| serde_json::from_str(line).ok());
+    let Some(Line::Build(header)) = lines.next() else { return None };
+    let resources = lines.filter_map(|line| match line {
+        Line::Intend(resource) => Some(resource.region),
+        _ => None,
+    });
+    let regions = resources.chain([header.region.clone()]).collect();
+    Some((header, regions))
+}
+
 /// The folder of journals: `$XDG_STATE_HOME/hostkit/builds`.
 ///
 /// # Errors
@@ -338,6 +359,9 @@ mod tests {
         journal.intend(Kind::Image, "eu-west-1", "ci-amd64-1").unwrap();
         assert!(unfinished(&folder).is_empty(), "somebody works on it");
         let path = journal.path().to_owned();
+        assert!(is_at_work(&Journal::open(&path).unwrap_err()));
+        let (about, regions) = peek(&path).unwrap();
+        assert_eq!((about, regions.len()), (header(), 1));
         drop(journal);
         // As a machine leaves it that lost its power.
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
@@ -357,5 +381,6 @@ mod tests {
         std::fs::write(&path, "hello\n").unwrap();
         let error = Journal::open(&path).unwrap_err();
         assert!(error.to_string().contains("is not the journal of a build"), "{error}");
+        assert!(!is_at_work(&error) && peek(&path).is_none());
     }
 }

@@ -26,7 +26,6 @@ pub(crate) struct Seen {
     pub(crate) zeros: u64,
     pub(crate) refused: u64,
     pub(crate) most_at_once: u64,
-    pub(crate) connections: u64,
 }
 
 /// A running server.
@@ -42,7 +41,6 @@ struct State {
     refused: AtomicU64,
     at_once: AtomicU64,
     most_at_once: AtomicU64,
-    connections: AtomicU64,
     second: Mutex<(Instant, u32)>,
     ended: AtomicBool,
 }
@@ -58,7 +56,6 @@ impl Sink {
             refused: AtomicU64::new(0),
             at_once: AtomicU64::new(0),
             most_at_once: AtomicU64::new(0),
-            connections: AtomicU64::new(0),
             second: Mutex::new((Instant::now(), 0)),
             ended: AtomicBool::new(false),
         });
@@ -68,7 +65,6 @@ impl Sink {
                 if shared.ended.load(Relaxed) {
                     return;
                 }
-                shared.connections.fetch_add(1, Relaxed);
                 let state = Arc::clone(&shared);
                 std::thread::spawn(move || drop(state.converse(&stream)));
             }
@@ -83,7 +79,6 @@ impl Sink {
             zeros: state.zeros.load(Relaxed),
             refused: state.refused.load(Relaxed),
             most_at_once: state.most_at_once.load(Relaxed),
-            connections: state.connections.load(Relaxed),
         }
     }
 }
@@ -154,9 +149,7 @@ impl State {
         if body.chunks(64).all(|chunk| chunk.iter().all(|byte| *byte == 0)) {
             self.zeros.fetch_add(1, Relaxed);
         }
-        let head = format!(
-            "x-amz-Checksum: {checksum}\r\nx-amz-Checksum-Algorithm: SHA256\r\n"
-        );
+        let head = format!("x-amz-Checksum: {checksum}\r\nx-amz-Checksum-Algorithm: SHA256\r\n");
         respond(stream, "201 Created", &head, "")
     }
 

@@ -164,8 +164,10 @@ pub async fn start(config: &SdkConfig, order: &Order) -> Result<Begun, Failure> 
     }
     Ok(Begun {
         snapshot: answer.snapshot_id.ok_or_else(|| unreadable("it names no snapshot".into()))?,
-        parent: answer.parent_snapshot_id,
-        encrypted: answer.kms_key_arn.is_some(),
+        // What was asked for and not refused is so, whether or not it is repeated.
+        parent: answer.parent_snapshot_id.or_else(|| order.parent.clone()),
+        encrypted: answer.kms_key_arn.is_some()
+            || (order.parent.is_none() && order.encryption != Encryption::Inherited),
         status: status(answer.status.as_ref().map(aws_sdk_ebs::types::Status::as_str)),
     })
 }

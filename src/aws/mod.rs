@@ -8,6 +8,7 @@
 pub mod account;
 pub mod asg;
 pub mod base_ami;
+pub mod clock;
 pub mod ebs;
 pub mod ec2;
 pub mod efs;

@@ -154,7 +154,7 @@ pub fn size(text: &str) -> Result<u64, String> {
 }
 
 /// A time, as `30d`, `12h` or `10m`.
-fn age(text: &str) -> Result<Duration, String> {
+pub(super) fn age(text: &str) -> Result<Duration, String> {
     let (digits, unit) = split(text);
     let seconds = match unit {
         "d" => 24 * 60 * 60,

@@ -1,4 +1,8 @@
-//! `hostkit images`: what lies in an output folder, and what differs between two images.
+//! `hostkit images`: what lies in an output folder or is registered on AWS, what differs between two
+//! images, and which ones may go.
+
+mod prune;
+mod remote;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -7,8 +11,9 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
-use serde::Serialize;
 
+use super::regions::Regions;
+use super::table::table;
 use crate::error::Fault;
 use crate::image::blocks::{self, Table};
 use crate::image::compare::{Changed, Comparison, Files, Packages, Sized};
@@ -21,34 +26,49 @@ const SHOWN: usize = 40;
 /// The verbs of `hostkit images`.
 #[derive(Debug, Subcommand)]
 pub enum Images {
-    /// List the images in a folder
-    Ls {
-        /// The folder
-        #[arg(default_value = "out")]
-        folder: Utf8PathBuf,
-    },
+    /// List the images in a folder, or those on AWS
+    Ls(Ls),
     /// Show what an image is and which packages it has
     Show(Show),
     /// Show what differs between two images: packages, files, sizes, blocks
     Diff(Diff),
+    /// Remove images from AWS that nobody needs any more
+    ///
+    /// Shows what would be removed and why the rest stays, and removes nothing without --yes.
+    Prune(prune::Prune),
+}
+
+/// `hostkit images ls`
+#[derive(Debug, Args)]
+pub struct Ls {
+    /// The folder
+    #[arg(default_value = "out", conflicts_with_all = ["aws", "regions"])]
+    folder: Utf8PathBuf,
+    /// Those on AWS; --region says the same
+    #[arg(long)]
+    aws: bool,
+    #[command(flatten)]
+    regions: Regions,
 }
 
 /// `hostkit images show`
 #[derive(Debug, Args)]
 pub struct Show {
-    /// The name of an image, or the path of it or of its manifest
+    /// The name of an image, the path of it or of its manifest, or the id of an AMI
     image: String,
     /// Where images are looked for by name
     #[arg(short, long, value_name = "DIR", default_value = "out")]
     output: Utf8PathBuf,
+    #[command(flatten)]
+    regions: Regions,
 }
 
 /// `hostkit images diff`
 #[derive(Debug, Args)]
 pub struct Diff {
-    /// The first image: a name, or a path
+    /// The first image: a name, a path, or the id of an AMI
     from: String,
-    /// The second image: a name, or a path
+    /// The second image: a name, a path, or the id of an AMI
     to: String,
     /// Where images are looked for by name
     #[arg(short, long, value_name = "DIR", default_value = "out")]
@@ -56,6 +76,15 @@ pub struct Diff {
     /// Show all files, however many they are
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    regions: Regions,
+}
+
+impl Diff {
+    /// So many files of a kind are shown.
+    const fn limit(&self) -> usize {
+        if self.all { usize::MAX } else { SHOWN }
+    }
 }
 
 /// A manifest and the folder that it is in.
@@ -68,9 +97,15 @@ pub(super) struct Found {
 }
 
 /// Runs a verb.
-pub fn run(verb: &Images, format: Format) -> anyhow::Result<ExitCode> {
+pub async fn run(verb: &Images, format: Format) -> anyhow::Result<ExitCode> {
     match verb {
-        Images::Ls { folder } => list(folder, format)?,
+        Images::Ls(args) if args.aws || !args.regions.regions.is_empty() => {
+            remote::list(&args.regions, format).await?;
+        }
+        Images::Ls(args) => list(&args.folder, format)?,
+        Images::Show(args) if remote::is_remote(&args.image) => {
+            remote::show(&args.image, &args.output, &args.regions, format).await?;
+        }
         Images::Show(args) => {
             let found = find(&args.image, &args.output)?;
             match format {
@@ -78,22 +113,38 @@ pub fn run(verb: &Images, format: Format) -> anyhow::Result<ExitCode> {
                 Format::Json => ui::json(&found.manifest),
             }
         }
+        Images::Diff(args)
+            if [&args.from, &args.to].into_iter().any(|it| remote::is_remote(it)) =>
+        {
+            remote::diff(args, format).await?;
+        }
         Images::Diff(args) => {
             let (from, to) = (find(&args.from, &args.output)?, find(&args.to, &args.output)?);
             let comparison = compare(&from, &to)?;
             match format {
                 Format::Human => {
-                    let limit = if args.all { usize::MAX } else { SHOWN };
-                    ui::text(&render(&from.manifest, &to.manifest, &comparison, limit));
+                    ui::text(&render(&from.manifest, &to.manifest, &comparison, args.limit()));
                 }
                 Format::Json => ui::json(&comparison),
             }
         }
+        Images::Prune(args) => return prune::run(args, format).await,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn list(folder: &Utf8Path, format: Format) -> anyhow::Result<()> {
+    let images: Vec<_> = manifests(folder)?.into_iter().map(|found| found.manifest).collect();
+    match format {
+        Format::Json => images.iter().for_each(ui::json),
+        Format::Human if images.is_empty() => ui::text(&format!("no images in {folder}")),
+        Format::Human => ui::text(&as_table(&images)),
+    }
+    Ok(())
+}
+
+/// All images in a folder, by the names of their manifests.
+fn manifests(folder: &Utf8Path) -> anyhow::Result<Vec<Found>> {
     let entries = folder
         .read_dir_utf8()
         .with_context(|| Fault::environment(format!("{folder} cannot be read")))?;
@@ -108,41 +159,34 @@ fn list(folder: &Utf8Path, format: Format) -> anyhow::Result<()> {
         }
     }
     images.sort_by(|a, b| a.0.cmp(&b.0));
-    let images: Vec<_> = images.into_iter().map(|(_, manifest)| manifest).collect();
-    match format {
-        Format::Json => images.iter().for_each(ui::json),
-        Format::Human if images.is_empty() => ui::text(&format!("no images in {folder}")),
-        Format::Human => ui::text(&table(&images)),
-    }
-    Ok(())
+    let found = |(_, manifest)| Found { folder: folder.to_owned(), manifest };
+    Ok(images.into_iter().map(found).collect())
 }
 
-#[derive(Debug, Serialize)]
-struct Row([String; 7]);
+/// What lies in a folder of the image with this digest: the disk, if there is more.
+fn local(digest: &str, folder: &Utf8Path) -> Option<Found> {
+    let mut found = manifests(folder).ok()?;
+    found.retain(|found| !digest.is_empty() && found.manifest.digest == digest);
+    found.sort_by_key(|found| found.manifest.disk.is_none());
+    found.into_iter().next()
+}
 
-fn table(images: &[Manifest]) -> String {
-    let head = ["NAME", "VERSION", "ARCH", "TARGET", "DIGEST", "SIZE", "MADE"];
-    let mut rows = vec![Row(head.map(str::to_owned))];
-    rows.extend(images.iter().map(|image| {
-        Row([
-            image.recipe.clone(),
-            image.image_version.clone(),
-            image.arch.clone(),
-            image.target.to_string(),
-            short(&image.digest).to_owned(),
-            HumanBytes(size(image)).to_string(),
-            image.created.strftime("%Y-%m-%d %H:%M").to_string(),
-        ])
-    }));
-    let width = |column: usize| rows.iter().map(|row| row.0[column].chars().count()).max();
-    let widths: Vec<_> = (0..head.len()).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for Row(row) in &rows {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
-        text += cells.collect::<Vec<_>>().join("  ").trim_end();
-        text.push('\n');
-    }
-    text
+fn as_table(images: &[Manifest]) -> String {
+    let rows: Vec<_> = images
+        .iter()
+        .map(|image| {
+            [
+                image.recipe.clone(),
+                image.image_version.clone(),
+                image.arch.clone(),
+                image.target.to_string(),
+                short(&image.digest).to_owned(),
+                HumanBytes(size(image)).to_string(),
+                image.created.strftime("%Y-%m-%d %H:%M").to_string(),
+            ]
+        })
+        .collect();
+    table(["NAME", "VERSION", "ARCH", "TARGET", "DIGEST", "SIZE", "MADE"], &rows)
 }
 
 /// What an image takes where it lies.

@@ -9,20 +9,27 @@ pub mod boot;
 pub mod cache;
 pub mod check;
 pub mod docs;
+pub mod gc;
+pub mod iam;
 pub mod images;
 pub mod init;
 pub mod inner;
 pub mod lease;
 pub mod lock;
+#[cfg(feature = "sim")]
+pub mod machines;
 pub mod plan;
+pub mod publish;
 pub mod recipes;
 mod reference;
+pub mod regions;
 #[cfg(feature = "sim")]
 pub mod rehearse;
 pub mod shell;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod status;
+mod table;
 #[cfg(feature = "sim")]
 pub mod test;
 #[cfg(feature = "sim")]
@@ -58,9 +65,15 @@ pub enum Command {
     Bake(Box<bake::Args>),
     /// Show what a recipe comes to, without doing it
     Plan(plan::Args),
-    /// List images, show one, or show what differs between two
+    /// Copy an image to regions, share it, and move what points to it
+    Publish(publish::Args),
+    /// List images, show one, show what differs between two, or remove old ones
     #[command(subcommand)]
     Images(images::Images),
+    /// Remove from AWS what builds left that were killed
+    Gc(gc::Gc),
+    /// Print the least policy for what hostkit does on AWS
+    Iam(iam::Iam),
     /// Show or reduce what bakes keep for the next one
     #[command(subcommand)]
     Cache(cache::Cache),
@@ -156,7 +169,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bake(args) => Box::pin(bake::run(*args, format)).await,
         Command::Apply(args) => apply::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
-        Command::Images(verb) => images::run(&verb, format),
+        Command::Publish(args) => Box::pin(publish::run(args, format)).await,
+        Command::Images(verb) => Box::pin(images::run(&verb, format)).await,
+        Command::Gc(args) => Box::pin(gc::run(&args, format)).await,
+        Command::Iam(args) => iam::run(&args, format),
         Command::Cache(command) => cache::run(&command, format),
         Command::Init(args) => init::run(&args, format),
         Command::Recipes(args) => recipes::run(&args, format),

@@ -4,17 +4,23 @@
 //! Handlers change it; nothing here speaks a protocol or touches the machine.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::call::Caller;
 use super::conditions::Conditions;
-use super::disturbance::{Disturbance, Kind};
+use super::disturbance::{Disturbance, Kind, Scene};
 use super::instance::{Credentials, Instance, Lifecycle};
+use super::parameter_store::ParameterStore;
 use super::parameters::Parameters;
 use super::random;
+use super::record::Record;
 use super::region::{Due, Region};
-use super::service::Service;
+use super::store::Store;
 use super::timeline::{Milestone, Recorder};
 
 /// The account's id, as in AWS's own examples.
@@ -62,7 +68,7 @@ impl FileSystem {
 /// Everything there is.
 #[derive(Debug)]
 pub struct Account {
-    /// The Parameter Store.
+    /// What is in the Parameter Store of each region at the beginning.
     pub parameters: Parameters,
     /// The file systems.
     pub file_systems: Vec<FileSystem>,
@@ -78,6 +84,12 @@ pub struct Account {
     pub conditions: Conditions,
     /// How many requests may have changed it.
     pub changes: u64,
+    /// Whether somebody plays the machines of instances that are launched by `RunInstances`. If
+    /// not, they come and go by time alone.
+    pub machines: bool,
+    /// Where its requests are recorded.
+    pub record: Option<Arc<Record>>,
+    store: Option<Arc<Store>>,
     instances: Vec<Instance>,
     ahead: Duration,
 }
@@ -94,6 +106,9 @@ impl Account {
             operator: None,
             conditions: Conditions::default(),
             changes: 0,
+            machines: false,
+            record: None,
+            store: None,
             instances: Vec::new(),
             ahead: Duration::ZERO,
         }
@@ -122,9 +137,29 @@ impl Account {
         self.ahead += time;
     }
 
+    /// The contents of its snapshots' blocks. Without a folder of its own it gets a file that is
+    /// gone with it.
+    pub fn store(&mut self) -> io::Result<Arc<Store>> {
+        if self.store.is_none() {
+            self.store = Some(Arc::new(Store::temporary()?));
+        }
+        Ok(Arc::clone(self.store.as_ref().expect("it was just made")))
+    }
+
+    /// Keeps the contents of blocks in a folder: what is there of what its snapshots have.
+    pub fn keep_blocks(&mut self, folder: &Path) -> io::Result<()> {
+        let snapshots = self.regions.values().flat_map(|region| region.snapshots.values());
+        let wanted = snapshots.flat_map(|one| one.blocks.values().copied()).collect();
+        self.store = Some(Arc::new(Store::open(folder, &wanted)?));
+        Ok(())
+    }
+
     /// What it has in a region.
     pub fn region(&mut self, name: &str) -> &mut Region {
-        self.regions.entry(name.to_owned()).or_insert_with(|| Region::fresh(name))
+        self.regions.entry(name.to_owned()).or_insert_with(|| Region {
+            parameters: ParameterStore::of(&self.parameters),
+            ..Region::fresh(name)
+        })
     }
 
     /// Its group launches an instance: `pending`, held by the launch hook from now on.
@@ -132,6 +167,11 @@ impl Account {
         let instance = Instance::launch(self.now(), self.hook_timeout, recorder);
         self.instances.push(instance);
         self.instances.last_mut().expect("there is the one just launched")
+    }
+
+    /// Somebody launches an instance.
+    pub fn add(&mut self, instance: Instance) {
+        self.instances.push(instance);
     }
 
     /// All instances there ever were, in the order of their launch.
@@ -162,10 +202,36 @@ impl Account {
         }
     }
 
-    /// What goes wrong with one request, the first that fits.
-    pub fn disturbance(&self, service: Service, action: &str, caller: &str) -> Option<Kind> {
-        let fits = |one: &&Disturbance| one.concerns(service, action, caller);
-        self.disturbances.iter().find(fits).map(|one| one.kind)
+    /// Who has an access key, and all that belongs to it.
+    pub fn whose(&self, key: &str) -> Option<(Caller, &Credentials)> {
+        if let Some(operator) = self.operator.as_ref().filter(|one| one.access_key == key) {
+            return Some((Caller::Operator, operator));
+        }
+        let instance = self.instances.iter().find(|one| one.credentials.access_key == key)?;
+        Some((Caller::Instance(instance.id.clone()), &instance.credentials))
+    }
+
+    /// What goes wrong with one request, the first that fits. A body of so many bytes has come.
+    pub fn disturbance(&mut self, scene: &Scene<'_>, body: usize) -> Option<Kind> {
+        for one in &mut self.disturbances {
+            // Such a body did not get here, if it was to be cut.
+            let cut = matches!(one.kind, Kind::ClosedAfter(bytes) if bytes < body as u64);
+            if !cut && one.disturbs(scene) {
+                return Some(one.kind);
+            }
+        }
+        None
+    }
+
+    /// After how many bytes a body of `length` breaks off, if it does.
+    pub fn cut(&mut self, scene: &Scene<'_>, length: u64) -> Option<u64> {
+        for one in &mut self.disturbances {
+            let Kind::ClosedAfter(bytes) = one.kind else { continue };
+            if bytes < length && one.disturbs(scene) {
+                return Some(bytes);
+            }
+        }
+        None
     }
 
     /// An account with one instance that runs and one file system, for tests.

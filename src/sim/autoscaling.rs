@@ -46,7 +46,8 @@ fn describe_instances(account: &mut Account, asked: &Asked) -> String {
     let ids = list(asked, "InstanceIds");
     // An id that no group knows is left out, without an error; and one that is gone has left it.
     let wanted = |one: &&Instance| {
-        (ids.is_empty() || ids.contains(&one.id)) && one.state() != State::Terminated
+        let member = one.launch.is_none() && one.state() != State::Terminated;
+        member && (ids.is_empty() || ids.contains(&one.id))
     };
     let all = account.instances();
     let found: Vec<(String, String)> =

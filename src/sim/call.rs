@@ -1,6 +1,8 @@
 //! What one request comes to: who asks which service, in which region, to do what.
 
 use super::account::{ACCOUNT_ID, ROLE};
+use super::disturbance::{Kind, Scene};
+use super::ebs;
 use super::http::Request;
 use super::service::Service;
 
@@ -45,11 +47,24 @@ pub struct Call<'a> {
     pub region: String,
     /// Who asks.
     pub caller: Caller,
+    /// What goes wrong on purpose with it, as far as the service has to do with that.
+    pub disturbance: Option<Kind>,
     /// The request itself.
     pub request: &'a Request,
 }
 
 impl Call<'_> {
+    /// What it is, as far as disturbances go.
+    pub fn scene(&self) -> Scene<'_> {
+        Scene {
+            service: self.service,
+            action: &self.action,
+            region: &self.region,
+            caller: self.caller.name(),
+            block: ebs::block(self.request),
+        }
+    }
+
     /// Whether it cannot change anything: so AWS names its operations.
     pub fn only_looks(&self) -> bool {
         ["Describe", "Get", "List"].iter().any(|verb| self.action.starts_with(verb))

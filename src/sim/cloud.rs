@@ -18,10 +18,12 @@ use tokio::sync::oneshot;
 use super::account::{Account, REGION};
 use super::conditions::Conditions;
 use super::endpoint::{self, Shared, with};
+use super::faults;
 use super::http;
 use super::instance::Credentials;
 use super::keep::Keeper;
 use super::parameters::Parameters;
+use super::record::Record;
 use crate::error::Fault;
 
 /// How often what has changed is written down.
@@ -36,6 +38,10 @@ pub struct Options {
     pub state: Option<PathBuf>,
     /// How many times faster than AWS all is that takes time.
     pub speed: f64,
+    /// A file that says what is to go wrong.
+    pub faults: Option<PathBuf>,
+    /// A file to record every request in.
+    pub record: Option<PathBuf>,
     /// The Parameter Store's content at the beginning, in every region.
     pub parameters: Parameters,
 }
@@ -46,6 +52,8 @@ impl Default for Options {
             port: 0,
             state: None,
             speed: Conditions::default().speed,
+            faults: None,
+            record: None,
             parameters: Parameters::default(),
         }
     }
@@ -76,7 +84,13 @@ impl Cloud {
         let keeper = options.state.is_some().then(|| Keeper::open(&folder)).transpose()?;
         if let Some(keeper) = &keeper {
             keeper.load(&mut account)?;
+            account.keep_blocks(&folder).context("opening the blocks")?;
         }
+        if let Some(faults) = &options.faults {
+            (account.conditions, account.disturbances) = faults::load(faults, account.conditions)?;
+        }
+        let record = options.record.as_deref().map(Record::open).transpose()?;
+        account.record = record.map(Arc::new);
         let credentials = account.operator.get_or_insert_with(Credentials::of_an_operator).clone();
         let (listener, url) = listen(options.port)?;
         let account = Arc::new(Mutex::new(account));
@@ -106,6 +120,12 @@ impl Cloud {
     /// The folder of its state, for what is too large to be kept in memory.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The port of its services.
+    pub fn port(&self) -> u16 {
+        let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok());
+        port.expect("its address ends with a port")
     }
 
     /// The runtime that serves it, for what has to live as long as it does.
@@ -174,7 +194,8 @@ async fn serve(
     mut stopped: oneshot::Receiver<()>,
 ) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener).context("serving the account")?;
-    let server = http::serve_tcp(listener, endpoint::services(account));
+    let server =
+        http::serve_tcp_behind(listener, endpoint::gate(account), endpoint::services(account));
     let mut saved = with(account, |account| account.changes);
     loop {
         tokio::select! {

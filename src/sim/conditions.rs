@@ -21,6 +21,11 @@ pub struct Conditions {
     pub puts_per_second: u32,
     /// For how long after `StartSnapshot` the snapshot's blocks cannot be put, in AWS's time.
     pub appears_after: Duration,
+    /// How many times faster than AWS a snapshot is given up that nobody writes. Not [`Self::speed`]:
+    /// those who write are no faster here.
+    pub impatience: f64,
+    /// How many snapshots of a region can be written at a time.
+    pub pending_snapshots: usize,
     /// For how long descriptions do not tell of a new thing, in AWS's time.
     pub unseen_for: Duration,
     /// How far the clock of AWS is ahead of this machine's.
@@ -33,6 +38,8 @@ impl Default for Conditions {
             speed: 20.0,
             puts_per_second: 1000,
             appears_after: Duration::from_secs(1),
+            impatience: 1.0,
+            pending_snapshots: 100,
             unseen_for: Duration::ZERO,
             clock_ahead: SignedDuration::ZERO,
         }

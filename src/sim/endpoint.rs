@@ -6,11 +6,13 @@ use std::time::Instant;
 
 use super::account::{Account, REGION};
 use super::call::{Call, Caller};
-use super::disturbance::Kind;
-use super::http::{Handler, Manner, Reply, Request};
+use super::disturbance::{Kind, Scene};
+use super::ebs::Turn;
+use super::http::{Gate, Handler, Reply, Request};
+use super::record::{Record, Subject};
 use super::service::Service;
 use super::signature::{self, Refusal};
-use super::{autoscaling, ebs, ec2, efs, imds, ssm, sts};
+use super::{autoscaling, ebs, ec2, efs, imds, random, ssm, sts};
 
 /// The account as its servers share it.
 pub type Shared = Arc<Mutex<Account>>;
@@ -23,7 +25,47 @@ pub fn with<T>(account: &Shared, work: impl FnOnce(&mut Account) -> T) -> T {
 /// Answers for all services.
 pub fn services(account: &Shared) -> Handler {
     let account = Arc::clone(account);
-    Arc::new(move |request| with(&account, |account| answer(account, request)))
+    Arc::new(move |request| {
+        let begun = with(&account, |account| begin(account, request));
+        let mut reply = match begun.turn {
+            Turn::Done(reply) => reply,
+            Turn::Work(work) => work.run(&account, request),
+        };
+        if let Some(kind) = begun.disturbance {
+            kind.spoil(&mut reply);
+        }
+        if let Some(date) = begun.date {
+            reply = reply.header("date", date);
+        }
+        reply = reply.header("x-amzn-requestid", random::hex(32));
+        if let Some(record) = begun.record {
+            record.write(&begun.subject, request, &reply);
+        }
+        reply
+    })
+}
+
+/// Where requests are cut that are to be.
+pub fn gate(account: &Shared) -> Gate {
+    let account = Arc::clone(account);
+    Arc::new(move |request| {
+        with(&account, |account| {
+            let service = Service::of(request)?;
+            let length = request.header("content-length")?.parse().ok()?;
+            let action = service.action(request);
+            let region = signature::region(request).unwrap_or(REGION);
+            let key = signature::access_key(request).ok()?;
+            let caller = account.whose(key)?.0;
+            let scene = Scene {
+                service,
+                action: &action,
+                region,
+                caller: caller.name(),
+                block: ebs::block(request),
+            };
+            account.cut(&scene, length)
+        })
+    })
 }
 
 /// Answers for the metadata service of one instance.
@@ -37,66 +79,87 @@ pub fn metadata(account: &Shared, id: &str) -> Handler {
     })
 }
 
-fn answer(account: &mut Account, request: &Request) -> Reply {
-    let Some(service) = Service::of(request) else {
-        return ssm::error("UnknownOperationException", "no service here has that operation");
+/// What is done with the account held.
+struct Begun {
+    turn: Turn,
+    disturbance: Option<Kind>,
+    subject: Subject,
+    record: Option<Arc<Record>>,
+    /// The time of AWS, where it is not this machine's.
+    date: Option<String>,
+}
+
+fn begin(account: &mut Account, request: &Request) -> Begun {
+    let mut begun = Begun {
+        turn: Turn::Done(unknown()),
+        disturbance: None,
+        subject: Subject::default(),
+        record: account.record.clone(),
+        date: (!account.conditions.clock_ahead.is_zero())
+            .then(|| account.world().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()),
     };
-    let caller = match caller(account, request) {
-        Ok(caller) => caller,
-        Err(refusal) => {
-            tracing::debug!(?service, ?refusal, "a request is refused");
-            return refuse(service, refusal);
-        }
-    };
+    let Some(service) = Service::of(request) else { return begun };
     let action = service.action(request);
     let region = signature::region(request).unwrap_or(REGION).to_owned();
-    let call = Call { service, action, region, caller, request };
-    let disturbance = account.disturbance(service, &call.action, call.caller.name());
-    let instead = disturbance.and_then(|kind| kind.instead(service, &call.action, &call.caller));
+    let subject = Subject { service: Some(service), action, region };
+    begun.turn = match caller(account, request) {
+        Ok(caller) => {
+            let (action, region) = (subject.action.clone(), subject.region.clone());
+            let mut call = Call { service, action, region, caller, disturbance: None, request };
+            begun.disturbance = account.disturbance(&call.scene(), request.body.len());
+            call.disturbance = begun.disturbance;
+            answer(account, &call)
+        }
+        Err(refusal) => {
+            tracing::debug!(?service, ?refusal, "a request is refused");
+            Turn::Done(refuse(service, &refusal))
+        }
+    };
+    begun.subject = subject;
+    begun
+}
+
+/// What AWS's front door says to what no service understands.
+fn unknown() -> Reply {
+    ssm::error("UnknownOperationException", "no service here has that operation")
+}
+
+fn answer(account: &mut Account, call: &Call<'_>) -> Turn {
+    let disturbance = call.disturbance;
+    let instead =
+        disturbance.and_then(|kind| kind.instead(call.service, &call.action, &call.caller));
     if let Some(instead) = instead {
-        tracing::debug!(?service, call.action, ?disturbance, "a request is disturbed");
-        return instead;
+        tracing::debug!(?call.service, call.action, ?disturbance, "a request is disturbed");
+        return Turn::Done(instead);
     }
     let mut as_of = account.now();
     if let Some(Kind::Stale(age)) = disturbance {
         as_of = as_of.checked_sub(age).unwrap_or(as_of);
     }
     account.changes += u64::from(!call.only_looks());
-    let mut reply = dispatch(account, &call, as_of);
-    if let Some(Kind::Slow(time)) = disturbance {
-        reply.manner = Manner::After(time);
-    }
-    reply
+    dispatch(account, call, as_of)
 }
 
-fn dispatch(account: &mut Account, call: &Call<'_>, as_of: Instant) -> Reply {
-    match call.service {
+fn dispatch(account: &mut Account, call: &Call<'_>, as_of: Instant) -> Turn {
+    Turn::Done(match call.service {
         Service::AutoScaling => autoscaling::answer(account, call.request),
-        Service::Ebs => ebs::answer(account, call),
+        Service::Ebs => return ebs::answer(account, call),
         Service::Ec2 => ec2::answer(account, call, as_of),
         Service::Efs => efs::answer(account, call.caller.name(), call.request),
-        Service::Ssm => ssm::answer(account, call.caller.name(), call.request, &call.action),
+        Service::Ssm => ssm::answer(account, call),
         Service::Sts => sts::answer(call),
-    }
+    })
 }
 
 /// Whose keys a request is signed with.
 fn caller(account: &Account, request: &Request) -> Result<Caller, Refusal> {
     let key = signature::access_key(request)?;
-    let now = account.world();
-    if let Some(operator) = account.operator.as_ref().filter(|one| one.access_key == key) {
-        return signature::check(request, operator, now).map(|()| Caller::Operator);
-    }
-    let mut instances = account.instances().iter();
-    let instance = instances
-        .find(|instance| instance.credentials.access_key == key)
-        .ok_or(Refusal::UnknownKey)?;
-    signature::check(request, &instance.credentials, now)
-        .map(|()| Caller::Instance(instance.id.clone()))
+    let (caller, credentials) = account.whose(key).ok_or(Refusal::UnknownKey)?;
+    signature::check(request, credentials, account.world()).map(|()| caller)
 }
 
 /// Every protocol has its own words for the same refusal.
-fn refuse(service: Service, refusal: Refusal) -> Reply {
+fn refuse(service: Service, refusal: &Refusal) -> Reply {
     let [json, query, ec2] = match refusal {
         Refusal::Unsigned => [
             "MissingAuthenticationTokenException",
@@ -122,7 +185,7 @@ fn refuse(service: Service, refusal: Refusal) -> Reply {
              details."
                 .to_owned()
         }
-        Refusal::Skewed(ref why) => why.clone(),
+        Refusal::Skewed(why) => why.clone(),
     };
     match service {
         Service::Ssm => ssm::error(json, &message),
@@ -147,8 +210,19 @@ mod tests {
 
     use super::*;
     use crate::sim::disturbance::Disturbance;
+    use crate::sim::http::Manner;
     use crate::sim::signature::tests::signed;
     use crate::sim::timeline::Recorder;
+
+    /// The answer to a request that leaves no work.
+    fn answer(account: &mut Account, request: &Request) -> Reply {
+        let begun = begin(account, request);
+        let Turn::Done(mut reply) = begun.turn else { panic!("there is work to do") };
+        if let Some(kind) = begun.disturbance {
+            kind.spoil(&mut reply);
+        }
+        reply
+    }
 
     fn form(body: &str) -> Request {
         let kind = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());

@@ -3,12 +3,14 @@
 //! Knows nothing of AWS. Connections are served one task each until the listener is dropped.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -63,8 +65,12 @@ pub enum Manner {
     AtOnce,
     /// Late.
     After(Duration),
+    /// Only so many bytes of it: then the connection is closed.
+    Torn(u64),
     /// Not at all: the connection is closed.
     Never,
+    /// Not at all: the connection stays.
+    Silent,
 }
 
 /// The connection was closed instead of an answer.
@@ -157,6 +163,10 @@ impl Reply {
 /// Something that answers.
 pub type Handler = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
 
+/// Asked with the head of a request whether its body is to be cut after so many bytes: then the
+/// connection is closed.
+pub type Gate = Arc<dyn Fn(&Request) -> Option<u64> + Send + Sync>;
+
 /// A server. Dropping it ends it and all its connections.
 #[derive(Debug)]
 pub struct Server(JoinHandle<()>);
@@ -169,10 +179,17 @@ impl Drop for Server {
 
 /// Serves on a loopback port.
 pub fn serve_tcp(listener: TcpListener, handler: Handler) -> Server {
+    serve_tcp_behind(listener, Arc::new(|_| None), handler)
+}
+
+/// Serves on a loopback port what gets through `gate`.
+pub fn serve_tcp_behind(listener: TcpListener, gate: Gate, handler: Handler) -> Server {
     Server(tokio::spawn(async move {
         let mut connections = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
-            connections.spawn(converse(stream, Arc::clone(&handler)));
+            // A block is more than a packet: nobody waits for the rest of one.
+            let _ = stream.set_nodelay(true);
+            connections.spawn(converse(stream, Arc::clone(&gate), Arc::clone(&handler)));
             while connections.try_join_next().is_some() {}
         }
     }))
@@ -183,16 +200,20 @@ pub fn serve_unix(listener: UnixListener, handler: Handler) -> Server {
     Server(tokio::spawn(async move {
         let mut connections = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
-            connections.spawn(converse(stream, Arc::clone(&handler)));
+            connections.spawn(converse(stream, Arc::new(|_: &_| None), Arc::clone(&handler)));
             while connections.try_join_next().is_some() {}
         }
     }))
 }
 
-async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, handler: Handler) {
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    gate: Gate,
+    handler: Handler,
+) {
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
-        let handler = Arc::clone(&handler);
-        async move { respond(request, &handler).await }
+        let (gate, handler) = (Arc::clone(&gate), Arc::clone(&handler));
+        async move { respond(request, &gate, &handler).await }
     });
     let http = hyper::server::conn::http1::Builder::new();
     if let Err(error) = http.serve_connection(TokioIo::new(stream), answer).await {
@@ -200,47 +221,101 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
     }
 }
 
-fn handle(handler: &Handler, request: &Request) -> Reply {
-    let reply = handler(request);
-    tracing::debug!(method = request.method, path = request.path, status = reply.status);
-    reply
-}
-
 async fn respond(
     request: hyper::Request<Incoming>,
+    gate: &Gate,
     handler: &Handler,
-) -> Result<hyper::Response<Full<Bytes>>, HungUp> {
+) -> Result<hyper::Response<Answer>, HungUp> {
     let (head, body) = request.into_parts();
+    let headers = head.headers.iter().map(|(name, value)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    });
+    let mut request = Request {
+        method: head.method.as_str().to_owned(),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: headers.collect(),
+        body: Bytes::new(),
+    };
+    if let Some(bytes) = gate(&request) {
+        let limit = usize::try_from(bytes).unwrap_or(BODY_LIMIT_BYTES);
+        // What comes is thrown away with the connection.
+        let _ = Limited::new(body, limit).collect().await;
+        return Err(HungUp);
+    }
     let reply = match Limited::new(body, BODY_LIMIT_BYTES).collect().await {
         Err(_) => Reply::new(413, "text/plain", "the body is too large or broke off"),
         Ok(body) => {
-            let headers = head.headers.iter().map(|(name, value)| {
-                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-            });
-            let request = Request {
-                method: head.method.as_str().to_owned(),
-                path: head.uri.path().to_owned(),
-                query: head.uri.query().unwrap_or_default().to_owned(),
-                headers: headers.collect(),
-                body: body.to_bytes(),
-            };
-            if request.body.len() < LARGE_BODY_BYTES {
-                handle(handler, &request)
-            } else {
-                let handler = Arc::clone(handler);
-                let work = tokio::task::spawn_blocking(move || handle(&handler, &request));
-                work.await.map_err(|_panicked| HungUp)?
-            }
+            request.body = body.to_bytes();
+            handle(request, handler).await?
         }
     };
     match reply.manner {
-        Manner::AtOnce => {}
+        Manner::AtOnce | Manner::Torn(_) => {}
         Manner::After(time) => tokio::time::sleep(time).await,
         Manner::Never => return Err(HungUp),
+        Manner::Silent => std::future::pending().await,
     }
     let mut response = hyper::Response::builder().status(reply.status);
     for (name, value) in reply.headers {
         response = response.header(name, value);
     }
-    Ok(response.body(Full::new(reply.body.0)).expect("our own headers are valid"))
+    let mut bytes = reply.body.0;
+    let answer = if let Manner::Torn(length) = reply.manner {
+        response = response.header("content-length", bytes.len());
+        bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        Answer::Torn(Some(bytes))
+    } else {
+        Answer::Whole(Full::new(bytes))
+    };
+    Ok(response.body(answer).expect("our own headers are valid"))
+}
+
+async fn handle(request: Request, handler: &Handler) -> Result<Reply, HungUp> {
+    let reply = move |request: Request, handler: &Handler| {
+        let reply = handler(&request);
+        tracing::debug!(method = request.method, path = request.path, status = reply.status);
+        reply
+    };
+    if request.body.len() < LARGE_BODY_BYTES {
+        return Ok(reply(request, handler));
+    }
+    let handler = Arc::clone(handler);
+    let work = tokio::task::spawn_blocking(move || reply(request, &handler));
+    work.await.map_err(|_panicked| HungUp)
+}
+
+/// The body of an answer.
+enum Answer {
+    Whole(Full<Bytes>),
+    /// What there is of it, and then an end that nobody expects.
+    Torn(Option<Bytes>),
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Bytes;
+    type Error = HungUp;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HungUp>>> {
+        match self.get_mut() {
+            Self::Whole(whole) => Pin::new(whole)
+                .poll_frame(context)
+                .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
+            Self::Torn(rest) => Poll::Ready(Some(rest.take().map(Frame::data).ok_or(HungUp))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(whole) if whole.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(whole) => whole.size_hint(),
+            Self::Torn(_) => SizeHint::default(),
+        }
+    }
 }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::account::GROUP;
+use super::account::{GROUP, REGION};
+use super::ec2::launch::{Launch, Shutdown};
 use super::random;
 use super::timeline::{Milestone, Recorder};
 
@@ -164,6 +165,8 @@ pub struct Instance {
     pub ending: Option<Ending>,
     /// Why it is in its state, in EC2's words: a code and a message.
     pub reason: Option<(&'static str, &'static str)>,
+    /// What was said of it when somebody launched it; none of a guest, which its group launched.
+    pub launch: Option<Box<Launch>>,
     /// How long its launch hook waits for a heartbeat.
     hook_timeout: Duration,
     lifecycle: Lifecycle,
@@ -173,6 +176,9 @@ pub struct Instance {
 
 const USER_INITIATED: (&str, &str) =
     ("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown");
+/// What EC2 says where there is no machine for an instance.
+const NOT_STARTED: (&str, &str) =
+    ("Server.InternalError", "Server.InternalError: Internal error on launch");
 const INSTANCE_INITIATED: (&str, &str) = (
     "Client.InstanceInitiatedShutdown",
     "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
@@ -199,6 +205,7 @@ impl Instance {
             recorder,
             ending: None,
             reason: None,
+            launch: None,
             hook_timeout,
             lifecycle: Lifecycle::Waiting {
                 until: now + hook_timeout,
@@ -206,6 +213,22 @@ impl Instance {
             },
             history: vec![(now, State::Pending)],
         }
+    }
+
+    /// One that somebody launches himself: `pending`, and no group's.
+    pub fn run(now: Instant, image: &str, launch: Launch) -> Self {
+        Self {
+            image: image.to_owned(),
+            tags: BTreeMap::new(),
+            launch: Some(Box::new(launch)),
+            lifecycle: Lifecycle::InService,
+            ..Self::launch(now, Duration::ZERO, Recorder::silent())
+        }
+    }
+
+    /// Its region.
+    pub fn region(&self) -> &str {
+        self.launch.as_ref().map_or(REGION, |launch| &launch.region)
     }
 
     /// What EC2 says of it.
@@ -286,6 +309,21 @@ impl Instance {
         }
     }
 
+    /// There is no machine for it, and there will be none. A fresh one is terminated; one that was
+    /// stopped is so again.
+    pub fn not_started(&mut self, now: Instant) {
+        if self.state() != State::Pending {
+            return self.switched_off(now);
+        }
+        self.reason = Some(NOT_STARTED);
+        if self.since(State::Stopped).is_some() {
+            return self.enter(now, State::Stopped);
+        }
+        self.lifecycle = Lifecycle::Terminating;
+        self.enter(now, State::ShuttingDown);
+        self.enter(now, State::Terminated);
+    }
+
     /// Its machine is gone. One that nobody stopped has switched itself off, which stops it.
     pub fn switched_off(&mut self, now: Instant) {
         match self.state() {
@@ -294,8 +332,12 @@ impl Instance {
             State::Stopping => self.enter(now, State::Stopped),
             State::Pending | State::Running => {
                 self.reason = Some(INSTANCE_INITIATED);
-                self.enter(now, State::Stopping);
-                self.enter(now, State::Stopped);
+                let (first, then) = match self.launch.as_ref().map(|launch| launch.shutdown) {
+                    Some(Shutdown::Terminate) => (State::ShuttingDown, State::Terminated),
+                    Some(Shutdown::Stop) | None => (State::Stopping, State::Stopped),
+                };
+                self.enter(now, first);
+                self.enter(now, then);
             }
         }
     }
@@ -312,7 +354,7 @@ impl Instance {
     pub fn start(&mut self, now: Instant) {
         if self.state() == State::Stopped {
             self.launched = Timestamp::now();
-            self.reason = None;
+            (self.reason, self.ending) = (None, None);
             self.enter(now, State::Pending);
         }
     }
@@ -395,6 +437,19 @@ mod tests {
         instance.switched_off(now);
         instance.terminate(now, Ending::Graceful);
         assert_eq!(instance.state(), State::Terminated, "there is no machine that could still run");
+    }
+
+    #[test]
+    fn what_does_not_start_is_what_it_was_before() {
+        let now = Instant::now();
+        let mut instance = Instance::launch(now, HEARTBEAT_TIMEOUT, Recorder::silent());
+        instance.not_started(now);
+        assert_eq!((instance.state(), instance.reason), (State::Terminated, Some(NOT_STARTED)));
+        let (mut instance, now) = running();
+        instance.switched_off(now);
+        instance.start(now);
+        instance.not_started(now);
+        assert_eq!((instance.state(), instance.reason), (State::Stopped, Some(NOT_STARTED)));
     }
 
     #[test]

@@ -9,8 +9,15 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::image::Image;
-use super::snapshot::Snapshot;
+use super::ec2::id::Kind;
+use super::image::{self, Image};
+use super::key_pair::KeyPair;
+use super::launch_template::LaunchTemplate;
+use super::network::{self, Subnet, Vpc};
+use super::parameter_store::ParameterStore;
+use super::security_group::SecurityGroup;
+use super::snapshot::{self, Snapshot, Writing};
+use super::volume::Volume;
 
 /// See the module.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -18,8 +25,25 @@ use super::snapshot::Snapshot;
 pub struct Region {
     /// Snapshots by id: also those that are being written.
     pub snapshots: BTreeMap<String, Snapshot>,
+    /// What is known only of those that are being written.
+    #[serde(skip)]
+    pub writing: BTreeMap<String, Writing>,
     /// Images by id.
     pub images: BTreeMap<String, Image>,
+    /// Launch templates by id.
+    pub launch_templates: BTreeMap<String, LaunchTemplate>,
+    /// Key pairs by id.
+    pub key_pairs: BTreeMap<String, KeyPair>,
+    /// Networks by id.
+    pub vpcs: BTreeMap<String, Vpc>,
+    /// Subnets by id.
+    pub subnets: BTreeMap<String, Subnet>,
+    /// Security groups by id.
+    pub security_groups: BTreeMap<String, SecurityGroup>,
+    /// The disks of instances by id.
+    pub volumes: BTreeMap<String, Volume>,
+    /// Its Parameter Store.
+    pub parameters: ParameterStore,
     /// What was made for a client token: `(action, token)` to the id and a digest of the request.
     #[serde(with = "pairs")]
     pub tokens: BTreeMap<(String, String), (String, String)>,
@@ -27,27 +51,74 @@ pub struct Region {
 
 impl Region {
     /// What every region has before anybody does anything in it.
-    pub fn fresh(_name: &str) -> Self {
-        Self::default()
+    pub fn fresh(name: &str) -> Self {
+        let vpc = network::vpc(name);
+        let group = SecurityGroup::default_of(&vpc.id);
+        let subnets = network::subnets(name).into_iter();
+        Self {
+            security_groups: BTreeMap::from([(group.id.clone(), group)]),
+            subnets: subnets.map(|subnet| (subnet.id.clone(), subnet)).collect(),
+            vpcs: BTreeMap::from([(vpc.id.clone(), vpc)]),
+            ..Self::default()
+        }
     }
 
-    /// Lets happen what is due.
+    /// Lets happen what is due. An image is available once its snapshots are completed.
     pub fn settle(&mut self, now: Instant) {
-        self.images.values_mut().for_each(|image| image.settle(now));
-        self.snapshots.values_mut().for_each(|snapshot| snapshot.settle(now));
+        snapshot::settle(self, now);
+        let snapshots = &self.snapshots;
+        for image in self.images.values_mut() {
+            if !matches!(image.state, image::State::Pending(_)) {
+                continue;
+            }
+            let mut waits = false;
+            for snapshot in image.mappings.iter().filter_map(|one| one.snapshot.as_ref()) {
+                match snapshots.get(snapshot).map(|snapshot| &snapshot.state) {
+                    Some(snapshot::State::Pending(_)) => waits = true,
+                    Some(snapshot::State::Error(why)) => image.fails = Some(why.clone()),
+                    Some(snapshot::State::Completed) | None => {}
+                }
+            }
+            if !waits {
+                image.settle(now);
+            }
+        }
     }
 
     /// The tags of what has this id.
     pub fn tags_mut(&mut self, id: &str) -> Option<&mut Tags> {
-        let image = self.images.get_mut(id).map(|image| &mut image.tags);
-        image.or_else(|| self.snapshots.get_mut(id).map(|snapshot| &mut snapshot.tags))
+        match Kind::of(id)? {
+            Kind::Image => self.images.get_mut(id).map(|one| &mut one.tags),
+            Kind::KeyPair => self.key_pairs.get_mut(id).map(|one| &mut one.tags),
+            Kind::LaunchTemplate => self.launch_templates.get_mut(id).map(|one| &mut one.tags),
+            Kind::SecurityGroup => self.security_groups.get_mut(id).map(|one| &mut one.tags),
+            Kind::Snapshot => self.snapshots.get_mut(id).map(|one| &mut one.tags),
+            Kind::Subnet => self.subnets.get_mut(id).map(|one| &mut one.tags),
+            Kind::Volume => self.volumes.get_mut(id).map(|one| &mut one.tags),
+            Kind::Vpc => self.vpcs.get_mut(id).map(|one| &mut one.tags),
+            // An instance is the account's; what else comes with one keeps no tags.
+            Kind::Instance | Kind::NetworkInterface | Kind::SpotRequest => None,
+        }
     }
 
-    /// The tags of everything, with the ids.
+    /// The tags of everything but instances, with the ids.
     pub fn all_tags(&self) -> impl Iterator<Item = (&str, &Tags)> {
-        let images = self.images.iter().map(|(id, image)| (id.as_str(), &image.tags));
-        let snapshots = self.snapshots.iter().map(|(id, one)| (id.as_str(), &one.tags));
-        images.chain(snapshots)
+        let images = self.images.values().map(|one| (one.id.as_str(), &one.tags));
+        let keys = self.key_pairs.values().map(|one| (one.id.as_str(), &one.tags));
+        let templates = self.launch_templates.values().map(|one| (one.id.as_str(), &one.tags));
+        let groups = self.security_groups.values().map(|one| (one.id.as_str(), &one.tags));
+        let snapshots = self.snapshots.values().map(|one| (one.id.as_str(), &one.tags));
+        let subnets = self.subnets.values().map(|one| (one.id.as_str(), &one.tags));
+        let volumes = self.volumes.values().map(|one| (one.id.as_str(), &one.tags));
+        let vpcs = self.vpcs.values().map(|one| (one.id.as_str(), &one.tags));
+        images
+            .chain(keys)
+            .chain(templates)
+            .chain(groups)
+            .chain(snapshots)
+            .chain(subnets)
+            .chain(volumes)
+            .chain(vpcs)
     }
 }
 

@@ -1,10 +1,13 @@
 //! The services that hostkit uses: which one a request is for, what it asks, and how each says no.
 
+use serde::Deserialize;
+
 use super::http::{Reply, Request};
 use super::{autoscaling, ebs, ec2, efs, signature, ssm, sts};
 
 /// A service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Service {
     /// EC2 Auto Scaling.
     AutoScaling,

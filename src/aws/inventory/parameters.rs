@@ -20,6 +20,15 @@ pub struct Parameter {
     pub name: String,
     /// Its value; empty where that is a secret.
     pub value: String,
+    /// Its ARN, with the same behind it.
+    pub arn: Option<String>,
+}
+
+impl Parameter {
+    /// Whether it is what somebody asked for by its name or its ARN, and a version or label if any.
+    pub fn is_called(&self, asked: &str) -> bool {
+        self.name == asked || self.arn.as_deref() == Some(asked)
+    }
 }
 
 /// Everything below a path, at any depth.
@@ -44,7 +53,8 @@ pub async fn history(config: &SdkConfig, name: &str) -> Result<Vec<Parameter>, F
             Ok(page) => parameters.extend(page.parameters().iter().filter_map(|parameter| {
                 let version = parameter.version();
                 let value = parameter.value().unwrap_or_default().to_owned();
-                Some(Parameter { name: format!("{}:{version}", parameter.name()?), value })
+                let name = format!("{}:{version}", parameter.name()?);
+                Some(Parameter { name, value, arn: None })
             })),
             Err(failure) if failure.code() == Some("ParameterNotFound") => return Ok(Vec::new()),
             Err(failure) => return Err(failure),
@@ -68,6 +78,8 @@ pub async fn values(config: &SdkConfig, names: &[String]) -> Result<Vec<Paramete
 fn read(parameter: &aws_sdk_ssm::types::Parameter) -> Option<Parameter> {
     let secret = parameter.r#type() == Some(&ParameterType::SecureString);
     let value = if secret { "" } else { parameter.value().unwrap_or_default() };
-    let name = parameter.name()?.to_owned() + parameter.selector().unwrap_or_default();
-    Some(Parameter { name, value: value.to_owned() })
+    let selector = parameter.selector().unwrap_or_default();
+    let name = parameter.name()?.to_owned() + selector;
+    let arn = parameter.arn().map(|arn| arn.to_owned() + selector);
+    Some(Parameter { name, value: value.to_owned(), arn })
 }

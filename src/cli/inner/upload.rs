@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use camino::Utf8PathBuf;
 
+use crate::aws::operator;
 use crate::cli::aws::Aws;
 use crate::error::Fault;
 use crate::event::Events;
@@ -56,7 +57,7 @@ pub struct Upload {
 }
 
 /// Runs in a process that has no runtime yet.
-pub fn run(arguments: &Upload) -> anyhow::Result<u8> {
+pub(super) fn run(arguments: &Upload) -> anyhow::Result<u8> {
     ui::trace::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let sent = runtime.block_on(async {
@@ -78,7 +79,7 @@ async fn send(arguments: &Upload) -> anyhow::Result<Sent> {
     let parent = match (&arguments.parent, &arguments.parent_table) {
         (_, Some(path)) => Some(self::table(path)?),
         (Some(parent), None) => {
-            upload::parent::table(&config, parent).await.map_err(Fault::from)?
+            upload::parent::table(&config, parent).await.map_err(|it| operator::fault(&it))?
         }
         (None, None) => None,
     };

@@ -175,7 +175,12 @@ fn place(journal: &mut Journal, config: &SdkConfig, name: &str) -> anyhow::Resul
 
 /// Waits until an image is available.
 async fn available(config: &SdkConfig, id: &str, events: &Events) -> anyhow::Result<Image> {
-    let progress = |image: &Image| events.log(STEP, format!("{} is pending", image.id));
+    let mut told = false;
+    let progress = |image: &Image| {
+        if !std::mem::replace(&mut told, true) {
+            events.log(STEP, format!("{} is pending", image.id));
+        }
+    };
     let end = image::wait(config, id, AVAILABLE, progress).await;
     arrived(id, end.map_err(|it| operator::fault(&it))?, AVAILABLE).map_err(Into::into)
 }

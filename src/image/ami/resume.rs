@@ -8,7 +8,7 @@ use super::name::Labels;
 use crate::aws::image::Image;
 use crate::digest::sha256;
 use crate::error::Fault;
-use crate::image::{builder, upload};
+use crate::image::upload;
 use crate::teardown::{Fate, Header, Journal, VERSION, unfinished};
 
 /// Who builds, and where.
@@ -85,7 +85,6 @@ pub fn adopt(journal: &mut Journal, image: &Image) -> anyhow::Result<()> {
 /// A build has come to its end, good or bad, and nothing of it is open.
 pub fn close(journal: Journal) -> anyhow::Result<()> {
     upload::forget(&build::record(&journal))?;
-    builder::forget(&journal);
     journal.close()
 }
 

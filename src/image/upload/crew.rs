@@ -80,6 +80,7 @@ impl Crew {
         let disk = File::open(job.disk).and_then(Disk::new).with_context(fault)?;
         let now = Instant::now();
         let threads = options.threads.max(1);
+        let pace = Pace::new(options.rate, options.under_way, options.deadline, now);
         let shared = Arc::new(Shared {
             snapshot: job.begun.snapshot.clone(),
             plan: Arc::clone(plan),
@@ -90,7 +91,7 @@ impl Crew {
             patience: options.patience,
             next: AtomicUsize::new(0),
             put: AtomicU32::new(0),
-            pace: Mutex::new(Pace::new(options.rate, options.under_way, now)),
+            pace: Mutex::new(pace),
             course: Mutex::new(Course { advanced: now, said: None, failure: None }),
             events: events.clone(),
             step: step.to_owned(),

@@ -20,6 +20,7 @@ mod rate;
 mod window;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,7 @@ use self::plan::{Ground, Plan};
 use super::blocks::{BLOCK, Table};
 use crate::aws::Failure;
 use crate::aws::ebs::{self, Status};
+use crate::aws::operator;
 use crate::error::Fault;
 use crate::event::{Events, Unit};
 
@@ -142,7 +144,7 @@ fn refused(failure: Failure, order: &Order) -> anyhow::Error {
             "the parent must be a completed snapshot of this account, in this region, with a key \
              that may be used; --no-parent sends every block"
         }
-        _ => return Fault::from(failure).into(),
+        _ => return operator::fault(&failure).into(),
     };
     anyhow::Error::from(Fault::aws(failure.to_string()).hint(hint))
 }
@@ -223,7 +225,7 @@ async fn complete(config: &SdkConfig, sent: &Sent, plan: &Plan) -> anyhow::Resul
             tracing::debug!(%failure, "the snapshot is taken for completed by an earlier run");
             return Ok(());
         }
-        answer => answer.map_err(Fault::from).context("completing the snapshot")?,
+        answer => answer.map_err(|it| operator::fault(&it)).context("completing the snapshot")?,
     };
     if status == Status::Error {
         let text = format!("AWS could not complete the snapshot {}", sent.snapshot);
@@ -251,8 +253,7 @@ pub async fn verify(config: &SdkConfig, job: &Job<'_>) -> anyhow::Result<Vec<u32
         Some(parent) => ebs::changed(config, parent, &job.begun.snapshot).await,
         None => ebs::present(config, &job.begun.snapshot).await,
     };
-    let theirs: std::collections::BTreeSet<u32> =
-        theirs.map_err(Fault::from)?.into_iter().collect();
-    let ours: std::collections::BTreeSet<u32> = planned.collect();
+    let theirs: BTreeSet<u32> = theirs.map_err(|it| operator::fault(&it))?.into_iter().collect();
+    let ours: BTreeSet<u32> = planned.collect();
     Ok(ours.symmetric_difference(&theirs).copied().collect())
 }

@@ -15,6 +15,7 @@ pub(super) struct Pace {
     rate: Rate,
     window: Window,
     most: u16,
+    deadline: Duration,
     under_way: usize,
     /// Set while the snapshot is not known: nothing is sent before this time, and then one put.
     absent: Option<Instant>,
@@ -40,11 +41,17 @@ pub(super) struct Ticket {
 }
 
 impl Pace {
-    /// At most `most` at once and, if there is a limit, `rate` a second.
-    pub(super) fn new(rate: Option<f64>, most: u16, now: Instant) -> Self {
-        let window = Window::new(most, now);
-        let counts = Counts::default();
-        Self { rate: Rate::new(rate, now), window, most, under_way: 0, absent: None, counts }
+    /// At most `most` at once and, if there is a limit, `rate` a second; each has so long.
+    pub(super) fn new(rate: Option<f64>, most: u16, deadline: Duration, now: Instant) -> Self {
+        Self {
+            rate: Rate::new(rate, now),
+            window: Window::new(most, deadline, now),
+            most,
+            deadline,
+            under_way: 0,
+            absent: None,
+            counts: Counts::default(),
+        }
     }
 
     /// How many puts one of `threads` may have under way.
@@ -70,17 +77,18 @@ impl Pace {
         self.rate.take(now)?;
         self.under_way += 1;
         self.counts.most_under_way = self.counts.most_under_way.max(self.under_way);
-        Ok(Ticket { sent: now, limited: self.under_way >= self.window.size() })
+        // The window lets two more through for each answer while it doubles: about full is full.
+        Ok(Ticket { sent: now, limited: self.under_way * 2 >= self.window.size() })
     }
 
     /// The put succeeded.
     pub(super) fn acknowledged(&mut self, ticket: Ticket, now: Instant) {
         self.under_way -= 1;
         if self.absent.take().is_some() {
-            self.window = Window::new(self.most, now);
+            self.window = Window::new(self.most, self.deadline, now);
         }
         self.rate.acknowledged(now);
-        self.window.acknowledged(ticket.limited, now);
+        self.window.acknowledged(ticket.limited, ticket.sent, now);
     }
 
     /// It was throttled.
@@ -121,7 +129,7 @@ mod tests {
     #[test]
     fn a_snapshot_that_is_not_known_is_asked_for_by_one_put_a_second() {
         let start = Instant::now();
-        let mut pace = Pace::new(None, 256, start);
+        let mut pace = Pace::new(None, 256, Duration::from_secs(20), start);
         let first: Vec<_> = (0..16).map(|_| pace.start(start).unwrap()).collect();
         for _ in first {
             pace.absent(start);

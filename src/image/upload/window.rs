@@ -3,8 +3,8 @@
 //! By Little's law that is rate × latency: 8 are enough beside EBS, 190 from across an ocean, and a
 //! slow line must not be asked for more than it carries in the time that a put has. Nobody is asked
 //! which it is: the window doubles with every round as long as more is acknowledged a second for
-//! it, and settles where that ended; now and then it tries a little more. A put that found no answer
-//! in time makes it smaller.
+//! it, and settles where that ended; now and then it tries a little more. Puts that need a good part
+//! of their time, or find no answer in it, make it smaller.
 
 use std::time::{Duration, Instant};
 
@@ -19,10 +19,13 @@ const WORTH: f64 = 1.2;
 const WORTH_A_TRIAL: f64 = 1.1;
 
 /// So many rounds that are not end the doubling.
-const PATIENCE: u32 = 2;
+const PATIENCE: u32 = 3;
 
-/// How long it is left alone between two trials.
-const SETTLED: Duration = Duration::from_secs(2);
+/// How long it is left alone before the first trial; twice as long after each that was for nothing.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// The longest that it is left alone.
+const LONGEST: Duration = Duration::from_secs(16);
 
 /// A round is not shorter: what is shorter is measured by chance.
 const ROUND: Duration = Duration::from_millis(20);
@@ -31,10 +34,13 @@ const ROUND: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Window {
     most: f64,
+    /// How long a put has.
+    deadline: Duration,
     size: f64,
     phase: Phase,
     round: Round,
     best: f64,
+    settled: Duration,
     gave_way: Option<Instant>,
 }
 
@@ -55,15 +61,25 @@ struct Round {
     count: u32,
     /// Whether the window was ever what kept a put from being sent.
     limited: bool,
+    /// The longest that a put took.
+    slowest: Duration,
 }
 
 impl Window {
-    /// A window of at most `most`.
-    pub(super) fn new(most: u16, now: Instant) -> Self {
+    /// A window of at most `most`, for puts that have so long.
+    pub(super) fn new(most: u16, deadline: Duration, now: Instant) -> Self {
         let most = f64::from(most.max(1));
         let size = FIRST.min(most);
-        let phase = Phase::Growing { size, worse: 0 };
-        Self { most, size, phase, round: Round::new(size, now), best: 0.0, gave_way: None }
+        Self {
+            most,
+            deadline,
+            size,
+            phase: Phase::Growing { size, worse: 0 },
+            round: Round::new(size, now),
+            best: 0.0,
+            settled: SETTLED,
+            gave_way: None,
+        }
     }
 
     /// How many may be under way.
@@ -72,11 +88,17 @@ impl Window {
         self.size as usize
     }
 
-    /// A put was acknowledged. `limited` says whether it was the last that the window let through.
-    pub(super) fn acknowledged(&mut self, limited: bool, now: Instant) {
+    /// A put that was sent at `sent` was acknowledged. `limited` says whether the window was about
+    /// full then.
+    pub(super) fn acknowledged(&mut self, limited: bool, sent: Instant, now: Instant) {
+        let took = now.saturating_duration_since(sent);
         self.round.count += 1;
         self.round.limited |= limited;
-        if limited && matches!(self.phase, Phase::Growing { .. }) {
+        self.round.slowest = self.round.slowest.max(took);
+        if took > self.deadline / 2 {
+            return self.give_way(0.75, sent, now);
+        }
+        if limited && self.is_quick() && matches!(self.phase, Phase::Growing { .. }) {
             self.resize(self.size + 1.0);
         }
         let passed = now.saturating_duration_since(self.round.since);
@@ -84,6 +106,11 @@ impl Window {
             self.judge(f64::from(self.round.count) / passed.as_secs_f64(), now);
             self.round = Round::new(self.size, now);
         }
+    }
+
+    /// Whether puts would still be in time if twice as many were under way.
+    fn is_quick(&self) -> bool {
+        self.round.slowest < self.deadline / 4
     }
 
     /// Draws the consequences of a round with so many puts a second.
@@ -102,9 +129,9 @@ impl Window {
             }
             Phase::Growing { size, .. } => {
                 self.resize(size * 1.25);
-                Phase::Settled { until: now + SETTLED }
+                Phase::Settled { until: now + self.settled }
             }
-            Phase::Settled { until } if now < until => return,
+            Phase::Settled { until } if now < until || !self.is_quick() => return,
             Phase::Settled { .. } => {
                 let size = self.size;
                 self.best = rate;
@@ -113,11 +140,13 @@ impl Window {
             }
             Phase::Trial { .. } if rate > self.best * WORTH_A_TRIAL => {
                 self.best = rate;
+                self.settled = SETTLED;
                 Phase::Growing { size: self.size, worse: 0 }
             }
             Phase::Trial { size } => {
                 self.resize(size);
-                Phase::Settled { until: now + SETTLED }
+                self.settled = (self.settled * 2).min(LONGEST);
+                Phase::Settled { until: now + self.settled }
             }
         };
     }
@@ -139,7 +168,7 @@ impl Window {
         }
         self.gave_way = Some(now);
         self.resize(self.size * factor);
-        self.phase = Phase::Settled { until: now + SETTLED };
+        self.phase = Phase::Settled { until: now + self.settled };
         self.round = Round::new(self.size, now);
     }
 
@@ -150,7 +179,7 @@ impl Window {
 
 impl Round {
     const fn new(size: f64, now: Instant) -> Self {
-        Self { since: now, size, count: 0, limited: false }
+        Self { since: now, size, count: 0, limited: false, slowest: Duration::ZERO }
     }
 }
 
@@ -159,6 +188,8 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
 
     /// A line that takes `latency` for a put and carries at most `capacity` of them a second.
     struct Line {
@@ -176,12 +207,15 @@ mod tests {
         while now < end {
             while under_way.len() < window.size() {
                 free = free.max(now) + gap;
-                let limited = under_way.len() + 1 >= window.size();
-                under_way.push_back((free + line.latency, limited));
+                under_way.push_back((now, free + line.latency));
             }
-            let (answer, limited) = under_way.pop_front().unwrap();
+            let (sent, answer) = under_way.pop_front().unwrap();
             now = answer;
-            window.acknowledged(limited, now);
+            if now - sent > DEADLINE {
+                window.timed_out(sent, now);
+                continue;
+            }
+            window.acknowledged(true, sent, now);
             late += u32::from(now > start + (end - start) / 2 && now < end);
         }
         (window.size(), f64::from(late) * 2.0 / f64::from(seconds))
@@ -196,8 +230,9 @@ mod tests {
             (200, 800.0, 150, 256),
             (80, 100.0, 8, 40),
             (100, 4.0, 4, 40),
+            (50, 1.0, 2, 16),
         ] {
-            let mut window = Window::new(256, start);
+            let mut window = Window::new(256, DEADLINE, start);
             let line = Line { latency: Duration::from_millis(latency), capacity };
             let (size, rate) = play(&mut window, &line, start, 60);
             assert!((least..=most).contains(&size), "{latency} ms, {capacity}/s: {size}");
@@ -208,15 +243,24 @@ mod tests {
     #[test]
     fn more_than_it_may_is_never_under_way() {
         let start = Instant::now();
-        let mut window = Window::new(64, start);
+        let mut window = Window::new(64, DEADLINE, start);
         let line = Line { latency: Duration::from_secs(1), capacity: 1000.0 };
         assert_eq!(play(&mut window, &line, start, 30).0, 64);
     }
 
     #[test]
+    fn a_slow_line_is_not_given_more_than_it_carries_in_time() {
+        let start = Instant::now();
+        let mut window = Window::new(256, DEADLINE, start);
+        // Of 16 at once the last one takes 16 seconds.
+        play(&mut window, &Line { latency: Duration::ZERO, capacity: 1.0 }, start, 600);
+        assert!((2..=9).contains(&window.size()), "{}", window.size());
+    }
+
+    #[test]
     fn puts_without_an_answer_make_it_smaller_once_for_each_window() {
         let start = Instant::now();
-        let mut window = Window::new(256, start);
+        let mut window = Window::new(256, DEADLINE, start);
         let later = start + Duration::from_secs(20);
         for _ in 0..16 {
             window.timed_out(start, later);
@@ -235,9 +279,10 @@ mod tests {
     #[test]
     fn a_round_that_something_else_held_up_says_nothing() {
         let start = Instant::now();
-        let mut window = Window::new(256, start);
+        let mut window = Window::new(256, DEADLINE, start);
         for put in 0..1000 {
-            window.acknowledged(false, start + Duration::from_millis(put));
+            let now = start + Duration::from_millis(put);
+            window.acknowledged(false, now, now);
         }
         assert_eq!(window.size(), 16);
     }

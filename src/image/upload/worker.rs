@@ -18,6 +18,7 @@ use super::pace::Ticket;
 use super::plan::Content;
 use crate::aws::Failure;
 use crate::aws::ebs::{Meaning, Putter, Trouble};
+use crate::aws::operator;
 use crate::error::Fault;
 
 /// The pause before a put is sent for the second time; it doubles with each.
@@ -201,5 +202,5 @@ fn refused(shared: &Shared, nth: usize, failure: Failure) -> anyhow::Error {
         let hint = "nothing else may write to it: bake again, and leave the disk alone";
         return anyhow::Error::from(failure).context(Fault::environment(text).hint(hint));
     }
-    Fault::from(failure).into()
+    operator::fault(&failure).into()
 }

@@ -28,3 +28,9 @@ pub(super) fn no_snapshot(id: &str) -> Reply {
     let message = format!("The snapshot '{id}' does not exist.");
     error(404, "ResourceNotFoundException", &message, Some("SNAPSHOT_NOT_FOUND"))
 }
+
+/// The simulation itself cannot go on.
+pub(super) fn broken(error: &std::io::Error) -> Reply {
+    tracing::warn!(%error, "the store of blocks");
+    self::error(500, "InternalServerException", "An internal error has occurred.", None)
+}

@@ -20,6 +20,8 @@ pub enum Kind {
     SecurityGroup,
     /// A snapshot.
     Snapshot,
+    /// A request for spot instances.
+    SpotRequest,
     /// A subnet.
     Subnet,
     /// A volume.
@@ -29,7 +31,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Image,
         Self::Instance,
         Self::KeyPair,
@@ -37,6 +39,7 @@ impl Kind {
         Self::NetworkInterface,
         Self::SecurityGroup,
         Self::Snapshot,
+        Self::SpotRequest,
         Self::Subnet,
         Self::Volume,
         Self::Vpc,
@@ -51,6 +54,7 @@ impl Kind {
             Self::NetworkInterface => "eni-",
             Self::SecurityGroup => "sg-",
             Self::Snapshot => "snap-",
+            Self::SpotRequest => "sir-",
             Self::Subnet => "subnet-",
             Self::Volume => "vol-",
             Self::Vpc => "vpc-",
@@ -67,6 +71,7 @@ impl Kind {
             Self::NetworkInterface => "network-interface",
             Self::SecurityGroup => "security-group",
             Self::Snapshot => "snapshot",
+            Self::SpotRequest => "spot-instances-request",
             Self::Subnet => "subnet",
             Self::Volume => "volume",
             Self::Vpc => "vpc",
@@ -104,7 +109,11 @@ impl Kind {
             Self::SecurityGroup => "InvalidGroupId.Malformed",
             Self::Subnet => "InvalidSubnetID.Malformed",
             Self::Vpc => "InvalidVpcID.Malformed",
-            Self::KeyPair | Self::NetworkInterface | Self::Snapshot | Self::Volume => {
+            Self::KeyPair
+            | Self::NetworkInterface
+            | Self::Snapshot
+            | Self::SpotRequest
+            | Self::Volume => {
                 let (word, prefix) = (self.parameter(), self.prefix());
                 return Refusal::value(format!(
                     "Value ({id}) for parameter {word} is invalid. Expected: '{prefix}...'."
@@ -149,6 +158,10 @@ impl Kind {
                 Refusal::new("InvalidGroup.NotFound", say("security group", &all))
             }
             Self::Snapshot => Refusal::new("InvalidSnapshot.NotFound", say("snapshot", &all) + "."),
+            Self::SpotRequest => Refusal::new(
+                "InvalidSpotInstanceRequestID.NotFound",
+                say("spot instance request ID", &all),
+            ),
             Self::Subnet => Refusal::new("InvalidSubnetID.NotFound", say("subnet ID", &all)),
             Self::Volume => Refusal::new("InvalidVolume.NotFound", say("volume", &all) + "."),
             Self::Vpc => Refusal::new("InvalidVpcID.NotFound", say("vpc ID", &all)),

@@ -7,16 +7,19 @@
 //!
 //! It never reaches a machine: who plays the machines looks at the account.
 
+pub mod disk;
 pub mod filter;
 pub mod id;
 pub mod image;
 pub mod instances;
+pub mod launch;
 pub mod once;
 pub mod page;
 pub mod query;
 pub mod refusal;
 pub mod shape;
 pub mod snapshot;
+pub mod specification;
 pub mod tags;
 
 use std::time::Instant;
@@ -26,6 +29,7 @@ use jiff::Timestamp;
 use self::query::Query;
 use self::refusal::{Answer, Refusal};
 use super::account::Account;
+use super::disturbance::Kind;
 use super::http::Reply;
 use super::region::Region;
 use super::xml::leaf;
@@ -49,12 +53,21 @@ pub struct Call<'a> {
     pub fingerprint: String,
     /// What is described is as it was then.
     pub as_of: Instant,
+    /// Who asks: an ARN.
+    pub caller: String,
+    /// What is made by it is to fail, once it would be there.
+    pub fails: bool,
 }
 
 impl Call<'_> {
     /// What the account has in the region.
     pub fn here(&mut self) -> &mut Region {
         self.account.region(&self.region)
+    }
+
+    /// The reason for which an image that it makes will have failed, if it is to fail.
+    pub fn doom(&self) -> Option<String> {
+        self.fails.then(|| DOOM.to_owned())
     }
 
     /// The last moment that a description knows of, by the clock of the world.
@@ -67,16 +80,26 @@ impl Call<'_> {
     }
 }
 
+/// Why an image failed that was to fail.
+const DOOM: &str = "The image could not be made: an internal error has occurred";
+
 /// Answers one signed request. What is described is as it was at `as_of`.
 pub fn answer(account: &mut Account, call: &call::Call<'_>, as_of: Instant) -> Reply {
     let mut parameters = call.request.parameters();
     let fingerprint = query::fingerprint(&parameters);
     let action = parameters.remove("Action").unwrap_or_default();
     parameters.remove("Version");
-    let region = call.region.clone();
     let now = account.now();
-    account.region(&region).settle(now);
-    let mut call = Call { account, region, action, fingerprint, as_of };
+    account.region(&call.region).settle(now);
+    let mut call = Call {
+        account,
+        region: call.region.clone(),
+        action,
+        fingerprint,
+        as_of,
+        caller: call.caller.arn(),
+        fails: call.disturbance == Some(Kind::Fails),
+    };
     match perform(&mut call, Query::of(parameters)) {
         Ok(inner) => reply(&call.action, &inner),
         Err(refusal) => refusal.reply(),
@@ -85,15 +108,29 @@ pub fn answer(account: &mut Account, call: &call::Call<'_>, as_of: Instant) -> R
 
 fn perform(call: &mut Call<'_>, query: Query) -> Answer {
     match call.action.as_str() {
+        "CopyImage" => image::copy(call, query),
+        "CopySnapshot" => snapshot::copy(call, query),
         "CreateTags" => tags::create(call, query),
         "DeleteSnapshot" => snapshot::delete(call, query),
         "DeleteTags" => tags::delete(call, query),
         "DeregisterImage" => image::deregister(call, query),
+        "DescribeImageAttribute" => image::attribute::describe(call, query),
         "DescribeImages" => image::describe(call, query),
         "DescribeInstances" => instances::describe(call, query),
+        "DescribeSnapshotAttribute" => snapshot::attribute::describe(call, query),
         "DescribeSnapshots" => snapshot::describe(call, query),
         "DescribeTags" => tags::describe(call, query),
+        "DisableImage" => image::lifecycle::disable(call, query),
+        "DisableImageDeprecation" => image::lifecycle::revive(call, query),
+        "DisableImageDeregistrationProtection" => image::lifecycle::release(call, query),
+        "EnableImage" => image::lifecycle::enable(call, query),
+        "EnableImageDeprecation" => image::lifecycle::deprecate(call, query),
+        "EnableImageDeregistrationProtection" => image::lifecycle::protect(call, query),
+        "GetImageAncestry" => image::ancestry(call, query),
+        "ModifyImageAttribute" => image::attribute::modify(call, query),
+        "ModifySnapshotAttribute" => snapshot::attribute::modify(call, query),
         "RegisterImage" => image::register(call, query),
+        "ResetImageAttribute" => image::attribute::reset(call, query),
         "TerminateInstances" => instances::terminate(call, query),
         action => {
             let message = format!("The action {action} is not valid for this web service.");

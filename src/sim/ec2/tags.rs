@@ -24,7 +24,7 @@ const RESERVED: &str = "aws:";
 
 /// The tags of what a request makes, by the kind of the thing.
 #[derive(Debug, Default)]
-pub struct Specified(BTreeMap<&'static str, Tags>);
+pub struct Specified(pub BTreeMap<String, Tags>);
 
 impl Specified {
     /// Takes `TagSpecification.N` from a request that makes things of these kinds.
@@ -39,7 +39,7 @@ impl Specified {
             };
             let tags = given(&mut specification)?;
             specification.done()?;
-            if all.insert(kind.word(), tags).is_some() {
+            if all.insert(kind.word().to_owned(), tags).is_some() {
                 let message = format!("Duplicate resource type '{word}' in tag specifications");
                 return Err(Refusal::value(message));
             }

@@ -1,10 +1,16 @@
 //! Images (AMIs).
 
+pub mod ancestry;
+pub mod attribute;
+pub mod copy;
 pub mod deregister;
 pub mod describe;
+pub mod lifecycle;
 pub mod mapping;
 pub mod register;
 
+pub use self::ancestry::ancestry;
+pub use self::copy::copy;
 pub use self::deregister::deregister;
 pub use self::describe::describe;
 pub use self::register::register;
@@ -58,5 +64,7 @@ fn check_name(call: &mut Call<'_>, name: &str) -> Answer<()> {
     }
 }
 
+#[cfg(test)]
+mod care_tests;
 #[cfg(test)]
 mod tests;

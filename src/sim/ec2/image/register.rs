@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::mapping::{self, Wanted};
+use super::mapping;
 use crate::sim::account::ACCOUNT_ID;
 use crate::sim::conditions;
 use crate::sim::ec2::Call;
+use crate::sim::ec2::disk::{self, Wanted};
 use crate::sim::ec2::id::Kind;
 use crate::sim::ec2::query::Query;
 use crate::sim::ec2::refusal::{Answer, Refusal};
@@ -56,7 +57,7 @@ impl Asked {
             uefi_data: query.short("UefiData", UEFI_DATA_LIMIT)?,
             ena: query.flag("EnaSupport")?.unwrap_or_default(),
             sriov: query.word("SriovNetSupport", &["simple"])?,
-            wanted: mapping::wanted(query)?,
+            wanted: disk::wanted(query)?,
             tags: Specified::of(query, &[Kind::Image])?,
         })
     }
@@ -99,7 +100,7 @@ pub fn register(call: &mut Call<'_>, mut query: Query) -> Answer {
     let mappings = mapping::registered(asked.wanted, call.here())?;
     let root = mappings.iter().find(|one| one.device == asked.root_device);
     if root.is_none_or(|root| root.snapshot.is_none()) {
-        return Err(mapping::invalid(format!(
+        return Err(disk::invalid(format!(
             "The root device '{}' has no snapshot in the block device mapping",
             asked.root_device
         )));
@@ -129,7 +130,7 @@ pub fn register(call: &mut Call<'_>, mut query: Query) -> Answer {
         cooldown: None,
         shared_with: BTreeSet::new(),
         state: State::Pending(call.account.due(conditions::IMAGE)),
-        fails: None,
+        fails: call.doom(),
         last_launched: None,
         public_parameter: None,
         source_instance: None,

@@ -1,0 +1,48 @@
+//! What time it is on AWS: a machine whose clock is hours off must not take what was just made for
+//! something old.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_config::SdkConfig;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+
+use super::Failure;
+
+/// Keeps the `Date` of an answer.
+#[derive(Clone, Debug, Default)]
+struct Listener(Arc<Mutex<Option<Timestamp>>>);
+
+#[dyn_dispatch_hint]
+impl Intercept for Listener {
+    fn name(&self) -> &'static str {
+        "the time of the answer"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date");
+        let time = date.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = time;
+        Ok(())
+    }
+}
+
+/// Asks AWS for the time, which it gives with every answer; this machine's where it gives none.
+pub async fn now(config: &SdkConfig) -> Result<Timestamp, Failure> {
+    let listener = Listener::default();
+    let call = aws_sdk_sts::Client::new(config).get_caller_identity();
+    let answer = call.customize().interceptor(listener.clone()).send().await;
+    answer.map_err(|error| Failure::new("sts:GetCallerIdentity", &error))?;
+    let heard = *listener.0.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(heard.unwrap_or_else(Timestamp::now))
+}

@@ -1,0 +1,157 @@
+//! The least policies for what hostkit does on AWS: [`table`] as IAM's own JSON.
+//!
+//! Pure. Whether a policy is enough and has nothing that is not used is shown by tests, which compare
+//! it with the requests of whole runs. Nothing here talks to IAM.
+
+pub mod table;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::teardown::BUILD_TAG;
+pub use table::{Grant, On, Role, When};
+
+/// What stands in a policy where nothing was said, for a person to fill in.
+const EVERY: &str = "*";
+
+/// What a policy is about.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// The account; any if absent.
+    pub account: Option<String>,
+    /// The region; any if absent.
+    pub region: Option<String>,
+    /// The KMS keys that disks are encrypted with: ARNs or ids.
+    pub kms_keys: Vec<String>,
+}
+
+/// The grants of a role, in order.
+pub fn grants<'a>(role: Role, scope: &'a Scope) -> impl Iterator<Item = &'static Grant> + 'a {
+    let all = table::GRANTS.iter().filter(move |grant| grant.roles.contains(&role));
+    all.filter(|grant| !grant.on.contains(&On::Key) || !scope.kms_keys.is_empty())
+}
+
+/// All that a role may do, as IAM spells it.
+pub fn actions(role: Role, scope: &Scope) -> BTreeSet<&'static str> {
+    grants(role, scope).flat_map(|grant| grant.actions).copied().collect()
+}
+
+/// The policy of a role.
+pub fn policy(role: Role, scope: &Scope) -> Value {
+    let statements: Vec<_> = grants(role, scope).map(|grant| statement(grant, scope)).collect();
+    json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
+fn statement(grant: &Grant, scope: &Scope) -> Value {
+    let mut statement = Map::new();
+    statement.insert("Sid".into(), grant.sid.into());
+    statement.insert("Effect".into(), "Allow".into());
+    statement.insert("Action".into(), grant.actions.into());
+    let resources: Vec<_> = grant.on.iter().flat_map(|on| arns(*on, scope)).collect();
+    statement.insert("Resource".into(), resources.into());
+    if let Some(condition) = condition(grant.when, scope) {
+        statement.insert("Condition".into(), condition);
+    }
+    Value::Object(statement)
+}
+
+fn arns(on: On, scope: &Scope) -> Vec<String> {
+    let region = scope.region.as_deref().unwrap_or(EVERY);
+    let account = scope.account.as_deref().unwrap_or(EVERY);
+    let ec2 = |what: &str| format!("arn:aws:ec2:{region}:{account}:{what}/*");
+    let one = match on {
+        On::Everything => EVERY.to_owned(),
+        // Images and snapshots have no account in their ARNs.
+        On::Images => format!("arn:aws:ec2:{region}::image/*"),
+        On::Snapshots => format!("arn:aws:ec2:{region}::snapshot/*"),
+        On::Ec2(what) => ec2(what),
+        On::Parameters(path) => format!("arn:aws:ssm:{region}:{account}:parameter{path}"),
+        On::PublicParameters => format!("arn:aws:ssm:{region}::parameter/aws/service/*"),
+        On::FileSystems => {
+            format!("arn:aws:elasticfilesystem:{region}:{account}:file-system/*")
+        }
+        On::Groups => {
+            format!(
+                "arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/*"
+            )
+        }
+        On::Key => {
+            let arn = |key: &String| {
+                let is_arn = key.starts_with("arn:");
+                if is_arn {
+                    key.clone()
+                } else {
+                    format!("arn:aws:kms:{region}:{account}:key/{key}")
+                }
+            };
+            return scope.kms_keys.iter().map(arn).collect();
+        }
+    };
+    vec![one]
+}
+
+fn condition(when: When, scope: &Scope) -> Option<Value> {
+    let present = |key: String| json!({ "Null": { key: "false" } });
+    match when {
+        When::Always => None,
+        When::Ours => Some(present(format!("aws:ResourceTag/{BUILD_TAG}"))),
+        When::Marked => Some(present(format!("aws:RequestTag/{BUILD_TAG}"))),
+        When::Creation(by) => Some(json!({ "StringEquals": { "ec2:CreateAction": by } })),
+        When::ForAws => Some(json!({ "Bool": { "kms:GrantIsForAWSResource": "true" } })),
+        When::Region => {
+            let region = scope.region.as_ref()?;
+            Some(json!({ "StringEquals": { "aws:RequestedRegion": region } }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_grant_has_a_name_of_its_own_within_a_role_and_a_reason() {
+        let scope = Scope { kms_keys: vec!["k".into()], ..Scope::default() };
+        for role in Role::ALL {
+            let mut seen = BTreeSet::new();
+            for grant in grants(role, &scope) {
+                assert!(seen.insert(grant.sid), "{role:?}: {}", grant.sid);
+                assert!(grant.sid.bytes().all(|it| it.is_ascii_alphanumeric()), "{}", grant.sid);
+                assert!(!grant.why.is_empty() && !grant.actions.is_empty() && !grant.on.is_empty());
+                assert!(grant.actions.is_sorted(), "{}", grant.sid);
+            }
+            assert!(!seen.is_empty(), "{role:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_removed_or_changed_that_hostkit_did_not_make() {
+        for grant in table::GRANTS {
+            for action in grant.actions {
+                let verb = action.split_once(':').unwrap().1;
+                let removes = ["Delete", "Deregister", "Terminate", "Stop"]
+                    .iter()
+                    .any(|it| verb.starts_with(it));
+                assert!(
+                    !removes
+                        || grant.when == When::Ours
+                        || grant.on == [On::Parameters("/hostkit/*")],
+                    "{action}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_policy_reads_like_this() {
+        let scope = Scope {
+            account: Some("123456789012".into()),
+            region: Some("eu-west-1".into()),
+            kms_keys: vec!["0b1f…".into()],
+        };
+        let text = |role| serde_json::to_string_pretty(&policy(role, &scope)).unwrap();
+        insta::assert_snapshot!("bake", text(Role::Bake));
+        insta::assert_snapshot!("prune", text(Role::Prune));
+    }
+}

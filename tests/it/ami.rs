@@ -1,0 +1,362 @@
+//! `hostkit bake --target ami`, the binary as a person runs it, against `hostkit sim`: what is sent,
+//! what is registered, what a second bake does, and what is left when it is killed.
+//!
+//! The recipe is real (Debian packages, a chroot, a disk with GRUB) and small: it has no kernel and is
+//! not booted here. AWS is the rehearsal account.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{is_root, pause, python, repository, scratch, send, tell};
+
+const RECIPE: &str = "[recipe]\nname = 'small'\nversion = '1.0'\n[base]\nos = 'debian:trixie'\n\
+    [vars.place]\ndefault = 'here'\n\
+    [packages]\ninstall = ['grub-common', 'grub-pc-bin', 'grub-efi-amd64-bin']\n\
+    [[link]]\npath = '/vmlinuz'\nto = 'boot/none'\n\
+    [[file]]\npath = '/etc/motd'\ntemplate = 'templates/motd.tera'\n";
+
+/// The rehearsal account, served by a process of its own.
+struct Sim {
+    child: Child,
+    folder: TempDir,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Sim {
+    fn start(faults: &str) -> Self {
+        let folder = scratch();
+        fs::write(folder.path().join("faults.toml"), faults).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hostkit"))
+            .args(["sim", "--format", "json", "--speed", "100", "--faults"])
+            .arg(folder.path().join("faults.toml"))
+            .arg("--record")
+            .arg(folder.path().join("record.jsonl"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let said: Value = serde_json::from_str(&line).unwrap();
+        let text = |key: &str| said[key].as_str().unwrap().to_owned();
+        let environment = vec![
+            ("AWS_ENDPOINT_URL", text("url")),
+            ("AWS_REGION", text("region")),
+            ("AWS_DEFAULT_REGION", text("region")),
+            ("AWS_ACCESS_KEY_ID", text("access-key-id")),
+            ("AWS_SECRET_ACCESS_KEY", text("secret-access-key")),
+        ];
+        Self { child, folder, environment }
+    }
+
+    fn record(&self) -> PathBuf {
+        self.folder.path().join("record.jsonl")
+    }
+
+    /// Every request since the account is there.
+    fn requests(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.record()).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// How many requests of an action there were.
+    fn count(&self, action: &str) -> usize {
+        self.requests().iter().filter(|request| request["action"] == action).count()
+    }
+
+    /// What a script of boto3 prints.
+    fn python(&self, script: &str) -> Option<Value> {
+        let python = python()?;
+        let head = "import boto3, json\nec2, ebs = boto3.client('ec2'), boto3.client('ebs')\n";
+        let mut command = Command::new(python);
+        command.args(["-c", &format!("{head}{script}")]).envs(self.environment.clone());
+        let output = command.output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}");
+        Some(serde_json::from_slice(&output.stdout).unwrap())
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        send("INT", self.child.id());
+        let _ = self.child.wait();
+    }
+}
+
+/// A person's project and state.
+struct Desk {
+    folder: TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = scratch();
+        for name in ["image-recipes", "templates"] {
+            fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        fs::write(folder.path().join("templates/motd.tera"), "welcome to {{ place }}\n").unwrap();
+        fs::write(folder.path().join("image-recipes/small.toml"), RECIPE).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// hostkit on this desk, in an account.
+    fn hostkit(&self, sim: &Sim, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hostkit"));
+        command.current_dir(self.path()).args(args).envs(sim.environment.clone());
+        command.env("XDG_STATE_HOME", self.path().join("state")).env("NO_COLOR", "1");
+        command.env_remove("HOSTKIT_FORMAT").env_remove("RUST_LOG");
+        command
+    }
+
+    /// Bakes an AMI; the last line.
+    fn bake(&self, sim: &Sim, args: &[&str]) -> Value {
+        let fixed = ["bake", "small", "--target", "ami", "--format", "json"];
+        let output = self.hostkit(sim, &[&fixed[..], args].concat()).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}{error}");
+        serde_json::from_str(said.lines().last().unwrap()).unwrap()
+    }
+
+    /// A bake that fails: its status and what it says.
+    fn refused(&self, sim: &Sim, args: &[&str]) -> (Option<i32>, String) {
+        let fixed = ["bake", "small", "--target", "ami"];
+        let output = self.hostkit(sim, &[&fixed[..], args].concat()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    /// The journals of builds that did not come to their end.
+    fn open_journals(&self) -> usize {
+        let folder = self.path().join("state/hostkit/builds");
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let texts = entries.filter(|entry| entry.path().extension().is_some_and(|e| e == "jsonl"));
+        texts
+            .filter(|entry| !fs::read_to_string(entry.path()).unwrap().contains("\"done\""))
+            .count()
+    }
+}
+
+/// Everything that our own account has of what costs money.
+const EVERYTHING: &str = "
+images = ec2.describe_images(Owners=['self'])['Images']
+snapshots = ec2.describe_snapshots(OwnerIds=['self'])['Snapshots']
+print(json.dumps([one['ImageId'] for one in images] + [one['SnapshotId'] for one in snapshots]))";
+
+#[test]
+fn a_disk_becomes_an_image_and_a_second_bake_does_nothing() {
+    if !is_root() {
+        return;
+    }
+    let (sim, desk) = (Sim::start(""), Desk::new());
+    let first = desk.bake(&sim, &[]);
+    let (image, snapshot) = (first["ami"]["image"].as_str().unwrap(), &first["ami"]["snapshot"]);
+    let used = first["ami"]["sent"]["blocks"].as_u64().unwrap();
+    assert!(used > 100 && used < 1000, "holes are not sent: {used}");
+    assert_eq!(desk.open_journals(), 0);
+    if let Some(told) = sim.python(&format!(
+        "image = ec2.describe_images(ImageIds=['{image}'])['Images'][0]\n\
+         snapshot = ec2.describe_snapshots(SnapshotIds=[{snapshot}])['Snapshots'][0]\n\
+         print(json.dumps([image, snapshot], default=str))"
+    )) {
+        let digest = first["manifest"]["digest"].as_str().unwrap();
+        let name = format!("small-amd64-1.0-{}", &digest[..8]);
+        assert_eq!(told[0]["Name"], name.as_str());
+        let disk = &told[0]["BlockDeviceMappings"][0]["Ebs"];
+        assert_eq!((&disk["VolumeType"], &disk["SnapshotId"]), (&"gp3".into(), snapshot));
+        assert_eq!(told[0]["BootMode"], "uefi-preferred");
+        assert_eq!(
+            (&told[0]["ImdsSupport"], &told[0]["EnaSupport"]),
+            (&"v2.0".into(), &true.into())
+        );
+        for one in [&told[0], &told[1]] {
+            let tag = |key: &str| {
+                let tags = one["Tags"].as_array().unwrap().iter();
+                tags.clone().find(|tag| tag["Key"] == key).map(|tag| tag["Value"].clone())
+            };
+            for (key, value) in [
+                ("hostkit:recipe", "small"),
+                ("hostkit:version", "1.0"),
+                ("hostkit:digest", digest),
+                ("hostkit:state", "kept"),
+            ] {
+                assert_eq!(tag(key), Some(value.into()), "{key}");
+            }
+            assert!(tag("hostkit:build").is_some());
+        }
+    }
+    downloaded_is_the_same(&sim, &desk, snapshot.as_str().unwrap());
+
+    let puts = sim.count("PutSnapshotBlock");
+    assert_eq!(puts as u64, used);
+    // On another machine: nothing but the project and its lock.
+    let other = Desk::new();
+    fs::copy(desk.path().join("hostkit.lock"), other.path().join("hostkit.lock")).unwrap();
+    let again = other.bake(&sim, &[]);
+    assert_eq!((&again["outcome"], &again["ami"]["image"]), (&"unchanged".into(), &image.into()));
+    assert_eq!(sim.count("PutSnapshotBlock"), puts);
+    assert!(!other.path().join("out").exists(), "nothing was baked, either");
+
+    let changed = other.bake(&sim, &["--var", "place=there"]);
+    let sent = changed["ami"]["sent"]["blocks"].as_u64().unwrap();
+    assert!((1..=32).contains(&sent), "{sent} blocks for one template");
+    assert_eq!(&changed["ami"]["parent"], snapshot);
+    downloaded_is_the_same(&sim, &other, changed["ami"]["snapshot"].as_str().unwrap());
+    validate(&sim, "ebs:StartSnapshot,ebs:PutSnapshotBlock,ebs:CompleteSnapshot,ec2:RegisterImage");
+}
+
+/// What an independent client reads back is what was baked.
+fn downloaded_is_the_same(sim: &Sim, desk: &Desk, snapshot: &str) {
+    let coldsnap = Path::new("/var/cache/hostkit/peers/bin/coldsnap");
+    if !coldsnap.exists() {
+        tell("SKIPPED in part: there is no coldsnap (.ci/setup --test)");
+        return;
+    }
+    let copy = desk.path().join("copy.raw");
+    let mut command = Command::new(coldsnap);
+    command.arg("download").arg(snapshot).arg(&copy).envs(sim.environment.clone());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let raw = desk.path().join("out/small.raw");
+    assert!(Command::new("cmp").args([&raw, &copy]).status().unwrap().success());
+    fs::remove_file(copy).unwrap();
+}
+
+/// Every request is one that AWS's own client could have sent.
+fn validate(sim: &Sim, expected: &str) {
+    let Some(python) = python() else { return };
+    let script = repository("tests/fixtures/botocore_validate.py");
+    let mut command = Command::new(python);
+    let output = command.arg(script).arg(sim.record()).args(["--expect", expected]).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
+/// Waits until something has happened, or the process that is to do it has ended.
+fn until(child: &mut Child, mut happened: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_mins(3);
+    while !happened() {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        assert!(Instant::now() < deadline, "it did not happen");
+        pause();
+    }
+    true
+}
+
+#[test]
+fn a_bake_that_is_killed_while_it_sends_goes_on_with_the_rest() {
+    if !is_root() {
+        return;
+    }
+    let slow =
+        "[[fault]]\nservice = 'ebs'\naction = 'PutSnapshotBlock'\ndoes = 'slow'\nafter = '400ms'\n";
+    let (sim, desk) = (Sim::start(slow), Desk::new());
+    let fixed = ["bake", "small", "--target", "ami", "--rate", "60"];
+    let mut child = desk.hostkit(&sim, &fixed).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = child.as_mut().unwrap();
+    assert!(until(child, || sim.count("PutSnapshotBlock") >= 60), "it ended too early");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(desk.open_journals(), 1);
+    let before = sim.count("PutSnapshotBlock");
+
+    let made = desk.bake(&sim, &["--resume"]);
+    let sent = &made["ami"]["sent"];
+    let (all, known) = (sent["blocks"].as_u64().unwrap(), sent["before"].as_u64().unwrap());
+    assert!(known > 0 && known <= before as u64, "{sent}");
+    let after = (sim.count("PutSnapshotBlock") - before) as u64;
+    assert_eq!(after, all - known, "only the rest is sent");
+    assert_eq!(sim.count("StartSnapshot"), 1);
+    assert_eq!(desk.open_journals(), 0);
+    downloaded_is_the_same(&sim, &desk, made["ami"]["snapshot"].as_str().unwrap());
+    let (status, said) = desk.refused(&sim, &["--resume", "--var", "place=elsewhere"]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("no build of this image in"), "{said}");
+}
+
+#[test]
+fn whenever_it_is_killed_gc_leaves_the_account_empty() {
+    if !is_root() {
+        return;
+    }
+    let slow = "[[fault]]\nservice = 'ebs'\ndoes = 'slow'\nafter = '20ms'\n\
+        [[fault]]\nservice = 'ec2'\ndoes = 'slow'\nafter = '100ms'\n";
+    let (sim, desk) = (Sim::start(slow), Desk::new());
+    // The layers are in the cache then, and the account has an image that must stay.
+    let kept = desk.bake(&sim, &[]);
+    let mut moments = BTreeSet::new();
+    for n in 0..20_u64 {
+        let place = format!("place=number {n}");
+        let args = ["bake", "small", "--target", "ami", "--var", &place];
+        let mut command = desk.hostkit(&sim, &args);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let requests = sim.requests().len();
+        // After so many requests, at a moment that nobody chose.
+        let _ = until(&mut child, || sim.requests().len() as u64 > requests as u64 + n);
+        std::thread::sleep(Duration::from_millis(n * 37 % 90));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let last = sim.requests().last().map(|request| request["action"].to_string());
+        moments.extend(last);
+    }
+    tell(&format!("killed after {moments:?}"));
+    let gc = ["gc", "--older-than", "0s", "--yes"];
+    let output = desk.hostkit(&sim, &gc).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let Some(left) = sim.python(EVERYTHING) else { return };
+    // Those that came to their end before they were killed are images like any other.
+    let left: BTreeSet<_> = left.as_array().unwrap().iter().map(Value::to_string).collect();
+    let done = sim.python(
+        "state = [{'Name': 'tag:hostkit:state', 'Values': ['kept']}]\n\
+         images = ec2.describe_images(Owners=['self'], Filters=state)['Images']\n\
+         print(json.dumps([one['ImageId'] for one in images] + \
+         [one['BlockDeviceMappings'][0]['Ebs']['SnapshotId'] for one in images]))",
+    );
+    let done = done.unwrap();
+    let done: BTreeSet<_> = done.as_array().unwrap().iter().map(Value::to_string).collect();
+    assert_eq!(left, done);
+    assert!(left.contains(&kept["ami"]["image"].to_string()), "what is to stay stays");
+}
+
+#[test]
+fn what_goes_wrong_is_told_and_nothing_is_left() {
+    if !is_root() {
+        return;
+    }
+    let broken = "[[fault]]\nservice = 'ebs'\naction = 'CompleteSnapshot'\ndoes = 'fails'\n";
+    let (sim, desk) = (Sim::start(broken), Desk::new());
+    let (status, said) = desk.refused(&sim, &[]);
+    assert_eq!(status, Some(6), "{said}");
+    assert!(said.contains("hint:"), "{said}");
+    assert_eq!(desk.open_journals(), 0);
+    if let Some(left) = sim.python(EVERYTHING) {
+        assert_eq!(left, Value::Array(Vec::new()));
+    }
+
+    let mut command = desk.hostkit(&sim, &["bake", "small", "--target", "ami"]);
+    let output = command.env_remove("AWS_ACCESS_KEY_ID").env("AWS_EC2_METADATA_DISABLED", "true");
+    let output = output.env("HOME", desk.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("error: no AWS credentials were found"), "{said}");
+
+    let mut command = desk.hostkit(&sim, &["bake", "small", "--target", "ami"]);
+    let output = command.env_remove("AWS_REGION").env_remove("AWS_DEFAULT_REGION");
+    let output = output.env("HOME", desk.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("error: no AWS region is known"), "{said}");
+}
