@@ -4,6 +4,7 @@ pub mod apply;
 pub mod aws;
 pub mod bake;
 pub mod bake_ami;
+pub mod bake_instance;
 pub mod boot;
 pub mod cache;
 pub mod check;
@@ -15,6 +16,8 @@ pub mod init;
 pub mod inner;
 pub mod lease;
 pub mod lock;
+#[cfg(feature = "sim")]
+pub mod machines;
 pub mod plan;
 pub mod publish;
 pub mod recipes;
@@ -167,7 +170,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Apply(args) => apply::run(args, format).await,
         Command::Plan(args) => plan::run(&args, format),
         Command::Publish(args) => Box::pin(publish::run(args, format)).await,
-        Command::Images(verb) => images::run(&verb, format),
+        Command::Images(verb) => Box::pin(images::run(&verb, format)).await,
+        Command::Gc(args) => Box::pin(gc::run(&args, format)).await,
+        Command::Iam(args) => iam::run(&args, format),
         Command::Cache(command) => cache::run(&command, format),
         Command::Init(args) => init::run(&args, format),
         Command::Recipes(args) => recipes::run(&args, format),
