@@ -102,6 +102,17 @@ pub enum Ami {
     Parameter(String),
 }
 
+impl fmt::Display for Ami {
+    /// As a person says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "the AMI {id}"),
+            Self::Newest { name, owner } => write!(f, "the newest `{name}` of {owner}"),
+            Self::Parameter(name) => write!(f, "the parameter {name}"),
+        }
+    }
+}
+
 /// A step and its name in this plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

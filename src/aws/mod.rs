@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod asg;
+pub mod base_ami;
 pub mod clock;
 pub mod ebs;
 pub mod ec2;
@@ -14,12 +15,15 @@ pub mod efs;
 mod failure;
 pub mod image;
 pub mod imds;
+pub mod instances;
 pub mod inventory;
+pub mod keypair;
 pub mod launch_template;
 pub mod operator;
 pub mod patience;
 pub mod remove;
 mod role;
+pub mod security_group;
 pub mod snapshot;
 pub mod ssm;
 pub mod tag;

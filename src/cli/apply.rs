@@ -64,7 +64,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
     Ok(if differs { ExitCode::from(DIFFERS) } else { ExitCode::SUCCESS })
 }
 
-fn read(path: &Utf8Path) -> anyhow::Result<Plan> {
+pub(super) fn read(path: &Utf8Path) -> anyhow::Result<Plan> {
     let mut text = String::new();
     let read = if path == "-" {
         std::io::stdin().lock().read_to_string(&mut text)
@@ -144,7 +144,7 @@ fn arch(host: &Host) -> Option<Arch> {
 
 /// The secrets that the plan refers to, from where a bake finds them in the environment. A step
 /// that needs one which is not there says so.
-fn secrets(plan: &Plan) -> Secrets {
+pub(super) fn secrets(plan: &Plan) -> Secrets {
     let mut secrets = Secrets::default();
     let values = plan.steps.iter().flat_map(|planned| match &planned.step {
         Step::Script(script) => script.env.values().collect(),

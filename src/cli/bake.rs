@@ -8,6 +8,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::bake_ami::{self, Ami, Build, Cloud, OnError};
+use super::bake_instance::{Builder, Order, Via};
 use super::cache::{self, Place};
 use super::lock::LockFile;
 use super::which::{Planned, Product, Which, absolute};
@@ -58,6 +59,8 @@ pub struct Args {
     qcow2: bool,
     #[command(flatten)]
     ami: Ami,
+    #[command(flatten)]
+    builder: Builder,
 }
 
 /// `hostkit bake`.
@@ -96,7 +99,10 @@ impl Done {
     /// Whether anything is there that was not there before.
     fn outcome(&self) -> Outcome {
         let baked = self.baked.as_ref().is_some_and(|baked| baked.outcome == Outcome::Changed);
-        Outcome::changed(self.ami.as_ref().map_or(baked, |made| made.sent.is_some()))
+        // One that was built on an instance was not sent from here.
+        let elsewhere = self.baked.as_ref().is_some_and(|baked| baked.manifest.disk.is_none());
+        let ami = self.ami.as_ref().map(|made| made.sent.is_some() || elsewhere && baked);
+        Outcome::changed(ami.unwrap_or(baked))
     }
 }
 
@@ -109,10 +115,14 @@ impl Args {
         secrets: &Secrets,
         events: &Events,
     ) -> anyhow::Result<Done> {
+        self.builder.check(plan, self.which.product() == Product::Ami)?;
         let cloud = match self.which.product() {
             Product::Ami => Some(self.ami.sign_in().await?),
             Product::Disk | Product::Oci => None,
         };
+        if let (Some(cloud), Via::Instance) = (&cloud, self.builder.via) {
+            return self.on_instance(cloud, plan, entry, lock, secrets, events).await;
+        }
         let known = entry.filter(|_| !self.no_cache && !self.update_lock);
         let digest = known.map(|entry| layers::image_digest(plan, entry));
         // The same digest is the same image, wherever it was baked: there is nothing to do.
@@ -141,6 +151,36 @@ impl Args {
         lock.keep(&baked.locked)?;
         let made = Box::pin(self.send(cloud, build, &baked, events)).await?;
         Ok(Done { baked: Some(baked), ami: Some(made) })
+    }
+
+    /// Has the image made on an instance.
+    async fn on_instance(
+        &self,
+        cloud: &Cloud,
+        plan: &Plan,
+        entry: Option<&Image>,
+        lock: &LockFile,
+        secrets: &Secrets,
+        events: &Events,
+    ) -> anyhow::Result<Done> {
+        let order = Order {
+            plan,
+            locked: entry.filter(|_| !self.update_lock),
+            frozen: self.locked,
+            secrets,
+            agent: self.which.agent_binary(),
+            root_gib: self.ami.volume_size,
+            patience: self.ami.patience,
+            resumes: self.ami.resumes(),
+            on_error: self.on_error,
+            output: &self.output,
+            events,
+        };
+        let (baked, made) = Box::pin(self.builder.bake(cloud, &order)).await?;
+        if let Some(baked) = &baked {
+            lock.keep(&baked.locked)?;
+        }
+        Ok(Done { baked, ami: Some(made) })
     }
 
     /// Begins the snapshot of an image whose digest is known while it is being baked.

@@ -53,7 +53,7 @@ pub struct Ami {
     tpm: bool,
     /// The size of the root volume; that of the disk if not given
     #[arg(long, value_name = "GIB")]
-    volume_size: Option<u32>,
+    pub(super) volume_size: Option<u32>,
     /// Send every block, as if there were no earlier image
     #[arg(long)]
     no_parent: bool,
@@ -65,7 +65,7 @@ pub struct Ami {
     rate: Rate,
     /// How long AWS may take to make a snapshot or an image usable
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2h")]
-    patience: Duration,
+    pub(super) patience: Duration,
 }
 
 /// An account on AWS that somebody is signed in to.
@@ -81,7 +81,7 @@ pub struct Cloud {
 #[derive(Debug)]
 pub struct Build {
     labels: Labels,
-    journal: Journal,
+    pub(super) journal: Journal,
     early: Option<Place>,
 }
 

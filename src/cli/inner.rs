@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Subcommand;
 
 use crate::boot::inside;
 use crate::facts::Facts;
+use crate::image::builder::aboard;
 use crate::lease::ground::Ground;
 use crate::lease::memory::Memory;
 use crate::lease::{clerk, witness};
@@ -18,6 +19,8 @@ use crate::lease::{clerk, witness};
 use crate::sim::relay;
 use crate::sys::namespaces;
 use crate::{error, ui};
+
+use super::apply;
 
 /// What such a process does.
 #[derive(Debug, Subcommand)]
@@ -74,6 +77,15 @@ pub enum Inner {
         /// The socket.
         socket: PathBuf,
     },
+    /// Clean the builder that this runs on, the last that is done there.
+    Clean {
+        /// Where its disks alone are to be seen.
+        root: Utf8PathBuf,
+        /// The plan that was applied.
+        plan: Utf8PathBuf,
+        /// The clock of the bake, in seconds since 1970.
+        epoch: i64,
+    },
     /// The first process inside.
     Inside {
         /// The parent's process id.
@@ -103,6 +115,7 @@ pub fn run(command: &Inner) -> ExitCode {
         Inner::Inside { parent, root, argv } => {
             namespaces::inside(*parent, root, argv).map(|never| match never {})
         }
+        Inner::Clean { root, plan, epoch } => clean(root, plan, *epoch),
         Inner::Upload(upload) => upload::run(upload),
         #[cfg(feature = "sim")]
         Inner::Relay { socket } => {
@@ -117,6 +130,15 @@ pub fn run(command: &Inner) -> ExitCode {
             ExitCode::from(error::blame(&error).exit_code())
         }
     }
+}
+
+fn clean(root: &Utf8Path, plan: &Utf8Path, epoch: i64) -> anyhow::Result<u8> {
+    let plan = apply::read(plan)?;
+    let secrets = apply::secrets(&plan);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("making an event queue")?;
+    ui::json(&runtime.block_on(aboard::clean(&plan, &secrets, root, epoch))?);
+    Ok(0)
 }
 
 fn home() -> anyhow::Result<u8> {

@@ -150,6 +150,11 @@ impl Which {
         self.settings.target.unwrap_or_default()
     }
 
+    /// The hostkit for another processor, if one was given.
+    pub fn agent_binary(&self) -> Option<&Utf8Path> {
+        self.agent_binary.as_deref()
+    }
+
     /// The binary that goes into an image for `arch`.
     fn agent(&self, arch: Arch) -> anyhow::Result<AgentBinary> {
         let (path, read) = match &self.agent_binary {

@@ -112,7 +112,13 @@ pub async fn in_tree(tests: &[Test], runner: &Runner, events: &Events) -> anyhow
     let cmd = Cmd::new(Tool::Shell).arg("-s").stdin(script(&tests, On::Tree)).timeout(limit);
     let output = runner.run(&cmd).await.context("running the tests in the tree")?;
     let checked = results(&tests, &output.text());
-    for one in &checked {
+    tell(&checked, events);
+    require(&checked)
+}
+
+/// Says how each test went.
+pub fn tell(checked: &[Checked], events: &Events) {
+    for one in checked {
         let id = format!("test:{}", one.name);
         let title = format!("testing {}: {}", one.name, one.what);
         events.started(&id, title);
@@ -120,7 +126,6 @@ pub async fn in_tree(tests: &[Test], runner: &Runner, events: &Events) -> anyhow
         let outcome = if one.passed { Outcome::Unchanged } else { failed() };
         events.finished(&id, outcome, Duration::from_secs(one.seconds));
     }
-    require(&checked)
 }
 
 /// Fails where a test failed, and names each.

@@ -135,27 +135,42 @@ pub struct Phase {
 impl Manifest {
     pub(super) fn new(plan: &Plan, digest: &str, made: &Made, phases: Vec<(String, f64)>) -> Self {
         Self {
-            version: VERSION,
-            recipe: plan.recipe.clone(),
-            image_version: plan.image_version.clone(),
-            arch: plan.base.arch.to_string(),
-            target: plan.target,
-            digest: digest.to_owned(),
             foundation: made.foundation.clone(),
-            epoch: Some(made.epoch),
-            base: format!("{}:{}", plan.base.distribution, plan.base.suite),
-            created: jiff::Timestamp::now(),
-            hostkit: env!("CARGO_PKG_VERSION").to_owned(),
             disk: made.packed.disk.clone(),
             qcow2: made.packed.qcow2.clone(),
             oci: made.packed.oci.clone(),
             files: Some(made.packed.files.clone()),
             bom: Some(made.bom.clone()),
             packages: made.packages.clone(),
+            phases: phases.into_iter().map(|(name, seconds)| Phase { name, seconds }).collect(),
+            ..Self::of_plan(plan, digest, made.epoch)
+        }
+    }
+
+    /// What is known of an image before it is made.
+    pub(super) fn of_plan(plan: &Plan, digest: &str, epoch: i64) -> Self {
+        Self {
+            version: VERSION,
+            recipe: plan.recipe.clone(),
+            image_version: plan.image_version.clone(),
+            arch: plan.base.arch.to_string(),
+            target: plan.target,
+            digest: digest.to_owned(),
+            foundation: None,
+            epoch: Some(epoch),
+            base: format!("{}:{}", plan.base.distribution, plan.base.suite),
+            created: jiff::Timestamp::now(),
+            hostkit: env!("CARGO_PKG_VERSION").to_owned(),
+            disk: None,
+            qcow2: None,
+            oci: None,
+            files: None,
+            bom: None,
+            packages: BTreeMap::new(),
             tests: plan.tests.clone(),
             agent: plan.steps.iter().any(|planned| matches!(planned.step, Step::Agent(_))),
             steps: plan.step_digests(),
-            phases: phases.into_iter().map(|(name, seconds)| Phase { name, seconds }).collect(),
+            phases: Vec::new(),
         }
     }
 

@@ -10,6 +10,7 @@ pub mod archive;
 mod base;
 pub mod block_table;
 pub mod blocks;
+pub mod builder;
 pub mod cache;
 pub mod checks;
 mod claim;

@@ -59,6 +59,9 @@ pub struct Image {
     /// The clock that every program of the bake sees in `SOURCE_DATE_EPOCH`, and the youngest that
     /// a file in the image may be: seconds since 1970.
     pub epoch: i64,
+    /// The AMI that it begins with, where the base is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ami: Option<LockedAmi>,
     /// The packages of the base tree.
     pub base: Resolution,
     /// The packages that the recipe adds, with all that they need.
@@ -68,6 +71,24 @@ pub struct Image {
     /// more than one.
     #[serde(default, skip_serializing_if = "Resolution::is_empty")]
     pub fetched: Resolution,
+}
+
+/// The AMI that a recipe's `[base.ami]` came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedAmi {
+    /// What named it, as [`super::Ami`] shows itself. Something else there moves the lock.
+    pub from: String,
+    /// The region that it is in: ids are of one region.
+    pub region: String,
+    /// `ami-…`
+    pub id: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// The account that it belongs to.
+    pub owner: String,
+    /// When it was made, as EC2 writes it.
+    pub created: String,
 }
 
 /// Packages by name.
@@ -138,7 +159,15 @@ impl Image {
     pub fn new(plan: &Plan, epoch: i64, base: Resolution, packages: Resolution) -> Self {
         let [recipe, arch, target] = name(plan);
         let fetched = Resolution::default();
-        Self { recipe, arch, target, os: os(plan), epoch, base, packages, fetched }
+        let os = os(plan);
+        Self { recipe, arch, target, os, epoch, ami: None, base, packages, fetched }
+    }
+
+    /// An entry for the image of `plan` that is built on an instance of this AMI. Packages are what
+    /// the repositories have on the day.
+    pub fn on(plan: &Plan, epoch: i64, ami: LockedAmi) -> Self {
+        let entry = Self::new(plan, epoch, Resolution::default(), Resolution::default());
+        Self { ami: Some(ami), ..entry }
     }
 
     /// With these fetched files.
@@ -252,6 +281,7 @@ mod tests {
             target: "disk".to_owned(),
             os: "debian:trixie".to_owned(),
             epoch: 1_700_000_000,
+            ami: None,
             base: Resolution::default(),
             packages: packages.iter().map(pins).collect(),
             fetched: Resolution::signed("/opt/tool", &sha256("tool")),
@@ -268,6 +298,22 @@ mod tests {
         assert_eq!(names, ["a", "b"]);
         assert_eq!(Lock::parse(&lock.text(), "x").unwrap(), lock);
         insta::assert_snapshot!(lock.text());
+    }
+
+    #[test]
+    fn an_ami_is_locked_by_its_id_with_all_that_tells_people_which_it_is() {
+        let ami = LockedAmi {
+            from: "the newest `al2023-ami-minimal-*` of amazon".to_owned(),
+            region: "eu-west-1".to_owned(),
+            id: "ami-0123456789abcdef0".to_owned(),
+            name: "al2023-ami-minimal-2023.9".to_owned(),
+            owner: "137112412989".to_owned(),
+            created: "2026-11-01T00:00:00.000Z".to_owned(),
+        };
+        let mut lock = Lock::default();
+        lock.set(Image { ami: Some(ami), ..image("node", &[]) });
+        assert_eq!(Lock::parse(&lock.text(), "x").unwrap(), lock);
+        insta::assert_snapshot!("a_lock_with_an_ami", lock.text());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::image::{self, Image};
 use super::key_pair::KeyPair;
 use super::launch_template::LaunchTemplate;
 use super::network::{self, Subnet, Vpc};
+use super::parameter_store::ParameterStore;
 use super::security_group::SecurityGroup;
 use super::snapshot::{self, Snapshot, Writing};
 use super::volume::Volume;
@@ -41,6 +42,8 @@ pub struct Region {
     pub security_groups: BTreeMap<String, SecurityGroup>,
     /// The disks of instances by id.
     pub volumes: BTreeMap<String, Volume>,
+    /// Its Parameter Store.
+    pub parameters: ParameterStore,
     /// What was made for a client token: `(action, token)` to the id and a digest of the request.
     #[serde(with = "pairs")]
     pub tokens: BTreeMap<(String, String), (String, String)>,

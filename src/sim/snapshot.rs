@@ -172,7 +172,6 @@ pub(super) mod tests {
     /// A completed snapshot without blocks.
     pub(in crate::sim) fn empty(id: &str, volume_gib: u64) -> Snapshot {
         Snapshot {
-            volume: None,
             id: id.to_owned(),
             volume_gib,
             state: State::Completed,

@@ -10,6 +10,7 @@ pub mod console;
 pub mod dialogue;
 pub mod downloads;
 pub mod folder;
+pub mod freeze;
 pub mod host;
 pub mod journal;
 pub mod loopdev;
@@ -20,6 +21,7 @@ pub mod overlay;
 pub mod process;
 pub mod root;
 pub mod runner;
+pub mod ssh;
 pub mod systemd;
 pub mod tool;
 

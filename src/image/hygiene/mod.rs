@@ -159,6 +159,11 @@ pub fn clean(root: &Root, terms: &Terms) -> anyhow::Result<()> {
     fail_if_any(&refused)
 }
 
+/// Proves that a tree is clean, and cleans nothing of it but what may be anywhere.
+pub fn prove(root: &Root, terms: &Terms) -> anyhow::Result<()> {
+    fail_if_any(&assert::look(root, terms)?)
+}
+
 fn act(root: &Root, action: Action, path: &str) -> std::io::Result<()> {
     match action {
         Action::Remove => root.remove_all(path).map(drop),

@@ -93,7 +93,6 @@ impl Asked {
         }
         let parent = self.parent(region, volume_gib)?;
         Ok(Snapshot {
-            volume: None,
             id: format!("snap-0{}", random::hex(16)),
             volume_gib,
             state: State::Pending(None),
