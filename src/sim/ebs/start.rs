@@ -103,6 +103,7 @@ impl Asked {
                 Some(parent) => parent.kms_key.clone(),
                 None => self.key(region_name)?,
             },
+            volume: None,
             parent: self.parent_snapshot_id.clone(),
             blocks: parent.map(|parent| parent.blocks.clone()).unwrap_or_default(),
             put: std::collections::BTreeSet::new(),
