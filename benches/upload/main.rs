@@ -56,7 +56,10 @@ fn main() {
         let manner = Manner { limit: Some(1000), ..Manner::default() };
         let ours = bench.ours("limit 950/s", manner, &bench.with_table());
         let floor = f64::from(u32::try_from(ours.seen.puts).unwrap_or(u32::MAX)) / RATE;
-        println!("    blocks ÷ 950 s = {floor:.2} s; hostkit takes {:.2} of it", ours.wall.as_secs_f64() / floor);
+        println!(
+            "    blocks ÷ 950 s = {floor:.2} s; hostkit takes {:.2} of it",
+            ours.wall.as_secs_f64() / floor
+        );
         bench.peer("limit 1000/s", manner, &["--omit-zero-blocks"]);
     }
     for (row, delay) in [("20ms", 20), ("200ms", 200)] {
@@ -108,7 +111,8 @@ impl Bench {
             bytes[1400 * 32 + (block - 500) * 32] ^= 1;
         }
         std::fs::write(&parent, &bytes).expect("a table can be written");
-        let cache = std::env::var_os("HOSTKIT_CACHE").unwrap_or_else(|| "/var/cache/hostkit".into());
+        let cache =
+            std::env::var_os("HOSTKIT_CACHE").unwrap_or_else(|| "/var/cache/hostkit".into());
         let coldsnap = Path::new(&cache).join("peers/bin/coldsnap");
         if !coldsnap.exists() {
             println!("SKIPPED: the peer, {} is not there (.ci/setup --bench)", coldsnap.display());
@@ -131,9 +135,7 @@ impl Bench {
     }
 
     fn ours(&self, what: &str, manner: Manner, more: &[&str]) -> Run {
-        median("hostkit", what, || {
-            contestant::run(manner, |url| hostkit(url, &self.disk, more))
-        })
+        median("hostkit", what, || contestant::run(manner, |url| hostkit(url, &self.disk, more)))
     }
 
     fn peer(&self, what: &str, manner: Manner, more: &[&str]) -> Option<Run> {
@@ -176,5 +178,7 @@ fn compare(ours: &Run, peer: &Option<Run>) {
     let processor = peer.processor.as_secs_f64() / ours.processor.as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "it is printed with two digits")]
     let memory = ours.memory as f64 / peer.memory as f64;
-    println!("    {faster:.2} × as fast, {processor:.2} × less processor, {memory:.2} of the memory");
+    println!(
+        "    {faster:.2} × as fast, {processor:.2} × less processor, {memory:.2} of the memory"
+    );
 }

@@ -149,9 +149,7 @@ impl State {
         if body.chunks(64).all(|chunk| chunk.iter().all(|byte| *byte == 0)) {
             self.zeros.fetch_add(1, Relaxed);
         }
-        let head = format!(
-            "x-amz-Checksum: {checksum}\r\nx-amz-Checksum-Algorithm: SHA256\r\n"
-        );
+        let head = format!("x-amz-Checksum: {checksum}\r\nx-amz-Checksum-Algorithm: SHA256\r\n");
         respond(stream, "201 Created", &head, "")
     }
 

@@ -11,8 +11,10 @@ use crate::ui::{self, Format};
 /// As IAM's JSON, with conditions by hostkit's tags wherever AWS knows such: what hostkit did not
 /// make, it may not change or remove. Without --account and --region it holds everywhere.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  aws iam put-role-policy --role-name ci --policy-name bake \\\n    \
-    --policy-document \"$(hostkit iam bake --account 123456789012)\"")]
+#[command(
+    after_help = "Example:\n  aws iam put-role-policy --role-name ci --policy-name bake \\\n    \
+    --policy-document \"$(hostkit iam bake --account 123456789012)\""
+)]
 pub struct Iam {
     /// Who the policy is for
     #[arg(value_enum)]
@@ -64,5 +66,9 @@ fn explain(grants: impl Iterator<Item = &'static Grant>) -> String {
 
 fn account(text: &str) -> Result<String, String> {
     let right = text.len() == 12 && text.bytes().all(|digit| digit.is_ascii_digit());
-    if right { Ok(text.to_owned()) } else { Err("wanted the twelve digits of an account".to_owned()) }
+    if right {
+        Ok(text.to_owned())
+    } else {
+        Err("wanted the twelve digits of an account".to_owned())
+    }
 }

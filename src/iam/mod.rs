@@ -72,12 +72,18 @@ fn arns(on: On, scope: &Scope) -> Vec<String> {
             format!("arn:aws:elasticfilesystem:{region}:{account}:file-system/*")
         }
         On::Groups => {
-            format!("arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/*")
+            format!(
+                "arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/*"
+            )
         }
         On::Key => {
             let arn = |key: &String| {
                 let is_arn = key.starts_with("arn:");
-                if is_arn { key.clone() } else { format!("arn:aws:kms:{region}:{account}:key/{key}") }
+                if is_arn {
+                    key.clone()
+                } else {
+                    format!("arn:aws:kms:{region}:{account}:key/{key}")
+                }
             };
             return scope.kms_keys.iter().map(arn).collect();
         }
@@ -127,7 +133,12 @@ mod tests {
                 let removes = ["Delete", "Deregister", "Terminate", "Stop"]
                     .iter()
                     .any(|it| verb.starts_with(it));
-                assert!(!removes || grant.when == When::Ours || grant.on == [On::Parameters("/hostkit/*")], "{action}");
+                assert!(
+                    !removes
+                        || grant.when == When::Ours
+                        || grant.on == [On::Parameters("/hostkit/*")],
+                    "{action}"
+                );
             }
         }
     }

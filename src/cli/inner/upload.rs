@@ -78,7 +78,9 @@ async fn send(arguments: &Upload) -> anyhow::Result<Sent> {
     let config = arguments.aws.config().await?;
     let parent = match (&arguments.parent, &arguments.parent_table) {
         (_, Some(path)) => Some(self::table(path)?),
-        (Some(parent), None) => upload::parent::table(&config, parent).await.map_err(|it| operator::fault(&it))?,
+        (Some(parent), None) => {
+            upload::parent::table(&config, parent).await.map_err(|it| operator::fault(&it))?
+        }
         (None, None) => None,
     };
     let begun = begin(arguments, &config, &table, parent.as_ref()).await?;
