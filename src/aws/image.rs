@@ -10,8 +10,8 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_ec2::types::{
     self, ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, Filter,
-    ImageState, ImdsSupportValues, LaunchPermission, LaunchPermissionModifications, ResourceType,
-    TpmSupportValues, VolumeType,
+    ImageAttributeName, ImageState, ImdsSupportValues, LaunchPermission,
+    LaunchPermissionModifications, ResourceType, TpmSupportValues, VolumeType,
 };
 use jiff::Timestamp;
 
@@ -335,6 +335,33 @@ impl Audience {
     pub const fn is_empty(&self) -> bool {
         self.accounts.is_empty() && self.organizations.is_empty() && self.units.is_empty()
     }
+
+    /// Those who are not in another one.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let missing = |ours: &[String], theirs: &[String]| {
+            ours.iter().filter(|one| !theirs.contains(one)).cloned().collect()
+        };
+        Self {
+            accounts: missing(&self.accounts, &other.accounts),
+            organizations: missing(&self.organizations, &other.organizations),
+            units: missing(&self.units, &other.units),
+        }
+    }
+}
+
+/// Who may launch instances of an image beside its own account.
+pub async fn audience(config: &SdkConfig, id: &str) -> Result<Audience, Failure> {
+    let call = Client::new(config).describe_image_attribute().image_id(id);
+    let answer = call.attribute(ImageAttributeName::LaunchPermission).send().await;
+    let answer = answer.map_err(|error| Failure::new("ec2:DescribeImageAttribute", &error))?;
+    let mut audience = Audience::default();
+    for one in answer.launch_permissions.unwrap_or_default() {
+        audience.accounts.extend(one.user_id);
+        audience.organizations.extend(one.organization_arn);
+        audience.units.extend(one.organizational_unit_arn);
+    }
+    Ok(audience)
 }
 
 /// Lets these launch instances of an image. Who may already stays.

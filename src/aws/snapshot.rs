@@ -139,6 +139,15 @@ pub async fn wait(
     Ok(end.unwrap_or(if seen { Wait::Late } else { Wait::Gone }))
 }
 
+/// The accounts that may make volumes of a snapshot beside its own.
+pub async fn accounts(config: &SdkConfig, id: &str) -> Result<Vec<String>, Failure> {
+    let call = Client::new(config).describe_snapshot_attribute().snapshot_id(id);
+    let answer = call.attribute(SnapshotAttributeName::CreateVolumePermission).send().await;
+    let answer = answer.map_err(|error| Failure::new("ec2:DescribeSnapshotAttribute", &error))?;
+    let all = answer.create_volume_permissions.unwrap_or_default();
+    Ok(all.into_iter().filter_map(|one| one.user_id).collect())
+}
+
 /// Lets these accounts make volumes of a snapshot. Who may already stays.
 pub async fn share(config: &SdkConfig, id: &str, accounts: &[String]) -> Result<(), Failure> {
     let added = accounts.iter().map(|it| CreateVolumePermission::builder().user_id(it).build());

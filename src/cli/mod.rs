@@ -16,6 +16,8 @@ pub mod init;
 pub mod inner;
 pub mod lease;
 pub mod lock;
+#[cfg(feature = "sim")]
+pub mod machines;
 pub mod plan;
 pub mod publish;
 pub mod recipes;

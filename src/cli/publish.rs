@@ -135,6 +135,23 @@ impl Options {
         }
     }
 
+    /// Whether any of it was asked for.
+    pub fn is_asked(&self) -> bool {
+        let Publication { copy_to, keys, audience, deprecate_after, protect, templates, .. } =
+            self.publication();
+        !copy_to.is_empty()
+            || keys != Keys::default()
+            || !audience.is_empty()
+            || deprecate_after.is_some()
+            || protect
+            || !templates.is_empty()
+    }
+
+    /// The key of a region.
+    pub fn key(&self, region: &str) -> Option<String> {
+        self.publication().keys.of(region).map(str::to_owned)
+    }
+
     /// The user's tags.
     pub fn tags(&self) -> BTreeMap<String, String> {
         self.tag.iter().cloned().collect()

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
+use super::machines::Machines;
 use crate::error::Fault;
 use crate::sim::cloud::{Cloud, Options};
 use crate::sim::parameters::{self, Parameters};
@@ -41,6 +42,8 @@ pub struct Sim {
     /// The Parameter Store's content (TOML); empty by default
     #[arg(long, value_name = "FILE")]
     parameters: Option<PathBuf>,
+    #[command(flatten)]
+    machines: Machines,
     /// A command to run with the account
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -64,24 +67,35 @@ struct Opened<'a> {
 
 /// Runs it; the command's exit status becomes ours.
 pub async fn run(args: Sim, format: Format) -> anyhow::Result<ExitCode> {
-    let (options, command) = args.options()?;
+    let (options, machines, command) = args.options()?;
     let cloud = Cloud::open(options)?;
-    let status = if command.is_empty() {
-        announce(&cloud, format);
-        super::stop_signal().await;
-        0
-    } else {
-        tokio::select! {
-            status = follow(&cloud, command) => status?,
-            () = super::stop_signal() => return Err(Fault::interrupted().into()),
-        }
+    // The command has standard output for itself.
+    let (events, printer) = ui::lines();
+    let machines = machines.open(&cloud, &events).await;
+    drop(events);
+    let status = match machines {
+        Ok(_machines) => serve(&cloud, command, format).await,
+        Err(error) => Err(error),
     };
     cloud.close()?;
-    Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)))
+    printer.finish().await;
+    Ok(ExitCode::from(u8::try_from(status?).unwrap_or(1)))
+}
+
+async fn serve(cloud: &Cloud, command: Vec<String>, format: Format) -> anyhow::Result<i32> {
+    if command.is_empty() {
+        announce(cloud, format);
+        super::stop_signal().await;
+        return Ok(0);
+    }
+    tokio::select! {
+        status = follow(cloud, command) => status,
+        () = super::stop_signal() => Err(Fault::interrupted().into()),
+    }
 }
 
 impl Sim {
-    fn options(self) -> anyhow::Result<(Options, Vec<String>)> {
+    fn options(self) -> anyhow::Result<(Options, Machines, Vec<String>)> {
         let parameters = self.parameters.as_deref().map(parameters::load).transpose()?;
         let options = Options {
             port: self.port,
@@ -91,7 +105,7 @@ impl Sim {
             record: self.record,
             parameters: parameters.unwrap_or_else(Parameters::default),
         };
-        Ok((options, self.command))
+        Ok((options, self.machines, self.command))
     }
 }
 

@@ -15,6 +15,7 @@ use super::call::Caller;
 use super::conditions::Conditions;
 use super::disturbance::{Disturbance, Kind, Scene};
 use super::instance::{Credentials, Instance, Lifecycle};
+use super::parameter_store::ParameterStore;
 use super::parameters::Parameters;
 use super::random;
 use super::record::Record;
@@ -67,7 +68,7 @@ impl FileSystem {
 /// Everything there is.
 #[derive(Debug)]
 pub struct Account {
-    /// The Parameter Store.
+    /// What is in the Parameter Store of each region at the beginning.
     pub parameters: Parameters,
     /// The file systems.
     pub file_systems: Vec<FileSystem>,
@@ -83,12 +84,12 @@ pub struct Account {
     pub conditions: Conditions,
     /// How many requests may have changed it.
     pub changes: u64,
-    /// Where its requests are recorded.
-    pub record: Option<Arc<Record>>,
-    store: Option<Arc<Store>>,
     /// Whether somebody plays the machines of instances that are launched by `RunInstances`. If
     /// not, they come and go by time alone.
     pub machines: bool,
+    /// Where its requests are recorded.
+    pub record: Option<Arc<Record>>,
+    store: Option<Arc<Store>>,
     instances: Vec<Instance>,
     ahead: Duration,
 }
@@ -105,9 +106,9 @@ impl Account {
             operator: None,
             conditions: Conditions::default(),
             changes: 0,
+            machines: false,
             record: None,
             store: None,
-            machines: false,
             instances: Vec::new(),
             ahead: Duration::ZERO,
         }
@@ -155,7 +156,10 @@ impl Account {
 
     /// What it has in a region.
     pub fn region(&mut self, name: &str) -> &mut Region {
-        self.regions.entry(name.to_owned()).or_insert_with(|| Region::fresh(name))
+        self.regions.entry(name.to_owned()).or_insert_with(|| Region {
+            parameters: ParameterStore::of(&self.parameters),
+            ..Region::fresh(name)
+        })
     }
 
     /// Its group launches an instance: `pending`, held by the launch hook from now on.

@@ -122,6 +122,12 @@ impl Cloud {
         &self.folder
     }
 
+    /// The port of its services.
+    pub fn port(&self) -> u16 {
+        let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok());
+        port.expect("its address ends with a port")
+    }
+
     /// The runtime that serves it, for what has to live as long as it does.
     pub const fn runtime(&self) -> &Handle {
         &self.runtime

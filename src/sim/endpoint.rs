@@ -146,7 +146,7 @@ fn dispatch(account: &mut Account, call: &Call<'_>, as_of: Instant) -> Turn {
         Service::Ebs => return ebs::answer(account, call),
         Service::Ec2 => ec2::answer(account, call, as_of),
         Service::Efs => efs::answer(account, call.caller.name(), call.request),
-        Service::Ssm => ssm::answer(account, call.caller.name(), call.request, &call.action),
+        Service::Ssm => ssm::answer(account, call),
         Service::Sts => sts::answer(call),
     })
 }

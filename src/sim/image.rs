@@ -133,6 +133,11 @@ impl Image {
         self.shared_with.iter().any(|(kind, who)| kind == "group" && who == "all")
     }
 
+    /// Its root disk.
+    pub fn root(&self) -> Option<&Mapping> {
+        self.mappings.iter().find(|mapping| mapping.device == self.root_device)
+    }
+
     /// Its snapshots.
     pub fn snapshots(&self) -> impl Iterator<Item = &str> {
         self.mappings.iter().filter_map(|mapping| mapping.snapshot.as_deref())

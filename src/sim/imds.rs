@@ -1,4 +1,5 @@
-//! The instance metadata service: version 2 only, as an instance with `HttpTokens=required` has it.
+//! The instance metadata service, as an instance has it that was launched with these options: version
+//! 2, and version 1 where no token is required.
 //!
 //! What is not listed here is 404, as on a real instance that lacks it. Every instance has a service
 //! of its own, whose answers are made from what the account knows of it at the moment of asking.
@@ -8,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::account::{ACCOUNT_ID, PRIVATE_IP, REGION, ROLE, SUBNET, VPC, ZONE, ZONE_ID};
+use super::account::{ACCOUNT_ID, PRIVATE_IP, ROLE, SUBNET, VPC, ZONE};
+use super::ec2::specification::Metadata;
 use super::http::{Reply, Request};
 use super::instance::{Instance, Lifecycle};
+use super::network;
 use super::random;
 use super::timeline::Milestone;
 
@@ -25,6 +28,9 @@ const TAGS_SINCE: &str = "2021-03-23";
 
 /// Answers one request of `instance`.
 pub fn answer(instance: &mut Instance, now: Instant, request: &Request) -> Reply {
+    if metadata(instance).is_some_and(|told| is(&told.endpoint, "disabled")) {
+        return page(403, "Forbidden");
+    }
     match request.method.as_str() {
         "PUT" => give_token(instance, now, request),
         "GET" | "HEAD" => match check_token(instance, now, request) {
@@ -55,11 +61,24 @@ fn give_token(instance: &mut Instance, now: Instant, request: &Request) -> Reply
 }
 
 fn check_token(instance: &Instance, now: Instant, request: &Request) -> Result<(), Reply> {
-    let known = request.header(TOKEN_HEADER).and_then(|token| instance.tokens.get(token));
-    match known {
+    let Some(token) = request.header(TOKEN_HEADER) else {
+        // Version 1.
+        let refused = !metadata(instance).is_some_and(|told| is(&told.tokens, "optional"));
+        return if refused { Err(page(401, "Unauthorized")) } else { Ok(()) };
+    };
+    match instance.tokens.get(token) {
         Some(expires) if *expires > now => Ok(()),
         _ => Err(page(401, "Unauthorized")),
     }
+}
+
+/// How somebody who launched it said that its metadata service is to be.
+fn metadata(instance: &Instance) -> Option<&Metadata> {
+    instance.launch.as_ref().map(|launch| &launch.metadata)
+}
+
+fn is(said: &Option<String>, word: &str) -> bool {
+    said.as_deref() == Some(word)
 }
 
 fn read(instance: &mut Instance, now: Instant, path: &str) -> Reply {
@@ -81,7 +100,9 @@ fn read(instance: &mut Instance, now: Instant, path: &str) -> Reply {
             Reply::new(200, "application/octet-stream", data)
         };
     }
-    let leaves = leaves(instance, now, version >= TAGS_SINCE);
+    let tags = metadata(instance).is_none_or(|told| is(&told.tags, "enabled"));
+    let with_tags = tags && (version == "latest" || version >= TAGS_SINCE);
+    let leaves = leaves(instance, now, with_tags);
     match leaves.get(item) {
         Some(value) => text(value.clone()),
         None => list(&leaves, item).map_or_else(|| page(404, "Not Found"), text),
@@ -92,9 +113,9 @@ fn read(instance: &mut Instance, now: Instant, path: &str) -> Reply {
 fn list(leaves: &BTreeMap<String, String>, item: &str) -> Option<String> {
     // The one list that names its entries in its own way.
     if item == "meta-data/public-keys" {
-        return leaves
-            .contains_key("meta-data/public-keys/0/openssh-key")
-            .then(|| format!("0={ROLE}"));
+        let key = leaves.get("meta-data/public-keys/0/openssh-key")?;
+        let name = key.trim_end().splitn(3, ' ').nth(2).unwrap_or_default();
+        return Some(format!("0={name}"));
     }
     let prefix = if item.is_empty() { String::new() } else { format!("{item}/") };
     let mut names: Vec<String> = leaves
@@ -114,46 +135,41 @@ fn list(leaves: &BTreeMap<String, String>, item: &str) -> Option<String> {
 
 /// Everything that can be read, by path.
 fn leaves(instance: &mut Instance, now: Instant, with_tags: bool) -> BTreeMap<String, String> {
-    let target = match instance.lifecycle(now) {
-        Lifecycle::Waiting { .. } | Lifecycle::InService => "InService",
-        Lifecycle::Terminating => "Terminated",
-    };
-    let hostname = format!("ip-{}.{REGION}.compute.internal", PRIVATE_IP.replace('.', "-"));
+    let group = instance.launch.is_none().then(|| instance.lifecycle(now));
+    let launch = instance.launch.as_deref();
     let mut leaves = BTreeMap::new();
     let mut put = |path: &str, value: &str| leaves.insert(path.to_owned(), value.to_owned());
     put("dynamic/instance-identity/document", &identity_document(instance));
     put("meta-data/ami-id", &instance.image);
-    put("meta-data/ami-launch-index", "0");
-    put("meta-data/autoscaling/target-lifecycle-state", target);
-    put("meta-data/hostname", &hostname);
-    put("meta-data/iam/info", &profile(instance));
-    put(&format!("meta-data/iam/security-credentials/{ROLE}"), &credentials(instance));
+    put("meta-data/ami-launch-index", &launch.map_or(0, |one| one.index).to_string());
+    if let Some(lifecycle) = group {
+        let target = match lifecycle {
+            Lifecycle::Waiting { .. } | Lifecycle::InService => "InService",
+            Lifecycle::Terminating => "Terminated",
+        };
+        put("meta-data/autoscaling/target-lifecycle-state", target);
+    }
+    if let Some(profile) = profile(instance) {
+        put("meta-data/iam/info", &profile_document(instance, profile));
+        // A role has its profile's name here.
+        let path = format!("meta-data/iam/security-credentials/{profile}");
+        put(&path, &credentials(instance));
+    }
+    let spot = launch.is_some_and(|one| one.spot.is_some());
     put("meta-data/instance-action", "none");
     put("meta-data/instance-id", &instance.id);
-    put("meta-data/instance-life-cycle", "on-demand");
-    put("meta-data/instance-type", "m5.large");
-    put("meta-data/local-hostname", &hostname);
-    put("meta-data/local-ipv4", PRIVATE_IP);
-    put("meta-data/mac", &instance.mac);
-    let card = format!("meta-data/network/interfaces/macs/{}", instance.mac);
-    put(&format!("{card}/device-number"), "0");
-    put(&format!("{card}/local-ipv4s"), PRIVATE_IP);
-    put(&format!("{card}/mac"), &instance.mac);
-    put(&format!("{card}/owner-id"), ACCOUNT_ID);
-    put(&format!("{card}/subnet-id"), SUBNET);
-    put(&format!("{card}/subnet-ipv4-cidr-block"), "10.0.2.0/24");
-    put(&format!("{card}/vpc-id"), VPC);
-    put("meta-data/placement/availability-zone", ZONE);
-    put("meta-data/placement/availability-zone-id", ZONE_ID);
-    put("meta-data/placement/region", REGION);
-    put("meta-data/reservation-id", &instance.id.replace("i-", "r-"));
-    put("meta-data/security-groups", ROLE);
+    put("meta-data/instance-life-cycle", if spot { "spot" } else { "on-demand" });
+    put("meta-data/instance-type", instance_type(instance));
+    put("meta-data/placement/availability-zone", zone(instance));
+    put("meta-data/placement/availability-zone-id", &network::id_of_zone(zone(instance)));
+    put("meta-data/placement/region", instance.region());
+    put("meta-data/reservation-id", &reservation(instance));
     put("meta-data/services/domain", "amazonaws.com");
     put("meta-data/services/partition", "aws");
     if !instance.public_key.is_empty() {
-        let key = format!("{} {ROLE}\n", instance.public_key);
-        put("meta-data/public-keys/0/openssh-key", &key);
+        put("meta-data/public-keys/0/openssh-key", &login_key(instance));
     }
+    card(instance, &mut put);
     if with_tags {
         for (name, value) in &instance.tags {
             put(&format!("meta-data/tags/instance/{name}"), value);
@@ -162,31 +178,93 @@ fn leaves(instance: &mut Instance, now: Instant, with_tags: bool) -> BTreeMap<St
     leaves
 }
 
+/// Its one network card, and its names.
+fn card<T>(instance: &Instance, put: &mut impl FnMut(&str, &str) -> T) {
+    let launch = instance.launch.as_deref();
+    let address = launch.map_or(PRIVATE_IP, |one| one.private_ip.as_str());
+    let name = format!("ip-{}.{}.compute.internal", address.replace('.', "-"), instance.region());
+    for path in ["hostname", "local-hostname"] {
+        put(&format!("meta-data/{path}"), &name);
+    }
+    put("meta-data/local-ipv4", address);
+    put("meta-data/mac", &instance.mac);
+    put("meta-data/security-groups", ROLE);
+    let card = format!("meta-data/network/interfaces/macs/{}", instance.mac);
+    put(&format!("{card}/device-number"), "0");
+    put(&format!("{card}/local-ipv4s"), address);
+    put(&format!("{card}/mac"), &instance.mac);
+    put(&format!("{card}/owner-id"), ACCOUNT_ID);
+    put(&format!("{card}/subnet-id"), launch.map_or(SUBNET, |one| one.subnet.as_str()));
+    put(&format!("{card}/vpc-id"), launch.map_or(VPC, |one| one.vpc.as_str()));
+    let (network, _) = address.rsplit_once('.').unwrap_or_default();
+    put(&format!("{card}/subnet-ipv4-cidr-block"), &format!("{network}.0/24"));
+    if let Some(public) = launch.and_then(|one| one.public_ip.as_deref()) {
+        put("meta-data/public-ipv4", public);
+        put(&format!("{card}/public-ipv4s"), public);
+    }
+}
+
+/// The name of its profile, which is that of its role.
+fn profile(instance: &Instance) -> Option<&str> {
+    match &instance.launch {
+        None => Some(ROLE),
+        Some(launch) => launch.profile.as_deref()?.rsplit('/').next(),
+    }
+}
+
+fn instance_type(instance: &Instance) -> &str {
+    instance.launch.as_ref().map_or("m5.large", |launch| &launch.instance_type)
+}
+
+fn zone(instance: &Instance) -> &str {
+    instance.launch.as_ref().map_or(ZONE, |launch| &launch.zone)
+}
+
+fn reservation(instance: &Instance) -> String {
+    match &instance.launch {
+        None => instance.id.replace("i-", "r-"),
+        Some(launch) => launch.reservation.clone(),
+    }
+}
+
+/// Its key pair's public key, with the pair's name as the comment.
+fn login_key(instance: &Instance) -> String {
+    let mut words = instance.public_key.split_whitespace();
+    let (kind, key) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    format!("{kind} {key} {}\n", key_name(instance))
+}
+
+fn key_name(instance: &Instance) -> &str {
+    let said = instance.launch.as_ref().and_then(|launch| launch.key_name.as_deref());
+    said.unwrap_or(ROLE)
+}
+
 fn identity_document(instance: &Instance) -> String {
+    let launch = instance.launch.as_deref();
     pretty(&json!({
         "accountId": ACCOUNT_ID,
-        "architecture": "x86_64",
-        "availabilityZone": ZONE,
+        "architecture": launch.map_or("x86_64", |one| one.architecture.as_str()),
+        "availabilityZone": zone(instance),
         "billingProducts": null,
         "devpayProductCodes": null,
         "imageId": instance.image,
         "instanceId": instance.id,
-        "instanceType": "m5.large",
+        "instanceType": instance_type(instance),
         "kernelId": null,
         "marketplaceProductCodes": null,
         "pendingTime": seconds(instance.launched),
-        "privateIp": PRIVATE_IP,
+        "privateIp": launch.map_or(PRIVATE_IP, |one| one.private_ip.as_str()),
         "ramdiskId": null,
-        "region": REGION,
+        "region": instance.region(),
         "version": "2017-09-30",
     }))
 }
 
-fn profile(instance: &Instance) -> String {
+fn profile_document(instance: &Instance, profile: &str) -> String {
     pretty(&json!({
         "Code": "Success",
         "LastUpdated": seconds(instance.launched),
-        "InstanceProfileArn": format!("arn:aws:iam::{ACCOUNT_ID}:instance-profile/{ROLE}"),
+        "InstanceProfileArn": format!("arn:aws:iam::{ACCOUNT_ID}:instance-profile/{profile}"),
         "InstanceProfileId": format!("AIPA{}", random::derived(&instance.id, 16).to_uppercase()),
     }))
 }
@@ -229,7 +307,8 @@ fn page(status: u16, reason: &str) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::account::Account;
+    use crate::sim::account::{Account, REGION};
+    use crate::sim::ec2::launch::Launch;
 
     fn put(headers: &[(&str, &str)], path: &str) -> Request {
         ask("PUT", headers, path)
@@ -330,6 +409,67 @@ mod tests {
         assert_eq!(get(&mut instance, &format!("/2021-01-03/{tag}")).status, 404);
         assert_eq!(get(&mut instance, "/latest/meta-data/spot/instance-action").status, 404);
         assert_eq!(get(&mut instance, "/1999-01-01/meta-data/instance-id").status, 404);
+    }
+
+    fn launched() -> Instance {
+        let [tokens, tags] = ["optional", "enabled"].map(|word| Some(word.to_owned()));
+        Instance::run(Instant::now(), "ami-1", Launch {
+            region: "us-west-2".to_owned(),
+            instance_type: "t3.micro".to_owned(),
+            zone: "us-west-2b".to_owned(),
+            private_ip: "127.77.128.7".to_owned(),
+            public_ip: Some("127.77.0.7".to_owned()),
+            key_name: Some("a key of mine".to_owned()),
+            metadata: Metadata { tokens, tags, ..Metadata::default() },
+            ..Launch::default()
+        })
+    }
+
+    #[test]
+    fn what_was_said_at_its_launch_counts() {
+        let mut instance = launched();
+        instance.tags.insert("Name".to_owned(), "one".to_owned());
+        instance.public_key = "ssh-ed25519 AAAA somebody@laptop".to_owned();
+        let mut ask = |path: &str| get(&mut instance, &format!("/latest/meta-data/{path}"));
+        for (path, wanted) in [
+            ("instance-type", "t3.micro"),
+            ("placement/region", "us-west-2"),
+            ("placement/availability-zone", "us-west-2b"),
+            ("placement/availability-zone-id", "usw2-az2"),
+            ("local-ipv4", "127.77.128.7"),
+            ("public-ipv4", "127.77.0.7"),
+            ("local-hostname", "ip-127-77-128-7.us-west-2.compute.internal"),
+            ("public-keys/", "0=a key of mine"),
+            ("public-keys/0/openssh-key", "ssh-ed25519 AAAA a key of mine\n"),
+            ("tags/instance/Name", "one"),
+        ] {
+            assert_eq!(ask(path).body, wanted, "{path}");
+        }
+        // No role, no group, and nobody means to take it away.
+        for path in ["iam/info", "autoscaling/", "spot/instance-action", "events/maintenance/"] {
+            assert_eq!(ask(path).status, 404, "{path}");
+        }
+    }
+
+    #[test]
+    fn who_may_ask_for_what_is_said_at_its_launch() {
+        let mut instance = launched();
+        let path = "/latest/meta-data/instance-id";
+        assert_eq!(answer(&mut instance, &ask("GET", &[], path)).body, instance.id.as_str());
+        let made_up = [(TOKEN_HEADER, "made-up")];
+        assert_eq!(answer(&mut instance, &ask("GET", &made_up, path)).status, 401);
+        let mut say = |change: fn(&mut Metadata)| {
+            let launch = instance.launch.as_mut().unwrap();
+            change(&mut launch.metadata);
+            launch.profile = Some("arn:aws:iam::1:instance-profile/ci".to_owned());
+            instance.clone()
+        };
+        let mut without_tags = say(|metadata| metadata.tags = Some("disabled".to_owned()));
+        assert_eq!(get(&mut without_tags, "/latest/meta-data/tags/instance/").status, 404);
+        let role = "/latest/meta-data/iam/security-credentials/";
+        assert_eq!(get(&mut without_tags, role).body, "ci");
+        let mut off = say(|metadata| metadata.endpoint = Some("disabled".to_owned()));
+        assert_eq!(answer(&mut off, &put(&[], "/latest/api/token")).status, 403);
     }
 
     #[test]

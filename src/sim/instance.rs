@@ -176,6 +176,9 @@ pub struct Instance {
 
 const USER_INITIATED: (&str, &str) =
     ("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown");
+/// What EC2 says where there is no machine for an instance.
+const NOT_STARTED: (&str, &str) =
+    ("Server.InternalError", "Server.InternalError: Internal error on launch");
 const INSTANCE_INITIATED: (&str, &str) = (
     "Client.InstanceInitiatedShutdown",
     "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
@@ -306,6 +309,21 @@ impl Instance {
         }
     }
 
+    /// There is no machine for it, and there will be none. A fresh one is terminated; one that was
+    /// stopped is so again.
+    pub fn not_started(&mut self, now: Instant) {
+        if self.state() != State::Pending {
+            return self.switched_off(now);
+        }
+        self.reason = Some(NOT_STARTED);
+        if self.since(State::Stopped).is_some() {
+            return self.enter(now, State::Stopped);
+        }
+        self.lifecycle = Lifecycle::Terminating;
+        self.enter(now, State::ShuttingDown);
+        self.enter(now, State::Terminated);
+    }
+
     /// Its machine is gone. One that nobody stopped has switched itself off, which stops it.
     pub fn switched_off(&mut self, now: Instant) {
         match self.state() {
@@ -336,7 +354,7 @@ impl Instance {
     pub fn start(&mut self, now: Instant) {
         if self.state() == State::Stopped {
             self.launched = Timestamp::now();
-            self.reason = None;
+            (self.reason, self.ending) = (None, None);
             self.enter(now, State::Pending);
         }
     }
@@ -419,6 +437,19 @@ mod tests {
         instance.switched_off(now);
         instance.terminate(now, Ending::Graceful);
         assert_eq!(instance.state(), State::Terminated, "there is no machine that could still run");
+    }
+
+    #[test]
+    fn what_does_not_start_is_what_it_was_before() {
+        let now = Instant::now();
+        let mut instance = Instance::launch(now, HEARTBEAT_TIMEOUT, Recorder::silent());
+        instance.not_started(now);
+        assert_eq!((instance.state(), instance.reason), (State::Terminated, Some(NOT_STARTED)));
+        let (mut instance, now) = running();
+        instance.switched_off(now);
+        instance.start(now);
+        instance.not_started(now);
+        assert_eq!((instance.state(), instance.reason), (State::Stopped, Some(NOT_STARTED)));
     }
 
     #[test]

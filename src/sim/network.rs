@@ -73,6 +73,12 @@ pub fn subnets(region: &str) -> Vec<Subnet> {
     (0..).zip(ZONES).map(one).collect()
 }
 
+/// The id of a zone: `eu-west-1b` has `euw1-az2`.
+pub fn id_of_zone(zone: &str) -> String {
+    let known = ZONES.iter().position(|letter| zone.ends_with(*letter)).unwrap_or_default();
+    zone_id(zone.trim_end_matches(ZONES), u8::try_from(known + 1).unwrap_or(1))
+}
+
 /// `eu-west-1` and 2 give `euw1-az2`.
 fn zone_id(region: &str, number: u8) -> String {
     let mut parts = region.split('-');
@@ -96,6 +102,7 @@ mod tests {
         let subnets = subnets(REGION);
         assert_eq!((subnets[0].id.as_str(), subnets[0].vpc.as_str()), (SUBNET, VPC));
         assert_eq!(subnets[1].zone_id, "euw1-az2");
+        assert!(subnets.iter().all(|subnet| id_of_zone(&subnet.zone) == subnet.zone_id));
         assert_eq!(subnets[2].cidr(), "172.31.32.0/20");
         assert_eq!(super::subnets("ap-southeast-2")[0].zone_id, "apse2-az1");
     }

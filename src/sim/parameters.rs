@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::random;
 use crate::error::Fault;
@@ -19,7 +19,7 @@ const PUBLIC_KEY: &str = "/devops-tools/jenkins/id_rsa.pub";
 const ADMIN_PASSWORD: &str = "/devops-tools/jenkins/admin_password";
 
 /// What kind of parameter one is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// Plain text.
     #[default]
@@ -58,7 +58,7 @@ impl std::fmt::Debug for Parameter {
     }
 }
 
-/// All parameters by name. Each has one version.
+/// All parameters by name, as an account begins with them: each in one version, in every region.
 #[derive(Clone, Debug)]
 pub struct Parameters {
     /// The parameters.

@@ -15,6 +15,7 @@ use super::image::{self, Image};
 use super::key_pair::KeyPair;
 use super::launch_template::LaunchTemplate;
 use super::network::{self, Subnet, Vpc};
+use super::parameter_store::ParameterStore;
 use super::security_group::SecurityGroup;
 use super::snapshot::{self, Snapshot, Writing};
 use super::volume::Volume;
@@ -46,6 +47,8 @@ pub struct Region {
     pub groups: BTreeMap<String, Group>,
     /// Launch configurations by name: the image of each.
     pub launch_configurations: BTreeMap<String, String>,
+    /// Its Parameter Store.
+    pub parameters: ParameterStore,
     /// What was made for a client token: `(action, token)` to the id and a digest of the request.
     #[serde(with = "pairs")]
     pub tokens: BTreeMap<(String, String), (String, String)>,

@@ -172,7 +172,6 @@ pub(super) mod tests {
     /// A completed snapshot without blocks.
     pub(in crate::sim) fn empty(id: &str, volume_gib: u64) -> Snapshot {
         Snapshot {
-            volume: None,
             id: id.to_owned(),
             volume_gib,
             state: State::Completed,
@@ -180,6 +179,7 @@ pub(super) mod tests {
             description: String::new(),
             tags: Tags::new(),
             kms_key: None,
+            volume: None,
             parent: None,
             volume: None,
             blocks: BTreeMap::new(),

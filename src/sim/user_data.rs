@@ -11,10 +11,29 @@ use crate::error::Fault;
 /// # Errors
 /// `user` is not TOML, or `aws` or `efs` is something else than a table.
 pub fn merge(user: &str, endpoint: &str, file_system: &str) -> anyhow::Result<String> {
-    let mut table: Table = toml::from_str(user)
+    let table: Table = toml::from_str(user)
         .context(Fault::recipe("the user-data is not TOML").hint("it has host.toml's format"))?;
+    fill(table, endpoint, Some(file_system))
+}
+
+/// What an instance reads as its user-data when somebody launched it with `said`: the same with the
+/// gaps filled, if it is for hostkit's agent (TOML, or nothing); else as it was said, for whatever
+/// reads it.
+pub fn complete(said: &str, endpoint: &str, file_system: Option<&str>) -> String {
+    // Comments to TOML, and not meant for it.
+    let for_others = ["#!", "#cloud-config", "#include", "## template:"];
+    if for_others.iter().any(|sign| said.starts_with(sign)) {
+        return said.to_owned();
+    }
+    let Ok(table) = toml::from_str::<Table>(said) else { return said.to_owned() };
+    fill(table, endpoint, file_system).unwrap_or_else(|_| said.to_owned())
+}
+
+fn fill(mut table: Table, endpoint: &str, file_system: Option<&str>) -> anyhow::Result<String> {
     say(&mut table, "aws", "endpoint_url", endpoint)?;
-    say(&mut table, "efs", "id", file_system)?;
+    if let Some(id) = file_system {
+        say(&mut table, "efs", "id", id)?;
+    }
     toml::to_string(&table).context("writing the user-data")
 }
 
@@ -40,6 +59,19 @@ mod tests {
         assert_eq!(merged["efs"]["id"].as_str(), Some("fs-mine"));
         assert_eq!(merged["efs"]["cross_az"].as_bool(), Some(true));
         assert_eq!(merged["aws"]["endpoint_url"].as_str(), Some("http://10.0.2.2:1"));
+    }
+
+    #[test]
+    fn what_is_for_somebody_else_is_left_alone() {
+        let script = "#!/bin/sh\n";
+        assert_eq!(complete(script, "e", None), script);
+        assert_eq!(complete("#cloud-config\n", "e", None), "#cloud-config\n");
+        assert_eq!(complete("MIME-Version: 1.0\n", "e", None), "MIME-Version: 1.0\n");
+        let nothing: Table = complete("", "http://10.0.2.2:1", None).parse().unwrap();
+        assert_eq!(nothing["aws"]["endpoint_url"].as_str(), Some("http://10.0.2.2:1"));
+        assert!(!nothing.contains_key("efs"));
+        let whole: Table = complete("role = 'agent'", "e", Some("fs-1")).parse().unwrap();
+        assert_eq!(whole["efs"]["id"].as_str(), Some("fs-1"));
     }
 
     #[test]

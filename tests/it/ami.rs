@@ -272,7 +272,8 @@ fn a_bake_that_is_killed_while_it_sends_goes_on_with_the_rest() {
     if !is_root() {
         return;
     }
-    let slow = "[[fault]]\nservice = 'ebs'\naction = 'PutSnapshotBlock'\nslow = '400ms'\n";
+    let slow =
+        "[[fault]]\nservice = 'ebs'\naction = 'PutSnapshotBlock'\ndoes = 'slow'\nafter = '400ms'\n";
     let (sim, desk) = (Sim::start(slow), Desk::new());
     let fixed = ["bake", "small", "--target", "ami", "--rate", "60"];
     let mut child = desk.hostkit(&sim, &fixed).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
@@ -302,8 +303,8 @@ fn whenever_it_is_killed_gc_leaves_the_account_empty() {
     if !is_root() {
         return;
     }
-    let slow =
-        "[[fault]]\nservice = 'ebs'\nslow = '20ms'\n[[fault]]\nservice = 'ec2'\nslow = '100ms'\n";
+    let slow = "[[fault]]\nservice = 'ebs'\ndoes = 'slow'\nafter = '20ms'\n\
+        [[fault]]\nservice = 'ec2'\ndoes = 'slow'\nafter = '100ms'\n";
     let (sim, desk) = (Sim::start(slow), Desk::new());
     // The layers are in the cache then, and the account has an image that must stay.
     let kept = desk.bake(&sim, &[]);
@@ -346,7 +347,7 @@ fn what_goes_wrong_is_told_and_nothing_is_left() {
     if !is_root() {
         return;
     }
-    let broken = "[[fault]]\nservice = 'ebs'\naction = 'CompleteSnapshot'\nerror = true\n";
+    let broken = "[[fault]]\nservice = 'ebs'\naction = 'CompleteSnapshot'\ndoes = 'fails'\n";
     let (sim, desk) = (Sim::start(broken), Desk::new());
     let (status, said) = desk.refused(&sim, &[]);
     assert_eq!(status, Some(6), "{said}");

@@ -5,17 +5,20 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait without a runtime")]
 #![expect(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
 
+mod account;
 mod ami;
 mod bake;
 mod cache;
 mod check;
 mod clerk;
 mod cli;
+mod ec2;
 mod engine;
 mod hygiene;
 mod image_tests;
 mod images;
 mod imports;
+mod instances;
 mod jenkins_package;
 mod language;
 mod layers;
@@ -24,6 +27,7 @@ mod machine;
 mod pack;
 mod parsers;
 mod plans;
+mod publish;
 mod rehearsal_account;
 mod steps;
 mod support;

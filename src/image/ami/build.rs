@@ -125,8 +125,8 @@ impl Job<'_> {
             return Ok(Some(place));
         }
         match self.parent().await {
-            Some(parent) => self.start(journal, 1, Some(parent)).await.map(Some),
-            None => Ok(None),
+            Ok(parent) => self.start(journal, 1, Ok(parent)).await.map(Some),
+            Err(_) => Ok(None),
         }
     }
 
@@ -178,22 +178,42 @@ impl Job<'_> {
         self.start(journal, needed, parent).await
     }
 
-    /// What a new snapshot stands on, and says so.
-    async fn parent(&self) -> Option<Parent> {
-        let found = if self.wish.incremental {
-            parent::find(self.config, self.labels, &self.wish.encryption).await
-        } else {
-            Err("--no-parent".to_owned())
-        };
-        let said = match &found {
-            Ok(parent) => format!("it stands on {}: only what differs is sent", parent.snapshot),
-            Err(reason) => format!("every block is sent: {reason}"),
-        };
-        self.events.log("snapshot", said);
-        found.ok()
+    /// What a new snapshot stands on, or why on nothing.
+    async fn parent(&self) -> Result<Parent, String> {
+        if !self.wish.incremental {
+            return Err("--no-parent".to_owned());
+        }
+        parent::find(self.config, self.labels, &self.wish.encryption).await
     }
 
     async fn start(
+        &self,
+        journal: &mut Journal,
+        needed: u32,
+        parent: Result<Parent, String>,
+    ) -> anyhow::Result<Place> {
+        let reason = match parent {
+            Ok(parent) => {
+                let id = parent.snapshot.clone();
+                match self.start_on(journal, needed, Some(parent)).await {
+                    Ok(place) => {
+                        self.say(format!("it stands on {id}: only what differs is sent"));
+                        return Ok(place);
+                    }
+                    Err(error) => format!("{id} cannot be its parent: {error:#}"),
+                }
+            }
+            Err(reason) => reason,
+        };
+        self.say(format!("every block is sent: {reason}"));
+        self.start_on(journal, needed, None).await
+    }
+
+    fn say(&self, line: String) {
+        self.events.log("snapshot", line);
+    }
+
+    async fn start_on(
         &self,
         journal: &mut Journal,
         needed: u32,
@@ -255,7 +275,7 @@ impl Job<'_> {
             let Ok(there) = there else { return Ok(None) };
             parent = Some(there);
         }
-        self.events.log("snapshot", format!("going on with {}", found.id));
+        self.say(format!("going on with {}", found.id));
         let begun = Begun {
             snapshot: found.id,
             parent: found.tags.get(PARENT_TAG).cloned(),

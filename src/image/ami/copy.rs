@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
+
 use super::distribute::Site;
 use super::name::{BLOCKS_TAG, DIGEST_TAG, PARENT_TAG, Tags};
 use super::register;
@@ -38,11 +40,13 @@ pub(super) async fn in_place(
         of_name(site, source, &source.name, key, done).await?
     } else if key.is_some() && !is_encrypted(source) {
         let image = of_name(site, source, &encrypted_name(&source.name), key, done).await?;
-        site.say(format!(
-            "{} is not encrypted, and stays: something may still use it; `hostkit images prune` \
-             removes it when nothing does",
-            source.id
-        ));
+        if !site.job.subject.fresh {
+            site.say(format!(
+                "{} is not encrypted, and stays: something may still use it; `hostkit images \
+                 prune` removes it when nothing does",
+                source.id
+            ));
+        }
         image
     } else {
         source.clone()
@@ -228,12 +232,19 @@ async fn wait(site: &Site<'_>, id: &str) -> anyhow::Result<Image> {
 
 /// Removes a copy that failed, with its snapshots.
 async fn clear(site: &Site<'_>, image: &Image) -> anyhow::Result<()> {
-    let fault = |failure: crate::aws::Failure| operator::fault(&failure);
-    remove::deregister_image(&site.config, &image.id).await.map_err(fault)?;
-    for snapshot in image.snapshots() {
-        remove::delete_snapshot(&site.config, &snapshot).await.map_err(fault)?;
-    }
+    remove(&site.config, image).await?;
     settle(site, Fate::Gone)
+}
+
+/// Removes an image that nothing uses, with its snapshots.
+pub(super) async fn remove(config: &SdkConfig, image: &Image) -> anyhow::Result<()> {
+    let gone = remove::deregister_image(config, &image.id).await;
+    gone.map_err(|failure| operator::fault(&failure))?;
+    for snapshot in image.snapshots() {
+        let gone = remove::delete_snapshot(config, &snapshot).await;
+        gone.map_err(|failure| operator::fault(&failure))?;
+    }
+    Ok(())
 }
 
 /// Marks an image and its snapshots to stay, and with the user's tags.

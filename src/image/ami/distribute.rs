@@ -17,6 +17,7 @@ use futures::future::join_all;
 use super::name::{ARCH_TAG, DIGEST_TAG, RECIPE_TAG, VERSION_TAG};
 use super::publication::Publication;
 use super::{copy, finish, resume, undo};
+use crate::aws::account;
 use crate::aws::image::{Image, State};
 use crate::aws::operator::{in_region, region};
 use crate::digest::sha256;
@@ -37,6 +38,8 @@ pub struct Subject {
     pub arch: String,
     /// The digest of all that went in.
     pub digest: String,
+    /// Whether it was made a moment ago, so that nothing can use it yet.
+    pub fresh: bool,
 }
 
 impl Subject {
@@ -61,7 +64,7 @@ impl Subject {
         if image.state != State::Available {
             return Err(Fault::aws(format!("{id} is not available: {:?}", image.state)));
         }
-        Ok(Self { image, recipe, version, arch, digest })
+        Ok(Self { image, recipe, version, arch, digest, fresh: false })
     }
 
     /// The parameter that points to the latest image.
@@ -136,6 +139,7 @@ impl Job<'_> {
         let home = region(self.config).to_owned();
         let encrypted = copy::is_encrypted(&self.subject.image);
         self.wanted.check(&home, encrypted)?;
+        self.check_defaults(&home).await?;
         let others = self.wanted.others(&home);
         let encrypts = !encrypted && self.wanted.keys.of(&home).is_some();
         let journal = if encrypts || !others.is_empty() { Some(self.journal()?) } else { None };
@@ -147,7 +151,7 @@ impl Job<'_> {
             region: region.to_owned(),
         };
         let sites: Vec<_> = others.iter().map(|region| site(region)).collect();
-        let (first, rest) = if encrypts {
+        let (mut first, rest) = if encrypts {
             // What the others copy is what is encrypted here.
             let first = Self::publish(site(&home), &self.subject.image).await;
             let rest = match &first.image {
@@ -159,10 +163,38 @@ impl Job<'_> {
             let image = &self.subject.image;
             futures::join!(Self::publish(site(&home), image), each(sites, image))
         };
+        if encrypts && self.subject.fresh && first.failure.is_none() {
+            let gone = copy::remove(&in_region(self.config, &home), &self.subject.image).await;
+            match gone {
+                Ok(()) => first.done.push(format!("{} removed", self.subject.image.id)),
+                Err(error) => first.failure = Some(error),
+            }
+        }
         if let Some(journal) = journal {
             end(journal.into_inner())?;
         }
         Ok(std::iter::once(first).chain(rest).collect())
+    }
+
+    /// What is shared must not be with the account's default key, which an account may have for all
+    /// that is new. Who may not ask that finds out when it is shared.
+    async fn check_defaults(&self, home: &str) -> Result<(), Fault> {
+        if self.wanted.audience.is_empty() {
+            return Ok(());
+        }
+        for other in self.wanted.others(home) {
+            let keyless = self.wanted.keys.of(&other).is_none();
+            let there = in_region(self.config, &other);
+            if keyless && account::encrypts_by_default(&there).await.unwrap_or(false) {
+                let text = format!(
+                    "all that is new in {other} is encrypted with the account's default key, and \
+                     what is cannot be shared"
+                );
+                let hint = "give a key of your own whose policy lets them in: --kms-key";
+                return Err(Fault::usage(text).hint(format!("{hint} {other}=KEY")));
+            }
+        }
+        Ok(())
     }
 
     async fn publish(site: Site<'_>, source: &Image) -> Place {
@@ -236,6 +268,7 @@ impl Site<'_> {
 
     /// Tells people.
     pub(super) fn say(&self, line: impl Into<String>) {
+        let line = format!("{}: {}", self.region, line.into());
         self.job.events.log(&format!("publish-{}", self.region), line);
     }
 

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::copy::is_encrypted;
 use super::distribute::Site;
 use super::publication::Template;
-use crate::aws::image::{self, Image};
+use crate::aws::image::{self, Audience, Image};
 use crate::aws::{Failure, launch_template, operator, patience, snapshot, ssm};
 use crate::digest::sha256;
 use crate::error::Fault;
@@ -40,29 +40,48 @@ pub(super) async fn all(
     point(site, image, done).await
 }
 
-/// AWS does not call it an error when somebody may already.
+/// Who may already is left as it is. Whoever may not look whether somebody may, tells it again: AWS
+/// does not mind.
 async fn share(site: &Site<'_>, image: &Image, done: &mut Vec<String>) -> anyhow::Result<()> {
     let audience = &site.job.wanted.audience;
     if audience.is_empty() {
         return Ok(());
     }
     // The snapshots first: an image whose snapshots cannot be read is of no use to anybody.
+    let mut news = false;
     if !audience.accounts.is_empty() {
         for id in image.snapshots() {
-            let shared = snapshot::share(&site.config, &id, &audience.accounts).await;
-            shared.map_err(|failure| unshared(image, &failure))?;
+            let there = snapshot::accounts(&site.config, &id).await.unwrap_or_default();
+            let missing = audience.accounts.iter().filter(|one| !there.contains(one));
+            let missing: Vec<_> = missing.cloned().collect();
+            if !missing.is_empty() {
+                let shared = snapshot::share(&site.config, &id, &missing).await;
+                shared.map_err(|failure| unshared(image, &failure))?;
+                news = true;
+            }
         }
     }
-    image::share(&site.config, &image.id, audience).await.map_err(|it| unshared(image, &it))?;
+    let there = image::audience(&site.config, &image.id).await.unwrap_or_default();
+    let missing = audience.without(&there);
+    if !missing.is_empty() {
+        image::share(&site.config, &image.id, &missing).await.map_err(|it| unshared(image, &it))?;
+        news = true;
+    }
+    if news {
+        done.push(format!("shared with {}", told(audience)));
+    }
+    Ok(())
+}
+
+fn told(audience: &Audience) -> String {
     let who = [
         (audience.accounts.len(), "account"),
         (audience.organizations.len(), "organisation"),
         (audience.units.len(), "organisational unit"),
     ];
     let who = who.into_iter().filter(|(count, _)| *count > 0);
-    let who: Vec<_> = who.map(|(n, of)| format!("{n} {of}{}", plural(n))).collect();
-    done.push(format!("shared with {}", who.join(", ")));
-    Ok(())
+    let who = who.map(|(n, of)| format!("{n} {of}{}", if n == 1 { "" } else { "s" }));
+    who.collect::<Vec<_>>().join(", ")
 }
 
 /// That the default key cannot be shared is what AWS says in three ways.
@@ -77,10 +96,6 @@ fn unshared(image: &Image, failure: &Failure) -> anyhow::Error {
         fault
     };
     fault.into()
-}
-
-const fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 async fn deprecate(site: &Site<'_>, image: &Image, done: &mut Vec<String>) -> anyhow::Result<()> {

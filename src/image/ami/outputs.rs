@@ -114,7 +114,7 @@ fn packer(
     let artifact_id = artifact_id.join(",");
     if !last.is_some_and(|build| is_same(&build) && build.artifact_id == artifact_id) {
         let run = uuid(&sha256(format!("{now:?} {artifact_id}")), "run");
-        let Subject { recipe, version, arch, digest, image } = subject;
+        let Subject { recipe, version, arch, digest, image, .. } = subject;
         let data =
             [("version", version), ("arch", arch), ("digest", digest), ("name", &image.name)];
         manifest.last_run_uuid.clone_from(&run);
@@ -187,6 +187,7 @@ mod tests {
             version: "1.0".into(),
             arch: "amd64".into(),
             digest: digest.into(),
+            fresh: false,
         }
     }
 

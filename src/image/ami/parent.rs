@@ -81,7 +81,10 @@ pub async fn of_snapshot(
         return Err(format!("its snapshot {id} is not whole"));
     }
     let by_default = match encryption {
-        Encryption::Inherited => account::encrypts_by_default(config).await.map_err(said)?,
+        // Without the right to ask, it is tried: AWS refuses what cannot be.
+        Encryption::Inherited => {
+            account::encrypts_by_default(config).await.unwrap_or(found.encrypted)
+        }
         Encryption::DefaultKey | Encryption::Key(_) => true,
     };
     fits(&found, encryption, by_default)?;

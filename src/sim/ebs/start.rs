@@ -93,7 +93,6 @@ impl Asked {
         }
         let parent = self.parent(region, volume_gib)?;
         Ok(Snapshot {
-            volume: None,
             id: format!("snap-0{}", random::hex(16)),
             volume_gib,
             state: State::Pending(None),
@@ -104,6 +103,7 @@ impl Asked {
                 Some(parent) => parent.kms_key.clone(),
                 None => self.key(region_name)?,
             },
+            volume: None,
             parent: self.parent_snapshot_id.clone(),
             blocks: parent.map(|parent| parent.blocks.clone()).unwrap_or_default(),
             put: std::collections::BTreeSet::new(),

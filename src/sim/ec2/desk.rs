@@ -1,6 +1,5 @@
 //! Where unit tests ask EC2.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -10,9 +9,10 @@ use crate::sim::account::{Account, REGION};
 use crate::sim::call::{Call, Caller};
 use crate::sim::http::{Reply, Request};
 use crate::sim::parameters::Parameters;
-use crate::sim::region::{Region, Tags};
+use crate::sim::region::Region;
 use crate::sim::service::Service;
-use crate::sim::snapshot::{Snapshot, State};
+use crate::sim::snapshot::Snapshot;
+use crate::sim::snapshot::tests::empty;
 
 /// An account, and who asks for it.
 pub(super) struct Desk {
@@ -70,20 +70,7 @@ impl Desk {
     /// A snapshot that is whole, as EBS direct leaves one.
     pub(super) fn snapshot(&mut self) -> String {
         let id = super::id::Kind::Snapshot.fresh();
-        let snapshot = Snapshot {
-            id: id.clone(),
-            volume_gib: 4,
-            state: State::Completed,
-            started: self.account.world(),
-            description: String::new(),
-            tags: Tags::new(),
-            kms_key: None,
-            volume: None,
-            parent: None,
-            blocks: BTreeMap::new(),
-            put: std::collections::BTreeSet::new(),
-            shared_with: std::collections::BTreeSet::new(),
-        };
+        let snapshot = Snapshot { started: self.account.world(), ..empty(&id, 4) };
         self.region().snapshots.insert(id.clone(), snapshot);
         id
     }

@@ -29,6 +29,7 @@ use jiff::Timestamp;
 use self::query::Query;
 use self::refusal::{Answer, Refusal};
 use super::account::Account;
+use super::disturbance::Kind;
 use super::http::Reply;
 use super::region::Region;
 use super::xml::leaf;
@@ -52,12 +53,21 @@ pub struct Call<'a> {
     pub fingerprint: String,
     /// What is described is as it was then.
     pub as_of: Instant,
+    /// Who asks: an ARN.
+    pub caller: String,
+    /// What is made by it is to fail, once it would be there.
+    pub fails: bool,
 }
 
 impl Call<'_> {
     /// What the account has in the region.
     pub fn here(&mut self) -> &mut Region {
         self.account.region(&self.region)
+    }
+
+    /// The reason for which an image that it makes will have failed, if it is to fail.
+    pub fn doom(&self) -> Option<String> {
+        self.fails.then(|| DOOM.to_owned())
     }
 
     /// The last moment that a description knows of, by the clock of the world.
@@ -70,16 +80,26 @@ impl Call<'_> {
     }
 }
 
+/// Why an image failed that was to fail.
+const DOOM: &str = "The image could not be made: an internal error has occurred";
+
 /// Answers one signed request. What is described is as it was at `as_of`.
 pub fn answer(account: &mut Account, call: &call::Call<'_>, as_of: Instant) -> Reply {
     let mut parameters = call.request.parameters();
     let fingerprint = query::fingerprint(&parameters);
     let action = parameters.remove("Action").unwrap_or_default();
     parameters.remove("Version");
-    let region = call.region.clone();
     let now = account.now();
-    account.region(&region).settle(now);
-    let mut call = Call { account, region, action, fingerprint, as_of };
+    account.region(&call.region).settle(now);
+    let mut call = Call {
+        account,
+        region: call.region.clone(),
+        action,
+        fingerprint,
+        as_of,
+        caller: call.caller.arn(),
+        fails: call.disturbance == Some(Kind::Fails),
+    };
     match perform(&mut call, Query::of(parameters)) {
         Ok(inner) => reply(&call.action, &inner),
         Err(refusal) => refusal.reply(),

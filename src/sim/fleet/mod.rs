@@ -144,6 +144,7 @@ impl Fleet {
             cpus: self.options.cpus,
             mac: place.mac.clone(),
             forwards: vec![Forward { host: 0, guest: SSH_PORT }],
+            doors: Vec::new(),
             efs_reachable: true,
         };
         self.ground.story.tell(&name, &format!("launched: {} on {}", place.instance, volume.name));

@@ -18,20 +18,34 @@ const FILES: [(&str, &str); 2] = [
 /// The copy of the variables, in the run folder.
 const VARIABLES: &str = "uefi";
 
+impl Firmware {
+    /// Whether this machine has it.
+    pub(in crate::sim) fn is_here(self) -> bool {
+        self == Self::Bios || files().is_some()
+    }
+}
+
+fn files() -> Option<&'static (&'static str, &'static str)> {
+    let is_there = |(code, variables): &&(&str, &str)| {
+        Path::new(code).is_file() && Path::new(variables).is_file()
+    };
+    FILES.iter().find(is_there)
+}
+
 /// What QEMU is told.
 pub(super) fn arguments(firmware: Firmware, run_dir: &RunDir) -> anyhow::Result<Vec<String>> {
     if firmware == Firmware::Bios {
         return Ok(Vec::new());
     }
-    let is_there = |(code, variables): &&(&str, &str)| {
-        Path::new(code).is_file() && Path::new(variables).is_file()
-    };
-    let (code, variables) = FILES.iter().find(is_there).ok_or_else(|| {
+    let (code, variables) = files().ok_or_else(|| {
         Fault::environment("there is no UEFI for virtual machines here")
             .hint("apt-get install ovmf")
     })?;
     let copy = run_dir.file(VARIABLES);
-    std::fs::copy(variables, &copy).context("copying the variables of UEFI")?;
+    // A machine that is started again keeps its own.
+    if !copy.exists() {
+        std::fs::copy(variables, &copy).context("copying the variables of UEFI")?;
+    }
     let copy = super::machine::quoted(&run_dir.argument(VARIABLES)?);
     Ok(vec![
         "-drive".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Read as _;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,7 +37,10 @@ pub const CONSOLE: &str = "console";
 pub const IMDS_SOCKET: &str = "imds";
 /// The relay's socket for the file system.
 pub const NFS_SOCKET: &str = "nfs";
-const OVERLAY: &str = "disk";
+/// The machine's own layer over the image.
+pub const OVERLAY: &str = "disk";
+/// QEMU's name for the one disk.
+const DRIVE: &str = "virtio0";
 const QMP_SOCKET: &str = "qmp";
 const QEMU_LOG: &str = "qemu.log";
 
@@ -53,10 +57,21 @@ pub struct Build {
     pub cpus: u8,
     /// The first network card's hardware address.
     pub mac: String,
-    /// Ports that lead into it.
+    /// Ports of 127.0.0.1 that lead into it.
     pub forwards: Vec<Forward>,
+    /// Addresses of its own on this machine, and what they lead to.
+    pub doors: Vec<Door>,
     /// Whether there is anything at the file system's address.
     pub efs_reachable: bool,
+}
+
+/// A port of a loopback address that nobody else uses, and the port of the guest that it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// The port, on both sides.
+    pub port: u16,
 }
 
 /// A machine that is on.
@@ -80,8 +95,19 @@ impl Machine {
     ) -> anyhow::Result<Self> {
         check_version(runner).await?;
         check_ports(&build.forwards)?;
-        lay_over(runner, run_dir, image).await?;
-        let qemu = command(run_dir, build)?;
+        lay_over(runner, image, &run_dir.argument(OVERLAY)?, DISK_BYTES).await?;
+        Self::on_disk(runner, run_dir, OVERLAY, build).await
+    }
+
+    /// Switches on with a disk that is there already: a qcow2 file of the run folder. No code runs
+    /// before [`Machine::power_on`].
+    pub async fn on_disk(
+        runner: &Runner,
+        run_dir: &RunDir,
+        disk: &str,
+        build: &Build,
+    ) -> anyhow::Result<Self> {
+        let qemu = command(run_dir, disk, build)?;
         let log = camino::Utf8PathBuf::from(run_dir.argument(QEMU_LOG)?);
         let mut process = runner.spawn(&qemu, &log)?;
         let Some(mut qmp) = connect(&mut process, &run_dir.file(QMP_SOCKET)).await else {
@@ -102,6 +128,14 @@ impl Machine {
     /// [`Machine::power_on`] lets them run on.
     pub async fn pause(&mut self) -> anyhow::Result<()> {
         self.qmp.execute("stop", json!({})).await.map(|_| ())
+    }
+
+    /// Has what is written from now on go to a new layer, a file that must not be there yet. What
+    /// the disk had at this moment stays in the layers below: as after a power cut, without what
+    /// the guest has not written down.
+    pub async fn freeze_disk(&mut self, next: &str) -> anyhow::Result<()> {
+        let arguments = json!({ "device": DRIVE, "snapshot-file": next, "format": "qcow2" });
+        self.qmp.execute("blockdev-snapshot-sync", arguments).await.map(|_| ())
     }
 
     /// The port here that leads to a port of the guest.
@@ -157,7 +191,8 @@ async fn connect(process: &mut Process, socket: &Path) -> Option<Qmp> {
     tokio::time::timeout(SOCKET_TIMEOUT, work).await.ok().flatten()
 }
 
-async fn check_version(runner: &Runner) -> anyhow::Result<()> {
+/// Whether QEMU is there and new enough.
+pub async fn check_version(runner: &Runner) -> anyhow::Result<()> {
     let text = runner.run(&Cmd::new(Tool::Qemu).arg("--version")).await?.text();
     match major_version(&text) {
         Some(major) if major >= OLDEST_QEMU => Ok(()),
@@ -198,7 +233,13 @@ struct ImageInfo {
     virtual_size: u64,
 }
 
-async fn lay_over(runner: &Runner, run_dir: &RunDir, image: &Path) -> anyhow::Result<()> {
+/// Makes `overlay`, a layer of at least `bytes` over a bootable image.
+pub async fn lay_over(
+    runner: &Runner,
+    image: &Path,
+    overlay: &str,
+    bytes: u64,
+) -> anyhow::Result<()> {
     let no_image = || Fault::usage(format!("{} is not a bootable image", image.display()));
     let image = image.canonicalize().with_context(no_image)?;
     if !image.is_file() {
@@ -217,11 +258,10 @@ async fn lay_over(runner: &Runner, run_dir: &RunDir, image: &Path) -> anyhow::Re
         let hint = "a bootable disk has a boot sector, in GPT disks too";
         return Err(no_image().hint(hint).into());
     }
-    let size = info.virtual_size.max(DISK_BYTES).to_string();
-    let overlay = run_dir.argument(OVERLAY)?;
+    let size = info.virtual_size.max(bytes).to_string();
     let create = Cmd::new(Tool::QemuImg)
         .args(["create", "-q", "-f", "qcow2", "-F", &info.format, "-b", path])
-        .args([overlay, size]);
+        .args([overlay.to_owned(), size]);
     runner.run(&create).await.context("laying a throwaway disk over the image")?;
     Ok(())
 }
@@ -233,7 +273,7 @@ fn has_boot_sector(image: &Path) -> bool {
     read.is_ok() && sector.ends_with(&[0x55, 0xaa])
 }
 
-fn command(run_dir: &RunDir, build: &Build) -> anyhow::Result<Cmd> {
+fn command(run_dir: &RunDir, disk: &str, build: &Build) -> anyhow::Result<Cmd> {
     let file = |name: &str| run_dir.argument(name).map(|path| quoted(&path));
     let relay = |socket: &str| -> anyhow::Result<String> {
         // Our own binary by way of /proc: also when its file was replaced, and never to be quoted.
@@ -247,6 +287,9 @@ fn command(run_dir: &RunDir, build: &Build) -> anyhow::Result<Cmd> {
     let mut main = "user,id=n0".to_owned();
     for forward in &build.forwards {
         let _ = write!(main, ",hostfwd=tcp:127.0.0.1:{}-:{}", forward.host, forward.guest);
+    }
+    for Door { address, port } in &build.doors {
+        let _ = write!(main, ",hostfwd=tcp:{address}:{port}-:{port}");
     }
     if build.efs_reachable {
         let _ = write!(main, ",guestfwd=tcp:{MOUNT_TARGET_IP}:2049-cmd:{}", relay(NFS_SOCKET)?);
@@ -265,7 +308,7 @@ fn command(run_dir: &RunDir, build: &Build) -> anyhow::Result<Cmd> {
         .args(["-smp".to_owned(), build.cpus.to_string()])
         .args(["-m".to_owned(), format!("{}M", build.memory_mib)])
         .arg("-drive")
-        .arg(format!("file={},if=virtio,format=qcow2,cache=unsafe,discard=unmap", file(OVERLAY)?))
+        .arg(format!("file={},if=virtio,format=qcow2,cache=unsafe,discard=unmap", file(disk)?))
         .args(["-netdev", &main, "-device"])
         .arg(format!("virtio-net-pci,netdev=n0,mac={}", build.mac))
         .args(["-netdev", &imds, "-device", "virtio-net-pci,netdev=imds"])
@@ -291,6 +334,8 @@ fn resolve(wanted: &[Forward], table: &str) -> anyhow::Result<Vec<Forward>> {
     let mut open: Vec<Forward> = rows
         .filter_map(|row| {
             let columns: Vec<_> = row.split_whitespace().collect();
+            // The others are doors.
+            (*columns.get(2)? == "127.0.0.1").then_some(())?;
             Some(Forward {
                 host: columns.get(3)?.parse().ok()?,
                 guest: columns.get(5)?.parse().ok()?,

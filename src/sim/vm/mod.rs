@@ -165,6 +165,7 @@ impl Rehearsal<'_> {
             cpus: self.options.cpus,
             mac: set.place.mac.clone(),
             forwards,
+            doors: Vec::new(),
             efs_reachable: !self.options.faults.contains(&Trouble::EfsUnreachable),
         };
         let machine =

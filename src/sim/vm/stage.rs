@@ -14,13 +14,14 @@ use crate::error::Fault;
 use crate::sim::account::{Account, FileSystem};
 use crate::sim::endpoint::{self, Shared, with};
 use crate::sim::http::{Server, serve_tcp, serve_unix};
+use crate::sim::nfs::gate::Passage;
 use crate::sim::nfs::{Export, Gate, open_gate};
 use crate::sim::timeline::Recorder;
 use crate::sim::{parameters, user_data};
 use crate::sys::Runner;
 
 /// The host's loopback interface as a guest's first network card sees it.
-const HOST_FROM_GUEST: &str = "10.0.2.2";
+pub const HOST_FROM_GUEST: &str = "10.0.2.2";
 
 /// The account and its services.
 #[derive(Debug)]
@@ -72,19 +73,14 @@ impl Stage {
     ) -> anyhow::Result<Place> {
         let endpoint_url = format!("http://{HOST_FROM_GUEST}:{}", self.port);
         let user_data = user_data::merge(said, &endpoint_url, &file_system.id)?;
-        let socket = |name: &str| {
-            UnixListener::bind(run_dir.file(name)).with_context(|| format!("opening `{name}`"))
-        };
-        let (for_metadata, for_files) = (socket(IMDS_SOCKET)?, socket(NFS_SOCKET)?);
         let (instance, mac) = with(&self.account, |account| {
             let instance = account.launch(recorder.clone());
             instance.user_data = user_data;
             instance.public_key.clone_from(&self.login_key);
             (instance.id.clone(), instance.mac.clone())
         });
-        let metadata = serve_unix(for_metadata, endpoint::metadata(&self.account, &instance));
-        let gate = open_gate(for_files, export.map(|one| one.passage(&instance, recorder)));
-        Ok(Place { instance, mac, _metadata: metadata, _gate: gate })
+        let files = export.map(|one| one.passage(&instance, recorder));
+        Place::around(&self.account, run_dir, (&instance, &mac), files)
     }
 }
 
@@ -99,9 +95,32 @@ pub struct Place {
     _gate: Gate,
 }
 
+impl Place {
+    /// Serves what an instance (its id, and the hardware address of its card) has for itself, at
+    /// sockets in `run_dir`. Without a way to files there is nobody behind the file system's address.
+    pub fn around(
+        account: &Shared,
+        run_dir: &RunDir,
+        (instance, mac): (&str, &str),
+        files: Option<Passage>,
+    ) -> anyhow::Result<Self> {
+        let socket = |name: &str| {
+            UnixListener::bind(run_dir.file(name)).with_context(|| format!("opening `{name}`"))
+        };
+        let (for_metadata, for_files) = (socket(IMDS_SOCKET)?, socket(NFS_SOCKET)?);
+        let metadata = serve_unix(for_metadata, endpoint::metadata(account, instance));
+        Ok(Self {
+            instance: instance.to_owned(),
+            mac: mac.to_owned(),
+            _metadata: metadata,
+            _gate: open_gate(for_files, files),
+        })
+    }
+}
+
 /// The canonical path of a folder, which is made if need be: the same folder is the same file
 /// system.
-fn canonical(folder: &Path) -> anyhow::Result<String> {
+pub fn canonical(folder: &Path) -> anyhow::Result<String> {
     let fault = || Fault::usage(format!("{} cannot be the file system", folder.display()));
     std::fs::create_dir_all(folder).with_context(fault)?;
     let canonical = folder.canonicalize().with_context(fault)?;

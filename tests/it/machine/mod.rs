@@ -5,6 +5,7 @@
 //! for all tests, and one test at a time has the processors.
 
 mod agent;
+mod ami;
 mod controller;
 mod ecs;
 mod failover;

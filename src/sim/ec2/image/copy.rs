@@ -84,7 +84,7 @@ pub fn copy(call: &mut Call<'_>, mut query: Query) -> Answer {
         cooldown: None,
         shared_with: BTreeSet::new(),
         state: State::Pending(call.account.due(conditions::COPY)),
-        fails: None,
+        fails: call.doom(),
         last_launched: None,
         public_parameter: None,
         source_instance: None,

@@ -62,11 +62,10 @@ fn resolve(wanted: Wanted, region: &Region) -> Answer<Mapping> {
 pub fn usable<'a>(region: &'a Region, id: &str) -> Answer<&'a Snapshot> {
     Kind::Snapshot.check(id)?;
     let snapshot = region.snapshots.get(id).ok_or_else(|| Kind::Snapshot.not_found(&[id]))?;
-    let state = match snapshot.state {
-        State::Completed => return Ok(snapshot),
-        State::Pending(_) => "pending",
-        State::Error(_) => "error",
-    };
+    if snapshot.state == State::Completed {
+        return Ok(snapshot);
+    }
+    let state = snapshot.state.word();
     Err(Refusal::state(format!("Snapshot is in invalid state - {state}")))
 }
 

@@ -130,7 +130,7 @@ pub fn register(call: &mut Call<'_>, mut query: Query) -> Answer {
         cooldown: None,
         shared_with: BTreeSet::new(),
         state: State::Pending(call.account.due(conditions::IMAGE)),
-        fails: None,
+        fails: call.doom(),
         last_launched: None,
         public_parameter: None,
         source_instance: None,

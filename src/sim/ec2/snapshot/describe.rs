@@ -72,12 +72,11 @@ fn tags(snapshot: &Snapshot) -> String {
 
 /// A snapshot as answers show it, without its tags.
 pub fn shape(snapshot: &Snapshot, now: Instant) -> String {
-    let (word, message) = status(snapshot);
     let full = (snapshot.blocks.len() as u64) * (BLOCK_BYTES as u64);
     leaf("snapshotId", &snapshot.id)
         + &leaf("volumeId", snapshot.volume.as_deref().unwrap_or(NO_VOLUME))
-        + &leaf("status", word)
-        + &some("statusMessage", message)
+        + &leaf("status", snapshot.state.word())
+        + &some("statusMessage", message(snapshot))
         + &leaf("startTime", &shape::time(snapshot.started))
         + &leaf("progress", &progress(snapshot, now))
         + &leaf("ownerId", ACCOUNT_ID)
@@ -90,11 +89,10 @@ pub fn shape(snapshot: &Snapshot, now: Instant) -> String {
         + &number("fullSnapshotSizeInBytes", Some(full))
 }
 
-fn status(snapshot: &Snapshot) -> (&'static str, Option<&str>) {
+fn message(snapshot: &Snapshot) -> Option<&str> {
     match &snapshot.state {
-        State::Pending(_) => ("pending", None),
-        State::Completed => ("completed", None),
-        State::Error(message) => ("error", Some(message)),
+        State::Error(message) => Some(message),
+        State::Pending(_) | State::Completed => None,
     }
 }
 
@@ -116,7 +114,7 @@ fn values(snapshot: &Snapshot, filter: &str, now: Instant) -> Vec<String> {
         "progress" => progress(snapshot, now),
         "snapshot-id" => snapshot.id.clone(),
         "start-time" => shape::time(snapshot.started),
-        "status" => status(snapshot).0.to_owned(),
+        "status" => snapshot.state.word().to_owned(),
         "storage-tier" | "transfer-type" => "standard".to_owned(),
         "volume-id" => snapshot.volume.clone().unwrap_or_else(|| NO_VOLUME.to_owned()),
         "volume-size" => snapshot.volume_gib.to_string(),

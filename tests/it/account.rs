@@ -1,0 +1,126 @@
+//! The rehearsal account for tests that act on AWS from outside: `hostkit sim`, in a process of its own,
+//! with what is to go wrong and a record of every request.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{repository, scratch, send, tell};
+
+/// See the module.
+pub(crate) struct Account {
+    child: Child,
+    folder: TempDir,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Account {
+    /// Serves an empty account, a hundred times faster than AWS.
+    pub(crate) fn open(faults: &str) -> Self {
+        let folder = scratch();
+        fs::write(folder.path().join("faults.toml"), faults).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hostkit"))
+            .args(["sim", "--format", "json", "--speed", "100", "--faults"])
+            .arg(folder.path().join("faults.toml"))
+            .arg("--record")
+            .arg(folder.path().join("record.jsonl"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let said: Value = serde_json::from_str(&line).unwrap();
+        let text = |key: &str| said[key].as_str().unwrap().to_owned();
+        let environment = vec![
+            ("AWS_ENDPOINT_URL", text("url")),
+            ("AWS_REGION", text("region")),
+            ("AWS_DEFAULT_REGION", text("region")),
+            ("AWS_ACCESS_KEY_ID", text("access-key-id")),
+            ("AWS_SECRET_ACCESS_KEY", text("secret-access-key")),
+        ];
+        Self { child, folder, environment }
+    }
+
+    /// The region that it is in, if nobody says another.
+    pub(crate) fn region(&self) -> &str {
+        &self.environment[1].1
+    }
+
+    /// Every request since it is there.
+    pub(crate) fn requests(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.record()).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The actions of all requests in a region, in order.
+    pub(crate) fn actions(&self, region: &str) -> Vec<String> {
+        let requests = self.requests().into_iter();
+        let there = requests.filter(|request| request["region"] == region);
+        there.map(|request| request["action"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn record(&self) -> PathBuf {
+        self.folder.path().join("record.jsonl")
+    }
+
+    /// hostkit with this account, in a person's folder.
+    pub(crate) fn hostkit(&self, folder: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hostkit"));
+        command.current_dir(folder).args(args).envs(self.environment.clone());
+        command.env("XDG_STATE_HOME", folder.join("state")).env("NO_COLOR", "1");
+        command.env_remove("HOSTKIT_FORMAT").env_remove("RUST_LOG");
+        command
+    }
+
+    /// What a script prints as JSON that has boto3, and a client of a service in a region by
+    /// `at('ec2', region)`. None where there is no boto3, which is said.
+    pub(crate) fn python(&self, script: &str) -> Option<Value> {
+        let head = "import boto3, json\n\
+                    def at(service, region=None): return boto3.client(service, region_name=region)\n\
+                    ec2, ebs, ssm = at('ec2'), at('ebs'), at('ssm')\n";
+        let mut command = Command::new(python()?);
+        command.args(["-c", &format!("{head}{script}")]).envs(self.environment.clone());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", words(&output));
+        Some(serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    /// Every request so far is one that AWS's own client could have sent, and these were among them.
+    pub(crate) fn validate(&self, expected: &str) {
+        let Some(python) = python() else { return };
+        let script = repository("tests/fixtures/botocore_validate.py");
+        let mut command = Command::new(python);
+        let output = command.arg(script).arg(self.record()).args(["--expect", expected]).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", words(&output));
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        send("INT", self.child.id());
+        let _ = self.child.wait();
+    }
+}
+
+/// Everything that a program wrote.
+pub(crate) fn words(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+/// A Python that has boto3; says so where there is none.
+pub(crate) fn python() -> Option<PathBuf> {
+    let python = std::env::var_os("HOSTKIT_TEST_PYTHON")
+        .map_or_else(|| "/var/cache/hostkit/python/bin/python".into(), PathBuf::from);
+    let there = Command::new(&python).args(["-c", "import boto3"]).output();
+    let there = there.is_ok_and(|output| output.status.success());
+    if !there {
+        tell("SKIPPED: there is no boto3 (.ci/setup --test)");
+    }
+    there.then_some(python)
+}
