@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{is_root, pause, repository, scratch, send, tell};
+use crate::support::{is_root, pause, python, repository, scratch, send, tell};
 
 const RECIPE: &str = "[recipe]\nname = 'small'\nversion = '1.0'\n[base]\nos = 'debian:trixie'\n\
     [vars.place]\ndefault = 'here'\n\
@@ -88,17 +88,6 @@ impl Drop for Sim {
         send("INT", self.child.id());
         let _ = self.child.wait();
     }
-}
-
-fn python() -> Option<PathBuf> {
-    let python = std::env::var_os("HOSTKIT_TEST_PYTHON")
-        .map_or_else(|| "/var/cache/hostkit/python/bin/python".into(), PathBuf::from);
-    let there = Command::new(&python).args(["-c", "import boto3"]).output();
-    let there = there.is_ok_and(|output| output.status.success());
-    if !there {
-        tell("SKIPPED in part: there is no boto3 (.ci/setup --test)");
-    }
-    there.then_some(python)
 }
 
 /// A person's project and state.

@@ -21,7 +21,8 @@ fn the_registered_image_boots_as_an_instance_and_serves_jenkins() {
     let login = folder.path().join("login");
     let keygen = ["-q", "-t", "ed25519", "-N", "", "-f"];
     assert!(run(Command::new("ssh-keygen").args(keygen).arg(&login)));
-    let [parameters, efs_path] = [&keys.file(), efs.path()].map(|path| path.to_str().unwrap());
+    let parameters = keys.file();
+    let [parameters, efs_path] = [parameters.as_path(), efs.path()].map(|path| path.to_str().unwrap());
     let options = ["--efs", efs_path, "--parameters", parameters];
     let script = r"
 image = register(sys.argv[1], 'jenkins-controller', BootMode='uefi-preferred', ImdsSupport='v2.0')
