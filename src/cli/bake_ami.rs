@@ -10,7 +10,6 @@ use indicatif::HumanBytes;
 
 use super::aws::Aws;
 use super::cache::age;
-use super::cache::age;
 use crate::aws::ebs::Encryption;
 use crate::aws::image::Image;
 use crate::aws::operator::{self, Identity};

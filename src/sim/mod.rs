@@ -21,6 +21,7 @@ pub mod endpoint;
 pub mod failover;
 pub mod faults;
 pub mod fleet;
+pub mod group;
 pub mod http;
 pub mod image;
 pub mod imds;

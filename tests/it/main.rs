@@ -33,3 +33,4 @@ mod sim_blocks;
 mod steps;
 mod support;
 mod units;
+mod upload;
