@@ -39,6 +39,7 @@ pub mod region;
 pub mod relay;
 pub mod security_group;
 pub mod service;
+pub mod shortage;
 pub mod signature;
 pub mod snapshot;
 pub mod ssm;
