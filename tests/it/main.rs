@@ -32,3 +32,4 @@ mod rehearsal_account;
 mod steps;
 mod support;
 mod units;
+mod upload;
