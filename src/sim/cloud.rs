@@ -87,7 +87,7 @@ impl Cloud {
             account.keep_blocks(&folder).context("opening the blocks")?;
         }
         if let Some(faults) = &options.faults {
-            (account.conditions, account.disturbances) = faults::load(faults, account.conditions)?;
+            (account.conditions, account.disturbances) = faults::load(faults, &account.conditions)?;
         }
         let record = options.record.as_deref().map(Record::open).transpose()?;
         account.record = record.map(Arc::new);
