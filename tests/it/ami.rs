@@ -22,9 +22,11 @@ const RECIPE: &str = "[recipe]\nname = 'small'\nversion = '1.0'\n[base]\nos = 'd
     [[link]]\npath = '/vmlinuz'\nto = 'boot/none'\n\
     [[file]]\npath = '/etc/motd'\ntemplate = 'templates/motd.tera'\n";
 
-/// How many requests of an action there were.
+/// How many requests of an action were answered with what was asked.
 fn count(account: &Account, action: &str) -> usize {
-    account.requests().iter().filter(|request| request["action"] == action).count()
+    let requests = account.requests();
+    let fits = |it: &&Value| it["action"] == action && it["status"].as_u64().unwrap() < 300;
+    requests.iter().filter(fits).count()
 }
 
 /// A person's project and state.
