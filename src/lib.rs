@@ -89,6 +89,7 @@
 //!
 //! - [`sim`]: a simulated AWS whose instances are virtual machines; a cargo feature, on by default,
 //!   that only [`cli`] knows
+//! - [`sim::machines`]: what `RunInstances` launches, as machines that boot the image's snapshot
 //! - [`sim::vm`]: one machine, seen through a boot. [`sim::fleet`]: several of them on file systems
 //!   that they share. [`sim::failover`]: the bad nights that are played on them
 //! - [`sim::nfs`]: its file systems, the record of which machine changed what in them, and the check

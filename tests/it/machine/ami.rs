@@ -21,13 +21,15 @@ fn the_registered_image_boots_as_an_instance_and_serves_jenkins() {
     assert!(run(Command::new("ssh-keygen").args(keygen).arg(&login)));
     let parameters = keys.file();
     let [parameters, efs_path] = [&parameters, efs.path()].map(|path| path.to_str().unwrap());
-    let account =
-        Account::with("", &["--machines", "--efs", efs_path, "--parameters", parameters]);
+    let account = Account::with("", &["--machines", "--efs", efs_path, "--parameters", parameters]);
     let image = register(&account);
     if !ec2::run(&account, SCRIPT, &[image.as_ref(), &login]) {
         return;
     }
-    assert!(efs.path().join("home/config.xml").is_file(), "Jenkins had its home on the file system");
+    assert!(
+        efs.path().join("home/config.xml").is_file(),
+        "Jenkins had its home on the file system"
+    );
     lease::assert_released(efs.path());
 }
 
