@@ -153,7 +153,10 @@ fn a_disk_without_a_parent_is_sent_without_its_zeros_and_read_back_as_it_is() {
     file.set_len((80 * BLOCK + 1000) as u64).unwrap();
     disk.write(80, b"the last block is not full");
     let sent = disk.upload(&account, &[]);
-    assert_eq!((&sent["blocks"], &sent["zeros"], &sent["retries"]), (&61.into(), &0.into(), &0.into()));
+    assert_eq!(
+        (&sent["blocks"], &sent["zeros"], &sent["retries"]),
+        (&61.into(), &0.into(), &0.into())
+    );
     assert_eq!(puts(&account).len(), 61);
     is_the_disk(&account, &sent, &disk);
     account.validate("ebs:StartSnapshot,ebs:PutSnapshotBlock,ebs:CompleteSnapshot");
@@ -179,8 +182,10 @@ fn with_a_parent_only_what_differs_is_sent_and_zeros_where_it_had_data() {
         disk.write(90, &block(90, 2));
         fs::remove_file(disk.record()).unwrap();
         let parent = parent["snapshot"].as_str().unwrap();
-        let child = disk
-            .upload(&account, &["--token", "second", "--parent", parent, "--parent-table", &before]);
+        let child = disk.upload(
+            &account,
+            &["--token", "second", "--parent", parent, "--parent-table", &before],
+        );
         // Past the end of an encrypted parent nobody knows what there is: zeros, then.
         assert_eq!(child["blocks"], if encrypted { 23 } else { last }, "encrypted: {encrypted}");
         assert_eq!(child["zeros"], if encrypted { 20 } else { 1 });
