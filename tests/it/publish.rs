@@ -79,7 +79,7 @@ struct Desk {
 impl Desk {
     fn with(faults: &str) -> Option<Self> {
         let account = Account::open(faults);
-        let image = account.python(&format!("{}{BAKED}print(json.dumps(baked()))", names()))?;
+        let image = account.python(&format!("{}{BAKED}say(baked())", names()))?;
         let image = image.as_str().unwrap().to_owned();
         Some(Self { account, folder: scratch(), image })
     }
@@ -101,7 +101,7 @@ impl Desk {
 
     /// What there is in a region.
     fn state(&self, region: &str) -> Value {
-        let script = format!("{}{STATE}print(json.dumps(state('{region}')))", names());
+        let script = format!("{}{STATE}say(state('{region}'))", names());
         self.account.python(&script).unwrap()
     }
 
@@ -309,7 +309,7 @@ fn what_was_killed_is_carried_on_with_and_what_is_stopped_is_undone() {
             "there = at('ec2', 'us-east-1')\n\
              for one in there.describe_images(Owners=['self'])['Images']:\n    \
              there.deregister_image(ImageId=one['ImageId'], DeleteAssociatedSnapshots=True)\n\
-             print('null')",
+             say(None)",
         );
     }
 }
@@ -354,12 +354,12 @@ fn a_launch_template_gets_a_version_that_differs_in_the_image_alone() {
     let Some(desk) = Desk::with("") else { return };
     let made = "\nold = baked(Name='older')\n\
         data = dict(ImageId=old, InstanceType='t3.large', EbsOptimized=True)\n\
-        print(json.dumps(ec2.create_launch_template(LaunchTemplateName='ci/box',\
-        LaunchTemplateData=data)['LaunchTemplate']['LaunchTemplateId']))";
+        say(ec2.create_launch_template(LaunchTemplateName='ci/box',\
+        LaunchTemplateData=data)['LaunchTemplate']['LaunchTemplateId'])";
     desk.account.python(&format!("{}{BAKED}{made}", names())).unwrap();
     let versions = || {
-        let script = "print(json.dumps(ec2.describe_launch_template_versions(\
-            LaunchTemplateName='ci/box')['LaunchTemplateVersions'], default=str))";
+        let script = "say(ec2.describe_launch_template_versions(\
+            LaunchTemplateName='ci/box')['LaunchTemplateVersions'])";
         let mut versions = desk.account.python(script).unwrap().as_array().unwrap().clone();
         versions.sort_by_key(|version| version["VersionNumber"].as_u64());
         versions
@@ -392,7 +392,7 @@ fn a_launch_template_gets_a_version_that_differs_in_the_image_alone() {
 fn what_is_no_image_of_hostkits_is_refused() {
     let Some(desk) = Desk::with("") else { return };
     let plain = format!(
-        "{}{BAKED}print(json.dumps(baked(Name='plain', TagSpecifications=[])))",
+        "{}{BAKED}say(baked(Name='plain', TagSpecifications=[]))",
         names()
     );
     let plain = desk.account.python(&plain).unwrap();
