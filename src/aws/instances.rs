@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
     AttributeValue, BlockDeviceMapping, EbsBlockDevice, Filter, HttpTokensState,
@@ -17,6 +18,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::{Failure, tag};
 
 const DESCRIBE: &str = "ec2:DescribeInstances";
+
+/// How often one launch is asked for before the next way is tried.
+const LAUNCH_ATTEMPTS: u32 = 2;
 
 /// Of an instance that was asked for a moment ago EC2 may not know yet.
 const UNKNOWN: &str = "InvalidInstanceID.NotFound";
@@ -85,7 +89,10 @@ pub struct Subnet {
 /// Asks for one instance. Returns its id.
 pub async fn launch(config: &SdkConfig, wanted: &Launch<'_>) -> Result<String, Failure> {
     const CALL: &str = "ec2:RunInstances";
-    let mut call = Client::new(config)
+    // That there is no capacity is a status of 500 to EC2, which the SDK would try again for minutes.
+    let few = RetryConfig::standard().with_max_attempts(LAUNCH_ATTEMPTS);
+    let client = aws_sdk_ec2::config::Builder::from(config).retry_config(few).build();
+    let mut call = Client::from_conf(client)
         .run_instances()
         .client_token(wanted.token)
         .image_id(wanted.image)
@@ -104,11 +111,8 @@ pub async fn launch(config: &SdkConfig, wanted: &Launch<'_>) -> Result<String, F
     }
     if let Some(profile) = wanted.profile {
         let builder = IamInstanceProfileSpecification::builder();
-        let named = if profile.starts_with("arn:") {
-            builder.arn(profile)
-        } else {
-            builder.name(profile)
-        };
+        let named =
+            if profile.starts_with("arn:") { builder.arn(profile) } else { builder.name(profile) };
         call = call.iam_instance_profile(named.build());
     }
     if wanted.spot {
@@ -117,10 +121,9 @@ pub async fn launch(config: &SdkConfig, wanted: &Launch<'_>) -> Result<String, F
     }
     let answer = call.send().await.map_err(|error| Failure::new(CALL, &error))?;
     let instance = answer.instances().first().and_then(Instance::instance_id);
-    instance.map(str::to_owned).ok_or_else(|| Failure::Unreadable {
-        call: CALL,
-        cause: "it names no instance".to_owned(),
-    })
+    instance
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::Unreadable { call: CALL, cause: "it names no instance".to_owned() })
 }
 
 fn network(wanted: &Launch<'_>) -> InstanceNetworkInterfaceSpecification {
@@ -237,10 +240,9 @@ pub async fn create_image(
         .tag_specifications(tag::of(ResourceType::Image, tags))
         .tag_specifications(tag::of(ResourceType::Snapshot, tags));
     let answer = call.send().await.map_err(|error| Failure::new(CALL, &error))?;
-    answer.image_id.ok_or_else(|| Failure::Unreadable {
-        call: CALL,
-        cause: "the image has no id".to_owned(),
-    })
+    answer
+        .image_id
+        .ok_or_else(|| Failure::Unreadable { call: CALL, cause: "the image has no id".to_owned() })
 }
 
 /// The block of addresses of a VPC.

@@ -20,6 +20,7 @@ use super::parameters::Parameters;
 use super::random;
 use super::record::Record;
 use super::region::{Due, Region};
+use super::shortage::Shortage;
 use super::store::Store;
 use super::timeline::{Milestone, Recorder};
 
@@ -84,6 +85,8 @@ pub struct Account {
     pub conditions: Conditions,
     /// How many requests may have changed it.
     pub changes: u64,
+    /// What there is no capacity for.
+    pub shortages: Vec<Shortage>,
     /// Whether somebody plays the machines of instances that are launched by `RunInstances`. If
     /// not, they come and go by time alone.
     pub machines: bool,
@@ -106,6 +109,7 @@ impl Account {
             operator: None,
             conditions: Conditions::default(),
             changes: 0,
+            shortages: Vec::new(),
             machines: false,
             record: None,
             store: None,
@@ -209,6 +213,11 @@ impl Account {
         }
         let instance = self.instances.iter().find(|one| one.credentials.access_key == key)?;
         Some((Caller::Instance(instance.id.clone()), &instance.credentials))
+    }
+
+    /// The value of a parameter in a region, for services that read it themselves.
+    pub fn parameter(&self, _region: &str, name: &str) -> Option<String> {
+        self.parameters.by_name.get(name).map(|parameter| parameter.value.clone())
     }
 
     /// What goes wrong with one request, the first that fits. A body of so many bytes has come.

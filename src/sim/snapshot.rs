@@ -181,7 +181,6 @@ pub(super) mod tests {
             kms_key: None,
             volume: None,
             parent: None,
-            volume: None,
             blocks: BTreeMap::new(),
             put: BTreeSet::new(),
             shared_with: BTreeSet::new(),

@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::ec2::{self, HEAD};
-use crate::support::{await_gone, hostkit, is_root, pause, python, scratch, send};
+use crate::support::{await_gone, is_root, pause, python, scratch, send};
 
 /// What a disk's boot sector does once it has counted.
 #[derive(Clone, Copy)]
@@ -37,7 +37,8 @@ fn disk(then: Then) -> Vec<u8> {
         0xb4, 0x42, 0xbe, packet[0], packet[1], 0xb2, 0x80, 0xcd, 0x13, // read the sector
         0xfe, 0x06, 0x00, 0x80, // inc byte [0x8000]
         0xb8, 0x00, 0x43, 0xbe, packet[0], packet[1], 0xb2, 0x80, 0xcd, 0x13, // write it
-        0xbe, text[0], text[1], 0xba, 0xf8, 0x03, // mov si, text; mov dx, 0x3f8: the serial port
+        0xbe, text[0], text[1], 0xba, 0xf8,
+        0x03, // mov si, text; mov dx, 0x3f8: the serial port
         0xac, 0x84, 0xc0, 0x74, 0x03, // lodsb; test al, al; jz +3
         0xee, 0xeb, 0xf8, // out dx, al; jmp back
         0xa0, 0x00, 0x80, 0x04, b'0', 0xee, // the count

@@ -15,6 +15,8 @@ use hostkit::sim::service::Service;
 use hostkit::sim::timeline::Recorder;
 use tokio::net::TcpListener;
 
+use crate::support::python;
+
 /// What every script begins with.
 const HEAD: &str = "
 import boto3, botocore.exceptions, json, sys
@@ -38,18 +40,6 @@ def state(instance):
     [found] = [one for group in found['Reservations'] for one in group['Instances']]
     return found['State']['Name']
 ";
-
-/// The Python environment of `.ci/setup --test`. Says so where there is none.
-fn python() -> Option<PathBuf> {
-    let python = std::env::var_os("HOSTKIT_TEST_PYTHON")
-        .map_or_else(|| "/var/cache/hostkit/python/bin/python".into(), PathBuf::from);
-    let there = Command::new(&python).args(["-c", "import boto3"]).output();
-    let there = there.is_ok_and(|output| output.status.success());
-    if !there {
-        eprintln!("SKIPPED: {} has no boto3 (.ci/setup --test)", python.display());
-    }
-    there.then_some(python)
-}
 
 /// An account with two instances that run, served on loopback.
 struct Setting {

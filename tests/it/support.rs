@@ -32,6 +32,19 @@ pub(crate) fn is_root() -> bool {
     root
 }
 
+/// The Python environment of `.ci/setup --test`, with AWS's own client in it. Says so where there
+/// is none.
+pub(crate) fn python() -> Option<PathBuf> {
+    let python = std::env::var_os("HOSTKIT_TEST_PYTHON")
+        .map_or_else(|| "/var/cache/hostkit/python/bin/python".into(), PathBuf::from);
+    let there = std::process::Command::new(&python).args(["-c", "import boto3"]).output();
+    let there = there.is_ok_and(|output| output.status.success());
+    if !there {
+        eprintln!("SKIPPED: {} has no boto3 (.ci/setup --test)", python.display());
+    }
+    there.then_some(python)
+}
+
 /// Waits until a process (its folder in `/proc`) is gone.
 pub(crate) fn await_gone(process: &str) {
     let deadline = Instant::now() + Duration::from_secs(10);

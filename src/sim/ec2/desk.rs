@@ -8,7 +8,7 @@ use super::answer;
 use crate::sim::account::{Account, REGION};
 use crate::sim::call::{Call, Caller};
 use crate::sim::http::{Reply, Request};
-use crate::sim::parameters::Parameters;
+use crate::sim::parameters::{Kind, Parameters};
 use crate::sim::region::Region;
 use crate::sim::service::Service;
 use crate::sim::snapshot::Snapshot;
@@ -59,6 +59,11 @@ impl Desk {
 
     pub(super) fn region(&mut self) -> &mut Region {
         self.account.region(REGION)
+    }
+
+    pub(super) fn parameter(&mut self, name: &str, value: &str) {
+        let parameters = std::mem::take(&mut self.account.parameters);
+        self.account.parameters = parameters.with(name, Kind::String, value);
     }
 
     /// Time goes by.

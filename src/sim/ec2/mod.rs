@@ -11,8 +11,10 @@ pub mod disk;
 pub mod filter;
 pub mod id;
 pub mod image;
-pub mod instances;
+pub mod instance;
+pub mod key_pair;
 pub mod launch;
+pub mod network;
 pub mod once;
 pub mod page;
 pub mod query;
@@ -21,6 +23,7 @@ pub mod shape;
 pub mod snapshot;
 pub mod specification;
 pub mod tags;
+pub mod template;
 
 use std::time::Instant;
 
@@ -108,30 +111,63 @@ pub fn answer(account: &mut Account, call: &call::Call<'_>, as_of: Instant) -> R
 
 fn perform(call: &mut Call<'_>, query: Query) -> Answer {
     match call.action.as_str() {
+        "AuthorizeSecurityGroupEgress" => network::rules::authorise(call, query, true),
+        "AuthorizeSecurityGroupIngress" => network::rules::authorise(call, query, false),
         "CopyImage" => image::copy(call, query),
         "CopySnapshot" => snapshot::copy(call, query),
+        "CreateImage" => instance::image::create(call, query),
+        "CreateLaunchTemplate" => template::create::create(call, query),
+        "CreateLaunchTemplateVersion" => template::create::create_version(call, query),
+        "CreateSecurityGroup" => network::group::create(call, query),
+        "CreateSnapshot" => instance::volumes::create_snapshot(call, query),
         "CreateTags" => tags::create(call, query),
+        "DeleteKeyPair" => key_pair::delete(call, query),
+        "DeleteLaunchTemplate" => template::delete::delete(call, query),
+        "DeleteLaunchTemplateVersions" => template::delete::delete_versions(call, query),
+        "DeleteSecurityGroup" => network::group::delete(call, query),
         "DeleteSnapshot" => snapshot::delete(call, query),
         "DeleteTags" => tags::delete(call, query),
         "DeregisterImage" => image::deregister(call, query),
+        "DescribeAvailabilityZones" => network::place::zones(call, query),
         "DescribeImageAttribute" => image::attribute::describe(call, query),
         "DescribeImages" => image::describe(call, query),
-        "DescribeInstances" => instances::describe(call, query),
+        "DescribeInstanceStatus" => instance::status::describe(call, query),
+        "DescribeInstanceTypeOfferings" => instance::types::offerings(call, query),
+        "DescribeInstanceTypes" => instance::types::describe(call, query),
+        "DescribeInstances" => instance::describe::describe(call, query),
+        "DescribeKeyPairs" => key_pair::describe(call, query),
+        "DescribeLaunchTemplateVersions" => template::describe::describe_versions(call, query),
+        "DescribeLaunchTemplates" => template::describe::describe(call, query),
+        "DescribeRegions" => network::place::regions(call, query),
+        "DescribeSecurityGroups" => network::group::describe(call, query),
         "DescribeSnapshotAttribute" => snapshot::attribute::describe(call, query),
         "DescribeSnapshots" => snapshot::describe(call, query),
+        "DescribeSubnets" => network::place::subnets(call, query),
         "DescribeTags" => tags::describe(call, query),
+        "DescribeVolumes" => instance::volumes::describe(call, query),
+        "DescribeVpcs" => network::place::vpcs(call, query),
         "DisableImage" => image::lifecycle::disable(call, query),
         "DisableImageDeprecation" => image::lifecycle::revive(call, query),
         "DisableImageDeregistrationProtection" => image::lifecycle::release(call, query),
         "EnableImage" => image::lifecycle::enable(call, query),
         "EnableImageDeprecation" => image::lifecycle::deprecate(call, query),
         "EnableImageDeregistrationProtection" => image::lifecycle::protect(call, query),
+        "GetConsoleOutput" => instance::console::output(call, query),
         "GetImageAncestry" => image::ancestry(call, query),
+        "ImportKeyPair" => key_pair::import(call, query),
         "ModifyImageAttribute" => image::attribute::modify(call, query),
+        "ModifyInstanceAttribute" => instance::change::modify(call, query),
+        "ModifyLaunchTemplate" => template::modify::modify(call, query),
         "ModifySnapshotAttribute" => snapshot::attribute::modify(call, query),
+        "RebootInstances" => instance::change::reboot(call, query),
         "RegisterImage" => image::register(call, query),
         "ResetImageAttribute" => image::attribute::reset(call, query),
-        "TerminateInstances" => instances::terminate(call, query),
+        "RevokeSecurityGroupEgress" => network::rules::revoke(call, query, true),
+        "RevokeSecurityGroupIngress" => network::rules::revoke(call, query, false),
+        "RunInstances" => instance::run::run(call, query),
+        "StartInstances" => instance::change::start(call, query),
+        "StopInstances" => instance::change::stop(call, query),
+        "TerminateInstances" => instance::change::terminate(call, query),
         action => {
             let message = format!("The action {action} is not valid for this web service.");
             Err(Refusal::new("InvalidAction", message))

@@ -54,12 +54,7 @@ enum Turn {
 }
 
 /// Keeps the instance until it is terminated. What goes wrong ends the instance and nothing else.
-pub(super) async fn keep(
-    floor: Arc<Floor>,
-    instance: String,
-    name: String,
-    addresses: Addresses,
-) {
+pub(super) async fn keep(floor: Arc<Floor>, instance: String, name: String, addresses: Addresses) {
     match Keeper::prepare(&floor, &instance, &name, addresses).await {
         Ok(mut keeper) => keeper.live().await,
         Err(error) => floor.give_up(&instance, &error),
@@ -172,6 +167,13 @@ impl Keeper {
         }
         let file = self.run_dir.file(machine::CONSOLE);
         console::tell(&self.floor.account, &self.instance, &file).await;
+        // The volumes of one that is terminated go: what waits for them gets them first.
+        let waiting = with(&self.floor.account, |account| {
+            capture::waiting(account, &self.wanted.region, &self.instance)
+        });
+        if !waiting.is_empty() {
+            self.fill(&waiting, self.changes().await).await;
+        }
         self.floor.change(&self.instance, Instance::switched_off);
         let state = self.floor.state(&self.instance);
         self.floor.tell(&self.instance, state.word());

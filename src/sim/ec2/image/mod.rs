@@ -23,7 +23,7 @@ use crate::sim::image::Image;
 use crate::sim::region::Region;
 
 /// An image that this account can see.
-fn find<'a>(region: &'a mut Region, id: &str) -> Answer<&'a mut Image> {
+pub fn find<'a>(region: &'a mut Region, id: &str) -> Answer<&'a mut Image> {
     Kind::Image.check(id)?;
     let image = region.images.get_mut(id).filter(|image| is_visible(image));
     image.ok_or_else(|| Kind::Image.not_found(&[id]))
@@ -45,7 +45,7 @@ fn is_visible(image: &Image) -> bool {
 }
 
 /// Refuses a name that cannot be one, or that another image of this account has.
-fn check_name(call: &mut Call<'_>, name: &str) -> Answer<()> {
+pub fn check_name(call: &mut Call<'_>, name: &str) -> Answer<()> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"()[] ./-'@_".contains(&byte);
     if !(3..=128).contains(&name.len()) || !name.bytes().all(fits) {
         return Err(Refusal::new(

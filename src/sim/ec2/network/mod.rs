@@ -1,0 +1,5 @@
+//! What instances stand in: regions, zones, networks, subnets and security groups.
+
+pub mod group;
+pub mod place;
+pub mod rules;
