@@ -14,6 +14,7 @@ mod clerk;
 mod cli;
 mod ec2;
 mod engine;
+mod fleet;
 mod hygiene;
 mod image_tests;
 mod images;

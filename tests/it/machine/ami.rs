@@ -22,7 +22,8 @@ fn the_registered_image_boots_as_an_instance_and_serves_jenkins() {
     let keygen = ["-q", "-t", "ed25519", "-N", "", "-f"];
     assert!(run(Command::new("ssh-keygen").args(keygen).arg(&login)));
     let parameters = keys.file();
-    let [parameters, efs_path] = [parameters.as_path(), efs.path()].map(|path| path.to_str().unwrap());
+    let [parameters, efs_path] =
+        [parameters.as_path(), efs.path()].map(|path| path.to_str().unwrap());
     let options = ["--efs", efs_path, "--parameters", parameters];
     let script = r"
 image = register(sys.argv[1], 'jenkins-controller', BootMode='uefi-preferred', ImdsSupport='v2.0')
@@ -61,6 +62,9 @@ becomes(one, 'terminated')
     if rehearse(&options, script, &paths, TIMEOUT).is_none() {
         return;
     }
-    assert!(efs.path().join("home/config.xml").is_file(), "Jenkins had its home on the file system");
+    assert!(
+        efs.path().join("home/config.xml").is_file(),
+        "Jenkins had its home on the file system"
+    );
     lease::assert_released(efs.path());
 }
