@@ -47,6 +47,8 @@
 //!   `ext4` in its two passes, [`image::layout`], [`image::grub`], `efi`): a disk that boots; `oci`:
 //!   a container image
 //! - [`image::blocks`]: a disk as a table of blocks, by which two are compared
+//! - [`image::upload`]: a disk into an EBS snapshot. [`image::upload::plan`] is what of it is sent; how
+//!   fast, and what when it fails, is decided by functions of the time
 //! - [`image::manifest`], [`image::files`], [`image::publish`]: what is in an image, and how it takes
 //!   the place of the last one; [`image::compare`]: what differs between two
 //!

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use indicatif::HumanBytes;
 
 use super::aws::Aws;
-use super::duration;
+use super::cache::age;
 use crate::aws::ebs::Encryption;
 use crate::aws::image::Image;
 use crate::aws::operator::{self, Identity};
@@ -64,7 +64,7 @@ pub struct Ami {
     #[arg(long, value_name = "N", value_parser = rate, default_value = "950")]
     rate: Rate,
     /// How long AWS may take to make a snapshot or an image usable
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2h")]
+    #[arg(long, value_name = "TIME", value_parser = age, default_value = "2h")]
     pub(super) patience: Duration,
 }
 

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{repository, scratch, send, tell};
+use crate::support::{python, repository, scratch, send};
 
 /// See the module.
 pub(crate) struct Account {
@@ -67,6 +67,11 @@ impl Account {
         self.folder.path().join("record.jsonl")
     }
 
+    /// What has to be in the environment of a program that is to use it.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        self.environment.clone()
+    }
+
     /// hostkit with this account, in a person's folder.
     pub(crate) fn hostkit(&self, folder: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hostkit"));
@@ -111,16 +116,4 @@ impl Drop for Account {
 pub(crate) fn words(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     text(&output.stdout) + &text(&output.stderr)
-}
-
-/// A Python that has boto3; says so where there is none.
-pub(crate) fn python() -> Option<PathBuf> {
-    let python = std::env::var_os("HOSTKIT_TEST_PYTHON")
-        .map_or_else(|| "/var/cache/hostkit/python/bin/python".into(), PathBuf::from);
-    let there = Command::new(&python).args(["-c", "import boto3"]).output();
-    let there = there.is_ok_and(|output| output.status.success());
-    if !there {
-        tell("SKIPPED: there is no boto3 (.ci/setup --test)");
-    }
-    there.then_some(python)
 }

@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::ec2::{self, HEAD};
-use crate::support::{await_gone, hostkit, is_root, pause, python, scratch, send};
+use crate::support::{await_gone, is_root, pause, python, scratch, send};
 
 /// What a disk's boot sector does once it has counted.
 #[derive(Clone, Copy)]

@@ -30,6 +30,8 @@ mod parsers;
 mod plans;
 mod publish;
 mod rehearsal_account;
+mod sim_blocks;
 mod steps;
 mod support;
 mod units;
+mod upload;
