@@ -16,6 +16,7 @@ mod ec2;
 mod engine;
 mod fleet;
 mod hygiene;
+mod iam;
 mod image_tests;
 mod images;
 mod imports;
