@@ -256,7 +256,8 @@ fn coldsnap_uploads_waits_and_downloads() {
     let file = File::create(&disk).unwrap();
     file.set_len(1 << 30).unwrap();
     for index in [0_u64, 3, 1000, 2047] {
-        let block: Vec<u8> = (0..512_u32 << 10).map(|at| (at % 251) as u8 ^ index as u8).collect();
+        let mark = u8::try_from(index % 251).unwrap();
+        let block: Vec<u8> = (0..=250_u8).map(|byte| byte ^ mark).cycle().take(512 << 10).collect();
         file.write_all_at(&block, index * (512 << 10)).unwrap();
     }
     let upload = ["upload", "--no-progress", "--omit-zero-blocks", disk.to_str().unwrap()];
