@@ -97,6 +97,7 @@ impl Account {
     pub(crate) fn python(&self, script: &str) -> Option<Value> {
         let head = "import boto3, json\n\
                     def at(service, region=None): return boto3.client(service, region_name=region)\n\
+                    def say(told): print(json.dumps(told, default=str))\n\
                     ec2, ebs, ssm = at('ec2'), at('ebs'), at('ssm')\n";
         let mut command = Command::new(python()?);
         command.args(["-c", &format!("{head}{script}")]).envs(self.environment.clone());
