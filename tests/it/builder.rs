@@ -64,7 +64,7 @@ fn rehearse(faults: &str, script: &str) {
 fn a_base_that_cannot_be_begun_with_is_refused_before_anything_is_made() {
     let script = r#"
 amd64, arm64 = base('mine-1'), base('other-1', 'arm64')
-refused("name='mine-*'", 3, 'needs an `owner`')
+refused("name='mine-*'", 3, 'needs the `owner`')
 refused("name='no-*'\nowner='self'", 3, 'self has no AMI whose name fits `no-*`')
 refused("name='other-*'\nowner='self'", 3, 'are for arm64, and the plan is for x86_64')
 refused(f"id='{arm64}'", 3, f'{arm64} is for arm64, the plan for x86_64')
