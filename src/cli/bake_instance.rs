@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 
 use super::bake_ami::{Cloud, OnError};
-use super::duration;
+use super::cache::age;
 use super::which::absolute;
 use crate::error::Fault;
 use crate::event::{Events, Outcome};
@@ -81,10 +81,10 @@ pub struct Builder {
     #[arg(long)]
     reboot: bool,
     /// How long it may take to let us in
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "15m")]
+    #[arg(long, value_name = "TIME", value_parser = age, default_value = "15m")]
     login_patience: Duration,
     /// After this long it ends itself, whatever becomes of this machine
-    #[arg(long = "builder-lifetime", value_name = "TIME", value_parser = duration)]
+    #[arg(long = "builder-lifetime", value_name = "TIME", value_parser = age)]
     #[arg(default_value = "6h")]
     lifetime: Duration,
 }

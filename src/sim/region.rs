@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ec2::id::Kind;
+use super::group::Group;
 use super::image::{self, Image};
 use super::key_pair::KeyPair;
 use super::launch_template::LaunchTemplate;
@@ -42,6 +43,10 @@ pub struct Region {
     pub security_groups: BTreeMap<String, SecurityGroup>,
     /// The disks of instances by id.
     pub volumes: BTreeMap<String, Volume>,
+    /// Auto Scaling Groups by name.
+    pub groups: BTreeMap<String, Group>,
+    /// Launch configurations by name: the image of each.
+    pub launch_configurations: BTreeMap<String, String>,
     /// Its Parameter Store.
     pub parameters: ParameterStore,
     /// What was made for a client token: `(action, token)` to the id and a digest of the request.

@@ -167,6 +167,13 @@ impl Keeper {
         }
         let file = self.run_dir.file(machine::CONSOLE);
         console::tell(&self.floor.account, &self.instance, &file).await;
+        // The volumes of one that is terminated go: what waits for them gets them first.
+        let waiting = with(&self.floor.account, |account| {
+            capture::waiting(account, &self.wanted.region, &self.instance)
+        });
+        if !waiting.is_empty() {
+            self.fill(&waiting, self.changes().await).await;
+        }
         self.floor.change(&self.instance, Instance::switched_off);
         let state = self.floor.state(&self.instance);
         self.floor.tell(&self.instance, state.word());

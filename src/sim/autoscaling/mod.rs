@@ -1,4 +1,7 @@
-//! EC2 Auto Scaling, query protocol: one group with its instances, one launch hook.
+//! EC2 Auto Scaling, query protocol: one group with its instances and one launch hook, and other
+//! groups that can be looked at.
+
+mod groups;
 
 use std::collections::BTreeMap;
 
@@ -13,11 +16,15 @@ pub const VERSION: &str = "2011-01-01";
 
 type Asked = BTreeMap<String, String>;
 
-/// Answers one signed request.
-pub fn answer(account: &mut Account, request: &Request) -> Reply {
+/// Answers one signed request, for one region.
+pub fn answer(account: &mut Account, request: &Request, region: &str) -> Reply {
     let asked = request.parameters();
     let action = asked.get("Action").map_or("", String::as_str);
     let result = match action {
+        "DescribeAutoScalingGroups" => groups::describe(account.region(region), &asked),
+        "DescribeLaunchConfigurations" => {
+            Ok(groups::describe_configurations(account.region(region), &asked))
+        }
         "DescribeAutoScalingInstances" => Ok(describe_instances(account, &asked)),
         "DescribeLifecycleHooks" => describe_hooks(account, &asked),
         "RecordLifecycleActionHeartbeat" => heartbeat(account, &asked),
@@ -180,7 +187,7 @@ mod tests {
         let kind = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
         let body = form.replace("{id}", &account.first().id).into();
         let request = Request { headers: [kind].into(), body, ..Request::default() };
-        answer(account, &request)
+        answer(account, &request, crate::sim::account::REGION)
     }
 
     const HOOKED: &str = "AutoScalingGroupName=hostkit-vm&LifecycleHookName=launch&InstanceId={id}";
