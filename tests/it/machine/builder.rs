@@ -44,7 +44,7 @@ package = "hello-builder"
 version = "1.2"
 "#;
 
-const SCRIPT: &str = r"
+const SCRIPT: &str = r#"
 hostkit, disk, project, secret = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4]
 base = register(disk, 'base-1')
 def bake(*more):
@@ -130,7 +130,7 @@ until('on an instance\n', lambda: within('cat /etc/built'), 480)
 assert within('dpkg-query -W hello-builder').split() == ['hello-builder', '1.2-3']
 ec2.terminate_instances(InstanceIds=[one])
 becomes(one, 'terminated')
-";
+"#;
 
 #[test]
 fn a_builder_becomes_an_image_that_has_what_the_recipe_says_and_nothing_of_the_build() {
