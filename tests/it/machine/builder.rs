@@ -5,14 +5,11 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use super::{alone, bake, run};
-use crate::ec2::rehearse;
+use crate::account::Account;
+use crate::ec2;
 use crate::support::{is_root, scratch};
-
-/// Three times what two boots and all between take under emulation on a busy machine.
-const TIMEOUT: Duration = Duration::from_mins(30);
 
 const SECRET: &str = "correct-horse-battery-staple-0815";
 
@@ -145,7 +142,10 @@ fn a_builder_becomes_an_image_that_has_what_the_recipe_says_and_nothing_of_the_b
     package(folder.path());
     let hostkit = Path::new(env!("CARGO_BIN_EXE_hostkit"));
     let arguments = [hostkit, &disk, folder.path(), Path::new(SECRET)];
-    rehearse(&[], SCRIPT, &arguments, TIMEOUT);
+    let account = Account::with("", &["--machines"]);
+    if ec2::run(&account, SCRIPT, &arguments) {
+        account.validate("CreateImage");
+    }
 }
 
 /// A package of one file.
