@@ -9,13 +9,15 @@ use serde::Serialize;
 
 use super::bake_ami::{self, Ami, Build, Cloud, OnError};
 use super::bake_instance::{Builder, Order, Via};
+use super::bake_publish::{Published, Publishing};
 use super::cache::{self, Place};
 use super::lock::LockFile;
 use super::which::{Planned, Product, Which, absolute};
+use crate::aws::operator::region;
 use crate::error::Fault;
 use crate::event::{Events, Outcome};
-use crate::image::ami::build::Made;
-use crate::image::ami::name::{Labels, Tags};
+use crate::image::ami::build::{Made, Wish};
+use crate::image::ami::name::Labels;
 use crate::image::{self, Baked, Manifest, Places, Trial, checks, layers};
 use crate::plan::Plan;
 use crate::plan::lock::Image;
@@ -61,6 +63,8 @@ pub struct Args {
     ami: Ami,
     #[command(flatten)]
     builder: Builder,
+    #[command(flatten)]
+    publishing: Publishing,
 }
 
 /// `hostkit bake`.
@@ -72,17 +76,33 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
         return Err(lock.lacks(&plan).into());
     }
     let (events, printer) = ui::start(format);
-    let end = Box::pin(args.bake(&plan, entry.as_ref(), &lock, &secrets, &events)).await;
+    let end =
+        Box::pin(args.bake_and_publish(&plan, entry.as_ref(), &lock, &secrets, &events)).await;
     drop(events);
     printer.finish().await;
-    let made = end?;
+    let (made, published) = end?;
+    // What is there is told before what is wrong with the rest.
+    let tell = |published: Option<(Cloud, anyhow::Result<Published>)>| match published {
+        Some((cloud, published)) => {
+            let (publishing, aws) = (&args.publishing, &args.ami.aws);
+            publishing.tell(&cloud, aws, &args.output, &published?, format)
+        }
+        None => Ok(()),
+    };
     match format {
-        Format::Human => ui::text(&recap(&made, &args.output)),
-        Format::Json => ui::json(&Line {
-            outcome: made.outcome(),
-            manifest: made.baked.as_ref().map(|baked| &baked.manifest),
-            ami: made.ami.as_ref(),
-        }),
+        Format::Human => {
+            ui::text(&recap(&made, &args.output));
+            tell(published)?;
+        }
+        Format::Json => {
+            let told = tell(published);
+            ui::json(&Line {
+                outcome: made.outcome(),
+                manifest: made.baked.as_ref().map(|baked| &baked.manifest),
+                ami: made.ami.as_ref(),
+            });
+            told?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -107,26 +127,50 @@ impl Done {
 }
 
 impl Args {
-    async fn bake(
+    /// Bakes; what became an AMI is published, if it is to be.
+    async fn bake_and_publish(
         &self,
         plan: &Plan,
         entry: Option<&Image>,
         lock: &LockFile,
         secrets: &Secrets,
         events: &Events,
-    ) -> anyhow::Result<Done> {
+    ) -> anyhow::Result<(Done, Option<(Cloud, anyhow::Result<Published>)>)> {
         self.builder.check(plan, self.which.product() == Product::Ami)?;
         let cloud = match self.which.product() {
             Product::Ami => Some(self.ami.sign_in().await?),
             Product::Disk | Product::Oci => None,
         };
-        if let (Some(cloud), Via::Instance) = (&cloud, self.builder.via) {
+        self.publishing.check(cloud.as_ref(), self.ami.encrypts())?;
+        let done = Box::pin(self.bake(cloud.as_ref(), plan, entry, lock, secrets, events)).await?;
+        let published = match (cloud, &done.ami) {
+            (Some(cloud), Some(made)) => {
+                let publishing = &self.publishing;
+                let end = publishing.run(&cloud, &self.ami.aws, &self.output, made, events);
+                let end = Box::pin(end).await;
+                Some((cloud, end))
+            }
+            _ => None,
+        };
+        Ok((done, published))
+    }
+
+    async fn bake(
+        &self,
+        cloud: Option<&Cloud>,
+        plan: &Plan,
+        entry: Option<&Image>,
+        lock: &LockFile,
+        secrets: &Secrets,
+        events: &Events,
+    ) -> anyhow::Result<Done> {
+        if let (Some(cloud), Via::Instance) = (cloud, self.builder.via) {
             return self.on_instance(cloud, plan, entry, lock, secrets, events).await;
         }
         let known = entry.filter(|_| !self.no_cache && !self.update_lock);
         let digest = known.map(|entry| layers::image_digest(plan, entry));
         // The same digest is the same image, wherever it was baked: there is nothing to do.
-        if let (Some(cloud), Some(digest)) = (&cloud, &digest)
+        if let (Some(cloud), Some(digest)) = (cloud, &digest)
             && let Some(made) = cloud.existing(digest, events).await?
         {
             return Ok(Done { baked: None, ami: Some(made) });
@@ -141,7 +185,7 @@ impl Args {
             }
         }
         .boxed_local();
-        let Some(cloud) = &cloud else {
+        let Some(cloud) = cloud else {
             let baked = baking.await?;
             lock.keep(&baked.locked)?;
             return Ok(Done { baked: Some(baked), ami: None });
@@ -192,7 +236,7 @@ impl Args {
         events: &Events,
     ) -> anyhow::Result<(Baked, Option<Build>)> {
         let Some(labels) = early else { return Ok((baking.await?, None)) };
-        let wish = self.ami.wish(&Tags::new());
+        let wish = self.wish(cloud);
         let mut build = cloud.open(labels, self.ami.resumes(), events)?;
         let begin = cloud.begin_early(&mut build, &wish, events);
         match tokio::join!(baking, begin).0 {
@@ -223,8 +267,17 @@ impl Args {
                 cloud.open(Labels::of(manifest), self.ami.resumes(), events)?
             }
         };
-        let wish = self.ami.wish(&Tags::new());
+        let wish = self.wish(cloud);
         cloud.make(build, &wish, self.on_error, (manifest, &self.output), events).await
+    }
+
+    /// What is wanted of the AMI.
+    fn wish(&self, cloud: &Cloud) -> Wish {
+        let wish = self.ami.wish(&self.publishing.tags());
+        match self.publishing.encryption(region(&cloud.config)) {
+            Some(encryption) => Wish { encryption, ..wish },
+            None => wish,
+        }
     }
 
     fn places(&self) -> anyhow::Result<Places> {

@@ -105,6 +105,11 @@ impl Ami {
         self.resume
     }
 
+    /// Whether the snapshot is encrypted with the account's default key.
+    pub const fn encrypts(&self) -> bool {
+        self.encrypt
+    }
+
     /// What is wanted of the AMI.
     pub fn wish(&self, tags: &Tags) -> Wish {
         Wish {
