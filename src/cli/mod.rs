@@ -5,7 +5,6 @@ pub mod aws;
 pub mod bake;
 pub mod bake_ami;
 pub mod bake_instance;
-pub mod bake_publish;
 pub mod boot;
 pub mod cache;
 pub mod check;

@@ -138,12 +138,7 @@ mod tests {
                 let removes = ["Delete", "Deregister", "Terminate", "Stop"]
                     .iter()
                     .any(|it| verb.starts_with(it));
-                assert!(
-                    !removes
-                        || grant.when == When::Ours
-                       ,
-                    "{action}"
-                );
+                assert!(!removes || grant.when == When::Ours, "{action}");
             }
         }
     }

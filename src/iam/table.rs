@@ -357,11 +357,7 @@ pub const GRANTS: &[Grant] = &[
     Grant {
         sid: "RemoveBuilders",
         roles: &[BakeInstance, Prune],
-        actions: &[
-            "ec2:DeleteKeyPair",
-            "ec2:DeleteSecurityGroup",
-            "ec2:TerminateInstances",
-        ],
+        actions: &["ec2:DeleteKeyPair", "ec2:DeleteSecurityGroup", "ec2:TerminateInstances"],
         on: &[On::Ec2("instance"), On::Ec2("key-pair"), On::Ec2("security-group")],
         when: When::Ours,
         why: "builders, and what belongs to them",

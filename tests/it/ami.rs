@@ -141,12 +141,16 @@ fn a_disk_becomes_an_image_and_a_second_bake_does_nothing() {
     assert_eq!((&again["outcome"], &again["ami"]["image"]), (&"unchanged".into(), &image.into()));
     assert_eq!(count(&account, "PutSnapshotBlock"), puts);
     assert!(!other.path().join("out/small.raw").exists(), "nothing was baked, either");
+    let variables = fs::read(other.path().join("out/small.auto.tfvars.json")).unwrap();
+    let variables: Value = serde_json::from_slice(&variables).unwrap();
+    assert_eq!(variables["small_ami_id"], image, "nobody has to type it");
 
-    let changed = other.bake(&account, &["--var", "place=there"]);
+    let changed = other.bake(&account, &["--var", "place=there", "--copy-to", "us-east-1"]);
     let sent = changed["ami"]["sent"]["blocks"].as_u64().unwrap();
     assert!((1..=32).contains(&sent), "{sent} blocks for one template");
     assert_eq!(&changed["ami"]["parent"], snapshot);
     downloaded_is_the_same(&account, &other, changed["ami"]["snapshot"].as_str().unwrap());
+    crate::iam::covered(&[hostkit::iam::Role::Bake], &account.requests());
     account
         .validate("ebs:StartSnapshot,ebs:PutSnapshotBlock,ebs:CompleteSnapshot,ec2:RegisterImage");
 }

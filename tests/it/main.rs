@@ -8,13 +8,16 @@
 mod account;
 mod ami;
 mod bake;
+mod builder;
 mod cache;
 mod check;
 mod clerk;
 mod cli;
 mod ec2;
 mod engine;
+mod fleet;
 mod hygiene;
+mod iam;
 mod image_tests;
 mod images;
 mod imports;

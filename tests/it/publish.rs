@@ -201,6 +201,7 @@ fn an_image_is_the_same_in_every_region_and_the_pointer_moves_last() {
         after.iter().map(|one| one["action"].as_str().unwrap().to_owned()).collect();
     assert_eq!(changes(&actions), Vec::<&str>::new());
     written(&desk, &places);
+    crate::iam::covered(&[hostkit::iam::Role::Publish], &desk.account.requests());
     desk.account.validate(
         "ec2:CopyImage,ec2:CreateTags,ec2:ModifyImageAttribute,ec2:ModifySnapshotAttribute,\
          ec2:EnableImageDeprecation,ec2:EnableImageDeregistrationProtection,ssm:PutParameter",
@@ -385,6 +386,7 @@ fn a_launch_template_gets_a_version_that_differs_in_the_image_alone() {
     let (status, _, said) = desk.publish(&["--launch-template", "nobody"]);
     assert_eq!(status, Some(6), "{said}");
     assert!(said.contains("there is no launch template nobody in eu-west-1"), "{said}");
+    crate::iam::covered(&[hostkit::iam::Role::Publish], &desk.account.requests());
     desk.account.validate("ec2:CreateLaunchTemplateVersion,ec2:ModifyLaunchTemplate");
 }
 

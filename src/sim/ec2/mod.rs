@@ -130,6 +130,7 @@ fn perform(call: &mut Call<'_>, query: Query) -> Answer {
         "DeregisterImage" => image::deregister(call, query),
         "DescribeAvailabilityZones" => network::place::zones(call, query),
         "DescribeImageAttribute" => image::attribute::describe(call, query),
+        "DescribeImageReferences" => image::references(call, query),
         "DescribeImages" => image::describe(call, query),
         "DescribeInstanceStatus" => instance::status::describe(call, query),
         "DescribeInstanceTypeOfferings" => instance::types::offerings(call, query),

@@ -7,12 +7,14 @@ pub mod deregister;
 pub mod describe;
 pub mod lifecycle;
 pub mod mapping;
+pub mod references;
 pub mod register;
 
 pub use self::ancestry::ancestry;
 pub use self::copy::copy;
 pub use self::deregister::deregister;
 pub use self::describe::describe;
+pub use self::references::references;
 pub use self::register::register;
 
 use super::Call;
