@@ -147,9 +147,12 @@ impl Options {
             || !templates.is_empty()
     }
 
-    /// The key of a region.
+    /// The key of a region, if it is given in the form that EBS takes for a new snapshot: its ARN. An
+    /// alias encrypts when the image is published.
     pub fn key(&self, region: &str) -> Option<String> {
-        self.publication().keys.of(region).map(str::to_owned)
+        let publication = self.publication();
+        let key = publication.keys.of(region)?;
+        (key.starts_with("arn:") && key.contains(":key/")).then(|| key.to_owned())
     }
 
     /// The user's tags.
