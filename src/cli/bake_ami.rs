@@ -46,8 +46,6 @@ pub enum OnError {
 #[command(next_help_heading = "With --target ami")]
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub struct Ami {
-    #[command(flatten)]
-    pub(super) aws: Aws,
     /// Encrypt it with the account's default key
     #[arg(long)]
     encrypt: bool,
@@ -72,6 +70,8 @@ pub struct Ami {
     /// How long AWS may take to make a snapshot or an image usable
     #[arg(long, value_name = "TIME", value_parser = age, default_value = "2h")]
     pub(super) patience: Duration,
+    #[command(flatten)]
+    pub(super) aws: Aws,
     #[command(flatten)]
     publishing: publish::Options,
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::conditions::Conditions;
 use super::disturbance::{Disturbance, Kind, When};
 use super::service::Service;
+use super::shortage::Shortage;
 use crate::error::Fault;
 
 const HINT: &str = "docs/rehearsal.md has an example";
@@ -25,6 +26,7 @@ struct File {
     pending_snapshots: Option<usize>,
     impatience: Option<f64>,
     fault: Vec<Entry>,
+    shortage: Vec<Shortage>,
 }
 
 /// One `[[fault]]`.
@@ -63,8 +65,19 @@ enum Does {
     Fails,
 }
 
+/// What is to go wrong.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    /// How the whole account is.
+    pub conditions: Conditions,
+    /// What happens to requests.
+    pub disturbances: Vec<Disturbance>,
+    /// What instances cannot be had.
+    pub shortages: Vec<Shortage>,
+}
+
 /// What a file says, on top of `conditions`.
-pub fn load(path: &Path, conditions: Conditions) -> anyhow::Result<(Conditions, Vec<Disturbance>)> {
+pub fn load(path: &Path, conditions: Conditions) -> anyhow::Result<Faults> {
     let text = std::fs::read_to_string(path)
         .with_context(|| Fault::usage(format!("reading the faults in {}", path.display())))?;
     parse(&text, conditions).with_context(|| {
@@ -72,7 +85,7 @@ pub fn load(path: &Path, conditions: Conditions) -> anyhow::Result<(Conditions, 
     })
 }
 
-fn parse(text: &str, conditions: Conditions) -> anyhow::Result<(Conditions, Vec<Disturbance>)> {
+fn parse(text: &str, conditions: Conditions) -> anyhow::Result<Faults> {
     let file: File = toml::from_str(text)?;
     let faults = file.fault.iter().map(Entry::disturbance).collect::<anyhow::Result<_>>()?;
     if file.puts_per_second == Some(0) {
@@ -93,7 +106,7 @@ fn parse(text: &str, conditions: Conditions) -> anyhow::Result<(Conditions, Vec<
         impatience: file.impatience.unwrap_or(conditions.impatience),
         ..conditions
     };
-    Ok((conditions, faults))
+    Ok(Faults { conditions, disturbances: faults, shortages: file.shortage })
 }
 
 fn length(time: SignedDuration) -> anyhow::Result<Duration> {
@@ -178,7 +191,9 @@ mod tests {
             does = "slow"
             after = "1500ms"
         "#;
-        let (conditions, faults) = parse(text, Conditions::default()).unwrap();
+        let Faults { conditions, disturbances: faults, shortages } =
+            parse(text, Conditions::default()).unwrap();
+        assert!(shortages.is_empty());
         assert_eq!(conditions.puts_per_second, 200);
         assert_eq!(conditions.appears_after, Duration::from_secs(2));
         assert_eq!(conditions.clock_ahead, SignedDuration::from_mins(-20));

@@ -3,9 +3,10 @@
 //! It speaks AWS's own wire protocols, so that the agent in the guest runs with the real SDK and
 //! cannot tell. [`account`] is the state; one file a service answers requests from it by pure
 //! functions (`fn(&mut Account, &Request) -> Reply`); [`endpoint`] sorts requests by service, and
-//! has [`disturbance`]s happen; [`cloud`] serves it all to programs outside; [`vm`] boots one image in it, [`fleet`] several machines, and
-//! [`failover`] plays bad nights on those. It never reaches beyond the loopback interface, and nothing else
-//! of hostkit but `cli` knows it.
+//! has [`disturbance`]s happen; [`cloud`] serves it all to programs outside, and [`machines`] boots
+//! what those launch; [`vm`] boots one image in it, [`fleet`] several machines, and [`failover`]
+//! plays bad nights on those. It never reaches beyond the loopback interface, and nothing else of
+//! hostkit but `cli` knows it.
 
 pub mod account;
 pub mod autoscaling;

@@ -21,6 +21,11 @@ pub(crate) struct Account {
 impl Account {
     /// Serves an empty account, a hundred times faster than AWS.
     pub(crate) fn open(faults: &str) -> Self {
+        Self::with(faults, &[])
+    }
+
+    /// The same with more options of `hostkit sim`.
+    pub(crate) fn with(faults: &str, options: &[&str]) -> Self {
         let folder = scratch();
         fs::write(folder.path().join("faults.toml"), faults).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_hostkit"))
@@ -28,6 +33,7 @@ impl Account {
             .arg(folder.path().join("faults.toml"))
             .arg("--record")
             .arg(folder.path().join("record.jsonl"))
+            .args(options)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -43,6 +49,11 @@ impl Account {
             ("AWS_SECRET_ACCESS_KEY", text("secret-access-key")),
         ];
         Self { child, folder, environment }
+    }
+
+    /// The process that serves it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The region that it is in, if nobody says another.
@@ -86,6 +97,7 @@ impl Account {
     pub(crate) fn python(&self, script: &str) -> Option<Value> {
         let head = "import boto3, json\n\
                     def at(service, region=None): return boto3.client(service, region_name=region)\n\
+                    def say(told): print(json.dumps(told, default=str))\n\
                     ec2, ebs, ssm = at('ec2'), at('ebs'), at('ssm')\n";
         let mut command = Command::new(python()?);
         command.args(["-c", &format!("{head}{script}")]).envs(self.environment.clone());

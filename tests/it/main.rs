@@ -8,6 +8,7 @@
 mod account;
 mod ami;
 mod bake;
+mod builder;
 mod cache;
 mod check;
 mod clerk;

@@ -121,7 +121,7 @@ impl Search<'_> {
                 // Where there was no answer there may be an instance: it stays open.
                 let Some(code) = failure.code() else { return Err(refused(&failure)) };
                 journal.settle(number, Fate::Gone)?;
-                let verdict = place::verdict(code);
+                let verdict = place::verdict(code, failure.message());
                 if verdict == Verdict::GiveUp {
                     let what = format!("launching {}", told(attempt));
                     return Err(refused(&failure)).context(what);
@@ -200,7 +200,7 @@ async fn running(job: &Job<'_>, id: &str) -> anyhow::Result<Result<Instance, Str
     })?;
     if seen.state != "running" {
         let why = seen.reason.unwrap_or_else(|| "AWS gives no reason".to_owned());
-        let capacity = place::verdict(why.split(':').next().unwrap_or_default());
+        let capacity = place::verdict(why.split(':').next().unwrap_or_default(), &why);
         if capacity == Verdict::ElsewherePerhaps {
             return Ok(Err(why));
         }
