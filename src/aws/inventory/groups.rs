@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
-use aws_sdk_autoscaling::types::{
-    AutoScalingGroup, LaunchTemplate, LaunchTemplateSpecification,
-};
+use aws_sdk_autoscaling::types::{AutoScalingGroup, LaunchTemplate, LaunchTemplateSpecification};
 
 use crate::aws::Failure;
 
