@@ -21,15 +21,15 @@ pub(crate) struct Account {
 impl Account {
     /// Serves an empty account, a hundred times faster than AWS.
     pub(crate) fn open(faults: &str) -> Self {
-        Self::with(faults, &[])
+        Self::with(faults, &["--speed", "100"])
     }
 
-    /// The same with more options of `hostkit sim`.
+    /// The same with other options of `hostkit sim`.
     pub(crate) fn with(faults: &str, options: &[&str]) -> Self {
         let folder = scratch();
         fs::write(folder.path().join("faults.toml"), faults).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_hostkit"))
-            .args(["sim", "--format", "json", "--speed", "100", "--faults"])
+            .args(["sim", "--format", "json", "--faults"])
             .arg(folder.path().join("faults.toml"))
             .arg("--record")
             .arg(folder.path().join("record.jsonl"))

@@ -8,7 +8,7 @@ use crate::account::{Account, words};
 use crate::support::python;
 
 /// What every script begins with. Only blocks with data are uploaded.
-const HEAD: &str = "
+pub(crate) const HEAD: &str = "
 import base64, boto3, hashlib, json, os, subprocess, sys, time, urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from botocore.config import Config
