@@ -94,9 +94,8 @@ fn parse(text: &str, conditions: &Conditions) -> anyhow::Result<Faults> {
     if file.impatience.is_some_and(|factor| !(factor.is_finite() && factor > 0.0)) {
         anyhow::bail!("`impatience` must be above 0");
     }
-    let time = |wanted: Option<SignedDuration>, otherwise: Duration| {
-        wanted.map_or(Ok(otherwise), length)
-    };
+    let time =
+        |wanted: Option<SignedDuration>, otherwise: Duration| wanted.map_or(Ok(otherwise), length);
     let conditions = Conditions {
         puts_per_second: file.puts_per_second.unwrap_or(conditions.puts_per_second),
         appears_after: time(file.appears_after, conditions.appears_after)?,

@@ -305,7 +305,10 @@ fn aws_may_take_longer_than_it_was_given_and_nothing_is_lost() {
     let (status, said) = desk.refused(&account, &["--patience", "1s"]);
     assert_eq!(status, Some(6), "{said}");
     assert!(said.contains("is still pending after"), "{said}");
-    assert!(said.contains("hint: AWS carries on by itself: the same command with --resume"), "{said}");
+    assert!(
+        said.contains("hint: AWS carries on by itself: the same command with --resume"),
+        "{said}"
+    );
     let puts = count(&account, "PutSnapshotBlock");
     let made = desk.bake(&account, &["--resume"]);
     assert_eq!(count(&account, "PutSnapshotBlock"), puts, "all blocks were there");

@@ -71,7 +71,7 @@ refused("ssm='/base'", 3, 'the parameter /base holds no id of an AMI')
 refused(f"id='{amd64}'", 3, 'hostkit.lock', more=['--locked'])
 refused(f"id='{amd64}'", 2, 'is not opened to all of 0.0.0.0/0', more=['--ssh-from', '0.0.0.0/0'])
 "#;
-    rehearse("", script, "DescribeImages");
+    rehearse("", script, "ec2:DescribeImages");
 }
 
 #[test]
@@ -105,7 +105,7 @@ assert 'spot m5.large' in tried[0] and 'spot' not in tried[-1].split('VcpuLimit'
 
 said = refused(f"id='{image}'", 6, 'Service Quotas', more=['--instance-type', 't3.large'])
 "#;
-    rehearse(faults, script, "RunInstances");
+    rehearse(faults, script, "ec2:RunInstances");
 }
 
 #[test]
@@ -120,5 +120,5 @@ said = refused(f"id='{image}'", 4, 'the proxy command does not work',
 # With a proxy nobody is let in from outside.
 assert 'SSH is let in' not in said, said
 "#;
-    rehearse("", script, "GetConsoleOutput");
+    rehearse("", script, "ec2:GetConsoleOutput");
 }

@@ -144,7 +144,7 @@ fn a_builder_becomes_an_image_that_has_what_the_recipe_says_and_nothing_of_the_b
     let arguments = [hostkit, &disk, folder.path(), Path::new(SECRET)];
     let account = Account::with("", &["--machines"]);
     if ec2::run(&account, SCRIPT, &arguments) {
-        account.validate("CreateImage");
+        account.validate("ec2:RunInstances,ec2:ImportKeyPair,ec2:CreateImage,ec2:GetConsoleOutput");
     }
 }
 
