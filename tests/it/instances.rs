@@ -161,6 +161,36 @@ assert describe(never)['StateReason']['Code'] == 'Server.InternalError', describ
 }
 
 #[test]
+fn an_instance_whose_machine_dies_is_stopped_and_starts_again() {
+    if !is_root() {
+        return;
+    }
+    let (folder, account) = (scratch(), account());
+    let path = folder.path().join("counter.raw");
+    fs::write(&path, disk(Then::Halt)).unwrap();
+    let script = "
+[one] = run(register(sys.argv[1], 'counter'))
+shows(one, 'boot 1')
+";
+    if !run(&account, script, &[&path]) {
+        return;
+    }
+    for machine in children(account.pid(), "qemu-system") {
+        send("KILL", machine.trim_start_matches("/proc/").parse().unwrap());
+    }
+    let script = "
+[one] = [one['InstanceId'] for group in ec2.describe_instances()['Reservations']
+         for one in group['Instances']]
+becomes(one, 'stopped')
+assert describe(one)['StateReason']['Code'] == 'Server.InternalError', describe(one)
+ec2.start_instances(InstanceIds=[one])
+becomes(one, 'running')
+shows(one, 'boot 2')
+";
+    run(&account, script, &[]);
+}
+
+#[test]
 fn killed_it_takes_its_machines_along() {
     if !is_root() {
         return;

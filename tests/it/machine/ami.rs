@@ -68,12 +68,11 @@ until(200, served, 480)
 def within(command):
     ssh = ['ssh', '-F', 'none', '-q', '-i', sys.argv[2], '-o', 'BatchMode=yes',
         '-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null', f'admin@{address}']
-    ended = subprocess.run([*ssh, command], capture_output=True, text=True, timeout=120)
-    return ended.stdout.strip()
+    return subprocess.run([*ssh, command], capture_output=True, text=True).stdout.strip()
 until(True, lambda: within('sudo hostkit status').startswith('ready in '), 240)
 assert within('sudo cat /run/hostkit/identity.json').count(one) == 1
 assert within('hostname') == 'ip-' + describe(one)['PrivateIpAddress'].replace('.', '-')
-assert 'Linux version' in console(one), console(one)
+assert 'hostkit: this host is ready' in console(one), console(one)
 
 # What it has written down since is in an image of it; a log is not many blocks.
 made = available(ec2.create_image(InstanceId=one, Name='later', NoReboot=True)['ImageId'])
