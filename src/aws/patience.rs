@@ -79,7 +79,7 @@ mod tests {
     #[tokio::test]
     async fn what_passes_is_borne_and_what_does_not_is_told_at_once() {
         let mut answers = vec![Ok(Some(7)), Err(refused(503, "Unavailable")), Ok(None)];
-        let long = Duration::from_secs(60);
+        let long = Duration::from_mins(1);
         let end = until(long, async || answers.pop().unwrap()).await.unwrap();
         assert_eq!((end, answers.len()), (Some(7), 0));
         let end = until(long, async || Err::<Option<()>, _>(refused(400, "Denied"))).await;
@@ -91,10 +91,10 @@ mod tests {
     async fn what_aws_has_not_heard_of_yet_is_asked_for_again() {
         let mut answers = vec![Ok(1), Err(refused(400, "InvalidSnapshot.NotFound"))];
         let codes = &["InvalidSnapshot.NotFound"];
-        let end = while_unknown(Duration::from_secs(60), codes, async || answers.pop().unwrap());
+        let end = while_unknown(Duration::from_mins(1), codes, async || answers.pop().unwrap());
         assert_eq!(end.await.unwrap(), 1);
         let other = async || Err::<(), _>(refused(400, "InvalidAMIName.Duplicate"));
-        let end = while_unknown(Duration::from_secs(60), codes, other).await;
+        let end = while_unknown(Duration::from_mins(1), codes, other).await;
         assert_eq!(end.unwrap_err().code(), Some("InvalidAMIName.Duplicate"));
     }
 }

@@ -193,6 +193,7 @@ impl Args {
         secrets: &Secrets,
         events: &Events,
     ) -> anyhow::Result<(Option<Baked>, Made)> {
+        self.ami.apart_from_disks()?;
         let order = Order {
             plan,
             locked: entry.filter(|_| !self.update_lock),

@@ -121,6 +121,15 @@ impl Ami {
         self.resume
     }
 
+    /// Refuses what only an image of our own disk can be.
+    pub fn apart_from_disks(&self) -> Result<(), Fault> {
+        let given = [("--tpm", self.tpm), ("--encrypt", self.encrypt), ("--no-parent", self.no_parent)];
+        let Some((option, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };
+        let fault = Fault::usage(format!("{option} is for disks that are baked here"));
+        Err(fault.hint("an image that is made on an instance is as the AMI that it begins with; \
+            --kms-key encrypts it afterwards"))
+    }
+
     /// What is wanted of the AMI, in its own region.
     pub fn wish(&self, cloud: &Cloud) -> Wish {
         let key = self.publishing.key(operator::region(&cloud.config));

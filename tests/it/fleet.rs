@@ -271,11 +271,11 @@ fn snapshot(id: &str, tags: Tags, started: Timestamp) -> Snapshot {
 /// An account in which nearly every image has another reason to stay; what goes is told.
 fn crowded() -> (Stage, BTreeSet<String>) {
     let parameters = Parameters::default()
-        .with("/hostkit/ci/amd64/latest", Kind::String, &ami(10))
-        .with("/hostkit/asg/blue/current", Kind::String, &ami(11))
-        .with("/hostkit/asg/blue/previous", Kind::String, &format!("{{\"image\":\"{}\"}}", ami(12)))
-        .with("/hostkit/asg/blue/history", Kind::String, &format!("{} v7", ami(13)))
-        .with("/mine/image", Kind::String, &ami(18));
+        .with("/hostkit/ci/amd64/latest", Kind::String, ami(10))
+        .with("/hostkit/asg/blue/current", Kind::String, ami(11))
+        .with("/hostkit/asg/blue/previous", Kind::String, format!("{{\"image\":\"{}\"}}", ami(12)))
+        .with("/hostkit/asg/blue/history", Kind::String, format!("{} v7", ami(13)))
+        .with("/mine/image", Kind::String, ami(18));
     let stage = Stage::with("", parameters);
     for (number, days) in (1..=3).zip(1..) {
         stage.image(number, "ci", days);
@@ -308,7 +308,7 @@ fn crowded() -> (Stage, BTreeSet<String>) {
         region.launch_configurations.insert("green-1".to_owned(), ami(21));
         account.launch(Recorder::silent()).image = ami(22);
         let instance = account.launch(Recorder::silent());
-        instance.image = "ami-00000000000000ffe".to_owned();
+        "ami-00000000000000ffe".clone_into(&mut instance.image);
         let template = [("id", "lt-0000000000000000c"), ("version", "2")];
         let own =
             template.map(|(key, value)| (format!("aws:ec2launchtemplate:{key}"), value.to_owned()));

@@ -185,7 +185,10 @@ becomes(one, 'stopped')
 assert describe(one)['StateReason']['Code'] == 'Server.InternalError', describe(one)
 ec2.start_instances(InstanceIds=[one])
 becomes(one, 'running')
-shows(one, 'boot 2')
+# What it had not flushed to its disk may be lost: both are right.
+until(True, lambda: lines(one) in (['boot 1'], ['boot 2']))
+ec2.terminate_instances(InstanceIds=[one], SkipOsShutdown=True)
+becomes(one, 'terminated')
 ";
     run(&account, script, &[]);
 }

@@ -50,7 +50,7 @@ impl World {
     /// Runs lines that find what the scripts have in common.
     fn lines(&self, python: &Path, lines: &str) {
         let folder = repository("tests/fixtures/rehearsal");
-        let head = format!("import sys\nsys.path.insert(0, {folder:?})\nfrom common import *\n");
+        let head = format!("import sys\nsys.path.insert(0, '{}')\nfrom common import *\n", folder.display());
         self.run(python, &["-c", &(head + lines)]);
     }
 
@@ -172,7 +172,7 @@ fn boto3_meets_the_conditions_of_ebs() {
             change(&mut account.conditions);
         });
     };
-    conditions(|conditions| conditions.appears_after = Duration::from_secs(3600));
+    conditions(|conditions| conditions.appears_after = Duration::from_hours(1));
     let early = "
 got = refused(put, snapshot=start(), index=0, block=random_block())
 assert got == ('ResourceNotFoundException', 'SNAPSHOT_NOT_FOUND'), got

@@ -141,7 +141,7 @@ fn is_the_disk(account: &Account, snapshot: &Value, disk: &Disk) {
 
 /// 60 blocks of data with holes between them.
 fn usual() -> Vec<u8> {
-    (0..80).map(|index| if index % 4 == 3 { 0 } else { 1 }).collect()
+    (0..80).map(|index| u8::from(index % 4 != 3)).collect()
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn one_that_was_killed_sends_only_the_rest() {
     let slow = "[[fault]]\nservice = 'ebs'\naction = 'PutSnapshotBlock'\ndoes = 'slow'\n\
                 after = '150ms'\n";
     let account = Account::open(slow);
-    let disk = Disk::new(&vec![1; 200]);
+    let disk = Disk::new(&[1; 200]);
     for signal in ["KILL", "INT", "KILL"] {
         let known = acknowledged(&disk);
         let mut child = disk
@@ -270,7 +270,7 @@ fn one_that_was_killed_sends_only_the_rest() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let late = Instant::now() + Duration::from_secs(60);
+        let late = Instant::now() + Duration::from_mins(1);
         while acknowledged(&disk) < known + 20 {
             assert!(Instant::now() < late && child.try_wait().unwrap().is_none(), "it is sending");
             pause();

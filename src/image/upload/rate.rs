@@ -160,7 +160,8 @@ mod tests {
         }
         let now = start + MILLISECOND * 2000;
         for _ in 0..50 {
-            rate.throttled(Throttle::Snapshot, now - MILLISECOND * 5, now);
+            let sent = start + MILLISECOND * 1995;
+            rate.throttled(Throttle::Snapshot, sent, now);
         }
         assert!((rate.now.unwrap() - 855.0).abs() < 2.0, "{:?}", rate.now);
         let first = taken(&mut rate, now, 1, Duration::ZERO);
