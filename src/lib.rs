@@ -80,6 +80,13 @@
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
 //! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values
 //!
+//! What is done to AWS from outside:
+//!
+//! - [`fleet`]: [`fleet::survey`] is what an account has, [`fleet::references`] who uses it;
+//!   [`fleet::images`] lists it, [`fleet::prune`] and [`fleet::gc`] decide what may go, without I/O,
+//!   and remove it
+//! - [`iam`]: the least policies, as a table
+//!
 //! How anything outside is touched. These two do not know each other:
 //!
 //! - [`sys`]: programs ([`sys::runner`], [`sys::tool`]; [`sys::dialogue`] is one that is asked again

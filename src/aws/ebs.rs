@@ -144,7 +144,8 @@ pub async fn start(config: &SdkConfig, order: &Order) -> Result<Begun, Failure> 
     let mut call = Client::new(config)
         .start_snapshot()
         .volume_size(order.volume_gib.into())
-        .description(&order.description)
+        // AWS takes none, and no empty one.
+        .set_description(Some(order.description.clone()).filter(|text| !text.is_empty()))
         .set_tags(Some(tags.collect()))
         .client_token(&order.client_token)
         .timeout(order.timeout_minutes.into())

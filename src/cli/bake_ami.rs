@@ -111,6 +111,7 @@ impl Ami {
     /// Asks AWS who this is: what is wrong with credentials is found before a bake, not after it.
     pub async fn sign_in(&self) -> anyhow::Result<Cloud> {
         let (config, identity) = self.aws.sign_in().await?;
+        self.publishing.publication().check(operator::region(&config), self.encrypt)?;
         let endpoint_url = self.aws.endpoint_url.clone();
         Ok(Cloud { config, identity, journals: teardown::folder()?, endpoint_url })
     }

@@ -133,12 +133,13 @@ impl Builder {
         order: &Order<'_>,
     ) -> anyhow::Result<(Option<Baked>, Made)> {
         let Order { plan, locked, frozen, events, .. } = *order;
+        let options = self.options(order);
+        options.check()?;
         let beginning = builder::begin(plan, locked, frozen, &cloud.config, events).await?;
         let labels = Labels::of(&beginning.manifest);
         if let Some(made) = cloud.existing(&labels.digest, events).await? {
             return Ok((None, made));
         }
-        let options = self.options(order);
         let binary = binary(plan.base.arch, order.agent)?;
         let mut build = cloud.open(labels, order.resumes, events)?;
         let name = build.journal.header().build.clone();

@@ -70,7 +70,7 @@ pub enum Inner {
         argv: Vec<String>,
     },
     /// Upload a disk into an EBS snapshot, and print what it came to.
-    Upload(upload::Upload),
+    Upload(Box<upload::Upload>),
     #[cfg(feature = "sim")]
     /// Pump between standard input and output and a socket.
     Relay {

@@ -28,7 +28,9 @@ pub(super) async fn second_opinion(
     let answers = futures::stream::iter(asked).buffer_unordered(CALLS).try_collect::<Vec<_>>();
     let failure = match answers.await {
         Ok(answers) => {
-            answers.iter().for_each(|arns| references.add_second_opinion(arns));
+            for arns in &answers {
+                references.add_second_opinion(arns);
+            }
             return Ok(None);
         }
         Err(failure) => failure,

@@ -253,8 +253,10 @@ pub const GRANTS: &[Grant] = &[
         sid: "LookBeforePublish",
         roles: &[Publish],
         actions: &[
+            "ec2:DescribeImageAttribute",
             "ec2:DescribeImages",
             "ec2:DescribeLaunchTemplateVersions",
+            "ec2:DescribeSnapshotAttribute",
             "ec2:DescribeSnapshots",
             "ec2:GetEbsEncryptionByDefault",
         ],

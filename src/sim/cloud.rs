@@ -87,7 +87,7 @@ impl Cloud {
             account.keep_blocks(&folder).context("opening the blocks")?;
         }
         if let Some(faults) = &options.faults {
-            let faults = faults::load(faults, account.conditions)?;
+            let faults = faults::load(faults, &account.conditions)?;
             (account.conditions, account.disturbances) = (faults.conditions, faults.disturbances);
             account.shortages = faults.shortages;
         }

@@ -10,7 +10,7 @@ pub const SNAPSHOT: Duration = Duration::from_secs(20);
 /// snapshots.
 pub const IMAGE: Duration = Duration::from_secs(30);
 /// How long a copy of an image or a snapshot takes on AWS.
-pub const COPY: Duration = Duration::from_secs(60);
+pub const COPY: Duration = Duration::from_mins(1);
 
 /// The conditions of the whole account.
 #[derive(Clone, Debug, PartialEq)]

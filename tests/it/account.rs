@@ -24,15 +24,17 @@ impl Account {
         Self::with(faults, &[])
     }
 
-    /// The same with more options of `hostkit sim`.
+    /// The same with more options of `hostkit sim`, the speed among them if it is to be another.
     pub(crate) fn with(faults: &str, options: &[&str]) -> Self {
         let folder = scratch();
+        let usual: &[&str] = if options.contains(&"--speed") { &[] } else { &["--speed", "100"] };
         fs::write(folder.path().join("faults.toml"), faults).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_hostkit"))
-            .args(["sim", "--format", "json", "--speed", "100", "--faults"])
+            .args(["sim", "--format", "json", "--faults"])
             .arg(folder.path().join("faults.toml"))
             .arg("--record")
             .arg(folder.path().join("record.jsonl"))
+            .args(usual)
             .args(options)
             .stdout(Stdio::piped())
             .spawn()

@@ -246,6 +246,8 @@ fn whenever_it_is_killed_gc_leaves_the_account_empty() {
         moments.extend(last);
     }
     tell(&format!("killed after {moments:?}"));
+    // Not even the journals are needed.
+    fs::remove_dir_all(desk.path().join("state")).unwrap();
     let gc = ["gc", "--older-than", "0h", "--yes"];
     let output = desk.hostkit(&account, &gc).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -292,4 +294,47 @@ fn what_goes_wrong_is_told_and_nothing_is_left() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.contains("error: no AWS region is known"), "{said}");
+}
+
+#[test]
+fn aws_may_take_longer_than_it_was_given_and_nothing_is_lost() {
+    if !is_root() {
+        return;
+    }
+    let (account, desk) = (Account::with("", &["--speed", "4"]), Desk::new());
+    let (status, said) = desk.refused(&account, &["--patience", "1s"]);
+    assert_eq!(status, Some(6), "{said}");
+    assert!(said.contains("is still pending after"), "{said}");
+    assert!(
+        said.contains("hint: AWS carries on by itself: the same command with --resume"),
+        "{said}"
+    );
+    let puts = count(&account, "PutSnapshotBlock");
+    let made = desk.bake(&account, &["--resume"]);
+    assert_eq!(count(&account, "PutSnapshotBlock"), puts, "all blocks were there");
+    assert_eq!((count(&account, "StartSnapshot"), desk.open_journals()), (1, 0));
+    downloaded_is_the_same(&account, &desk, made["ami"]["snapshot"].as_str().unwrap());
+}
+
+#[test]
+fn a_child_has_the_key_that_was_asked_for_and_a_wrong_clock_is_named() {
+    if !is_root() {
+        return;
+    }
+    let (account, desk) = (Account::open(""), Desk::new());
+    let key = |id: &str| format!("arn:aws:kms:{}:123456789012:key/{id}", account.region());
+    let first = desk.bake(&account, &["--kms-key", &key("one")]);
+    let all = first["ami"]["sent"]["blocks"].as_u64().unwrap();
+    assert_eq!(all, 2048, "what is never written of an encrypted snapshot is not zeros");
+    downloaded_is_the_same(&account, &desk, first["ami"]["snapshot"].as_str().unwrap());
+    let same = desk.bake(&account, &["--kms-key", &key("one"), "--var", "place=second"]);
+    assert_eq!(same["ami"]["parent"], first["ami"]["snapshot"]);
+    let other = desk.bake(&account, &["--kms-key", &key("two"), "--var", "place=third"]);
+    assert_eq!(other["ami"]["parent"], Value::Null);
+    assert_eq!(other["ami"]["sent"]["blocks"].as_u64(), Some(all));
+
+    let skewed = Account::open("clock-ahead = '2h'\n");
+    let (status, said) = desk.refused(&skewed, &[]);
+    assert_eq!(status, Some(6), "{said}");
+    assert!(said.contains("the clock of this machine is wrong by"), "{said}");
 }

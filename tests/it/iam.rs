@@ -17,9 +17,7 @@ const FREE: &str = "sts:GetCallerIdentity";
 const UNUSED: [&str; 1] = ["ec2:DisableImageDeregistrationProtection"];
 
 fn allowed(roles: &[Role]) -> BTreeSet<String> {
-    let scope = Scope::default();
-    let all = roles.iter().flat_map(|role| iam::actions(*role, &scope));
-    all.map(str::to_owned).collect()
+    iam::actions(roles, &Scope::default()).into_iter().map(str::to_owned).collect()
 }
 
 /// Every request of hostkit's among these is allowed by the policies of these roles together.
@@ -96,6 +94,8 @@ fn a_policy_is_printed_for_the_account_that_is_named() {
     assert!(!line.contains("kms:"), "{line}");
     assert_eq!(print("iam bake --account 12345").0, Some(2));
     assert_eq!(print("iam nobody").0, Some(2));
+    let (_, both) = print("iam bake prune");
+    assert!(both.contains("RegisterImage") && both.contains("DescribeImageReferences"));
     let (_, why) = print("iam publish --explain");
     assert!(why.contains("what points to the newest image"), "{why}");
 }

@@ -166,7 +166,7 @@ pub async fn sharing(config: &SdkConfig, id: &str) -> Result<Sharing, Failure> {
     let answer = call.attribute(ImageAttributeName::LaunchPermission).send().await;
     let answer = answer.map_err(|error| Failure::new("ec2:DescribeImageAttribute", &error))?;
     let who = answer.launch_permissions().iter().filter_map(|it| {
-        let account = it.user_id().or(it.group().map(|group| group.as_str()));
+        let account = it.user_id().or(it.group().map(types::PermissionGroup::as_str));
         account.or(it.organization_arn()).or(it.organizational_unit_arn()).map(str::to_owned)
     });
     Ok(who.collect())

@@ -124,7 +124,6 @@ impl Job<'_> {
         journal: &mut Journal,
     ) -> anyhow::Result<Built> {
         Tool::require(Remote::TOOLS)?;
-        self.options.check()?;
         let Beginning { base, locked, manifest } = beginning.clone();
         let clock = Clock::new(self.events);
         let mut build = Build { job: self, base, locked, manifest, clock };

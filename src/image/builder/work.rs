@@ -208,7 +208,7 @@ fn following(run: usize, lines: usize) -> String {
 async fn follow(job: &Job<'_>, remote: &Remote, run: usize) -> anyhow::Result<Heard> {
     let mut heard = Heard::default();
     let (mut before, mut deadline) = (0, Instant::now() + PATIENCE);
-    let mut lost = false;
+    let (mut lost, mut told) = (false, false);
     loop {
         let script = following(run, heard.lines);
         let end = remote.follow(&script, |line| heard.take(line, job.events, job.secrets)).await;
@@ -217,6 +217,7 @@ async fn follow(job: &Job<'_>, remote: &Remote, run: usize) -> anyhow::Result<He
         }
         if heard.lines > before {
             (before, deadline) = (heard.lines, Instant::now() + PATIENCE);
+            told = false;
         }
         match end {
             // It ended without a word: the machine goes down, or somebody has killed it.
@@ -225,7 +226,13 @@ async fn follow(job: &Job<'_>, remote: &Remote, run: usize) -> anyhow::Result<He
                 lost = true;
                 tokio::time::sleep(GOING_DOWN).await;
             }
-            Err(error) => again(job, remote, error, deadline).await?,
+            Err(error) => {
+                again(job, remote, error, deadline).await?;
+                if !std::mem::replace(&mut told, true) {
+                    let what = "the connection is lost; the work goes on, and is looked for again";
+                    job.events.log("steps", what);
+                }
+            }
         }
     }
 }
@@ -253,7 +260,6 @@ async fn again(
         let what = format!("the builder {id} has not let us in again for {minutes} min");
         return Err(error).context(Fault::environment(what));
     }
-    job.events.log("steps", "the connection is lost; the work goes on, and is looked for again");
     tokio::time::sleep(PAUSE).await;
     Ok(())
 }

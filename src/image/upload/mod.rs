@@ -123,7 +123,7 @@ pub fn volume_gib(table: &Table, parent: Option<&Table>) -> u32 {
 
 /// Makes the snapshot that blocks are put into. The same order twice gives the same snapshot.
 pub async fn begin(config: &SdkConfig, order: &Order) -> anyhow::Result<Begun> {
-    let begun = ebs::start(config, order).await.map_err(|failure| refused(failure, order))?;
+    let begun = ebs::start(config, order).await.map_err(|failure| refused(&failure, order))?;
     if begun.status == Status::Error {
         let text = format!("the snapshot {} was given up by AWS", begun.snapshot);
         return Err(Fault::aws(text).hint("begin anew, without --resume").into());
@@ -132,7 +132,7 @@ pub async fn begin(config: &SdkConfig, order: &Order) -> anyhow::Result<Begun> {
 }
 
 /// What to do about a snapshot that cannot be begun.
-fn refused(failure: Failure, order: &Order) -> anyhow::Error {
+fn refused(failure: &Failure, order: &Order) -> anyhow::Error {
     let hint = match failure.code() {
         Some("ConcurrentLimitExceededException" | "ServiceQuotaExceededException") => {
             "an account has at most 100 snapshots pending: `hostkit gc` finds those that were left"
@@ -144,7 +144,7 @@ fn refused(failure: Failure, order: &Order) -> anyhow::Error {
             "the parent must be a completed snapshot of this account, in this region, with a key \
              that may be used; --no-parent sends every block"
         }
-        _ => return operator::fault(&failure).into(),
+        _ => return operator::fault(failure).into(),
     };
     anyhow::Error::from(Fault::aws(failure.to_string()).hint(hint))
 }

@@ -193,7 +193,9 @@ pub fn capacity(account: &mut Account, kind: &Type, subnet: &Subnet, spot: bool)
         .find_map(|one| one.hinders(&name, &subnet.zone, &subnet.id, spot).then_some(one.lack));
     let (status, code, message) = match short {
         None => return Ok(()),
-        Some(Lack::Capacity) => (500, "InsufficientInstanceCapacity", no_capacity(&name, subnet, spot)),
+        Some(Lack::Capacity) => {
+            (500, "InsufficientInstanceCapacity", no_capacity(&name, subnet, spot))
+        }
         Some(Lack::Quota) => (400, "VcpuLimitExceeded", NO_QUOTA.to_owned()),
         Some(Lack::SpotQuota) => {
             (400, "MaxSpotInstanceCountExceeded", "Max spot instance count exceeded".to_owned())
