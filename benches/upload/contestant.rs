@@ -44,7 +44,12 @@ pub(crate) fn run(manner: Manner, command: impl FnOnce(&str) -> Command) -> Run 
     let wall = started.elapsed();
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?} failed: {complaint}");
-    Run { wall, processor: processor().saturating_sub(before), memory: peak.end(), seen: sink.seen() }
+    Run {
+        wall,
+        processor: processor().saturating_sub(before),
+        memory: peak.end(),
+        seen: sink.seen(),
+    }
 }
 
 fn processor() -> Duration {

@@ -123,11 +123,14 @@ impl Ami {
 
     /// Refuses what only an image of our own disk can be.
     pub fn apart_from_disks(&self) -> Result<(), Fault> {
-        let given = [("--tpm", self.tpm), ("--encrypt", self.encrypt), ("--no-parent", self.no_parent)];
+        let given =
+            [("--tpm", self.tpm), ("--encrypt", self.encrypt), ("--no-parent", self.no_parent)];
         let Some((option, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };
         let fault = Fault::usage(format!("{option} is for disks that are baked here"));
-        Err(fault.hint("an image that is made on an instance is as the AMI that it begins with; \
-            --kms-key encrypts it afterwards"))
+        Err(fault.hint(
+            "an image that is made on an instance is as the AMI that it begins with; \
+            --kms-key encrypts it afterwards",
+        ))
     }
 
     /// What is wanted of the AMI, in its own region.
@@ -139,7 +142,12 @@ impl Ami {
                 None if self.encrypt => Encryption::DefaultKey,
                 None => Encryption::Inherited,
             },
-            shape: Shape { gib: self.volume_size, tpm: self.tpm, ..Shape::default() },
+            shape: Shape {
+                gib: self.volume_size,
+                tpm: self.tpm,
+                patience: self.patience,
+                ..Shape::default()
+            },
             tags: self.publishing.tags(),
             incremental: !self.no_parent,
             upload: upload::Options { rate: self.rate.0, ..upload::Options::default() },

@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::aws::Aws;
+use super::cache::age;
 use crate::aws::image::{self, Audience};
 use crate::aws::operator::{self, Identity, region};
 use crate::error::{Fault, render};
@@ -85,9 +86,9 @@ pub struct Options {
     /// Make the new version the launch template's default
     #[arg(long, requires = "launch_template")]
     set_default: bool,
-    /// How long AWS may take for a copy, in minutes
-    #[arg(long, value_name = "MINUTES", default_value_t = 120)]
-    copy_patience: u64,
+    /// How long AWS may take for a copy
+    #[arg(long, value_name = "TIME", value_parser = age, default_value = "2h")]
+    copy_patience: Duration,
 }
 
 /// See [`Base`].
@@ -300,7 +301,7 @@ impl Errand<'_> {
             journals: self.journals,
             subject: self.subject,
             wanted: &wanted,
-            patience: Duration::from_mins(self.options.copy_patience),
+            patience: self.options.copy_patience,
             events,
         };
         tokio::select! {

@@ -50,7 +50,10 @@ impl World {
     /// Runs lines that find what the scripts have in common.
     fn lines(&self, python: &Path, lines: &str) {
         let folder = repository("tests/fixtures/rehearsal");
-        let head = format!("import sys\nsys.path.insert(0, '{}')\nfrom common import *\n", folder.display());
+        let head = format!(
+            "import sys\nsys.path.insert(0, '{}')\nfrom common import *\n",
+            folder.display()
+        );
         self.run(python, &["-c", &(head + lines)]);
     }
 

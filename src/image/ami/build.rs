@@ -41,7 +41,7 @@ pub struct Wish {
     pub incremental: bool,
     /// How it is uploaded.
     pub upload: upload::Options,
-    /// How long AWS may take for the snapshot, and for the image.
+    /// How long AWS may take for the snapshot.
     pub patience: Duration,
 }
 

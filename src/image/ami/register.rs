@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 
+use super::build::Pending;
 use super::name::{self, DIGEST_TAG, Tags};
 use crate::aws::image::{self, Boot, Image, Registration, State, Wait};
 use crate::aws::{Failure, operator, patience, snapshot};
@@ -21,9 +22,6 @@ const STEP: &str = "register";
 
 /// How long AWS may need until it has heard everywhere of a snapshot that is whole.
 const KNOWN: Duration = Duration::from_mins(2);
-
-/// How long an image may be pending.
-const AVAILABLE: Duration = Duration::from_mins(30);
 
 /// The longest description that AWS takes.
 const DESCRIPTION: usize = 255;
@@ -41,6 +39,8 @@ pub struct Shape {
     pub throughput: Option<u32>,
     /// Whether instances have a TPM 2.0, and so nothing but UEFI.
     pub tpm: bool,
+    /// How long AWS may take until the image is available.
+    pub patience: Duration,
 }
 
 impl Default for Shape {
@@ -51,6 +51,7 @@ impl Default for Shape {
             iops: None,
             throughput: None,
             tpm: false,
+            patience: Duration::from_hours(2),
         }
     }
 }
@@ -128,7 +129,7 @@ async fn registered(
             let number = place(journal, config, &wanted.name)?;
             journal.made(number, &image.id)?;
         }
-        let image = available(config, &image.id, events).await?;
+        let image = available(config, &image.id, shape.patience, events).await?;
         return Ok(Registered { image, existed });
     }
     let number = place(journal, config, &wanted.name)?;
@@ -159,7 +160,7 @@ async fn registered(
         Err(failure) => return Err(operator::fault(&failure).into()),
     };
     journal.made(number, &id)?;
-    let image = available(config, &id, events).await?;
+    let image = available(config, &id, shape.patience, events).await?;
     let existed = !image.snapshots().contains(&source.snapshot);
     Ok(Registered { image, existed })
 }
@@ -174,15 +175,27 @@ fn place(journal: &mut Journal, config: &SdkConfig, name: &str) -> anyhow::Resul
 }
 
 /// Waits until an image is available.
-async fn available(config: &SdkConfig, id: &str, events: &Events) -> anyhow::Result<Image> {
+///
+/// # Errors
+/// With [`Pending`] in its chain: AWS carries on, and what is made must stay.
+async fn available(
+    config: &SdkConfig,
+    id: &str,
+    patience: Duration,
+    events: &Events,
+) -> anyhow::Result<Image> {
     let mut told = false;
     let progress = |image: &Image| {
         if !std::mem::replace(&mut told, true) {
             events.log(STEP, format!("{} is pending", image.id));
         }
     };
-    let end = image::wait(config, id, AVAILABLE, progress).await;
-    arrived(id, end.map_err(|it| operator::fault(&it))?, AVAILABLE).map_err(Into::into)
+    let end = image::wait(config, id, patience, progress).await;
+    let end = end.map_err(|it| operator::fault(&it))?;
+    let late = end == Wait::Late;
+    arrived(id, end, patience).map_err(|fault| {
+        if late { anyhow::Error::from(Pending).context(fault) } else { fault.into() }
+    })
 }
 
 /// What the end of a wait for an image means.
