@@ -32,7 +32,7 @@ const DAYS: i64 = 3650;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     hostkit publish jenkins-controller --copy-to us-east-1 --copy-to us-west-2\n  \
-    hostkit publish ami-0123456789abcdef0 --share-account 111122223333 --no-pointer")]
+    hostkit publish ami-0123456789abcdef0 --share-account 111122223333")]
 pub struct Args {
     /// The id of an image (ami-…), or the name of a recipe whose image is in the output folder
     #[arg(value_name = "IMAGE|RECIPE")]
