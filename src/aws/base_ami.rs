@@ -55,11 +55,7 @@ pub async fn by_id(config: &SdkConfig, id: &str) -> Result<Option<BaseAmi>, Fail
 }
 
 /// The images of `owner` whose name fits, deprecated ones left out unless they are ours.
-pub async fn by_name(
-    config: &SdkConfig,
-    name: &str,
-    owner: &str,
-) -> Result<Vec<BaseAmi>, Failure> {
+pub async fn by_name(config: &SdkConfig, name: &str, owner: &str) -> Result<Vec<BaseAmi>, Failure> {
     let filter = |key: &str, value: &str| Filter::builder().name(key).values(value).build();
     let mut pages = Client::new(config)
         .describe_images()

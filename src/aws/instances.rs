@@ -104,11 +104,8 @@ pub async fn launch(config: &SdkConfig, wanted: &Launch<'_>) -> Result<String, F
     }
     if let Some(profile) = wanted.profile {
         let builder = IamInstanceProfileSpecification::builder();
-        let named = if profile.starts_with("arn:") {
-            builder.arn(profile)
-        } else {
-            builder.name(profile)
-        };
+        let named =
+            if profile.starts_with("arn:") { builder.arn(profile) } else { builder.name(profile) };
         call = call.iam_instance_profile(named.build());
     }
     if wanted.spot {
@@ -117,10 +114,9 @@ pub async fn launch(config: &SdkConfig, wanted: &Launch<'_>) -> Result<String, F
     }
     let answer = call.send().await.map_err(|error| Failure::new(CALL, &error))?;
     let instance = answer.instances().first().and_then(Instance::instance_id);
-    instance.map(str::to_owned).ok_or_else(|| Failure::Unreadable {
-        call: CALL,
-        cause: "it names no instance".to_owned(),
-    })
+    instance
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::Unreadable { call: CALL, cause: "it names no instance".to_owned() })
 }
 
 fn network(wanted: &Launch<'_>) -> InstanceNetworkInterfaceSpecification {
@@ -237,10 +233,9 @@ pub async fn create_image(
         .tag_specifications(tag::of(ResourceType::Image, tags))
         .tag_specifications(tag::of(ResourceType::Snapshot, tags));
     let answer = call.send().await.map_err(|error| Failure::new(CALL, &error))?;
-    answer.image_id.ok_or_else(|| Failure::Unreadable {
-        call: CALL,
-        cause: "the image has no id".to_owned(),
-    })
+    answer
+        .image_id
+        .ok_or_else(|| Failure::Unreadable { call: CALL, cause: "the image has no id".to_owned() })
 }
 
 /// The block of addresses of a VPC.

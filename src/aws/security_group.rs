@@ -26,10 +26,9 @@ pub async fn create(
         .vpc_id(vpc)
         .tag_specifications(tag::of(ResourceType::SecurityGroup, tags));
     let answer = call.send().await.map_err(|error| Failure::new(CALL, &error))?;
-    answer.group_id.ok_or_else(|| Failure::Unreadable {
-        call: CALL,
-        cause: "the group has no id".to_owned(),
-    })
+    answer
+        .group_id
+        .ok_or_else(|| Failure::Unreadable { call: CALL, cause: "the group has no id".to_owned() })
 }
 
 /// Lets SSH in from a block of addresses.

@@ -113,8 +113,9 @@ impl Builder {
     /// Whether the plan is made the way that it was asked for.
     pub(super) fn check(&self, plan: &Plan, is_ami: bool) -> Result<(), Fault> {
         match self.via {
-            Via::Instance if !is_ami => Err(Fault::usage("what an instance makes is an AMI")
-                .hint("give --target ami, too")),
+            Via::Instance if !is_ami => {
+                Err(Fault::usage("what an instance makes is an AMI").hint("give --target ami, too"))
+            }
             Via::Disk if plan.base.ami.is_some() => {
                 Err(Fault::recipe("the recipe begins with an AMI, which exists on AWS only")
                     .hint("build on an instance of it: --target ami --via instance"))

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::conditions::Conditions;
 use super::disturbance::{Disturbance, Kind, When};
 use super::service::Service;
+use super::shortage::Shortage;
 use crate::error::Fault;
 
 const HINT: &str = "docs/rehearsal.md has an example";
@@ -25,6 +26,7 @@ struct File {
     pending_snapshots: Option<usize>,
     impatience: Option<f64>,
     fault: Vec<Entry>,
+    shortage: Vec<Shortage>,
 }
 
 /// One `[[fault]]`.
@@ -91,6 +93,7 @@ fn parse(text: &str, conditions: Conditions) -> anyhow::Result<(Conditions, Vec<
         clock_ahead: file.clock_ahead.unwrap_or(conditions.clock_ahead),
         pending_snapshots: file.pending_snapshots.unwrap_or(conditions.pending_snapshots),
         impatience: file.impatience.unwrap_or(conditions.impatience),
+        shortages: [conditions.shortages, file.shortage].concat(),
         ..conditions
     };
     Ok((conditions, faults))

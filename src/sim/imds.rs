@@ -413,16 +413,20 @@ mod tests {
 
     fn launched() -> Instance {
         let [tokens, tags] = ["optional", "enabled"].map(|word| Some(word.to_owned()));
-        Instance::run(Instant::now(), "ami-1", Launch {
-            region: "us-west-2".to_owned(),
-            instance_type: "t3.micro".to_owned(),
-            zone: "us-west-2b".to_owned(),
-            private_ip: "127.77.128.7".to_owned(),
-            public_ip: Some("127.77.0.7".to_owned()),
-            key_name: Some("a key of mine".to_owned()),
-            metadata: Metadata { tokens, tags, ..Metadata::default() },
-            ..Launch::default()
-        })
+        Instance::run(
+            Instant::now(),
+            "ami-1",
+            Launch {
+                region: "us-west-2".to_owned(),
+                instance_type: "t3.micro".to_owned(),
+                zone: "us-west-2b".to_owned(),
+                private_ip: "127.77.128.7".to_owned(),
+                public_ip: Some("127.77.0.7".to_owned()),
+                key_name: Some("a key of mine".to_owned()),
+                metadata: Metadata { tokens, tags, ..Metadata::default() },
+                ..Launch::default()
+            },
+        )
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::key_pair::KeyPair;
 use super::launch_template::LaunchTemplate;
 use super::network::{self, Subnet, Vpc};
 use super::parameter_store::ParameterStore;
+use super::scaling_group::ScalingGroup;
 use super::security_group::SecurityGroup;
 use super::snapshot::{self, Snapshot, Writing};
 use super::volume::Volume;
@@ -32,6 +33,8 @@ pub struct Region {
     pub images: BTreeMap<String, Image>,
     /// Launch templates by id.
     pub launch_templates: BTreeMap<String, LaunchTemplate>,
+    /// Auto Scaling groups by name.
+    pub scaling_groups: BTreeMap<String, ScalingGroup>,
     /// Key pairs by id.
     pub key_pairs: BTreeMap<String, KeyPair>,
     /// Networks by id.
@@ -44,6 +47,8 @@ pub struct Region {
     pub volumes: BTreeMap<String, Volume>,
     /// Its Parameter Store.
     pub parameters: ParameterStore,
+    /// Whether what is made is encrypted unasked.
+    pub encrypted_by_default: bool,
     /// What was made for a client token: `(action, token)` to the id and a digest of the request.
     #[serde(with = "pairs")]
     pub tokens: BTreeMap<(String, String), (String, String)>,

@@ -319,8 +319,7 @@ fn each_region_encrypts_with_its_own_key_and_the_default_key_is_not_shared() {
     let Some(desk) = Desk::with("") else { return };
     let before = desk.account.requests().len();
     let share = ["--share-account", "111122223333", "--copy-to", "us-east-1"];
-    let (status, _, said) =
-        desk.publish(&[&share[..], &["--kms-key", "alias/aws/ebs"]].concat());
+    let (status, _, said) = desk.publish(&[&share[..], &["--kms-key", "alias/aws/ebs"]].concat());
     assert_eq!(status, Some(2), "{said}");
     assert!(said.contains("default key cannot be shared"), "{said}");
     let after = desk.account.requests().split_off(before);
@@ -328,7 +327,8 @@ fn each_region_encrypts_with_its_own_key_and_the_default_key_is_not_shared() {
         after.iter().map(|one| one["action"].as_str().unwrap().to_owned()).collect();
     assert_eq!(changes(&actions), Vec::<&str>::new(), "it is said before anything is done");
 
-    let key = |region: &str, id: &str| format!("{region}=arn:aws:kms:{region}:123456789012:key/{id}");
+    let key =
+        |region: &str, id: &str| format!("{region}=arn:aws:kms:{region}:123456789012:key/{id}");
     let (west, east) = (key("eu-west-1", &"1".repeat(8)), key("us-east-1", &"2".repeat(8)));
     let keys = ["--kms-key", &west, "--kms-key", &east];
     let (status, places, said) = desk.publish(&[&share[..], &keys].concat());
@@ -391,10 +391,8 @@ fn a_launch_template_gets_a_version_that_differs_in_the_image_alone() {
 #[test]
 fn what_is_no_image_of_hostkits_is_refused() {
     let Some(desk) = Desk::with("") else { return };
-    let plain = format!(
-        "{}{BAKED}print(json.dumps(baked(Name='plain', TagSpecifications=[])))",
-        names()
-    );
+    let plain =
+        format!("{}{BAKED}print(json.dumps(baked(Name='plain', TagSpecifications=[])))", names());
     let plain = desk.account.python(&plain).unwrap();
     let refused = |args: &[&str]| {
         let output = desk.account.hostkit(desk.path(), &[&["publish"], args].concat()).output();

@@ -81,7 +81,12 @@ fn words<'a>(asked: &Question<'a>) -> Result<&'a Ami, Fault> {
     })
 }
 
-async fn at(asked: &Question<'_>, entry: &Image, ami: &LockedAmi, from: String) -> anyhow::Result<Base> {
+async fn at(
+    asked: &Question<'_>,
+    entry: &Image,
+    ami: &LockedAmi,
+    from: String,
+) -> anyhow::Result<Base> {
     let found = base_ami::by_id(asked.config, &ami.id).await;
     let found = found.called(|| format!("the AMI {} cannot be looked up", ami.id))?;
     let found = found.ok_or_else(|| {

@@ -24,9 +24,8 @@ pub(super) fn host_keys(console: &str) -> Vec<String> {
 
 /// The end of a console, readable.
 pub(super) fn tail(console: &str) -> String {
-    let clean = |line: &str| {
-        line.chars().filter(|c| !c.is_control() || *c == '\t').collect::<String>()
-    };
+    let clean =
+        |line: &str| line.chars().filter(|c| !c.is_control() || *c == '\t').collect::<String>();
     let lines: Vec<String> =
         console.lines().map(clean).filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(TAIL)..].join("\n")

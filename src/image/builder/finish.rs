@@ -93,7 +93,8 @@ impl Build<'_> {
         }
         self.clock.close();
         let phases = self.clock.phases.iter();
-        let phase = |(name, seconds): &(String, f64)| Phase { name: name.clone(), seconds: *seconds };
+        let phase =
+            |(name, seconds): &(String, f64)| Phase { name: name.clone(), seconds: *seconds };
         self.manifest.phases.extend(phases.map(phase));
         self.publish().await?;
         let made = Made {

@@ -51,8 +51,7 @@ pub(super) async fn launch(
     journal: &mut Journal,
 ) -> anyhow::Result<Instance> {
     let options = job.options;
-    let user_data =
-        user_data::text(&keys.host_private()?, &keys.host_public, options.lifetime);
+    let user_data = user_data::text(&keys.host_private()?, &keys.host_public, options.lifetime);
     let mut rest = place::attempts(&options.instance_types, subnets, options.spot);
     let mut refusals = Vec::new();
     while let Some(attempt) = rest.pop_front() {

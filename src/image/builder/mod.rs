@@ -39,8 +39,8 @@ use super::{Clock, layers};
 use crate::aws::{Failure, image, operator};
 use crate::error::{Blamed as _, Fault};
 use crate::event::Events;
-use crate::image::ami::name::{self, Labels, Tags};
 use crate::image::ami::build::Made;
+use crate::image::ami::name::{self, Labels, Tags};
 use crate::image::ami::undo;
 use crate::plan::Plan;
 use crate::plan::lock::Image;
@@ -181,9 +181,9 @@ impl Job<'_> {
 
     fn keep_file(&self, path: &Utf8Path, bytes: &[u8]) -> anyhow::Result<()> {
         let written = atomic::write(path, bytes, 0o600);
-        written.map(drop).with_context(|| {
-            Fault::environment(format!("{} cannot be written to", self.journals))
-        })
+        written
+            .map(drop)
+            .with_context(|| Fault::environment(format!("{} cannot be written to", self.journals)))
     }
 
     fn tags(&self, manifest: &Manifest) -> Tags {

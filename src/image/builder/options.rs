@@ -95,11 +95,10 @@ impl Options {
         }
         let direct = self.proxy_command.is_none();
         if direct && self.interface == Interface::Public && self.ssh_from.is_empty() {
-            return Err(Fault::usage("nobody may reach the builder's public address")
-                .hint(
-                    "say from where you come: --ssh-from $(curl -s https://checkip.amazonaws.com)/32; \
+            return Err(Fault::usage("nobody may reach the builder's public address").hint(
+                "say from where you come: --ssh-from $(curl -s https://checkip.amazonaws.com)/32; \
                      or give --ssh-interface private, or --proxy-command",
-                ));
+            ));
         }
         Ok(())
     }

@@ -97,7 +97,6 @@ fn redacted(event: Event, secrets: &Secrets) -> Event {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -18,9 +18,8 @@ const BOUNDARY: &str = "==hostkit-builder==";
 pub(super) fn text(host_private: &str, host_public: &str, lifetime: Duration) -> String {
     let cloud_config = cloud_config(host_private, host_public);
     let script = script(host_private, host_public, lifetime);
-    let mut text = format!(
-        "Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\nMIME-Version: 1.0\n\n"
-    );
+    let mut text =
+        format!("Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\nMIME-Version: 1.0\n\n");
     for (kind, part) in [("cloud-config", cloud_config), ("x-shellscript", script)] {
         text += &format!(
             "--{BOUNDARY}\nContent-Type: text/{kind}; charset=\"us-ascii\"\n\
@@ -73,7 +72,8 @@ mod tests {
 
     #[test]
     fn both_forms_have_the_host_key_and_the_script_its_end() {
-        let private = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----\n";
+        let private =
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----\n";
         let text = text(private, "ssh-ed25519 AAAAC3 host", Duration::from_secs(90));
         insta::assert_snapshot!(text);
     }

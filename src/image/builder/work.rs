@@ -263,7 +263,8 @@ async fn reboot(job: &Job<'_>, remote: &Remote) -> anyhow::Result<()> {
     job.events.log("steps", "restarting the builder");
     let before = remote.patiently(BOOT_ID).await?.text();
     // It may be gone before it has answered.
-    let going = remote.script("systemctl --no-block reboot || reboot", Duration::from_mins(1)).await;
+    let going =
+        remote.script("systemctl --no-block reboot || reboot", Duration::from_mins(1)).await;
     if let Err(error) = going
         && Refusal::of(&error).is_none()
     {

@@ -8,6 +8,7 @@
 //! It never reaches a machine: who plays the machines looks at the account.
 
 pub mod disk;
+pub mod encryption;
 pub mod filter;
 pub mod id;
 pub mod image;
@@ -109,6 +110,23 @@ pub fn answer(account: &mut Account, call: &call::Call<'_>, as_of: Instant) -> R
     }
 }
 
+/// Lets happen what is due in a region, for services that look at what this one has.
+pub fn settle(account: &mut Account, region: &str) {
+    let as_of = account.now();
+    account.region(region).settle(as_of);
+    let (action, fingerprint, caller) = (String::new(), String::new(), String::new());
+    let region = region.to_owned();
+    instance::settle(&mut Call {
+        account,
+        region,
+        action,
+        fingerprint,
+        as_of,
+        caller,
+        fails: false,
+    });
+}
+
 fn perform(call: &mut Call<'_>, query: Query) -> Answer {
     match call.action.as_str() {
         "AuthorizeSecurityGroupEgress" => network::rules::authorise(call, query, true),
@@ -130,6 +148,7 @@ fn perform(call: &mut Call<'_>, query: Query) -> Answer {
         "DeregisterImage" => image::deregister(call, query),
         "DescribeAvailabilityZones" => network::place::zones(call, query),
         "DescribeImageAttribute" => image::attribute::describe(call, query),
+        "DescribeImageReferences" => image::references::references(call, query),
         "DescribeImages" => image::describe(call, query),
         "DescribeInstanceStatus" => instance::status::describe(call, query),
         "DescribeInstanceTypeOfferings" => instance::types::offerings(call, query),
@@ -146,13 +165,16 @@ fn perform(call: &mut Call<'_>, query: Query) -> Answer {
         "DescribeTags" => tags::describe(call, query),
         "DescribeVolumes" => instance::volumes::describe(call, query),
         "DescribeVpcs" => network::place::vpcs(call, query),
+        "DisableEbsEncryptionByDefault" => encryption::switch(call, query, false),
         "DisableImage" => image::lifecycle::disable(call, query),
         "DisableImageDeprecation" => image::lifecycle::revive(call, query),
         "DisableImageDeregistrationProtection" => image::lifecycle::release(call, query),
+        "EnableEbsEncryptionByDefault" => encryption::switch(call, query, true),
         "EnableImage" => image::lifecycle::enable(call, query),
         "EnableImageDeprecation" => image::lifecycle::deprecate(call, query),
         "EnableImageDeregistrationProtection" => image::lifecycle::protect(call, query),
         "GetConsoleOutput" => instance::console::output(call, query),
+        "GetEbsEncryptionByDefault" => encryption::get(call, query),
         "GetImageAncestry" => image::ancestry(call, query),
         "ImportKeyPair" => key_pair::import(call, query),
         "ModifyImageAttribute" => image::attribute::modify(call, query),

@@ -19,10 +19,10 @@ use crate::sim::nfs::gate::Passage;
 use crate::sim::snapshot::Snapshot;
 use crate::sim::timeline::Recorder;
 use crate::sim::user_data;
-use crate::sim::volume::Volume;
 use crate::sim::vm::acceleration::Chosen;
 use crate::sim::vm::options::Firmware;
 use crate::sim::vm::run_dir::RunDir;
+use crate::sim::volume::Volume;
 use crate::sys::Runner;
 
 /// How often the account is asked what became of an instance.

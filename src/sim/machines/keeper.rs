@@ -54,12 +54,7 @@ enum Turn {
 }
 
 /// Keeps the instance until it is terminated. What goes wrong ends the instance and nothing else.
-pub(super) async fn keep(
-    floor: Arc<Floor>,
-    instance: String,
-    name: String,
-    addresses: Addresses,
-) {
+pub(super) async fn keep(floor: Arc<Floor>, instance: String, name: String, addresses: Addresses) {
     match Keeper::prepare(&floor, &instance, &name, addresses).await {
         Ok(mut keeper) => keeper.live().await,
         Err(error) => floor.give_up(&instance, &error),

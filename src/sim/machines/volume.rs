@@ -96,7 +96,11 @@ impl Volume {
     }
 
     /// What all layers hold, of a machine that is off.
-    pub(super) async fn changes(&self, runner: &Runner, run_dir: &RunDir) -> anyhow::Result<Changes> {
+    pub(super) async fn changes(
+        &self,
+        runner: &Runner,
+        run_dir: &RunDir,
+    ) -> anyhow::Result<Changes> {
         self.changes_of(runner, run_dir, &self.layers).await
     }
 
@@ -143,7 +147,9 @@ impl Changes {
         let mut block = vec![0; BLOCK_BYTES];
         let of_base = self.base_bytes.saturating_sub(start).min(BLOCK_BYTES as u64);
         let of_base = usize::try_from(of_base).context("a block is small")?;
-        self.base.read_exact_at(&mut block[..of_base], start).context("reading the image's disk")?;
+        self.base
+            .read_exact_at(&mut block[..of_base], start)
+            .context("reading the image's disk")?;
         for extent in self.ours() {
             let from = extent.start.max(start);
             let to = (extent.start + extent.length).min(end);
@@ -233,16 +239,26 @@ mod tests {
         std::fs::write(&base, vec![0x11; 3 * BLOCK_BYTES]).unwrap();
         // In the second block a few bytes, in the third one zeros, in the ninth zeros on nothing.
         let half = BLOCK_BYTES / 2;
-        layer(&first, &base, "raw", &[
-            format!("write -P 0x22 {} 512", BLOCK_BYTES + 4096),
-            format!("write -z {} {half}", 2 * BLOCK_BYTES),
-            format!("write -P 0 {} 4096", 8 * BLOCK_BYTES),
-        ]);
+        layer(
+            &first,
+            &base,
+            "raw",
+            &[
+                format!("write -P 0x22 {} 512", BLOCK_BYTES + 4096),
+                format!("write -z {} {half}", 2 * BLOCK_BYTES),
+                format!("write -P 0 {} 4096", 8 * BLOCK_BYTES),
+            ],
+        );
         // In another layer the fifth block, and the second one again.
-        layer(&second, &first, "qcow2", &[
-            format!("write -P 0x33 {} 512", 4 * BLOCK_BYTES),
-            format!("write -P 0x44 {} 512", BLOCK_BYTES + 8192),
-        ]);
+        layer(
+            &second,
+            &first,
+            "qcow2",
+            &[
+                format!("write -P 0x33 {} 512", 4 * BLOCK_BYTES),
+                format!("write -P 0x44 {} 512", BLOCK_BYTES + 8192),
+            ],
+        );
 
         let both = changes(&base, &[&first, &second]);
         assert_eq!(both.blocks().unwrap(), [1, 2, 4, 8].into());

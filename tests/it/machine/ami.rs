@@ -60,6 +60,9 @@ becomes(one, 'terminated')
     if rehearse(&options, script, &paths, TIMEOUT).is_none() {
         return;
     }
-    assert!(efs.path().join("home/config.xml").is_file(), "Jenkins had its home on the file system");
+    assert!(
+        efs.path().join("home/config.xml").is_file(),
+        "Jenkins had its home on the file system"
+    );
     lease::assert_released(efs.path());
 }

@@ -7,6 +7,7 @@ pub mod deregister;
 pub mod describe;
 pub mod lifecycle;
 pub mod mapping;
+pub mod references;
 pub mod register;
 
 pub use self::ancestry::ancestry;

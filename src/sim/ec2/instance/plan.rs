@@ -187,6 +187,7 @@ fn place(call: &mut Call<'_>, subnet: Option<&str>, zone: Option<&str>) -> Answe
 pub fn capacity(account: &mut Account, kind: &Type, subnet: &Subnet, spot: bool) -> Answer<()> {
     let name = kind.name();
     let short = account
+        .conditions
         .shortages
         .iter_mut()
         .any(|shortage| shortage.hinders(&name, &subnet.zone, &subnet.id, spot));
