@@ -8,6 +8,7 @@ CACHE := $(shell . .ci/common.sh && echo "$$cache")
 export PATH := $(shell . .ci/common.sh && echo "$$PATH")
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export HOSTKIT_TEST_PYTHON := $(CACHE)/python/bin/python
+export HOSTKIT_CACHE := $(CACHE)
 
 # Chroots, mounts and the NFS server need root; cargo itself does not.
 ifneq ($(shell id -u),0)
@@ -54,6 +55,10 @@ bench: setup-for-bench ## how long bakes take, beside mkosi and mmdebstrap (as r
 .PHONY: bench-lease
 bench-lease: setup-for-tests ## what the lease costs a controller, in a virtual machine (as root)
 	cargo bench --locked --bench lease
+
+.PHONY: bench-upload
+bench-upload: setup-for-bench ## how long an upload takes, beside coldsnap
+	cargo bench --locked --bench upload
 
 .PHONY: fuzz
 fuzz: ## a minute of broken recipes, NFS messages and lease records at random (FUZZ_SECONDS=60)

@@ -10,7 +10,7 @@
 //! 3. The same binary is the boot agent inside the image: [`boot`] runs a table of steps as a
 //!    graph under systemd.
 //! 4. One tree is built, cleaned and packed; a disk image and an OCI layout are two ways to pack
-//!    it ([`image`]).
+//!    it ([`image`]); an AMI is such a disk, whose changed blocks were sent ([`image::ami`]).
 //! 5. Engines emit [`event::Event`]s; a [`report::Report`] is their fold; only [`ui`] prints; an
 //!    error says who must act ([`error::Blame`]), and `main` makes that the exit code.
 //!
@@ -47,8 +47,22 @@
 //!   `ext4` in its two passes, [`image::layout`], [`image::grub`], `efi`): a disk that boots; `oci`:
 //!   a container image
 //! - [`image::blocks`]: a disk as a table of blocks, by which two are compared
+//! - [`image::upload`]: a disk into an EBS snapshot. [`image::upload::plan`] is what of it is sent; how
+//!   fast, and what when it fails, is decided by functions of the time
 //! - [`image::manifest`], [`image::files`], [`image::publish`]: what is in an image, and how it takes
 //!   the place of the last one; [`image::compare`]: what differs between two
+//!
+//! What becomes of an image on AWS:
+//!
+//! - [`image::ami`]: from a packed disk to an AMI, and then to regions, accounts and whatever points to
+//!   it. [`image::ami::build`] is the flow, [`image::ami::distribute`] publishes
+//! - [`image::upload`]: the blocks that the parent of a snapshot has not. [`image::block_table`] is how
+//!   a disk tells its own blocks to whoever has nothing but its snapshot
+//! - [`image::builder`]: an AMI by way of an instance, where the base is one
+//! - [`teardown`]: the journal of a build, written before anything is made
+//! - [`fleet`]: what an account has, what may go of it ([`fleet::prune`], [`fleet::gc`]), and why the
+//!   rest stays
+//! - [`iam`]: the least policies that all this needs
 //!
 //! What happens on a host:
 //!
@@ -66,12 +80,20 @@
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
 //! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values
 //!
+//! What is done to AWS from outside:
+//!
+//! - [`fleet`]: [`fleet::survey`] is what an account has, [`fleet::references`] who uses it;
+//!   [`fleet::images`] lists it, [`fleet::prune`] and [`fleet::gc`] decide what may go, without I/O,
+//!   and remove it
+//! - [`iam`]: the least policies, as a table
+//!
 //! How anything outside is touched. These two do not know each other:
 //!
 //! - [`sys`]: programs ([`sys::runner`], [`sys::tool`]; [`sys::dialogue`] is one that is asked again
 //!   and again), files below a root ([`sys::root`]) and by the handle of their directory
 //!   ([`sys::folder`]), namespaces ([`sys::namespaces`]), systemd ([`sys::systemd`])
-//! - [`aws`]: thin functions over the SDK's clients, one file a service, our types out
+//! - [`aws`]: thin functions over the SDK's clients, one file a service, our types out; as whom calls
+//!   are made is [`aws::operator`]'s for a person, and the instance role's on a host
 //!
 //! What is said, and to whom:
 //!
@@ -87,6 +109,9 @@
 //!
 //! - [`sim`]: a simulated AWS whose instances are virtual machines; a cargo feature, on by default,
 //!   that only [`cli`] knows
+//! - [`sim::cloud`]: the account as a server, for hostkit, boto3, the AWS CLI and coldsnap; one file a
+//!   service ([`sim::ebs`], [`sim::ec2`], [`sim::ssm`]), what goes wrong on purpose ([`sim::faults`]),
+//!   and [`sim::machines`], the virtual machines of the instances that are launched in it
 //! - [`sim::vm`]: one machine, seen through a boot. [`sim::fleet`]: several of them on file systems
 //!   that they share. [`sim::failover`]: the bad nights that are played on them
 //! - [`sim::nfs`]: its file systems, the record of which machine changed what in them, and the check
@@ -120,6 +145,9 @@
 //!   rendered text only names them ([`jenkins`]). [`aws::ssm::Values`] wipes its values and does not
 //!   show them. The tests of the baked machine (`tests/it/machine/`) look for them in the image,
 //!   the file system, the journal and the console.
+//! - **Nothing is lost on AWS.** What a build makes stands in its journal before it is made, and carries
+//!   the tags [`teardown::BUILD_TAG`] and [`teardown::STATE_TAG`]. `tests/it/ami.rs` kills bakes at
+//!   twenty moments, and finds the account empty after `hostkit gc`.
 //! - **Exit codes** say who must act: [`error::Blame::exit_code`]. The outermost [`error::Fault`]
 //!   of a chain decides, and an error without one is a bug. Two verbs end with a number of their own:
 //!   `status` ([`boot::status::Status::exit_code`]) and `vm` (that of the guest's command).

@@ -48,9 +48,9 @@ fn main() {
         let peer = bench.peer("plain", Manner::default(), &["--omit-zero-blocks"]);
         bench.peer("plain, its default", Manner::default(), &[]);
         let ours = bench.ours("plain", Manner::default(), &bench.unlimited());
-        compare(&ours, &peer);
+        compare(&ours, peer.as_ref());
         let hashed = bench.ours("plain, hashing too", Manner::default(), &["--rate", "0"]);
-        compare(&hashed, &peer);
+        compare(&hashed, peer.as_ref());
     }
     if wanted("limited") {
         let manner = Manner { limit: Some(1000), ..Manner::default() };
@@ -67,7 +67,7 @@ fn main() {
             let manner = Manner { delay: Duration::from_millis(delay), ..Manner::default() };
             let peer = bench.peer(row, manner, &["--omit-zero-blocks"]);
             let ours = bench.ours(row, manner, &bench.unlimited());
-            compare(&ours, &peer);
+            compare(&ours, peer.as_ref());
             bench.ours(&format!("{row}, limit 950/s"), manner, &bench.with_table());
         }
     }
@@ -172,7 +172,7 @@ fn median(who: &str, what: &str, mut run: impl FnMut() -> Run) -> Run {
 }
 
 /// Prints how the two stand to each other.
-fn compare(ours: &Run, peer: &Option<Run>) {
+fn compare(ours: &Run, peer: Option<&Run>) {
     let Some(peer) = peer else { return };
     let faster = peer.wall.as_secs_f64() / ours.wall.as_secs_f64();
     let processor = peer.processor.as_secs_f64() / ours.processor.as_secs_f64();

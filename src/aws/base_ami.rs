@@ -87,7 +87,7 @@ fn read(image: &types::Image) -> Option<BaseAmi> {
         state: image.state()?.as_str().to_owned(),
         deprecated: image.deprecation_time().and_then(|time| time.parse().ok()),
         root_device: root_device.to_owned(),
-        root_gib: root.and_then(|root| root.ebs()).and_then(|ebs| ebs.volume_size()),
+        root_gib: root.and_then(|root| root.ebs()).and_then(types::EbsBlockDevice::volume_size),
     })
 }
 

@@ -1,8 +1,9 @@
 //! EBS direct: the blocks of a snapshot, written and read without an instance.
 //!
-//! Calls that are made once (start, complete, list, get) are tried again by the SDK, as the
+//! Calls that change nothing or the same twice (start, list, get) are tried again by the SDK, as the
 //! configuration says. Puts are not: whoever makes thousands of them paces them, too, and must see
-//! every refusal ([`Trouble`]).
+//! every refusal ([`Trouble`]). Nor is the end of a snapshot: a refusal means another thing after an
+//! answer that was lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -143,7 +144,8 @@ pub async fn start(config: &SdkConfig, order: &Order) -> Result<Begun, Failure> 
     let mut call = Client::new(config)
         .start_snapshot()
         .volume_size(order.volume_gib.into())
-        .description(&order.description)
+        // AWS takes none, and no empty one.
+        .set_description(Some(order.description.clone()).filter(|text| !text.is_empty()))
         .set_tags(Some(tags.collect()))
         .client_token(&order.client_token)
         .timeout(order.timeout_minutes.into())
@@ -172,14 +174,16 @@ pub async fn start(config: &SdkConfig, order: &Order) -> Result<Begun, Failure> 
     })
 }
 
-/// Says that all blocks are there: how many were put, and the LINEAR checksum over them.
+/// Says that all blocks are there: how many were put, and the LINEAR checksum over them. It is tried
+/// once.
 pub async fn complete(
     config: &SdkConfig,
     snapshot: &str,
     blocks: u32,
     linear: &Checksum,
 ) -> Result<Status, Failure> {
-    let answer = Client::new(config)
+    let once = aws_sdk_ebs::config::Builder::from(config).retry_config(RetryConfig::disabled());
+    let answer = Client::from_conf(once.build())
         .complete_snapshot()
         .snapshot_id(snapshot)
         .changed_blocks_count(i32::try_from(blocks).unwrap_or(i32::MAX))

@@ -135,6 +135,11 @@ impl Failure {
         }
     }
 
+    /// Whether it was refused because there were too many.
+    pub fn is_throttled(&self) -> bool {
+        self.code().is_some_and(|code| THROTTLED.iter().any(|it| code.contains(it)))
+    }
+
     /// The permission that a denial is about. A call may need more than its own:
     /// `ssm:GetParameters` needs a KMS key.
     pub fn wanted(&self) -> &str {

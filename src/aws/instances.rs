@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
     AttributeValue, BlockDeviceMapping, EbsBlockDevice, Filter, HttpTokensState,
@@ -17,6 +18,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::{Failure, tag};
 
 const DESCRIBE: &str = "ec2:DescribeInstances";
+
+/// How often one launch is asked for before the next way is tried.
+const LAUNCH_ATTEMPTS: u32 = 2;
 
 /// Of an instance that was asked for a moment ago EC2 may not know yet.
 const UNKNOWN: &str = "InvalidInstanceID.NotFound";
@@ -85,7 +89,10 @@ pub struct Subnet {
 /// Asks for one instance. Returns its id.
 pub async fn launch(config: &SdkConfig, wanted: &Launch<'_>) -> Result<String, Failure> {
     const CALL: &str = "ec2:RunInstances";
-    let mut call = Client::new(config)
+    // That there is no capacity is a status of 500 to EC2, which the SDK would try again for minutes.
+    let few = RetryConfig::standard().with_max_attempts(LAUNCH_ATTEMPTS);
+    let client = aws_sdk_ec2::config::Builder::from(config).retry_config(few).build();
+    let mut call = Client::from_conf(client)
         .run_instances()
         .client_token(wanted.token)
         .image_id(wanted.image)

@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-use super::bake_ami::{self, Ami, Build, Cloud, OnError};
+use super::bake_ami::{self, Ami, Build, Cloud, OnError, Published};
 use super::bake_instance::{Builder, Order, Via};
 use super::cache::{self, Place};
 use super::lock::LockFile;
@@ -15,7 +15,7 @@ use super::which::{Planned, Product, Which, absolute};
 use crate::error::Fault;
 use crate::event::{Events, Outcome};
 use crate::image::ami::build::Made;
-use crate::image::ami::name::{Labels, Tags};
+use crate::image::ami::name::Labels;
 use crate::image::{self, Baked, Manifest, Places, Trial, checks, layers};
 use crate::plan::Plan;
 use crate::plan::lock::Image;
@@ -76,15 +76,21 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
     drop(events);
     printer.finish().await;
     let made = end?;
-    match format {
-        Format::Human => ui::text(&recap(&made, &args.output)),
-        Format::Json => ui::json(&Line {
+    if format == Format::Human {
+        ui::text(&recap(&made, &args.output));
+    }
+    let told = match &made.published {
+        Some((cloud, published)) => cloud.tell(published, &args.ami, &args.output, format),
+        None => Ok(()),
+    };
+    if format == Format::Json {
+        ui::json(&Line {
             outcome: made.outcome(),
             manifest: made.baked.as_ref().map(|baked| &baked.manifest),
             ami: made.ami.as_ref(),
-        }),
+        });
     }
-    Ok(ExitCode::SUCCESS)
+    told.map(|()| ExitCode::SUCCESS)
 }
 
 /// What a bake came to.
@@ -93,6 +99,8 @@ struct Done {
     baked: Option<Baked>,
     /// What is on AWS, if that was wanted.
     ami: Option<Made>,
+    /// Where it was published, and by whom.
+    published: Option<(Cloud, Published)>,
 }
 
 impl Done {
@@ -116,41 +124,63 @@ impl Args {
         events: &Events,
     ) -> anyhow::Result<Done> {
         self.builder.check(plan, self.which.product() == Product::Ami)?;
-        let cloud = match self.which.product() {
-            Product::Ami => Some(self.ami.sign_in().await?),
-            Product::Disk | Product::Oci => None,
-        };
-        if let (Some(cloud), Via::Instance) = (&cloud, self.builder.via) {
-            return self.on_instance(cloud, plan, entry, lock, secrets, events).await;
+        if self.which.product() != Product::Ami {
+            let places = self.places()?;
+            let baked = self.make(plan, entry, &places, secrets, events).await?;
+            lock.keep(&baked.locked)?;
+            return Ok(Done { baked: Some(baked), ami: None, published: None });
         }
+        let cloud = self.ami.sign_in().await?;
+        let (baked, made) = match self.builder.via {
+            Via::Disk => self.as_disk(&cloud, plan, entry, lock, secrets, events).await?,
+            Via::Instance => self.on_instance(&cloud, plan, entry, lock, secrets, events).await?,
+        };
+        let published = cloud.publish(&made, &self.ami, &self.output, events);
+        let published = Box::pin(published).await?;
+        Ok(Done { baked, ami: Some(made), published: Some((cloud, published)) })
+    }
+
+    /// Bakes into the output folder, until it is done or a person stops it.
+    async fn make(
+        &self,
+        plan: &Plan,
+        entry: Option<&Image>,
+        places: &Places,
+        secrets: &Secrets,
+        events: &Events,
+    ) -> anyhow::Result<Baked> {
+        let trial = self.trial(events);
+        tokio::select! {
+            end = image::bake(plan, entry, places, secrets, events, trial).boxed_local() => end,
+            () = super::stop_signal() => Err(Fault::interrupted().into()),
+        }
+    }
+
+    /// Sends a disk that is baked here. The same digest is the same image, wherever it was baked: then
+    /// there is nothing to do.
+    async fn as_disk(
+        &self,
+        cloud: &Cloud,
+        plan: &Plan,
+        entry: Option<&Image>,
+        lock: &LockFile,
+        secrets: &Secrets,
+        events: &Events,
+    ) -> anyhow::Result<(Option<Baked>, Made)> {
         let known = entry.filter(|_| !self.no_cache && !self.update_lock);
         let digest = known.map(|entry| layers::image_digest(plan, entry));
-        // The same digest is the same image, wherever it was baked: there is nothing to do.
-        if let (Some(cloud), Some(digest)) = (&cloud, &digest)
+        if let Some(digest) = &digest
             && let Some(made) = cloud.existing(digest, events).await?
         {
-            return Ok(Done { baked: None, ami: Some(made) });
+            return Ok((None, made));
         }
         let places = self.places()?;
-        let trial = self.trial(events);
-        let baking = image::bake(plan, entry, &places, secrets, events, trial);
-        let baking = async {
-            tokio::select! {
-                end = baking => end,
-                () = super::stop_signal() => Err(Fault::interrupted().into()),
-            }
-        }
-        .boxed_local();
-        let Some(cloud) = &cloud else {
-            let baked = baking.await?;
-            lock.keep(&baked.locked)?;
-            return Ok(Done { baked: Some(baked), ami: None });
-        };
+        let baking = self.make(plan, entry, &places, secrets, events);
         let early = digest.map(|digest| Labels::planned(plan, digest));
         let (baked, build) = Box::pin(self.beside(cloud, early, baking, events)).await?;
         lock.keep(&baked.locked)?;
         let made = Box::pin(self.send(cloud, build, &baked, events)).await?;
-        Ok(Done { baked: Some(baked), ami: Some(made) })
+        Ok((Some(baked), made))
     }
 
     /// Has the image made on an instance.
@@ -162,7 +192,7 @@ impl Args {
         lock: &LockFile,
         secrets: &Secrets,
         events: &Events,
-    ) -> anyhow::Result<Done> {
+    ) -> anyhow::Result<(Option<Baked>, Made)> {
         let order = Order {
             plan,
             locked: entry.filter(|_| !self.update_lock),
@@ -180,7 +210,7 @@ impl Args {
         if let Some(baked) = &baked {
             lock.keep(&baked.locked)?;
         }
-        Ok(Done { baked, ami: Some(made) })
+        Ok((baked, made))
     }
 
     /// Begins the snapshot of an image whose digest is known while it is being baked.
@@ -192,7 +222,7 @@ impl Args {
         events: &Events,
     ) -> anyhow::Result<(Baked, Option<Build>)> {
         let Some(labels) = early else { return Ok((baking.await?, None)) };
-        let wish = self.ami.wish(&Tags::new());
+        let wish = self.ami.wish(cloud);
         let mut build = cloud.open(labels, self.ami.resumes(), events)?;
         let begin = cloud.begin_early(&mut build, &wish, events);
         match tokio::join!(baking, begin).0 {
@@ -223,7 +253,7 @@ impl Args {
                 cloud.open(Labels::of(manifest), self.ami.resumes(), events)?
             }
         };
-        let wish = self.ami.wish(&Tags::new());
+        let wish = self.ami.wish(cloud);
         cloud.make(build, &wish, self.on_error, (manifest, &self.output), events).await
     }
 

@@ -9,18 +9,21 @@ use clap::ValueEnum;
 use indicatif::HumanBytes;
 
 use super::aws::Aws;
-use super::duration;
+use super::cache::age;
+use super::publish;
 use crate::aws::ebs::Encryption;
-use crate::aws::image::Image;
+use crate::aws::image::{self, Image};
 use crate::aws::operator::{self, Identity};
 use crate::error::Fault;
 use crate::event::Events;
 use crate::image::ami::build::{Disk, Job, Made, Pending, Place, Wish};
-use crate::image::ami::name::{Labels, Tags};
+use crate::image::ami::distribute::{self, Subject};
+use crate::image::ami::name::Labels;
 use crate::image::ami::register::{self, Shape};
-use crate::image::ami::{resume, undo};
+use crate::image::ami::{outputs, resume, undo};
 use crate::image::{Manifest, upload};
 use crate::teardown::{self, Journal};
+use crate::ui::Format;
 
 /// How many puts a second are asked of AWS at most.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,8 +46,6 @@ pub enum OnError {
 #[command(next_help_heading = "With --target ami")]
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub struct Ami {
-    #[command(flatten)]
-    pub(super) aws: Aws,
     /// Encrypt it with the account's default key
     #[arg(long)]
     encrypt: bool,
@@ -63,9 +64,23 @@ pub struct Ami {
     /// How many blocks a second are sent at most, or `none`
     #[arg(long, value_name = "N", value_parser = rate, default_value = "950")]
     rate: Rate,
+    /// Publish it once it is made, as `hostkit publish` does; each of the options below asks for that
+    #[arg(long)]
+    publish: bool,
     /// How long AWS may take to make a snapshot or an image usable
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2h")]
+    #[arg(long, value_name = "TIME", value_parser = age, default_value = "2h")]
     pub(super) patience: Duration,
+    #[command(flatten)]
+    pub(super) aws: Aws,
+    #[command(flatten)]
+    publishing: publish::Options,
+}
+
+/// An image on AWS once the bake is done with it: where it was published, if that was asked for.
+#[derive(Debug)]
+pub struct Published {
+    subject: Subject,
+    places: Option<Vec<distribute::Place>>,
 }
 
 /// An account on AWS that somebody is signed in to.
@@ -96,6 +111,7 @@ impl Ami {
     /// Asks AWS who this is: what is wrong with credentials is found before a bake, not after it.
     pub async fn sign_in(&self) -> anyhow::Result<Cloud> {
         let (config, identity) = self.aws.sign_in().await?;
+        self.publishing.publication().check(operator::region(&config), self.encrypt)?;
         let endpoint_url = self.aws.endpoint_url.clone();
         Ok(Cloud { config, identity, journals: teardown::folder()?, endpoint_url })
     }
@@ -105,12 +121,17 @@ impl Ami {
         self.resume
     }
 
-    /// What is wanted of the AMI.
-    pub fn wish(&self, tags: &Tags) -> Wish {
+    /// What is wanted of the AMI, in its own region.
+    pub fn wish(&self, cloud: &Cloud) -> Wish {
+        let key = self.publishing.key(operator::region(&cloud.config));
         Wish {
-            encryption: if self.encrypt { Encryption::DefaultKey } else { Encryption::Inherited },
+            encryption: match key {
+                Some(key) => Encryption::Key(key),
+                None if self.encrypt => Encryption::DefaultKey,
+                None => Encryption::Inherited,
+            },
             shape: Shape { gib: self.volume_size, tpm: self.tpm, ..Shape::default() },
-            tags: tags.clone(),
+            tags: self.publishing.tags(),
             incremental: !self.no_parent,
             upload: upload::Options { rate: self.rate.0, ..upload::Options::default() },
             patience: self.patience,
@@ -119,6 +140,62 @@ impl Ami {
 }
 
 impl Cloud {
+    /// Publishes what was made, if that is asked for.
+    pub async fn publish(
+        &self,
+        made: &Made,
+        ami: &Ami,
+        output: &Utf8Path,
+        events: &Events,
+    ) -> anyhow::Result<Published> {
+        let there = image::describe(&self.config, &made.image).await;
+        let there = there.map_err(|failure| operator::fault(&failure))?;
+        let gone = || Fault::aws(format!("the image {} is gone", made.image));
+        let mut subject = Subject::of(there.ok_or_else(gone)?)?;
+        subject.fresh = made.sent.is_some();
+        let asked = ami.publish || ami.publishing.is_asked();
+        let places = if asked {
+            Some(Box::pin(self.errand(ami, output, &subject).run(events)).await?)
+        } else {
+            None
+        };
+        Ok(Published { subject, places })
+    }
+
+    /// Tells what was published where, and writes what other tools read.
+    pub fn tell(
+        &self,
+        published: &Published,
+        ami: &Ami,
+        output: &Utf8Path,
+        format: Format,
+    ) -> anyhow::Result<()> {
+        let Published { subject, places } = published;
+        if let Some(places) = places {
+            return self.errand(ami, output, subject).tell(places, format);
+        }
+        let home = operator::region(&self.config).to_owned();
+        let ids = [(home.clone(), subject.image.id.clone())].into();
+        outputs::write(output, subject, &home, &ids).map(drop)
+    }
+
+    fn errand<'a>(
+        &'a self,
+        ami: &'a Ami,
+        output: &'a Utf8Path,
+        subject: &'a Subject,
+    ) -> publish::Errand<'a> {
+        publish::Errand {
+            config: &self.config,
+            identity: &self.identity,
+            aws: &ami.aws,
+            options: &ami.publishing,
+            output,
+            journals: &self.journals,
+            subject,
+        }
+    }
+
     fn place(&self) -> resume::Place<'_> {
         resume::Place {
             account: &self.identity.account,

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 
 use super::bake_ami::{Cloud, OnError};
-use super::duration;
+use super::cache::age;
 use super::which::absolute;
 use crate::error::Fault;
 use crate::event::{Events, Outcome};
@@ -31,10 +31,9 @@ pub enum Via {
 }
 
 /// Which address of a builder is used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Address {
     /// The one in the world.
-    #[default]
     Public,
     /// The one in its VPC.
     Private,
@@ -58,9 +57,10 @@ pub struct Builder {
     /// Try a spot instance first
     #[arg(long)]
     spot: bool,
-    /// The address that it is reached by: `public` (if not given) or `private`
-    #[arg(long, value_enum, value_name = "WHICH", hide_possible_values = true, default_value_t)]
-    ssh_interface: Address,
+    /// The address that it is reached by: `public` (if not given), or `private` (if not given, with
+    /// --proxy-command)
+    #[arg(long, value_enum, value_name = "WHICH", hide_possible_values = true)]
+    ssh_interface: Option<Address>,
     /// Where SSH is let in from, as 203.0.113.7/32; never from everywhere
     #[arg(long, value_name = "CIDR")]
     ssh_from: Vec<String>,
@@ -70,7 +70,8 @@ pub struct Builder {
     /// Where its SSH server listens
     #[arg(long, value_name = "PORT", default_value_t = 22)]
     ssh_port: u16,
-    /// A command that is the connection, as ssh's ProxyCommand; for `%h` the instance's address
+    /// A command that is the connection, as ssh's `ProxyCommand`: `%n` is the instance's id, `%h` its
+    /// address, `%p` the port
     #[arg(long, value_name = "COMMAND")]
     proxy_command: Option<String>,
     /// The instance profile that it gets, by name or ARN; none if not given
@@ -80,11 +81,12 @@ pub struct Builder {
     #[arg(long)]
     reboot: bool,
     /// How long it may take to let us in
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "15m")]
+    #[arg(long, value_name = "TIME", value_parser = age, default_value = "15m")]
     login_patience: Duration,
     /// After this long it ends itself, whatever becomes of this machine
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "6h")]
-    builder_lifetime: Duration,
+    #[arg(long = "builder-lifetime", value_name = "TIME", value_parser = age)]
+    #[arg(default_value = "6h")]
+    lifetime: Duration,
 }
 
 /// What a bake on an instance is told beside that.
@@ -131,12 +133,13 @@ impl Builder {
         order: &Order<'_>,
     ) -> anyhow::Result<(Option<Baked>, Made)> {
         let Order { plan, locked, frozen, events, .. } = *order;
+        let options = self.options(order);
+        options.check()?;
         let beginning = builder::begin(plan, locked, frozen, &cloud.config, events).await?;
         let labels = Labels::of(&beginning.manifest);
         if let Some(made) = cloud.existing(&labels.digest, events).await? {
             return Ok((None, made));
         }
-        let options = self.options(order);
         let binary = binary(plan.base.arch, order.agent)?;
         let mut build = cloud.open(labels, order.resumes, events)?;
         let name = build.journal.header().build.clone();
@@ -179,8 +182,9 @@ impl Builder {
             subnets: self.subnet.clone(),
             spot: self.spot,
             interface: match self.ssh_interface {
-                Address::Public => Interface::Public,
-                Address::Private => Interface::Private,
+                Some(Address::Private) => Interface::Private,
+                None if self.proxy_command.is_some() => Interface::Private,
+                Some(Address::Public) | None => Interface::Public,
             },
             ssh_from: self.ssh_from.clone(),
             ssh_user: self.ssh_user.clone(),
@@ -188,7 +192,7 @@ impl Builder {
             proxy_command: self.proxy_command.clone(),
             profile: self.instance_profile.clone(),
             root_gib: order.root_gib.map(|gib| i32::try_from(gib).unwrap_or(i32::MAX)),
-            lifetime: self.builder_lifetime,
+            lifetime: self.lifetime,
             login_deadline: self.login_patience,
             image_deadline: order.patience,
             reboot: self.reboot,

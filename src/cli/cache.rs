@@ -153,13 +153,14 @@ pub fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "that is too much".to_owned())
 }
 
-/// A time, as `30d`, `12h` or `10m`.
+/// A time, as `30d`, `12h`, `10m` or `90s`.
 pub(super) fn age(text: &str) -> Result<Duration, String> {
     let (digits, unit) = split(text);
     let seconds = match unit {
         "d" => 24 * 60 * 60,
         "h" => 60 * 60,
         "m" => 60,
+        "s" => 1,
         _ => return Err("wanted a time, as 30d or 12h".to_owned()),
     };
     let number = digits.parse::<u64>().map_err(|_| "wanted a time, as 30d or 12h".to_owned())?;

@@ -16,9 +16,9 @@ use crate::ui::{self, Format};
     --policy-document \"$(hostkit iam bake --account 123456789012)\""
 )]
 pub struct Iam {
-    /// Who the policy is for
-    #[arg(value_enum)]
-    role: Role,
+    /// Who the policy is for; several make one policy
+    #[arg(value_enum, required = true, value_name = "ROLE")]
+    roles: Vec<Role>,
     /// The account
     #[arg(long, value_name = "ID", value_parser = account)]
     account: Option<String>,
@@ -41,10 +41,10 @@ pub fn run(args: &Iam, format: Format) -> anyhow::Result<ExitCode> {
         kms_keys: args.kms_keys.clone(),
     };
     if args.explain {
-        ui::text(&explain(iam::grants(args.role, &scope)));
+        ui::text(&explain(iam::grants(&args.roles, &scope)));
         return Ok(ExitCode::SUCCESS);
     }
-    let policy = iam::policy(args.role, &scope);
+    let policy = iam::policy(&args.roles, &scope);
     match format {
         Format::Json => ui::json(&policy),
         Format::Human => ui::text(&format!("{policy:#}")),

@@ -70,7 +70,7 @@ pub enum Inner {
         argv: Vec<String>,
     },
     /// Upload a disk into an EBS snapshot, and print what it came to.
-    Upload(upload::Upload),
+    Upload(Box<upload::Upload>),
     #[cfg(feature = "sim")]
     /// Pump between standard input and output and a socket.
     Relay {
@@ -81,6 +81,11 @@ pub enum Inner {
     Clean {
         /// Where its disks alone are to be seen.
         root: Utf8PathBuf,
+        /// The plan that was applied.
+        plan: Utf8PathBuf,
+    },
+    /// Say what is installed on the builder that this runs on.
+    Inventory {
         /// The plan that was applied.
         plan: Utf8PathBuf,
         /// The clock of the bake, in seconds since 1970.
@@ -115,7 +120,8 @@ pub fn run(command: &Inner) -> ExitCode {
         Inner::Inside { parent, root, argv } => {
             namespaces::inside(*parent, root, argv).map(|never| match never {})
         }
-        Inner::Clean { root, plan, epoch } => clean(root, plan, *epoch),
+        Inner::Clean { root, plan } => clean(root, plan),
+        Inner::Inventory { plan, epoch } => inventory(plan, *epoch),
         Inner::Upload(upload) => upload::run(upload),
         #[cfg(feature = "sim")]
         Inner::Relay { socket } => {
@@ -132,13 +138,22 @@ pub fn run(command: &Inner) -> ExitCode {
     }
 }
 
-fn clean(root: &Utf8Path, plan: &Utf8Path, epoch: i64) -> anyhow::Result<u8> {
+fn clean(root: &Utf8Path, plan: &Utf8Path) -> anyhow::Result<u8> {
     let plan = apply::read(plan)?;
     let secrets = apply::secrets(&plan);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("making an event queue")?;
-    ui::json(&runtime.block_on(aboard::clean(&plan, &secrets, root, epoch))?);
+    ui::json(&runtime()?.block_on(aboard::clean(&plan, &secrets, root))?);
     Ok(0)
+}
+
+fn inventory(plan: &Utf8Path, epoch: i64) -> anyhow::Result<u8> {
+    let plan = apply::read(plan)?;
+    ui::json(&runtime()?.block_on(aboard::inventory(&plan, epoch))?);
+    Ok(0)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("making an event queue")
 }
 
 fn home() -> anyhow::Result<u8> {

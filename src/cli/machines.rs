@@ -14,8 +14,8 @@ use crate::sim::vm::options::parse_memory;
 #[derive(Debug, Args)]
 pub struct Machines {
     /// Give every instance a virtual machine that boots its image; needs root
-    #[arg(long)]
-    machines: bool,
+    #[arg(long = "machines", id = "machines")]
+    wanted: bool,
     /// A folder that instances find as their EFS file system
     #[arg(long, value_name = "DIR", requires = "machines")]
     efs: Option<PathBuf>,
@@ -38,7 +38,7 @@ impl Machines {
         cloud: &Cloud,
         events: &Events,
     ) -> anyhow::Result<Option<machines::Machines>> {
-        if !self.machines {
+        if !self.wanted {
             return Ok(None);
         }
         let options = Options {

@@ -37,7 +37,6 @@ pub mod vm;
 pub mod which;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -132,21 +131,6 @@ impl Command {
     pub const fn mounts(&self) -> bool {
         matches!(self, Self::Bake(_) | Self::Shell(_))
     }
-}
-
-/// Reads `90s`, `10m`, `2h`, `1d` or a number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a time such as 90s, 10m or 2h");
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86400,
-        _ => return Err(wrong()),
-    };
-    let amount: u64 = digits.parse().map_err(|_| wrong())?;
-    amount.checked_mul(unit).filter(|s| *s > 0).map(Duration::from_secs).ok_or_else(wrong)
 }
 
 /// Ends when a person presses Ctrl-C or goes away, or a service manager asks to stop.

@@ -147,9 +147,12 @@ impl Options {
             || !templates.is_empty()
     }
 
-    /// The key of a region.
+    /// The key of a region, if it is given in the form that EBS takes for a new snapshot: its ARN. An
+    /// alias encrypts when the image is published.
     pub fn key(&self, region: &str) -> Option<String> {
-        self.publication().keys.of(region).map(str::to_owned)
+        let publication = self.publication();
+        let key = publication.keys.of(region)?;
+        (key.starts_with("arn:") && key.contains(":key/")).then(|| key.to_owned())
     }
 
     /// The user's tags.
@@ -319,17 +322,16 @@ impl Errand<'_> {
         let ids: BTreeMap<_, _> = ids
             .filter_map(|place| Some((place.region.clone(), place.image.as_ref()?.id.clone())))
             .collect();
-        let files = if ids.contains_key(home) {
-            outputs::write(self.output, self.subject, home, &ids)?.to_vec()
-        } else {
-            Vec::new()
-        };
+        let writes = ids.contains_key(home);
+        if writes {
+            outputs::write(self.output, self.subject, home, &ids)?;
+        }
         match format {
             Format::Human => ui::text(&table(places, &self.subject.image.id)),
             Format::Json => places.iter().for_each(|place| ui::json(&Line::of(place))),
         }
-        if format == Format::Human && !files.is_empty() {
-            ui::text(&format!("  written  {} in {}", files.join(", "), self.output));
+        if format == Format::Human && writes {
+            ui::text(&outcome(&outputs::names(self.subject), self.output));
         }
         self.verdict(places)
     }
@@ -345,6 +347,11 @@ impl Errand<'_> {
         let again = self.options.again(id, home, &failed, self.aws);
         Err(Fault::aws(text).hint(format!("do the rest with: {again}")).into())
     }
+}
+
+/// Which files other tools read.
+pub(super) fn outcome(files: &[String], folder: &Utf8Path) -> String {
+    format!("  written   {} in {folder}", files.join(", "))
 }
 
 /// What came of it, a region a line.

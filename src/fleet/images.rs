@@ -125,7 +125,9 @@ pub async fn all(configs: &[SdkConfig]) -> Result<(Vec<Row>, Vec<String>), Fault
         } else {
             let ids: Vec<_> = here.iter().map(|row| row.id.clone()).collect();
             let mut sharing = sharing(config, &ids, ROLE).await?;
-            here.iter_mut().for_each(|row| row.shared = sharing.remove(&row.id));
+            for row in &mut here {
+                row.shared = sharing.remove(&row.id);
+            }
         }
         rows.append(&mut here);
     }

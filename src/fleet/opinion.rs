@@ -24,9 +24,13 @@ pub(super) async fn second_opinion(
     references: &mut References,
     role: &str,
 ) -> Result<Option<String>, Fault> {
-    let failure = match inventory::references(config, images).await {
-        Ok(arns) => {
-            references.add_second_opinion(&arns);
+    let asked = images.chunks(inventory::REFERENCES).map(|ids| inventory::references(config, ids));
+    let answers = futures::stream::iter(asked).buffer_unordered(CALLS).try_collect::<Vec<_>>();
+    let failure = match answers.await {
+        Ok(answers) => {
+            for arns in &answers {
+                references.add_second_opinion(arns);
+            }
             return Ok(None);
         }
         Err(failure) => failure,

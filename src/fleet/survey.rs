@@ -125,10 +125,12 @@ async fn look(config: &SdkConfig) -> Result<Survey, Failure> {
 }
 
 async fn parameters(config: &SdkConfig) -> Result<Vec<Parameter>, Failure> {
-    let mut parameters = inventory::below(config, PARAMETERS).await?;
-    let records: Vec<_> = parameters.iter().map(|it| it.name.clone()).collect();
-    for name in records.iter().filter(|name| name.ends_with(RECORD)) {
-        parameters.extend(inventory::history(config, name).await?);
+    let all = inventory::below(config, PARAMETERS).await?;
+    let (records, mut parameters): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|parameter| parameter.name.ends_with(RECORD));
+    for record in records {
+        // The newest version is one of them.
+        parameters.extend(inventory::history(config, &record.name).await?);
     }
     Ok(parameters)
 }

@@ -19,6 +19,7 @@ use super::parameter_store::ParameterStore;
 use super::parameters::Parameters;
 use super::record::Record;
 use super::region::{Due, Region};
+use super::shortage::Shortage;
 use super::store::Store;
 use super::timeline::{Milestone, Recorder};
 use super::{random, seed};
@@ -84,6 +85,8 @@ pub struct Account {
     pub conditions: Conditions,
     /// How many requests may have changed it.
     pub changes: u64,
+    /// What there is no capacity for.
+    pub shortages: Vec<Shortage>,
     /// Whether somebody plays the machines of instances that are launched by `RunInstances`. If
     /// not, they come and go by time alone.
     pub machines: bool,
@@ -106,6 +109,7 @@ impl Account {
             operator: None,
             conditions: Conditions::default(),
             changes: 0,
+            shortages: Vec::new(),
             machines: false,
             record: None,
             store: None,

@@ -87,7 +87,9 @@ impl Cloud {
             account.keep_blocks(&folder).context("opening the blocks")?;
         }
         if let Some(faults) = &options.faults {
-            (account.conditions, account.disturbances) = faults::load(faults, account.conditions)?;
+            let faults = faults::load(faults, &account.conditions)?;
+            (account.conditions, account.disturbances) = (faults.conditions, faults.disturbances);
+            account.shortages = faults.shortages;
         }
         let record = options.record.as_deref().map(Record::open).transpose()?;
         account.record = record.map(Arc::new);

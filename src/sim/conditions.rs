@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::shortage::Shortage;
-
 /// How long a snapshot takes from `CompleteSnapshot` (or `CreateSnapshot`) to `completed` on AWS.
 pub const SNAPSHOT: Duration = Duration::from_secs(20);
 /// How long an image takes from `RegisterImage` or `CreateImage` to `available` on AWS, beside its
 /// snapshots.
 pub const IMAGE: Duration = Duration::from_secs(30);
 /// How long a copy of an image or a snapshot takes on AWS.
-pub const COPY: Duration = Duration::from_secs(60);
+pub const COPY: Duration = Duration::from_mins(1);
 
 /// The conditions of the whole account.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,8 +30,6 @@ pub struct Conditions {
     pub unseen_for: Duration,
     /// How far the clock of AWS is ahead of this machine's.
     pub clock_ahead: SignedDuration,
-    /// What there is no capacity for.
-    pub shortages: Vec<Shortage>,
 }
 
 impl Default for Conditions {
@@ -46,7 +42,6 @@ impl Default for Conditions {
             pending_snapshots: 100,
             unseen_for: Duration::ZERO,
             clock_ahead: SignedDuration::ZERO,
-            shortages: Vec::new(),
         }
     }
 }

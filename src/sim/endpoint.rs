@@ -142,7 +142,7 @@ fn answer(account: &mut Account, call: &Call<'_>) -> Turn {
 
 fn dispatch(account: &mut Account, call: &Call<'_>, as_of: Instant) -> Turn {
     Turn::Done(match call.service {
-        Service::AutoScaling => autoscaling::answer(account, &call.region, call.request),
+        Service::AutoScaling => autoscaling::answer(account, call.request, &call.region),
         Service::Ebs => return ebs::answer(account, call),
         Service::Ec2 => ec2::answer(account, call, as_of),
         Service::Efs => efs::answer(account, call.caller.name(), call.request),

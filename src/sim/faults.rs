@@ -65,8 +65,19 @@ enum Does {
     Fails,
 }
 
+/// What is to go wrong.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    /// How the whole account is.
+    pub conditions: Conditions,
+    /// What happens to requests.
+    pub disturbances: Vec<Disturbance>,
+    /// What instances cannot be had.
+    pub shortages: Vec<Shortage>,
+}
+
 /// What a file says, on top of `conditions`.
-pub fn load(path: &Path, conditions: Conditions) -> anyhow::Result<(Conditions, Vec<Disturbance>)> {
+pub fn load(path: &Path, conditions: &Conditions) -> anyhow::Result<Faults> {
     let text = std::fs::read_to_string(path)
         .with_context(|| Fault::usage(format!("reading the faults in {}", path.display())))?;
     parse(&text, conditions).with_context(|| {
@@ -74,7 +85,7 @@ pub fn load(path: &Path, conditions: Conditions) -> anyhow::Result<(Conditions, 
     })
 }
 
-fn parse(text: &str, conditions: Conditions) -> anyhow::Result<(Conditions, Vec<Disturbance>)> {
+fn parse(text: &str, conditions: &Conditions) -> anyhow::Result<Faults> {
     let file: File = toml::from_str(text)?;
     let faults = file.fault.iter().map(Entry::disturbance).collect::<anyhow::Result<_>>()?;
     if file.puts_per_second == Some(0) {
@@ -83,9 +94,8 @@ fn parse(text: &str, conditions: Conditions) -> anyhow::Result<(Conditions, Vec<
     if file.impatience.is_some_and(|factor| !(factor.is_finite() && factor > 0.0)) {
         anyhow::bail!("`impatience` must be above 0");
     }
-    let time = |wanted: Option<SignedDuration>, otherwise: Duration| {
-        wanted.map_or(Ok(otherwise), |time| length(time))
-    };
+    let time =
+        |wanted: Option<SignedDuration>, otherwise: Duration| wanted.map_or(Ok(otherwise), length);
     let conditions = Conditions {
         puts_per_second: file.puts_per_second.unwrap_or(conditions.puts_per_second),
         appears_after: time(file.appears_after, conditions.appears_after)?,
@@ -93,10 +103,9 @@ fn parse(text: &str, conditions: Conditions) -> anyhow::Result<(Conditions, Vec<
         clock_ahead: file.clock_ahead.unwrap_or(conditions.clock_ahead),
         pending_snapshots: file.pending_snapshots.unwrap_or(conditions.pending_snapshots),
         impatience: file.impatience.unwrap_or(conditions.impatience),
-        shortages: [conditions.shortages, file.shortage].concat(),
-        ..conditions
+        ..conditions.clone()
     };
-    Ok((conditions, faults))
+    Ok(Faults { conditions, disturbances: faults, shortages: file.shortage })
 }
 
 fn length(time: SignedDuration) -> anyhow::Result<Duration> {
@@ -181,7 +190,9 @@ mod tests {
             does = "slow"
             after = "1500ms"
         "#;
-        let (conditions, faults) = parse(text, Conditions::default()).unwrap();
+        let Faults { conditions, disturbances: faults, shortages } =
+            parse(text, &Conditions::default()).unwrap();
+        assert!(shortages.is_empty());
         assert_eq!(conditions.puts_per_second, 200);
         assert_eq!(conditions.appears_after, Duration::from_secs(2));
         assert_eq!(conditions.clock_ahead, SignedDuration::from_mins(-20));
@@ -194,7 +205,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused() {
         let refused = |text: &str, why: &str| {
-            let error = parse(text, Conditions::default()).unwrap_err();
+            let error = parse(text, &Conditions::default()).unwrap_err();
             assert!(format!("{error:#}").contains(why), "{error:#}");
         };
         refused("speed = 3", "unknown field `speed`");

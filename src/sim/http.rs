@@ -264,7 +264,7 @@ async fn respond(
     let answer = if let Manner::Torn(length) = reply.manner {
         response = response.header("content-length", bytes.len());
         bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
-        Answer::Torn(Some(bytes))
+        Answer::Torn(vec![Some(bytes), None].into_iter())
     } else {
         Answer::Whole(Full::new(bytes))
     };
@@ -288,8 +288,8 @@ async fn handle(request: Request, handler: &Handler) -> Result<Reply, HungUp> {
 /// The body of an answer.
 enum Answer {
     Whole(Full<Bytes>),
-    /// What there is of it, and then an end that nobody expects.
-    Torn(Option<Bytes>),
+    /// What there is of it, a moment for it to get away, and then an end that nobody expects.
+    Torn(std::vec::IntoIter<Option<Bytes>>),
 }
 
 impl hyper::body::Body for Answer {
@@ -304,7 +304,14 @@ impl hyper::body::Body for Answer {
             Self::Whole(whole) => Pin::new(whole)
                 .poll_frame(context)
                 .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
-            Self::Torn(rest) => Poll::Ready(Some(rest.take().map(Frame::data).ok_or(HungUp))),
+            Self::Torn(rest) => match rest.next() {
+                Some(Some(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                Some(None) => {
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                None => Poll::Ready(Some(Err(HungUp))),
+            },
         }
     }
 

@@ -28,7 +28,7 @@ const TAGS_SINCE: &str = "2021-03-23";
 
 /// Answers one request of `instance`.
 pub fn answer(instance: &mut Instance, now: Instant, request: &Request) -> Reply {
-    if metadata(instance).is_some_and(|told| is(&told.endpoint, "disabled")) {
+    if metadata(instance).is_some_and(|told| is(told.endpoint.as_deref(), "disabled")) {
         return page(403, "Forbidden");
     }
     match request.method.as_str() {
@@ -63,7 +63,8 @@ fn give_token(instance: &mut Instance, now: Instant, request: &Request) -> Reply
 fn check_token(instance: &Instance, now: Instant, request: &Request) -> Result<(), Reply> {
     let Some(token) = request.header(TOKEN_HEADER) else {
         // Version 1.
-        let refused = !metadata(instance).is_some_and(|told| is(&told.tokens, "optional"));
+        let refused =
+            !metadata(instance).is_some_and(|told| is(told.tokens.as_deref(), "optional"));
         return if refused { Err(page(401, "Unauthorized")) } else { Ok(()) };
     };
     match instance.tokens.get(token) {
@@ -77,8 +78,8 @@ fn metadata(instance: &Instance) -> Option<&Metadata> {
     instance.launch.as_ref().map(|launch| &launch.metadata)
 }
 
-fn is(said: &Option<String>, word: &str) -> bool {
-    said.as_deref() == Some(word)
+fn is(said: Option<&str>, word: &str) -> bool {
+    said == Some(word)
 }
 
 fn read(instance: &mut Instance, now: Instant, path: &str) -> Reply {
@@ -100,7 +101,7 @@ fn read(instance: &mut Instance, now: Instant, path: &str) -> Reply {
             Reply::new(200, "application/octet-stream", data)
         };
     }
-    let tags = metadata(instance).is_none_or(|told| is(&told.tags, "enabled"));
+    let tags = metadata(instance).is_none_or(|told| is(told.tags.as_deref(), "enabled"));
     let with_tags = tags && (version == "latest" || version >= TAGS_SINCE);
     let leaves = leaves(instance, now, with_tags);
     match leaves.get(item) {

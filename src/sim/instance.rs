@@ -176,7 +176,11 @@ pub struct Instance {
 
 const USER_INITIATED: (&str, &str) =
     ("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown");
-/// What EC2 says where there is no machine for an instance.
+/// What EC2 says where a machine failed, and where there was none.
+const DIED: (&str, &str) = (
+    "Server.InternalError",
+    "Server.InternalError: An internal error caused the instance to stop running",
+);
 const NOT_STARTED: (&str, &str) =
     ("Server.InternalError", "Server.InternalError: Internal error on launch");
 const INSTANCE_INITIATED: (&str, &str) = (
@@ -322,6 +326,15 @@ impl Instance {
         self.lifecycle = Lifecycle::Terminating;
         self.enter(now, State::ShuttingDown);
         self.enter(now, State::Terminated);
+    }
+
+    /// Its machine failed: the instance had no part in it.
+    pub fn died(&mut self, now: Instant) {
+        let surprised = matches!(self.state(), State::Pending | State::Running);
+        self.switched_off(now);
+        if surprised {
+            self.reason = Some(DIED);
+        }
     }
 
     /// Its machine is gone. One that nobody stopped has switched itself off, which stops it.

@@ -3,9 +3,10 @@
 //! It speaks AWS's own wire protocols, so that the agent in the guest runs with the real SDK and
 //! cannot tell. [`account`] is the state; one file a service answers requests from it by pure
 //! functions (`fn(&mut Account, &Request) -> Reply`); [`endpoint`] sorts requests by service, and
-//! has [`disturbance`]s happen; [`cloud`] serves it all to programs outside; [`vm`] boots one image in it, [`fleet`] several machines, and
-//! [`failover`] plays bad nights on those. It never reaches beyond the loopback interface, and nothing else
-//! of hostkit but `cli` knows it.
+//! has [`disturbance`]s happen; [`cloud`] serves it all to programs outside, and [`machines`] boots
+//! what those launch; [`vm`] boots one image in it, [`fleet`] several machines, and [`failover`]
+//! plays bad nights on those. It never reaches beyond the loopback interface, and nothing else of
+//! hostkit but `cli` knows it.
 
 pub mod account;
 pub mod autoscaling;
@@ -21,6 +22,7 @@ pub mod endpoint;
 pub mod failover;
 pub mod faults;
 pub mod fleet;
+pub mod group;
 pub mod http;
 pub mod image;
 pub mod imds;
@@ -37,7 +39,6 @@ pub mod random;
 pub mod record;
 pub mod region;
 pub mod relay;
-pub mod scaling_group;
 pub mod security_group;
 pub mod seed;
 pub mod service;

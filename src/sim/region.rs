@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ec2::id::Kind;
+use super::group::Group;
 use super::image::{self, Image};
 use super::key_pair::KeyPair;
 use super::launch_template::LaunchTemplate;
 use super::network::{self, Subnet, Vpc};
 use super::parameter_store::ParameterStore;
-use super::scaling_group::ScalingGroup;
 use super::security_group::SecurityGroup;
 use super::snapshot::{self, Snapshot, Writing};
 use super::volume::Volume;
@@ -33,8 +33,6 @@ pub struct Region {
     pub images: BTreeMap<String, Image>,
     /// Launch templates by id.
     pub launch_templates: BTreeMap<String, LaunchTemplate>,
-    /// Auto Scaling groups by name.
-    pub scaling_groups: BTreeMap<String, ScalingGroup>,
     /// Key pairs by id.
     pub key_pairs: BTreeMap<String, KeyPair>,
     /// Networks by id.
@@ -45,6 +43,10 @@ pub struct Region {
     pub security_groups: BTreeMap<String, SecurityGroup>,
     /// The disks of instances by id.
     pub volumes: BTreeMap<String, Volume>,
+    /// Auto Scaling Groups by name.
+    pub groups: BTreeMap<String, Group>,
+    /// Launch configurations by name: the image of each.
+    pub launch_configurations: BTreeMap<String, String>,
     /// Its Parameter Store.
     pub parameters: ParameterStore,
     /// Whether what is made is encrypted unasked.

@@ -2,10 +2,29 @@
 
 use serde::Deserialize;
 
+/// What is lacking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lack {
+    /// Machines.
+    #[default]
+    Capacity,
+    /// The account's quota of virtual processors.
+    Quota,
+    /// Its quota of spot instances.
+    SpotQuota,
+    /// Somebody pays more.
+    SpotPrice,
+    /// Addresses in the subnet.
+    Addresses,
+}
+
 /// A want of capacity: for whatever it does not name, for all of that.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Shortage {
+    /// What is lacking.
+    pub lack: Lack,
     /// Of which instance type.
     pub instance_type: Option<String>,
     /// In which availability zone.

@@ -134,6 +134,8 @@ pub fn settle(region: &mut Region, now: Instant) {
         snapshot.state = settled;
         region.writing.remove(id);
     }
+    // What was deleted is not written any more.
+    region.writing.retain(|id, _| region.snapshots.contains_key(id));
 }
 
 /// Digests as text.

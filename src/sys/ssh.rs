@@ -31,7 +31,7 @@ pub struct Login {
     pub identity: Utf8PathBuf,
     /// The file of known host keys, in which the machine stands as `alias`.
     pub known_hosts: Utf8PathBuf,
-    /// What it is called in `known_hosts`: addresses are used again, ids are not.
+    /// Its name for ssh and in `known_hosts`: addresses are used again, ids are not.
     pub alias: String,
     /// A command whose input and output are the connection, in ssh's own words.
     pub proxy: Option<String>,
@@ -51,6 +51,8 @@ impl Login {
             "UpdateHostKeys=no".to_owned(),
             format!("UserKnownHostsFile=\"{}\"", self.known_hosts),
             format!("HostKeyAlias={}", self.alias),
+            // So that a proxy finds both: the name as `%n`, the address as `%h`.
+            format!("HostName={}", self.host),
             format!("HostKeyAlgorithms={HOST_KEY}"),
             "ConnectTimeout=30".to_owned(),
             "ServerAliveInterval=15".to_owned(),
@@ -67,7 +69,7 @@ impl Login {
         }
         ssh.args(["-i", self.identity.as_str()])
             .args(["-p".to_owned(), self.port.to_string()])
-            .args([format!("{}@{}", self.user, self.host), "--".to_owned()])
+            .args([format!("{}@{}", self.user, self.alias), "--".to_owned()])
             .timeout(timeout)
     }
 }
@@ -167,14 +169,15 @@ mod tests {
             identity: "/run/k/login".into(),
             known_hosts: "/run/k/known hosts".into(),
             alias: "i-1".into(),
-            proxy: Some("aws ssm start-session --target %h".into()),
+            proxy: Some("aws ssm start-session --target %n".into()),
         };
         let command = login.command(Duration::from_secs(1)).arg("true").to_string();
         assert!(command.starts_with("ssh -F none "), "{command}");
         assert!(command.contains("-o StrictHostKeyChecking=yes "), "{command}");
         assert!(command.contains("-o 'UserKnownHostsFile=\"/run/k/known hosts\"'"), "{command}");
-        assert!(command.contains("-o 'ProxyCommand=aws ssm start-session --target %h'"));
-        assert!(command.ends_with("-p 22 admin@203.0.113.7 -- true"), "{command}");
+        assert!(command.contains("-o 'ProxyCommand=aws ssm start-session --target %n'"));
+        assert!(command.contains("-o HostName=203.0.113.7 "), "{command}");
+        assert!(command.ends_with("-p 22 admin@i-1 -- true"), "{command}");
     }
 
     #[test]

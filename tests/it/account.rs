@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{repository, scratch, send, tell};
+use crate::support::{python, repository, scratch, send};
 
 /// See the module.
 pub(crate) struct Account {
@@ -21,13 +21,19 @@ pub(crate) struct Account {
 impl Account {
     /// Serves an empty account, a hundred times faster than AWS.
     pub(crate) fn open(faults: &str) -> Self {
+        Self::with(faults, &["--speed", "100"])
+    }
+
+    /// The same with other options of `hostkit sim`.
+    pub(crate) fn with(faults: &str, options: &[&str]) -> Self {
         let folder = scratch();
         fs::write(folder.path().join("faults.toml"), faults).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_hostkit"))
-            .args(["sim", "--format", "json", "--speed", "100", "--faults"])
+            .args(["sim", "--format", "json", "--faults"])
             .arg(folder.path().join("faults.toml"))
             .arg("--record")
             .arg(folder.path().join("record.jsonl"))
+            .args(options)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -43,6 +49,11 @@ impl Account {
             ("AWS_SECRET_ACCESS_KEY", text("secret-access-key")),
         ];
         Self { child, folder, environment }
+    }
+
+    /// The process that serves it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The region that it is in, if nobody says another.
@@ -67,6 +78,11 @@ impl Account {
         self.folder.path().join("record.jsonl")
     }
 
+    /// What has to be in the environment of a program that is to use it.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        self.environment.clone()
+    }
+
     /// hostkit with this account, in a person's folder.
     pub(crate) fn hostkit(&self, folder: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hostkit"));
@@ -81,6 +97,7 @@ impl Account {
     pub(crate) fn python(&self, script: &str) -> Option<Value> {
         let head = "import boto3, json\n\
                     def at(service, region=None): return boto3.client(service, region_name=region)\n\
+                    def say(told): print(json.dumps(told, default=str))\n\
                     ec2, ebs, ssm = at('ec2'), at('ebs'), at('ssm')\n";
         let mut command = Command::new(python()?);
         command.args(["-c", &format!("{head}{script}")]).envs(self.environment.clone());
@@ -111,16 +128,4 @@ impl Drop for Account {
 pub(crate) fn words(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     text(&output.stdout) + &text(&output.stderr)
-}
-
-/// A Python that has boto3; says so where there is none.
-pub(crate) fn python() -> Option<PathBuf> {
-    let python = std::env::var_os("HOSTKIT_TEST_PYTHON")
-        .map_or_else(|| "/var/cache/hostkit/python/bin/python".into(), PathBuf::from);
-    let there = Command::new(&python).args(["-c", "import boto3"]).output();
-    let there = there.is_ok_and(|output| output.status.success());
-    if !there {
-        tell("SKIPPED: there is no boto3 (.ci/setup --test)");
-    }
-    there.then_some(python)
 }

@@ -6,15 +6,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{is_root, pause, repository, scratch, send, tell};
+use crate::account::Account;
+use crate::support::{is_root, pause, scratch, tell};
 
 const RECIPE: &str = "[recipe]\nname = 'small'\nversion = '1.0'\n[base]\nos = 'debian:trixie'\n\
     [vars.place]\ndefault = 'here'\n\
@@ -22,83 +22,11 @@ const RECIPE: &str = "[recipe]\nname = 'small'\nversion = '1.0'\n[base]\nos = 'd
     [[link]]\npath = '/vmlinuz'\nto = 'boot/none'\n\
     [[file]]\npath = '/etc/motd'\ntemplate = 'templates/motd.tera'\n";
 
-/// The rehearsal account, served by a process of its own.
-struct Sim {
-    child: Child,
-    folder: TempDir,
-    environment: Vec<(&'static str, String)>,
-}
-
-impl Sim {
-    fn start(faults: &str) -> Self {
-        let folder = scratch();
-        fs::write(folder.path().join("faults.toml"), faults).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hostkit"))
-            .args(["sim", "--format", "json", "--speed", "100", "--faults"])
-            .arg(folder.path().join("faults.toml"))
-            .arg("--record")
-            .arg(folder.path().join("record.jsonl"))
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let said: Value = serde_json::from_str(&line).unwrap();
-        let text = |key: &str| said[key].as_str().unwrap().to_owned();
-        let environment = vec![
-            ("AWS_ENDPOINT_URL", text("url")),
-            ("AWS_REGION", text("region")),
-            ("AWS_DEFAULT_REGION", text("region")),
-            ("AWS_ACCESS_KEY_ID", text("access-key-id")),
-            ("AWS_SECRET_ACCESS_KEY", text("secret-access-key")),
-        ];
-        Self { child, folder, environment }
-    }
-
-    fn record(&self) -> PathBuf {
-        self.folder.path().join("record.jsonl")
-    }
-
-    /// Every request since the account is there.
-    fn requests(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.record()).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-    }
-
-    /// How many requests of an action there were.
-    fn count(&self, action: &str) -> usize {
-        self.requests().iter().filter(|request| request["action"] == action).count()
-    }
-
-    /// What a script of boto3 prints.
-    fn python(&self, script: &str) -> Option<Value> {
-        let python = python()?;
-        let head = "import boto3, json\nec2, ebs = boto3.client('ec2'), boto3.client('ebs')\n";
-        let mut command = Command::new(python);
-        command.args(["-c", &format!("{head}{script}")]).envs(self.environment.clone());
-        let output = command.output().unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{error}");
-        Some(serde_json::from_slice(&output.stdout).unwrap())
-    }
-}
-
-impl Drop for Sim {
-    fn drop(&mut self) {
-        send("INT", self.child.id());
-        let _ = self.child.wait();
-    }
-}
-
-fn python() -> Option<PathBuf> {
-    let python = std::env::var_os("HOSTKIT_TEST_PYTHON")
-        .map_or_else(|| "/var/cache/hostkit/python/bin/python".into(), PathBuf::from);
-    let there = Command::new(&python).args(["-c", "import boto3"]).output();
-    let there = there.is_ok_and(|output| output.status.success());
-    if !there {
-        tell("SKIPPED in part: there is no boto3 (.ci/setup --test)");
-    }
-    there.then_some(python)
+/// How many requests of an action were answered with what was asked.
+fn count(account: &Account, action: &str) -> usize {
+    let requests = account.requests();
+    let fits = |it: &&Value| it["action"] == action && it["status"].as_u64().unwrap() < 300;
+    requests.iter().filter(fits).count()
 }
 
 /// A person's project and state.
@@ -122,18 +50,14 @@ impl Desk {
     }
 
     /// hostkit on this desk, in an account.
-    fn hostkit(&self, sim: &Sim, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hostkit"));
-        command.current_dir(self.path()).args(args).envs(sim.environment.clone());
-        command.env("XDG_STATE_HOME", self.path().join("state")).env("NO_COLOR", "1");
-        command.env_remove("HOSTKIT_FORMAT").env_remove("RUST_LOG");
-        command
+    fn hostkit(&self, account: &Account, args: &[&str]) -> Command {
+        account.hostkit(self.path(), args)
     }
 
     /// Bakes an AMI; the last line.
-    fn bake(&self, sim: &Sim, args: &[&str]) -> Value {
+    fn bake(&self, account: &Account, args: &[&str]) -> Value {
         let fixed = ["bake", "small", "--target", "ami", "--format", "json"];
-        let output = self.hostkit(sim, &[&fixed[..], args].concat()).output().unwrap();
+        let output = self.hostkit(account, &[&fixed[..], args].concat()).output().unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}{error}");
@@ -141,9 +65,9 @@ impl Desk {
     }
 
     /// A bake that fails: its status and what it says.
-    fn refused(&self, sim: &Sim, args: &[&str]) -> (Option<i32>, String) {
+    fn refused(&self, account: &Account, args: &[&str]) -> (Option<i32>, String) {
         let fixed = ["bake", "small", "--target", "ami"];
-        let output = self.hostkit(sim, &[&fixed[..], args].concat()).output().unwrap();
+        let output = self.hostkit(account, &[&fixed[..], args].concat()).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     }
 
@@ -169,13 +93,13 @@ fn a_disk_becomes_an_image_and_a_second_bake_does_nothing() {
     if !is_root() {
         return;
     }
-    let (sim, desk) = (Sim::start(""), Desk::new());
-    let first = desk.bake(&sim, &[]);
+    let (account, desk) = (Account::open(""), Desk::new());
+    let first = desk.bake(&account, &[]);
     let (image, snapshot) = (first["ami"]["image"].as_str().unwrap(), &first["ami"]["snapshot"]);
     let used = first["ami"]["sent"]["blocks"].as_u64().unwrap();
     assert!(used > 100 && used < 1000, "holes are not sent: {used}");
     assert_eq!(desk.open_journals(), 0);
-    if let Some(told) = sim.python(&format!(
+    if let Some(told) = account.python(&format!(
         "image = ec2.describe_images(ImageIds=['{image}'])['Images'][0]\n\
          snapshot = ec2.describe_snapshots(SnapshotIds=[{snapshot}])['Snapshots'][0]\n\
          print(json.dumps([image, snapshot], default=str))"
@@ -206,28 +130,33 @@ fn a_disk_becomes_an_image_and_a_second_bake_does_nothing() {
             assert!(tag("hostkit:build").is_some());
         }
     }
-    downloaded_is_the_same(&sim, &desk, snapshot.as_str().unwrap());
+    downloaded_is_the_same(&account, &desk, snapshot.as_str().unwrap());
 
-    let puts = sim.count("PutSnapshotBlock");
+    let puts = count(&account, "PutSnapshotBlock");
     assert_eq!(puts as u64, used);
     // On another machine: nothing but the project and its lock.
     let other = Desk::new();
     fs::copy(desk.path().join("hostkit.lock"), other.path().join("hostkit.lock")).unwrap();
-    let again = other.bake(&sim, &[]);
+    let again = other.bake(&account, &[]);
     assert_eq!((&again["outcome"], &again["ami"]["image"]), (&"unchanged".into(), &image.into()));
-    assert_eq!(sim.count("PutSnapshotBlock"), puts);
-    assert!(!other.path().join("out").exists(), "nothing was baked, either");
+    assert_eq!(count(&account, "PutSnapshotBlock"), puts);
+    assert!(!other.path().join("out/small.raw").exists(), "nothing was baked, either");
+    let variables = fs::read(other.path().join("out/small.auto.tfvars.json")).unwrap();
+    let variables: Value = serde_json::from_slice(&variables).unwrap();
+    assert_eq!(variables["small_ami_id"], image, "nobody has to type it");
 
-    let changed = other.bake(&sim, &["--var", "place=there"]);
+    let changed = other.bake(&account, &["--var", "place=there", "--copy-to", "us-east-1"]);
     let sent = changed["ami"]["sent"]["blocks"].as_u64().unwrap();
     assert!((1..=32).contains(&sent), "{sent} blocks for one template");
     assert_eq!(&changed["ami"]["parent"], snapshot);
-    downloaded_is_the_same(&sim, &other, changed["ami"]["snapshot"].as_str().unwrap());
-    validate(&sim, "ebs:StartSnapshot,ebs:PutSnapshotBlock,ebs:CompleteSnapshot,ec2:RegisterImage");
+    downloaded_is_the_same(&account, &other, changed["ami"]["snapshot"].as_str().unwrap());
+    crate::iam::covered(&[hostkit::iam::Role::Bake], &account.requests());
+    account
+        .validate("ebs:StartSnapshot,ebs:PutSnapshotBlock,ebs:CompleteSnapshot,ec2:RegisterImage");
 }
 
 /// What an independent client reads back is what was baked.
-fn downloaded_is_the_same(sim: &Sim, desk: &Desk, snapshot: &str) {
+fn downloaded_is_the_same(account: &Account, desk: &Desk, snapshot: &str) {
     let coldsnap = Path::new("/var/cache/hostkit/peers/bin/coldsnap");
     if !coldsnap.exists() {
         tell("SKIPPED in part: there is no coldsnap (.ci/setup --test)");
@@ -235,23 +164,12 @@ fn downloaded_is_the_same(sim: &Sim, desk: &Desk, snapshot: &str) {
     }
     let copy = desk.path().join("copy.raw");
     let mut command = Command::new(coldsnap);
-    command.arg("download").arg(snapshot).arg(&copy).envs(sim.environment.clone());
+    command.arg("download").arg(snapshot).arg(&copy).envs(account.environment());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let raw = desk.path().join("out/small.raw");
     assert!(Command::new("cmp").args([&raw, &copy]).status().unwrap().success());
     fs::remove_file(copy).unwrap();
-}
-
-/// Every request is one that AWS's own client could have sent.
-fn validate(sim: &Sim, expected: &str) {
-    let Some(python) = python() else { return };
-    let script = repository("tests/fixtures/botocore_validate.py");
-    let mut command = Command::new(python);
-    let output = command.arg(script).arg(sim.record()).args(["--expect", expected]).output();
-    let output = output.unwrap();
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
 }
 
 /// Waits until something has happened, or the process that is to do it has ended.
@@ -274,26 +192,27 @@ fn a_bake_that_is_killed_while_it_sends_goes_on_with_the_rest() {
     }
     let slow =
         "[[fault]]\nservice = 'ebs'\naction = 'PutSnapshotBlock'\ndoes = 'slow'\nafter = '400ms'\n";
-    let (sim, desk) = (Sim::start(slow), Desk::new());
+    let (account, desk) = (Account::open(slow), Desk::new());
     let fixed = ["bake", "small", "--target", "ami", "--rate", "60"];
-    let mut child = desk.hostkit(&sim, &fixed).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut child =
+        desk.hostkit(&account, &fixed).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let child = child.as_mut().unwrap();
-    assert!(until(child, || sim.count("PutSnapshotBlock") >= 60), "it ended too early");
+    assert!(until(child, || count(&account, "PutSnapshotBlock") >= 60), "it ended too early");
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(desk.open_journals(), 1);
-    let before = sim.count("PutSnapshotBlock");
+    let before = count(&account, "PutSnapshotBlock");
 
-    let made = desk.bake(&sim, &["--resume"]);
+    let made = desk.bake(&account, &["--resume"]);
     let sent = &made["ami"]["sent"];
     let (all, known) = (sent["blocks"].as_u64().unwrap(), sent["before"].as_u64().unwrap());
     assert!(known > 0 && known <= before as u64, "{sent}");
-    let after = (sim.count("PutSnapshotBlock") - before) as u64;
+    let after = (count(&account, "PutSnapshotBlock") - before) as u64;
     assert_eq!(after, all - known, "only the rest is sent");
-    assert_eq!(sim.count("StartSnapshot"), 1);
+    assert_eq!(count(&account, "StartSnapshot"), 1);
     assert_eq!(desk.open_journals(), 0);
-    downloaded_is_the_same(&sim, &desk, made["ami"]["snapshot"].as_str().unwrap());
-    let (status, said) = desk.refused(&sim, &["--resume", "--var", "place=elsewhere"]);
+    downloaded_is_the_same(&account, &desk, made["ami"]["snapshot"].as_str().unwrap());
+    let (status, said) = desk.refused(&account, &["--resume", "--var", "place=elsewhere"]);
     assert_eq!(status, Some(2), "{said}");
     assert!(said.contains("no build of this image in"), "{said}");
 }
@@ -305,32 +224,37 @@ fn whenever_it_is_killed_gc_leaves_the_account_empty() {
     }
     let slow = "[[fault]]\nservice = 'ebs'\ndoes = 'slow'\nafter = '20ms'\n\
         [[fault]]\nservice = 'ec2'\ndoes = 'slow'\nafter = '100ms'\n";
-    let (sim, desk) = (Sim::start(slow), Desk::new());
+    let (account, desk) = (Account::open(slow), Desk::new());
     // The layers are in the cache then, and the account has an image that must stay.
-    let kept = desk.bake(&sim, &[]);
+    let kept = desk.bake(&account, &[]);
     let mut moments = BTreeSet::new();
     for n in 0..20_u64 {
         let place = format!("place=number {n}");
-        let args = ["bake", "small", "--target", "ami", "--var", &place];
-        let mut command = desk.hostkit(&sim, &args);
+        // Every other one sends all of its blocks, so that it is killed among them.
+        let (whole, after): (&[&str], u64) =
+            if n % 2 == 0 { (&[], n / 2) } else { (&["--no-parent"], 17 * n) };
+        let args = [&["bake", "small", "--target", "ami", "--var", &place], whole].concat();
+        let mut command = desk.hostkit(&account, &args);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let requests = sim.requests().len();
+        let requests = account.requests().len() as u64;
         // After so many requests, at a moment that nobody chose.
-        let _ = until(&mut child, || sim.requests().len() as u64 > requests as u64 + n);
+        let _ = until(&mut child, || account.requests().len() as u64 > requests + after);
         std::thread::sleep(Duration::from_millis(n * 37 % 90));
         let _ = child.kill();
         child.wait().unwrap();
-        let last = sim.requests().last().map(|request| request["action"].to_string());
+        let last = account.requests().last().map(|request| request["action"].to_string());
         moments.extend(last);
     }
     tell(&format!("killed after {moments:?}"));
-    let gc = ["gc", "--older-than", "0s", "--yes"];
-    let output = desk.hostkit(&sim, &gc).output().unwrap();
+    // Not even the journals are needed.
+    fs::remove_dir_all(desk.path().join("state")).unwrap();
+    let gc = ["gc", "--older-than", "0h", "--yes"];
+    let output = desk.hostkit(&account, &gc).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let Some(left) = sim.python(EVERYTHING) else { return };
+    let Some(left) = account.python(EVERYTHING) else { return };
     // Those that came to their end before they were killed are images like any other.
     let left: BTreeSet<_> = left.as_array().unwrap().iter().map(Value::to_string).collect();
-    let done = sim.python(
+    let done = account.python(
         "state = [{'Name': 'tag:hostkit:state', 'Values': ['kept']}]\n\
          images = ec2.describe_images(Owners=['self'], Filters=state)['Images']\n\
          print(json.dumps([one['ImageId'] for one in images] + \
@@ -348,26 +272,69 @@ fn what_goes_wrong_is_told_and_nothing_is_left() {
         return;
     }
     let broken = "[[fault]]\nservice = 'ebs'\naction = 'CompleteSnapshot'\ndoes = 'fails'\n";
-    let (sim, desk) = (Sim::start(broken), Desk::new());
-    let (status, said) = desk.refused(&sim, &[]);
+    let (account, desk) = (Account::open(broken), Desk::new());
+    let (status, said) = desk.refused(&account, &[]);
     assert_eq!(status, Some(6), "{said}");
     assert!(said.contains("hint:"), "{said}");
     assert_eq!(desk.open_journals(), 0);
-    if let Some(left) = sim.python(EVERYTHING) {
+    if let Some(left) = account.python(EVERYTHING) {
         assert_eq!(left, Value::Array(Vec::new()));
     }
 
-    let mut command = desk.hostkit(&sim, &["bake", "small", "--target", "ami"]);
+    let mut command = desk.hostkit(&account, &["bake", "small", "--target", "ami"]);
     let output = command.env_remove("AWS_ACCESS_KEY_ID").env("AWS_EC2_METADATA_DISABLED", "true");
     let output = output.env("HOME", desk.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.contains("error: no AWS credentials were found"), "{said}");
 
-    let mut command = desk.hostkit(&sim, &["bake", "small", "--target", "ami"]);
+    let mut command = desk.hostkit(&account, &["bake", "small", "--target", "ami"]);
     let output = command.env_remove("AWS_REGION").env_remove("AWS_DEFAULT_REGION");
     let output = output.env("HOME", desk.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.contains("error: no AWS region is known"), "{said}");
+}
+
+#[test]
+fn aws_may_take_longer_than_it_was_given_and_nothing_is_lost() {
+    if !is_root() {
+        return;
+    }
+    let (account, desk) = (Account::with("", &["--speed", "4"]), Desk::new());
+    let (status, said) = desk.refused(&account, &["--patience", "1s"]);
+    assert_eq!(status, Some(6), "{said}");
+    assert!(said.contains("is still pending after"), "{said}");
+    assert!(
+        said.contains("hint: AWS carries on by itself: the same command with --resume"),
+        "{said}"
+    );
+    let puts = count(&account, "PutSnapshotBlock");
+    let made = desk.bake(&account, &["--resume"]);
+    assert_eq!(count(&account, "PutSnapshotBlock"), puts, "all blocks were there");
+    assert_eq!((count(&account, "StartSnapshot"), desk.open_journals()), (1, 0));
+    downloaded_is_the_same(&account, &desk, made["ami"]["snapshot"].as_str().unwrap());
+}
+
+#[test]
+fn a_child_has_the_key_that_was_asked_for_and_a_wrong_clock_is_named() {
+    if !is_root() {
+        return;
+    }
+    let (account, desk) = (Account::open(""), Desk::new());
+    let key = |id: &str| format!("arn:aws:kms:{}:123456789012:key/{id}", account.region());
+    let first = desk.bake(&account, &["--kms-key", &key("one")]);
+    let all = first["ami"]["sent"]["blocks"].as_u64().unwrap();
+    assert_eq!(all, 2048, "what is never written of an encrypted snapshot is not zeros");
+    downloaded_is_the_same(&account, &desk, first["ami"]["snapshot"].as_str().unwrap());
+    let same = desk.bake(&account, &["--kms-key", &key("one"), "--var", "place=second"]);
+    assert_eq!(same["ami"]["parent"], first["ami"]["snapshot"]);
+    let other = desk.bake(&account, &["--kms-key", &key("two"), "--var", "place=third"]);
+    assert_eq!(other["ami"]["parent"], Value::Null);
+    assert_eq!(other["ami"]["sent"]["blocks"].as_u64(), Some(all));
+
+    let skewed = Account::open("clock-ahead = '2h'\n");
+    let (status, said) = desk.refused(&skewed, &[]);
+    assert_eq!(status, Some(6), "{said}");
+    assert!(said.contains("the clock of this machine is wrong by"), "{said}");
 }

@@ -2,9 +2,10 @@
 //! `hostkit sim`.
 
 use std::path::Path;
-use std::time::Duration;
+use std::process::Command;
 
-use crate::support::{hostkit, python};
+use crate::account::{Account, words};
+use crate::support::python;
 
 /// What every script begins with. Only blocks with data are uploaded.
 pub(crate) const HEAD: &str = "
@@ -73,18 +74,12 @@ def root(image):
     return image['BlockDeviceMappings'][0]['Ebs']['SnapshotId']
 ";
 
-/// Runs a script against a fresh account whose instances are machines; what it printed. Nothing
-/// where there is no such client.
-pub(crate) fn rehearse(
-    options: &[&str],
-    script: &str,
-    arguments: &[&Path],
-    timeout: Duration,
-) -> Option<String> {
-    let python = python()?;
-    let mut sim = hostkit();
-    sim.args(["sim", "--machines", "--speed", "100"]).args(options).arg("--").arg(python);
-    sim.args(["-c", &format!("{HEAD}{script}")]).args(arguments);
-    let output = sim.timeout(timeout).assert().success();
-    Some(String::from_utf8_lossy(&output.get_output().stdout).into_owned())
+/// Runs a script in an account; says whether there was a client for it.
+pub(crate) fn run(account: &Account, script: &str, arguments: &[&Path]) -> bool {
+    let Some(python) = python() else { return false };
+    let mut command = Command::new(python);
+    command.args(["-c", &format!("{HEAD}{script}")]).args(arguments);
+    let output = command.envs(account.environment()).output().unwrap();
+    assert!(output.status.success(), "{}", words(&output));
+    true
 }

@@ -7,11 +7,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
-use crate::ec2::{self, HEAD};
-use crate::support::{await_gone, hostkit, is_root, pause, python, scratch, send};
+use crate::account::Account;
+use crate::ec2;
+use crate::support::{await_gone, is_root, scratch, send};
 
 /// What a disk's boot sector does once it has counted.
 #[derive(Clone, Copy)]
@@ -58,9 +57,6 @@ fn disk(then: Then) -> Vec<u8> {
     disk
 }
 
-/// How long a script may take that has machines boot in a second each.
-const TIMEOUT: Duration = Duration::from_mins(4);
-
 /// What the scripts here have in common.
 const LINES: &str = "
 def lines(instance):
@@ -69,9 +65,14 @@ def shows(instance, line):
     until([line], lambda: lines(instance))
 ";
 
-/// Runs a script against an account whose instances are emulated machines.
-fn rehearse(script: &str, disks: &[&Path]) {
-    ec2::rehearse(&["--accel", "tcg"], &format!("{LINES}{script}"), disks, TIMEOUT);
+/// An account whose instances are emulated machines.
+fn account() -> Account {
+    Account::with("", &["--machines", "--accel", "tcg"])
+}
+
+/// Runs a script in an account; says whether there was a client for it.
+fn run(account: &Account, script: &str, disks: &[&Path]) -> bool {
+    ec2::run(account, &format!("{LINES}{script}"), disks)
 }
 
 #[test]
@@ -124,7 +125,7 @@ for one in everybody:
     becomes(one, 'terminated')
     assert 'PrivateIpAddress' not in describe(one)
 ";
-    rehearse(script, &[&path]);
+    run(&account(), script, &[&path]);
 }
 
 #[test]
@@ -156,43 +157,57 @@ becomes(stops, 'terminated')
 becomes(never, 'terminated')
 assert describe(never)['StateReason']['Code'] == 'Server.InternalError', describe(never)
 ";
-    rehearse(script, &[&off, &nothing]);
+    run(&account(), script, &[&off, &nothing]);
 }
 
 #[test]
-fn killed_it_takes_its_machines_along() {
-    let Some(python) = python() else { return };
+fn an_instance_whose_machine_dies_is_stopped_and_starts_again() {
     if !is_root() {
         return;
     }
-    let folder = scratch();
-    let [path, ready] = ["counter.raw", "ready"].map(|name| folder.path().join(name));
+    let (folder, account) = (scratch(), account());
+    let path = folder.path().join("counter.raw");
     fs::write(&path, disk(Then::Halt)).unwrap();
     let script = "
 [one] = run(register(sys.argv[1], 'counter'))
 shows(one, 'boot 1')
-open(sys.argv[2], 'w').close()
-time.sleep(600)
 ";
-    let mut sim = std::process::Command::new(env!("CARGO_BIN_EXE_hostkit"))
-        .args(["sim", "--machines", "--accel", "tcg", "--speed", "100", "--"])
-        .arg(python)
-        .args(["-c", &format!("{HEAD}{LINES}{script}")])
-        .args([&path, &ready])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while !ready.exists() {
-        assert!(Instant::now() < deadline, "no instance came up");
-        assert!(sim.try_wait().unwrap().is_none(), "the account ended");
-        pause();
+    if !run(&account, script, &[&path]) {
+        return;
     }
-    let machines = children(sim.id(), "qemu-system");
+    for machine in children(account.pid(), "qemu-system") {
+        send("KILL", machine.trim_start_matches("/proc/").parse().unwrap());
+    }
+    let script = "
+[one] = [one['InstanceId'] for group in ec2.describe_instances()['Reservations']
+         for one in group['Instances']]
+becomes(one, 'stopped')
+assert describe(one)['StateReason']['Code'] == 'Server.InternalError', describe(one)
+ec2.start_instances(InstanceIds=[one])
+becomes(one, 'running')
+shows(one, 'boot 2')
+";
+    run(&account, script, &[]);
+}
+
+#[test]
+fn killed_it_takes_its_machines_along() {
+    if !is_root() {
+        return;
+    }
+    let (folder, account) = (scratch(), account());
+    let path = folder.path().join("counter.raw");
+    fs::write(&path, disk(Then::Halt)).unwrap();
+    let script = "
+[one] = run(register(sys.argv[1], 'counter'))
+shows(one, 'boot 1')
+";
+    if !run(&account, script, &[&path]) {
+        return;
+    }
+    let machines = children(account.pid(), "qemu-system");
     assert_eq!(machines.len(), 1);
-    send("KILL", sim.id());
-    sim.wait().unwrap();
+    send("KILL", account.pid());
     for machine in machines {
         await_gone(&machine);
     }

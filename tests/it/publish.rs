@@ -79,7 +79,7 @@ struct Desk {
 impl Desk {
     fn with(faults: &str) -> Option<Self> {
         let account = Account::open(faults);
-        let image = account.python(&format!("{}{BAKED}print(json.dumps(baked()))", names()))?;
+        let image = account.python(&format!("{}{BAKED}say(baked())", names()))?;
         let image = image.as_str().unwrap().to_owned();
         Some(Self { account, folder: scratch(), image })
     }
@@ -101,7 +101,7 @@ impl Desk {
 
     /// What there is in a region.
     fn state(&self, region: &str) -> Value {
-        let script = format!("{}{STATE}print(json.dumps(state('{region}')))", names());
+        let script = format!("{}{STATE}say(state('{region}'))", names());
         self.account.python(&script).unwrap()
     }
 
@@ -201,6 +201,7 @@ fn an_image_is_the_same_in_every_region_and_the_pointer_moves_last() {
         after.iter().map(|one| one["action"].as_str().unwrap().to_owned()).collect();
     assert_eq!(changes(&actions), Vec::<&str>::new());
     written(&desk, &places);
+    crate::iam::covered(&[hostkit::iam::Role::Publish], &desk.account.requests());
     desk.account.validate(
         "ec2:CopyImage,ec2:CreateTags,ec2:ModifyImageAttribute,ec2:ModifySnapshotAttribute,\
          ec2:EnableImageDeprecation,ec2:EnableImageDeregistrationProtection,ssm:PutParameter",
@@ -309,7 +310,7 @@ fn what_was_killed_is_carried_on_with_and_what_is_stopped_is_undone() {
             "there = at('ec2', 'us-east-1')\n\
              for one in there.describe_images(Owners=['self'])['Images']:\n    \
              there.deregister_image(ImageId=one['ImageId'], DeleteAssociatedSnapshots=True)\n\
-             print('null')",
+             say(None)",
         );
     }
 }
@@ -354,12 +355,12 @@ fn a_launch_template_gets_a_version_that_differs_in_the_image_alone() {
     let Some(desk) = Desk::with("") else { return };
     let made = "\nold = baked(Name='older')\n\
         data = dict(ImageId=old, InstanceType='t3.large', EbsOptimized=True)\n\
-        print(json.dumps(ec2.create_launch_template(LaunchTemplateName='ci/box',\
-        LaunchTemplateData=data)['LaunchTemplate']['LaunchTemplateId']))";
+        say(ec2.create_launch_template(LaunchTemplateName='ci/box',\
+        LaunchTemplateData=data)['LaunchTemplate']['LaunchTemplateId'])";
     desk.account.python(&format!("{}{BAKED}{made}", names())).unwrap();
     let versions = || {
-        let script = "print(json.dumps(ec2.describe_launch_template_versions(\
-            LaunchTemplateName='ci/box')['LaunchTemplateVersions'], default=str))";
+        let script = "say(ec2.describe_launch_template_versions(\
+            LaunchTemplateName='ci/box')['LaunchTemplateVersions'])";
         let mut versions = desk.account.python(script).unwrap().as_array().unwrap().clone();
         versions.sort_by_key(|version| version["VersionNumber"].as_u64());
         versions
@@ -385,14 +386,14 @@ fn a_launch_template_gets_a_version_that_differs_in_the_image_alone() {
     let (status, _, said) = desk.publish(&["--launch-template", "nobody"]);
     assert_eq!(status, Some(6), "{said}");
     assert!(said.contains("there is no launch template nobody in eu-west-1"), "{said}");
+    crate::iam::covered(&[hostkit::iam::Role::Publish], &desk.account.requests());
     desk.account.validate("ec2:CreateLaunchTemplateVersion,ec2:ModifyLaunchTemplate");
 }
 
 #[test]
 fn what_is_no_image_of_hostkits_is_refused() {
     let Some(desk) = Desk::with("") else { return };
-    let plain =
-        format!("{}{BAKED}print(json.dumps(baked(Name='plain', TagSpecifications=[])))", names());
+    let plain = format!("{}{BAKED}say(baked(Name='plain', TagSpecifications=[]))", names());
     let plain = desk.account.python(&plain).unwrap();
     let refused = |args: &[&str]| {
         let output = desk.account.hostkit(desk.path(), &[&["publish"], args].concat()).output();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
-use aws_sdk_autoscaling::types::{AutoScalingGroup, LaunchTemplateSpecification};
+use aws_sdk_autoscaling::types::{AutoScalingGroup, LaunchTemplate, LaunchTemplateSpecification};
 
 use crate::aws::Failure;
 
@@ -57,7 +57,7 @@ pub async fn groups(config: &SdkConfig) -> Result<Vec<Group>, Failure> {
 
 fn read(group: &AutoScalingGroup) -> Option<Group> {
     let mixed = group.mixed_instances_policy().and_then(|policy| policy.launch_template());
-    let overrides = mixed.map(|mixed| mixed.overrides()).unwrap_or_default();
+    let overrides = mixed.map(LaunchTemplate::overrides).unwrap_or_default();
     let instances = group.instances().iter();
     let templates = group
         .launch_template()

@@ -14,7 +14,7 @@ use super::{FILTER_VALUES, PAGE, Tags, at, gib, has_tag, moment, tags};
 use crate::aws::Failure;
 
 /// AWS's own limit for the images of one [`references`] call.
-const REFERENCES: usize = 10;
+pub const REFERENCES: usize = 10;
 
 /// An AMI that the account owns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -166,29 +166,27 @@ pub async fn sharing(config: &SdkConfig, id: &str) -> Result<Sharing, Failure> {
     let answer = call.attribute(ImageAttributeName::LaunchPermission).send().await;
     let answer = answer.map_err(|error| Failure::new("ec2:DescribeImageAttribute", &error))?;
     let who = answer.launch_permissions().iter().filter_map(|it| {
-        let account = it.user_id().or(it.group().map(|group| group.as_str()));
+        let account = it.user_id().or(it.group().map(types::PermissionGroup::as_str));
         account.or(it.organization_arn()).or(it.organizational_unit_arn()).map(str::to_owned)
     });
     Ok(who.collect())
 }
 
-/// What AWS itself knows to use these images, as ARNs by image: instances, the latest version of
-/// launch templates, parameters, recipes of Image Builder.
+/// What AWS itself knows to use these images, at most [`REFERENCES`] of them, as ARNs by image:
+/// instances, the latest version of launch templates, parameters, recipes of Image Builder.
 pub async fn references(
     config: &SdkConfig,
     ids: &[String],
 ) -> Result<BTreeMap<String, Vec<String>>, Failure> {
-    let client = Client::new(config);
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for ids in ids.chunks(REFERENCES) {
-        let call = client.describe_image_references().set_image_ids(Some(ids.to_vec()));
-        let mut pages = call.set_resource_types(Some(askers())).into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| Failure::new("ec2:DescribeImageReferences", &error))?;
-            for reference in page.image_references() {
-                if let (Some(image), Some(arn)) = (reference.image_id(), reference.arn()) {
-                    found.entry(image.to_owned()).or_default().push(arn.to_owned());
-                }
+    let call = Client::new(config).describe_image_references();
+    let call = call.set_image_ids(Some(ids.to_vec())).set_resource_types(Some(askers()));
+    let mut pages = call.into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| Failure::new("ec2:DescribeImageReferences", &error))?;
+        for reference in page.image_references() {
+            if let (Some(image), Some(arn)) = (reference.image_id(), reference.arn()) {
+                found.entry(image.to_owned()).or_default().push(arn.to_owned());
             }
         }
     }

@@ -19,7 +19,8 @@ use jiff::Timestamp;
 
 pub use groups::{Group, LaunchConfiguration, TemplateUse, groups, launch_configurations};
 pub use images::{
-    Image, Sharing, Snapshot, image, images, references, sharing, snapshots, snapshots_by_id,
+    Image, REFERENCES, Sharing, Snapshot, image, images, references, sharing, snapshots,
+    snapshots_by_id,
 };
 pub use instances::{Instance, instances};
 pub use leftovers::{KeyPair, SecurityGroup, key_pairs, security_groups};

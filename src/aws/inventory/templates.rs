@@ -81,7 +81,8 @@ fn is_absent(failure: &Failure) -> bool {
 
 fn read(version: &types::LaunchTemplateVersion) -> Option<TemplateVersion> {
     let data = version.launch_template_data();
-    let disks = data.map(|data| data.block_device_mappings()).unwrap_or_default();
+    let disks =
+        data.map(types::ResponseLaunchTemplateData::block_device_mappings).unwrap_or_default();
     let snapshots = disks.iter().filter_map(|disk| disk.ebs()?.snapshot_id());
     Some(TemplateVersion {
         template: version.launch_template_id()?.to_owned(),

@@ -125,5 +125,5 @@ async fn begin(
 fn table(path: &Utf8PathBuf) -> anyhow::Result<Table> {
     let fault = || Fault::usage(format!("{path} is no table of blocks"));
     let bytes = std::fs::read(path).with_context(fault)?;
-    Ok(Table::from_bytes(&bytes).with_context(fault)?)
+    Table::from_bytes(&bytes).with_context(fault)
 }

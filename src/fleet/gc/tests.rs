@@ -129,7 +129,7 @@ fn news_from_another_region_count() {
     let old = Survey { snapshots: vec![snapshot("snap-1", "a", 1)], ..Survey::default() };
     let new = Survey { snapshots: vec![snapshot("snap-2", "a", NOW - 1)], ..Survey::default() };
     let [old, new] = [old, new].map(|survey| region(survey, Vec::new(), Vec::new()));
-    assert!(told(&[old.clone()], &day(), &[]).ends_with("goes"));
+    assert!(told(std::slice::from_ref(&old), &day(), &[]).ends_with("goes"));
     assert!(!told(&[old, new], &day(), &[]).contains("goes"));
 }
 

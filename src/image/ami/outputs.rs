@@ -52,7 +52,7 @@ struct Build {
 }
 
 /// Writes both files. `images` are the ids by region, `home` among them; what an earlier run wrote of
-/// other regions of the same image stays. Returns the names of the files.
+/// other regions of the same image stays.
 ///
 /// # Errors
 /// The folder cannot be written to, or has a `manifest.json` that is none of Packer's.
@@ -61,14 +61,14 @@ pub fn write(
     subject: &Subject,
     home: &str,
     images: &BTreeMap<String, String>,
-) -> anyhow::Result<[String; 2]> {
+) -> anyhow::Result<()> {
     let fault = || Fault::environment(format!("{folder} cannot be written to"));
     std::fs::create_dir_all(folder).with_context(fault)?;
     let lock = File::open(folder).with_context(fault)?;
     let _lock = Flock::lock(lock, FlockArg::LockExclusive)
         .map_err(|(_, errno)| errno)
         .with_context(fault)?;
-    let variables = format!("{}.auto.tfvars.json", subject.recipe);
+    let [_, variables] = names(subject);
     let there = read(&folder.join(PACKER))?;
     let packer = packer(there.as_deref(), subject, images, jiff::Timestamp::now())?;
     let there = read(&folder.join(&variables))?;
@@ -76,7 +76,12 @@ pub fn write(
     for (name, text) in [(PACKER, packer), (variables.as_str(), terraform)] {
         atomic::write(&folder.join(name), text.as_bytes(), 0o644).with_context(fault)?;
     }
-    Ok([PACKER.to_owned(), variables])
+    Ok(())
+}
+
+/// The names of both files.
+pub fn names(subject: &Subject) -> [String; 2] {
+    [PACKER.to_owned(), format!("{}.auto.tfvars.json", subject.recipe)]
 }
 
 fn read(path: &Utf8Path) -> anyhow::Result<Option<String>> {

@@ -22,12 +22,15 @@ pub(super) fn host_keys(console: &str) -> Vec<String> {
         .collect()
 }
 
+/// Without a terminal's line ends and codes.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+}
+
 /// The end of a console, readable.
 pub(super) fn tail(console: &str) -> String {
-    let clean =
-        |line: &str| line.chars().filter(|c| !c.is_control() || *c == '\t').collect::<String>();
-    let lines: Vec<String> =
-        console.lines().map(clean).filter(|line| !line.trim().is_empty()).collect();
+    let console = plain(console);
+    let lines: Vec<&str> = console.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(TAIL)..].join("\n")
 }
 

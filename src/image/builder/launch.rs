@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use zeroize::Zeroizing;
 
 use super::base::Base;
 use super::doors::{Doors, STEP};
@@ -15,10 +16,13 @@ use crate::aws::operator::region;
 use crate::aws::{Failure, operator, patience};
 use crate::error::Fault;
 use crate::image::ami::name::Tags;
-use crate::teardown::{Fate, Journal, Kind, Number};
+use crate::teardown::{Fate, Journal, Kind};
 
 /// AWS's limit for a client token, in characters. Names are ASCII.
 const TOKEN: usize = 64;
+
+/// How long AWS may need until it has heard everywhere of what was made a moment ago.
+const KNOWN: Duration = Duration::from_mins(1);
 
 /// How long an instance may take to run.
 const RUNNING: Duration = Duration::from_mins(10);
@@ -40,21 +44,59 @@ pub(super) async fn subnets(job: &Job<'_>) -> anyhow::Result<Vec<Subnet>> {
     found.called(|| "the subnets cannot be looked up".to_owned())
 }
 
-/// Launches one, and waits until it runs.
-pub(super) async fn launch(
-    job: &Job<'_>,
-    base: &Base,
-    subnets: &[Subnet],
-    doors: &Doors,
-    keys: &Keys,
-    tags: &Tags,
-    journal: &mut Journal,
-) -> anyhow::Result<Instance> {
-    let options = job.options;
-    let user_data = user_data::text(&keys.host_private()?, &keys.host_public, options.lifetime);
-    let mut rest = place::attempts(&options.instance_types, subnets, options.spot);
-    let mut refusals = Vec::new();
-    while let Some(attempt) = rest.pop_front() {
+/// What all ways to launch it have in common.
+#[derive(Debug)]
+pub(super) struct Search<'a> {
+    pub job: &'a Job<'a>,
+    pub base: &'a Base,
+    pub doors: &'a Doors,
+    pub tags: &'a Tags,
+    /// What it reads at its first boot.
+    pub user_data: Zeroizing<String>,
+}
+
+/// How one attempt ended.
+enum Tried {
+    Runs(Instance),
+    Refused(Verdict, String),
+}
+
+/// What a builder reads at its first boot.
+pub(super) fn user_data(job: &Job<'_>, keys: &Keys) -> anyhow::Result<Zeroizing<String>> {
+    let host = keys.host_private()?;
+    Ok(Zeroizing::new(user_data::text(&host, &keys.host_public, job.options.lifetime)))
+}
+
+impl Search<'_> {
+    /// Launches one, and waits until it runs.
+    pub(super) async fn launch(
+        &self,
+        subnets: &[Subnet],
+        journal: &mut Journal,
+    ) -> anyhow::Result<Instance> {
+        let options = self.job.options;
+        let mut rest = place::attempts(&options.instance_types, subnets, options.spot);
+        let mut refusals = Vec::new();
+        while let Some(attempt) = rest.pop_front() {
+            let what = told(&attempt);
+            match self.attempt(&attempt, journal).await? {
+                Tried::Runs(instance) => {
+                    self.job.events.log(STEP, format!("{} runs: {what}", instance.id));
+                    return Ok(instance);
+                }
+                Tried::Refused(verdict, why) => {
+                    let why = format!("{what}: {why}");
+                    self.job.events.log(STEP, format!("not to be had: {why}"));
+                    refusals.push(why);
+                    place::narrow(&mut rest, &attempt, verdict);
+                }
+            }
+        }
+        Err(exhausted(&refusals).into())
+    }
+
+    async fn attempt(&self, attempt: &Attempt, journal: &mut Journal) -> anyhow::Result<Tried> {
+        let Self { job, base, doors, tags, user_data } = self;
         // A token is good for one launch only, also in a bake that is carried on with.
         let token = token(&job.own_name(), journal.resources().count());
         let number = journal.intend(Kind::Instance, region(job.config), &token)?;
@@ -63,61 +105,46 @@ pub(super) async fn launch(
             image: &base.ami.id,
             instance_type: &attempt.instance_type,
             subnet: &attempt.subnet.id,
-            public: options.interface == Interface::Public,
+            public: job.options.interface == Interface::Public,
             key: &doors.key,
             groups: &doors.groups,
-            profile: options.profile.as_deref(),
-            user_data: &user_data,
+            profile: job.options.profile.as_deref(),
+            user_data,
             root_device: &base.ami.root_device,
-            root_gib: options.root_gib,
+            root_gib: job.options.root_gib,
             spot: attempt.spot,
             tags,
         };
-        match instances::launch(job.config, &wanted).await {
-            Ok(id) => {
-                journal.made(number, &id)?;
-                let what = told(&attempt);
-                match running(job, &id).await? {
-                    Ok(instance) => {
-                        job.events.log(STEP, format!("{id} runs: {what}"));
-                        return Ok(instance);
-                    }
-                    Err(lost) => refusals.push(pass(job, journal, number, &attempt, lost)?),
-                }
-                place::narrow(&mut rest, &attempt, Verdict::ElsewherePerhaps);
-            }
+        let id = match launched(job, &wanted).await {
+            Ok(id) => id,
             Err(failure) => {
-                let verdict = failure.code().map_or(Verdict::GiveUp, place::verdict);
                 // Where there was no answer there may be an instance: it stays open.
-                if failure.code().is_some() {
-                    journal.settle(number, Fate::Gone)?;
-                }
-                let what = told(&attempt);
+                let Some(code) = failure.code() else { return Err(refused(&failure)) };
+                journal.settle(number, Fate::Gone)?;
+                let verdict = place::verdict(code, failure.message());
                 if verdict == Verdict::GiveUp {
-                    return Err(refused(&failure)).context(format!("launching {what}"));
+                    let what = format!("launching {}", told(attempt));
+                    return Err(refused(&failure)).context(what);
                 }
-                let why = format!("{what}: {}", failure.code().unwrap_or_default());
-                job.events.log(STEP, format!("not to be had: {why}"));
-                refusals.push(why);
-                place::narrow(&mut rest, &attempt, verdict);
+                return Ok(Tried::Refused(verdict, code.to_owned()));
+            }
+        };
+        journal.made(number, &id)?;
+        match running(job, &id).await? {
+            Ok(instance) => Ok(Tried::Runs(instance)),
+            Err(why) => {
+                journal.settle(number, Fate::Gone)?;
+                Ok(Tried::Refused(Verdict::ElsewherePerhaps, format!("it ended at once: {why}")))
             }
         }
     }
-    Err(exhausted(&refusals).into())
 }
 
-/// An instance that ended before it ran is written off.
-fn pass(
-    job: &Job<'_>,
-    journal: &mut Journal,
-    number: Number,
-    attempt: &Attempt,
-    lost: String,
-) -> anyhow::Result<String> {
-    journal.settle(number, Fate::Gone)?;
-    let why = format!("{}: {lost}", told(attempt));
-    job.events.log(STEP, format!("it ended at once: {why}"));
-    Ok(why)
+/// Launches one; a key pair, a group or a profile that was made a moment ago may not be known yet.
+async fn launched(job: &Job<'_>, wanted: &Launch<'_>) -> Result<String, Failure> {
+    const UNKNOWN: &[&str] = &["InvalidKeyPair.NotFound", "InvalidGroup.NotFound"];
+    patience::while_unknown(KNOWN, UNKNOWN, async || instances::launch(job.config, wanted).await)
+        .await
 }
 
 /// Of a long name the end tells builds apart.
@@ -173,7 +200,7 @@ async fn running(job: &Job<'_>, id: &str) -> anyhow::Result<Result<Instance, Str
     })?;
     if seen.state != "running" {
         let why = seen.reason.unwrap_or_else(|| "AWS gives no reason".to_owned());
-        let capacity = place::verdict(why.split(':').next().unwrap_or_default());
+        let capacity = place::verdict(why.split(':').next().unwrap_or_default(), &why);
         if capacity == Verdict::ElsewherePerhaps {
             return Ok(Err(why));
         }

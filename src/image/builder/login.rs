@@ -147,7 +147,7 @@ const fn hint(refusal: Refusal) -> &'static str {
             "the base must run cloud-init, which takes the host key from user-data, or say its \
              host keys on the console; else somebody is in between"
         }
-        Refusal::Proxy => "try --proxy-command by hand, with the instance's id for %h",
+        Refusal::Proxy => "try --proxy-command by hand, with the instance's id for %n",
         Refusal::Cut | Refusal::Other => "see what ssh says, and the console",
     }
 }

@@ -10,6 +10,7 @@
 
 pub mod aboard;
 mod base;
+mod clean;
 mod console;
 mod doors;
 mod finish;
@@ -123,7 +124,6 @@ impl Job<'_> {
         journal: &mut Journal,
     ) -> anyhow::Result<Built> {
         Tool::require(Remote::TOOLS)?;
-        self.options.check()?;
         let Beginning { base, locked, manifest } = beginning.clone();
         let clock = Clock::new(self.events);
         let mut build = Build { job: self, base, locked, manifest, clock };
@@ -219,7 +219,7 @@ struct Build<'a> {
 impl Build<'_> {
     async fn run(&mut self, journal: &mut Journal) -> anyhow::Result<Built> {
         let keys = Keys::make(self.job.build).await?;
-        let remote = self.reach(&keys, journal).await?;
+        let remote = Box::pin(self.reach(&keys, journal)).await?;
         let worked = self.work(&remote).await;
         if worked.is_err() && self.job.options.shell_on_error {
             remote.shell(self.job.events).await;
@@ -232,11 +232,13 @@ impl Build<'_> {
     async fn reach(&mut self, keys: &Keys, journal: &mut Journal) -> anyhow::Result<Remote> {
         let Self { job, base, manifest, clock, .. } = self;
         let tags = job.tags(manifest);
-        let launching = async {
+        let launching = Box::pin(async {
             let subnets = launch::subnets(job).await?;
             let doors = doors::open(job, &subnets, keys, &tags, journal).await?;
-            launch::launch(job, base, &subnets, &doors, keys, &tags, journal).await
-        };
+            let user_data = launch::user_data(job, keys)?;
+            let search = launch::Search { job, base, doors: &doors, tags: &tags, user_data };
+            search.launch(&subnets, journal).await
+        });
         let instance = clock.phase("launch", "launching a builder", launching).await?;
         let logging_in = login::log_in(job, keys, &instance);
         clock.phase("login", "waiting for the builder to let us in", logging_in).await
@@ -253,10 +255,12 @@ impl Build<'_> {
         clock.phase("steps", "applying the plan there", applying).await?;
         let proving = work::prove(job, remote);
         clock.phase("prove", "testing the builder", proving).await?;
-        let cleaning = work::clean(job, remote, locked.epoch);
-        let cleaned = clock.phase("clean", "cleaning the builder", cleaning).await?;
-        job.keep_file(&job.kept_bom(), cleaned.bom.as_bytes())?;
-        manifest.packages = cleaned.packages;
+        let asking = clean::inventory(remote, locked.epoch);
+        let inventory = clock.phase("inventory", "asking what is installed", asking).await?;
+        job.keep_file(&job.kept_bom(), inventory.bom.as_bytes())?;
+        manifest.packages = inventory.packages;
+        let cleaning = clean::clean(job, remote);
+        clock.phase("clean", "cleaning the builder", cleaning).await?;
         Ok(())
     }
 }

@@ -89,7 +89,7 @@ impl Options {
     ///
     /// # Errors
     /// A rule that is open to the world, or none where one is needed.
-    pub(super) fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), Fault> {
         for cidr in &self.ssh_from {
             check_block(cidr)?;
         }

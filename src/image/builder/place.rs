@@ -29,9 +29,11 @@ pub(super) enum Verdict {
     GiveUp,
 }
 
-/// What the code of a refused `RunInstances` means.
-pub(super) fn verdict(code: &str) -> Verdict {
+/// What a refused `RunInstances` means.
+pub(super) fn verdict(code: &str, message: &str) -> Verdict {
     match code {
+        // A region that has no such type, or an AMI that does not boot on it.
+        "InvalidParameterValue" if message.contains("InstanceType") => Verdict::AnotherType,
         "InsufficientInstanceCapacity"
         | "InsufficientHostCapacity"
         | "InsufficientCapacity"
@@ -112,7 +114,7 @@ mod tests {
         let rest = |code: &str| {
             let mut rest = all(true);
             let first = rest.pop_front().unwrap();
-            narrow(&mut rest, &first, verdict(code));
+            narrow(&mut rest, &first, verdict(code, "it is said why"));
             told(&rest)
         };
         assert_eq!(rest("InsufficientInstanceCapacity")[0], "spot a.large s2");
@@ -121,5 +123,8 @@ mod tests {
         assert!(rest("VcpuLimitExceeded").contains(&"a.large s1".to_owned()), "another quota");
         assert_eq!(rest("MaxSpotInstanceCountExceeded")[0], "a.large s1");
         assert!(rest("InvalidSubnetID.NotFound").is_empty());
+        assert!(rest("InvalidParameterValue").is_empty());
+        let unknown = "Invalid value 'a.large' for InstanceType.";
+        assert_eq!(verdict("InvalidParameterValue", unknown), Verdict::AnotherType);
     }
 }

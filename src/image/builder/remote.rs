@@ -43,26 +43,6 @@ impl Remote {
         Self { login, instance, runner: Runner::Direct }
     }
 
-    /// As an answer of a script.
-    #[cfg(test)]
-    pub(super) fn scripted(runner: Runner) -> Self {
-        let login = Login {
-            host: "203.0.113.7".into(),
-            port: 22,
-            user: "admin".into(),
-            identity: "/k/login".into(),
-            known_hosts: "/k/known".into(),
-            alias: "i-1".into(),
-            proxy: None,
-        };
-        let instance = Instance {
-            id: "i-1".into(),
-            address: login.host.clone(),
-            root_device: "/dev/xvda".into(),
-        };
-        Self { login, instance, runner }
-    }
-
     /// Who is asked, where.
     pub(super) fn address(&self) -> String {
         format!("{}@{}", self.login.user, self.login.host)

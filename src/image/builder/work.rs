@@ -10,12 +10,11 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::time::Instant;
 
-use super::aboard::Cleaned;
 use super::relay::Heard;
 use super::remote::{FOLDER, PATIENCE, Remote};
 use super::{Called as _, Job};
 use crate::aws::instances;
-use crate::error::{Blamed as _, Fault};
+use crate::error::Fault;
 use crate::image::checks;
 use crate::plan::Plan;
 use crate::plan::test::On;
@@ -31,7 +30,7 @@ const LOCKS: u64 = 10 * 60;
 /// What a plan may be applied to again because it restarted the builder.
 const MOST_REBOOTS: usize = 3;
 /// How long tests and cleaning may take.
-const LONG: Duration = Duration::from_mins(30);
+pub(super) const LONG: Duration = Duration::from_mins(30);
 /// A machine that goes down takes a while to be gone.
 const GOING_DOWN: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_secs(3);
@@ -142,9 +141,24 @@ pub(super) async fn apply(job: &Job<'_>, remote: &Remote) -> anyhow::Result<()> 
 }
 
 /// The secrets, as `hostkit apply` takes them: lines of a shell's settings.
-fn variables(job: &Job<'_>) -> String {
+pub(super) fn variables(job: &Job<'_>) -> String {
     let lines = job.secrets.iter();
     lines.map(|(name, value)| format!("HOSTKIT_VAR_{name}={}\n", quote(value))).collect()
+}
+
+/// What a unit's script begins with.
+pub(super) const SETTING: &str = "if [ -e /run/hostkit-build/secrets ]; then\n\
+    set -a; . /run/hostkit-build/secrets; set +a; rm -f /run/hostkit-build/secrets\n\
+    fi\n\
+    export HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n";
+
+/// What puts the secrets where [`SETTING`] takes them from: a memory file system.
+pub(super) fn hand_over(variables: &str) -> String {
+    let folder = "mkdir -p -m 700 /run/hostkit-build\n";
+    if variables.is_empty() {
+        return folder.to_owned();
+    }
+    format!("{folder}printf '%s' {} >/run/hostkit-build/secrets\n", quote(variables))
 }
 
 /// Starts the work, once a run. The secrets pass through a file in memory that its reader removes;
@@ -154,23 +168,11 @@ fn starting(run: usize, variables: &str) -> String {
         "cd {FOLDER} || exit 1\n\
          cat /proc/sys/kernel/random/boot_id >boot-{run}\n\
          echo $$ >pid-{run}\n\
-         if [ -e /run/hostkit-build/secrets ]; then\n\
-         set -a; . /run/hostkit-build/secrets; set +a; rm -f /run/hostkit-build/secrets\n\
-         fi\n\
-         export HOME=/root LANG=C.UTF-8 \
-         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\
+         {SETTING}\
          ./hostkit apply plan.json --format json >events-{run} 2>errors </dev/null\n\
          echo $? >status.part; mv status.part status-{run}\n"
     );
-    let secrets = if variables.is_empty() {
-        String::new()
-    } else {
-        format!(
-            "mkdir -p -m 700 /run/hostkit-build\n\
-             printf '%s' {} >/run/hostkit-build/secrets\n",
-            quote(variables)
-        )
-    };
+    let secrets = hand_over(variables);
     format!(
         "set -eu\numask 077\ncd {FOLDER}\n\
          [ ! -e started-{run} ] || exit 0\n\
@@ -298,52 +300,6 @@ pub(super) async fn prove(job: &Job<'_>, remote: &Remote) -> anyhow::Result<()> 
     checks::require(&checked)
 }
 
-/// Removes what no image may hold, hostkit's own traces among it, and what lets us in. It is the
-/// last that is done there: nobody gets in any more.
-pub(super) async fn clean(job: &Job<'_>, remote: &Remote, epoch: i64) -> anyhow::Result<Cleaned> {
-    let end = remote.script(&cleaning(&variables(job), epoch), LONG).await;
-    let output = end.map_err(anyhow::Error::from).or_blame(|| {
-        Fault::step("the builder cannot be cleaned")
-            .hint("take out what puts it there: the recipe's files and scripts, or the base")
-    });
-    let text = output.map_err(|error| {
-        let text = format!("{error:#}");
-        if job.secrets.redact(&text) == text {
-            error
-        } else {
-            crate::error::rewritten(&error, |text| job.secrets.redact(text))
-        }
-    })?;
-    let text = text.text();
-    let line = text.lines().next_back().unwrap_or_default();
-    let cleaned: Cleaned = serde_json::from_str(line).context("reading what was cleaned")?;
-    if !cleaned.frozen {
-        let what = "the file systems of the builder stay writable while it goes down";
-        job.events.log("clean", what);
-    }
-    Ok(cleaned)
-}
-
-/// In a mount namespace that shows the disks alone: not what the kernel or a memory puts over them.
-fn cleaning(variables: &str, epoch: i64) -> String {
-    let exports: String = variables.lines().map(|line| format!("export {line}\n")).collect();
-    let inside = format!(
-        "root=/run/hostkit-build/root\n\
-         mkdir -p $root\n\
-         mount --bind / $root\n\
-         for place in /boot /boot/efi /efi /home /opt /srv /usr /var; do\n\
-         if mountpoint -q $place; then mount --bind $place $root$place; fi\n\
-         done\n\
-         exec {FOLDER}/hostkit inner clean $root {FOLDER}/plan.json {epoch}\n"
-    );
-    format!(
-        "set -eu\n{exports}\
-         shutdown -c >/dev/null 2>&1 || true\n\
-         exec unshare --mount --propagation private sh -euc {}\n",
-        quote(&inside)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -352,7 +308,6 @@ mod tests {
     fn work_is_started_once_a_run_and_read_on_from_where_one_was() {
         insta::assert_snapshot!("starting", starting(1, "HOSTKIT_VAR_token='it is'\n"));
         insta::assert_snapshot!("following", following(1, 41));
-        insta::assert_snapshot!("cleaning", cleaning("", 1_700_000_000));
         insta::assert_snapshot!("settling", settling(Duration::from_hours(6)));
     }
 }

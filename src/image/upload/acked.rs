@@ -29,6 +29,8 @@ const HEADER: usize = 8 + 8 + 32;
 pub(super) struct Acked {
     file: File,
     begun: Timestamp,
+    /// Whether there was an earlier run.
+    again: bool,
     /// For each block of the plan, whether it was acknowledged before.
     before: Vec<bool>,
 }
@@ -62,7 +64,7 @@ impl Acked {
             file.set_len(0).with_context(fault)?;
             let header = [&KIND[..], &begun.as_second().to_be_bytes(), &identity].concat();
             file.write_all(&header).with_context(fault)?;
-            return Ok(Self { file, begun, before });
+            return Ok(Self { file, begun, again: false, before });
         };
         if header[..8] != *KIND || header[16..] != identity {
             let text = format!("{path} is the record of another upload");
@@ -83,12 +85,17 @@ impl Acked {
             good += 1;
         }
         file.set_len((HEADER + good * 4) as u64).with_context(fault)?;
-        Ok(Self { file, begun, before })
+        Ok(Self { file, begun, again: true, before })
     }
 
     /// When the first run began.
     pub(super) const fn begun(&self) -> Timestamp {
         self.begun
+    }
+
+    /// Whether an earlier run has put all there is to put, and may have completed the snapshot.
+    pub(super) fn may_be_complete(&self) -> bool {
+        self.again && self.before.iter().all(|known| *known)
     }
 
     /// How many blocks were acknowledged in earlier runs.

@@ -123,7 +123,7 @@ pub fn volume_gib(table: &Table, parent: Option<&Table>) -> u32 {
 
 /// Makes the snapshot that blocks are put into. The same order twice gives the same snapshot.
 pub async fn begin(config: &SdkConfig, order: &Order) -> anyhow::Result<Begun> {
-    let begun = ebs::start(config, order).await.map_err(|failure| refused(failure, order))?;
+    let begun = ebs::start(config, order).await.map_err(|failure| refused(&failure, order))?;
     if begun.status == Status::Error {
         let text = format!("the snapshot {} was given up by AWS", begun.snapshot);
         return Err(Fault::aws(text).hint("begin anew, without --resume").into());
@@ -132,7 +132,7 @@ pub async fn begin(config: &SdkConfig, order: &Order) -> anyhow::Result<Begun> {
 }
 
 /// What to do about a snapshot that cannot be begun.
-fn refused(failure: Failure, order: &Order) -> anyhow::Error {
+fn refused(failure: &Failure, order: &Order) -> anyhow::Error {
     let hint = match failure.code() {
         Some("ConcurrentLimitExceededException" | "ServiceQuotaExceededException") => {
             "an account has at most 100 snapshots pending: `hostkit gc` finds those that were left"
@@ -144,7 +144,7 @@ fn refused(failure: Failure, order: &Order) -> anyhow::Error {
             "the parent must be a completed snapshot of this account, in this region, with a key \
              that may be used; --no-parent sends every block"
         }
-        _ => return operator::fault(&failure).into(),
+        _ => return operator::fault(failure).into(),
     };
     anyhow::Error::from(Fault::aws(failure.to_string()).hint(hint))
 }
@@ -173,9 +173,10 @@ pub async fn upload(
     }
     let acked = Acked::open(job.record, &sent.snapshot, &plan)?;
     sent.before = acked.known();
+    let unsure = acked.may_be_complete();
     let crew = Crew::start(config, job, &plan, acked, options, events, step)?;
     let counts = tell_until(crew, &sent, events, step).await?;
-    complete(config, &sent, &plan).await?;
+    complete(config, &sent.snapshot, &plan, options.patience, unsure).await?;
     sent.bytes = u64::from(blocks - sent.before) * BLOCK as u64;
     sent.seconds = started.elapsed().as_secs_f64();
     sent.retries = counts.retries;
@@ -217,18 +218,36 @@ async fn tell_until(
     }
 }
 
-/// Says that all blocks are there.
-async fn complete(config: &SdkConfig, sent: &Sent, plan: &Plan) -> anyhow::Result<()> {
-    let status = match ebs::complete(config, &sent.snapshot, plan.len(), &plan.linear()).await {
-        // It was killed after this call the last time: who waits for the snapshot learns the truth.
-        Err(failure) if sent.before == sent.blocks && !failure.is_passing() => {
-            tracing::debug!(%failure, "the snapshot is taken for completed by an earlier run");
-            return Ok(());
+/// Says that all blocks are there, until there is an answer. `unsure` is whether that was said before
+/// and the answer may have been lost: a snapshot that is complete cannot be completed, and whoever
+/// waits for it learns whether it is.
+async fn complete(
+    config: &SdkConfig,
+    snapshot: &str,
+    plan: &Plan,
+    patience: Duration,
+    mut unsure: bool,
+) -> anyhow::Result<()> {
+    let (began, mut attempt) = (Instant::now(), 0);
+    let status = loop {
+        match ebs::complete(config, snapshot, plan.len(), &plan.linear()).await {
+            Ok(status) => break status,
+            Err(failure) if unsure && failure.code() == Some("ValidationException") => {
+                tracing::debug!(%failure, "the snapshot is taken for completed before");
+                return Ok(());
+            }
+            Err(failure) if failure.is_passing() && began.elapsed() < patience => {
+                unsure |= !failure.is_throttled();
+                tokio::time::sleep(worker::pause(attempt)).await;
+                attempt += 1;
+            }
+            Err(failure) => {
+                return Err(operator::fault(&failure)).context("completing the snapshot");
+            }
         }
-        answer => answer.map_err(|it| operator::fault(&it)).context("completing the snapshot")?,
     };
     if status == Status::Error {
-        let text = format!("AWS could not complete the snapshot {}", sent.snapshot);
+        let text = format!("AWS could not complete the snapshot {snapshot}");
         return Err(Fault::aws(text).hint("begin anew, without --resume").into());
     }
     Ok(())

@@ -116,7 +116,7 @@ impl Plan {
 
     /// What EBS calls the LINEAR checksum: the SHA-256 over the digests of what is put, in order.
     pub fn linear(&self) -> Checksum {
-        self.hashes.iter().fold(Sha256::new(), |sum, hash| sum.chain_update(hash)).finalize().into()
+        self.hashes.iter().fold(Sha256::new(), Sha256::chain_update).finalize().into()
     }
 
     /// What tells this plan from any other: places and digests.

@@ -56,7 +56,9 @@ impl Rate {
         }
         self.tokens = (self.tokens + rate * passed).min((rate * FULL).max(1.0));
         if self.tokens < 1.0 {
-            return Err(now + Duration::from_secs_f64((1.0 - self.tokens) / rate));
+            // What rounding leaves out must not be waited for again and again.
+            let wait = Duration::from_secs_f64((1.0 - self.tokens) / rate);
+            return Err(now + wait + Duration::from_micros(1));
         }
         self.tokens -= 1.0;
         Ok(())

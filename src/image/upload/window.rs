@@ -19,7 +19,7 @@ const WORTH: f64 = 1.2;
 const WORTH_A_TRIAL: f64 = 1.1;
 
 /// So many rounds that are not end the doubling.
-const PATIENCE: u32 = 3;
+const PATIENCE: u32 = 2;
 
 /// How long it is left alone before the first trial; twice as long after each that was for nothing.
 const SETTLED: Duration = Duration::from_secs(1);

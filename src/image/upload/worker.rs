@@ -49,6 +49,8 @@ pub(super) fn run(shared: &Shared, putter: &Putter, mut stopped: watch::Receiver
             }
         }
     });
+    // A look-up of a name may still be under way, and nobody waits for it.
+    runtime.shutdown_background();
 }
 
 /// A put that came to its end.
@@ -167,14 +169,22 @@ fn settle(shared: &Shared, again: &mut Again, end: End) -> anyhow::Result<()> {
         return Err(anyhow::Error::from(trouble.failure)
             .context(fault.hint("what was sent is remembered: `--resume` sends the rest")));
     }
-    shared.say(|| format!("trying again: {}", trouble.failure), now);
+    shared.say(
+        || match trouble.meaning {
+            Meaning::NoSuchSnapshot => {
+                "the snapshot is new, and AWS does not know it everywhere yet: waiting".to_owned()
+            }
+            _ => format!("trying again: {}", trouble.failure),
+        },
+        now,
+    );
     again.0.insert((now + pause(attempt), nth), attempt + 1);
     Ok(())
 }
 
 /// How long to wait before an attempt: it doubles, and half of it is chance, so that those who
 /// failed together do not come back together.
-fn pause(attempt: u32) -> Duration {
+pub(super) fn pause(attempt: u32) -> Duration {
     use std::hash::{BuildHasher as _, RandomState};
     let whole = PAUSE.saturating_mul(1 << attempt.min(16)).min(LONGEST);
     let chance = u32::try_from(RandomState::new().hash_one(attempt) % 1000).unwrap_or_default();

@@ -1,32 +1,30 @@
-//! EC2 Auto Scaling, query protocol: the group of the guests with its launch hook, and groups that
-//! somebody makes.
+//! EC2 Auto Scaling, query protocol: one group with its instances and one launch hook, and other
+//! groups that can be looked at.
 
 mod groups;
 
 use std::collections::BTreeMap;
 
-use crate::sim::account::{Account, GROUP, HOOK, ZONE, ZONE_ID};
-use crate::sim::http::{Reply, Request};
-use crate::sim::instance::{GLOBAL_TIMEOUTS, Instance, State};
-use crate::sim::random;
-use crate::sim::xml::{leaf, node};
+use super::account::{Account, GROUP, HOOK, ZONE, ZONE_ID};
+use super::http::{Reply, Request};
+use super::instance::{GLOBAL_TIMEOUTS, Instance, State};
+use super::random;
+use super::xml::{leaf, node};
 
 /// The version of the protocol.
 pub const VERSION: &str = "2011-01-01";
 
 type Asked = BTreeMap<String, String>;
 
-/// Answers one signed request.
-pub fn answer(account: &mut Account, region: &str, request: &Request) -> Reply {
+/// Answers one signed request, for one region.
+pub fn answer(account: &mut Account, request: &Request, region: &str) -> Reply {
     let asked = request.parameters();
     let action = asked.get("Action").map_or("", String::as_str);
     let result = match action {
-        "CreateAutoScalingGroup" => groups::create(account, region, said(&asked)),
-        "DeleteAutoScalingGroup" => groups::delete(account, region, &asked),
-        "DescribeAutoScalingGroups" => groups::describe(account, region, &asked),
-        // Nobody can make one any more.
-        "DescribeLaunchConfigurations" => Ok(node("LaunchConfigurations", "")),
-        "UpdateAutoScalingGroup" => groups::update(account, region, said(&asked)),
+        "DescribeAutoScalingGroups" => groups::describe(account.region(region), &asked),
+        "DescribeLaunchConfigurations" => {
+            Ok(groups::describe_configurations(account.region(region), &asked))
+        }
         "DescribeAutoScalingInstances" => Ok(describe_instances(account, &asked)),
         "DescribeLifecycleHooks" => describe_hooks(account, &asked),
         "RecordLifecycleActionHeartbeat" => heartbeat(account, &asked),
@@ -37,13 +35,6 @@ pub fn answer(account: &mut Account, region: &str, request: &Request) -> Reply {
         }
     };
     result.map_or_else(|refusal| refusal, |inner| reply(action, &inner))
-}
-
-/// What a request says, without what every request does.
-fn said(asked: &Asked) -> Asked {
-    let envelope = |name: &str| name == "Action" || name == "Version";
-    let said = asked.iter().filter(|(name, _)| !envelope(name));
-    said.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// An error in the shape of this protocol.
@@ -187,9 +178,6 @@ fn request_id() -> String {
 }
 
 #[cfg(test)]
-mod group_tests;
-
-#[cfg(test)]
 mod tests {
     use super::*;
     use crate::sim::instance::{Ending, Lifecycle};
@@ -199,7 +187,7 @@ mod tests {
         let kind = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
         let body = form.replace("{id}", &account.first().id).into();
         let request = Request { headers: [kind].into(), body, ..Request::default() };
-        answer(account, crate::sim::account::REGION, &request)
+        answer(account, &request, crate::sim::account::REGION)
     }
 
     const HOOKED: &str = "AutoScalingGroupName=hostkit-vm&LifecycleHookName=launch&InstanceId={id}";

@@ -52,7 +52,7 @@ fn check_sum(request: &Request, snapshot: &Snapshot) -> Result<(), Reply> {
         return wrong("The checksum aggregation method must be LINEAR.");
     }
     let digests = snapshot.put.iter().filter_map(|index| snapshot.blocks.get(index));
-    let linear = digests.fold(Sha256::new(), |sum, digest| sum.chain_update(digest)).finalize();
+    let linear = digests.fold(Sha256::new(), Sha256::chain_update).finalize();
     if BASE64.encode(linear) == sum {
         return Ok(());
     }

@@ -69,7 +69,8 @@ pub(super) fn answer(account: &mut Account, call: &Call<'_>) -> Result<Reply, Re
     let writing = asked.writing(account, call)?;
     let limit = account.conditions.pending_snapshots;
     let region = account.region(&call.region);
-    if region.writing.len() >= limit {
+    let pending = region.snapshots.values().filter(|one| one.state == State::Pending(None));
+    if pending.count() >= limit {
         let message = "You have reached the limit of pending snapshots.";
         return Err(error(400, "ConcurrentLimitExceededException", message, None));
     }
@@ -192,9 +193,8 @@ impl Asked {
 /// The key that AWS manages for EBS in each region.
 fn default_key(region: &str) -> String {
     let digits = random::derived(&format!("aws/ebs in {region}"), 32);
-    let (a, rest) = digits.split_at(8);
-    let [b, c, d, e] = [&rest[..4], &rest[4..8], &rest[8..12], &rest[12..]];
-    format!("arn:aws:kms:{region}:{ACCOUNT_ID}:key/{a}-{b}-{c}-{d}-{e}")
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &digits[part]);
+    format!("arn:aws:kms:{region}:{ACCOUNT_ID}:key/{}", parts.join("-"))
 }
 
 fn describe(snapshot: &Snapshot) -> Value {

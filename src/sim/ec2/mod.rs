@@ -110,23 +110,6 @@ pub fn answer(account: &mut Account, call: &call::Call<'_>, as_of: Instant) -> R
     }
 }
 
-/// Lets happen what is due in a region, for services that look at what this one has.
-pub fn settle(account: &mut Account, region: &str) {
-    let as_of = account.now();
-    account.region(region).settle(as_of);
-    let (action, fingerprint, caller) = (String::new(), String::new(), String::new());
-    let region = region.to_owned();
-    instance::settle(&mut Call {
-        account,
-        region,
-        action,
-        fingerprint,
-        as_of,
-        caller,
-        fails: false,
-    });
-}
-
 fn perform(call: &mut Call<'_>, query: Query) -> Answer {
     match call.action.as_str() {
         "AuthorizeSecurityGroupEgress" => network::rules::authorise(call, query, true),
@@ -148,7 +131,7 @@ fn perform(call: &mut Call<'_>, query: Query) -> Answer {
         "DeregisterImage" => image::deregister(call, query),
         "DescribeAvailabilityZones" => network::place::zones(call, query),
         "DescribeImageAttribute" => image::attribute::describe(call, query),
-        "DescribeImageReferences" => image::references::references(call, query),
+        "DescribeImageReferences" => image::references(call, query),
         "DescribeImages" => image::describe(call, query),
         "DescribeInstanceStatus" => instance::status::describe(call, query),
         "DescribeInstanceTypeOfferings" => instance::types::offerings(call, query),

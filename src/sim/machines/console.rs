@@ -14,12 +14,13 @@ const KEPT_BYTES: u64 = 64 << 10;
 
 /// Follows the console of an instance for ever. A machine that is started again begins a new text.
 pub(super) async fn follow(account: Shared, instance: String, path: PathBuf) {
-    let mut length = 0;
+    let mut seen = None;
     loop {
         // There is none before the first start.
-        let now = tokio::fs::metadata(&path).await.map_or(0, |file| file.len());
-        if now != length {
-            length = now;
+        let now = tokio::fs::metadata(&path).await.ok();
+        let now = now.map(|file| (file.len(), file.modified().ok()));
+        if now != seen {
+            seen = now;
             tell(&account, &instance, &path).await;
         }
         tokio::time::sleep(GLANCE).await;

@@ -4,8 +4,10 @@
 //! there, does it, and tells the account once it is done: an instance is `running`, `stopped` or
 //! `terminated` only when its machine is.
 
+use std::process::ExitStatus;
 use std::sync::Arc;
 
+use anyhow::bail;
 use tokio::task::JoinSet;
 
 use super::address::{self, Addresses};
@@ -43,8 +45,8 @@ enum Next {
 
 /// What happens next to a machine that is on.
 enum Turn {
-    /// It went off by itself.
-    Off,
+    /// It went off by itself: QEMU ended.
+    Off(std::io::Result<ExitStatus>),
     /// It is to be stopped or terminated.
     End(Ending),
     /// It is to be restarted, and its disk looked at while it is off.
@@ -162,12 +164,23 @@ impl Keeper {
 
     /// Has the machine run until it is off, and tells the account.
     async fn run(&mut self, machine: Machine) {
-        if let Err(error) = self.see_through(machine).await {
-            self.floor.tell(&self.instance, &format!("its machine is lost: {error:#}"));
-        }
+        let end = self.see_through(machine).await;
         let file = self.run_dir.file(machine::CONSOLE);
         console::tell(&self.floor.account, &self.instance, &file).await;
-        self.floor.change(&self.instance, Instance::switched_off);
+        // The volumes of one that is terminated go: what waits for them gets them first.
+        let waiting = with(&self.floor.account, |account| {
+            capture::waiting(account, &self.wanted.region, &self.instance)
+        });
+        if !waiting.is_empty() {
+            self.fill(&waiting, self.changes().await).await;
+        }
+        match end {
+            Ok(()) => self.floor.change(&self.instance, Instance::switched_off),
+            Err(error) => {
+                self.floor.tell(&self.instance, &format!("its machine is lost: {error:#}"));
+                self.floor.change(&self.instance, Instance::died);
+            }
+        }
         let state = self.floor.state(&self.instance);
         self.floor.tell(&self.instance, state.word());
     }
@@ -175,7 +188,11 @@ impl Keeper {
     async fn see_through(&mut self, mut machine: Machine) -> anyhow::Result<()> {
         loop {
             match self.next(&mut machine).await {
-                Turn::Off => return Ok(()),
+                Turn::Off(Ok(status)) if status.success() => return Ok(()),
+                Turn::Off(Ok(status)) => {
+                    bail!("QEMU ended ({status}): {}", machine::said(&self.run_dir));
+                }
+                Turn::Off(Err(error)) => return Err(error.into()),
                 Turn::End(ending) => {
                     self.end(&mut machine, ending).await;
                     return Ok(());
@@ -200,7 +217,7 @@ impl Keeper {
     async fn next(&self, machine: &mut Machine) -> Turn {
         tokio::select! {
             biased;
-            _ = machine.process.wait() => Turn::Off,
+            end = machine.process.wait() => Turn::Off(end),
             turn = self.asked() => turn,
         }
     }

@@ -205,6 +205,7 @@ impl Changes {
 mod tests {
     use super::*;
 
+    #[expect(clippy::disallowed_methods, reason = "our runner starts nothing from a unit test")]
     fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
         let output = std::process::Command::new(program).args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

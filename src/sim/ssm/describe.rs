@@ -53,8 +53,7 @@ pub(super) fn answer(account: &mut Account, call: &Call<'_>) -> Answer {
             found.push(described);
         }
     }
-    let (page, next) = page.cut(found);
-    Ok(listed(page, next))
+    Ok(listed(page.cut(found)))
 }
 
 /// Whether a parameter meets all conditions.
@@ -81,13 +80,13 @@ impl Filter {
             "DataType" => any(Some(&latest.data_type)),
             "KeyId" => any(latest.key.as_deref()),
             "Label" => stored.versions.iter().flat_map(|one| &one.labels).any(|one| any(Some(one))),
-            key => match key.strip_prefix("tag:") {
-                Some(tag) => any(stored.tags.get(tag).map(String::as_str)),
-                None => {
+            key => {
+                let tag = key.strip_prefix("tag:").ok_or_else(|| {
                     let message = format!("The following filter key is not valid: {key}.");
-                    return Err(error("InvalidFilterKey", &message));
-                }
-            },
+                    error("InvalidFilterKey", &message)
+                })?;
+                any(stored.tags.get(tag).map(String::as_str))
+            }
         })
     }
 

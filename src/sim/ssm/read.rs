@@ -92,8 +92,7 @@ pub(super) fn below(account: &mut Account, call: &Call<'_>) -> Answer {
             found.push(describe(call, name, version, None, asked.with_decryption));
         }
     }
-    let (page, next) = page.cut(found);
-    Ok(listed(page, next))
+    Ok(listed(page.cut(found)))
 }
 
 pub(super) fn history(account: &mut Account, call: &Call<'_>) -> Answer {
@@ -107,8 +106,7 @@ pub(super) fn history(account: &mut Account, call: &Call<'_>) -> Answer {
         described["Labels"] = version.labels.iter().cloned().collect();
         described
     });
-    let (page, next) = page.cut(versions.collect());
-    Ok(listed(page, next))
+    Ok(listed(page.cut(versions.collect())))
 }
 
 /// What is known of a version beside its value.
@@ -136,8 +134,9 @@ pub(super) fn metadata(name: &str, version: &Version) -> Value {
     described
 }
 
-pub(super) fn listed(page: Vec<Value>, next: Option<String>) -> Value {
-    let mut output = json!({ "Parameters": page });
+pub(super) fn listed((page, next): (Vec<Value>, Option<String>)) -> Value {
+    let mut output = json!({});
+    output["Parameters"] = page.into();
     if let Some(next) = next {
         output["NextToken"] = next.into();
     }

@@ -136,7 +136,6 @@ impl Asked {
     fn tier(&self, latest: Option<&Version>, length: usize) -> Result<Tier, Reply> {
         let was = latest.map_or(Tier::Standard, |version| version.tier);
         let tier = match self.tier.as_deref() {
-            None => was,
             Some("Standard") if was == Tier::Advanced => {
                 return Err(invalid(
                     "This parameter uses the advanced-parameter tier. You can't downgrade a \
@@ -146,7 +145,7 @@ impl Asked {
             Some("Standard") => Tier::Standard,
             Some("Advanced") => Tier::Advanced,
             Some("Intelligent-Tiering") if length > Tier::Standard.limit() => Tier::Advanced,
-            Some("Intelligent-Tiering") => was,
+            None | Some("Intelligent-Tiering") => was,
             Some(other) => {
                 return Err(validation(&format!(
                     "Value '{other}' at 'tier' failed to satisfy constraint: Member must satisfy \
@@ -173,7 +172,6 @@ impl Asked {
         let was = latest.map_or(TEXT, |version| &version.data_type);
         let data_type = self.data_type.as_deref().unwrap_or(was);
         match data_type {
-            TEXT => {}
             IMAGE if kind != Kind::String => {
                 return Err(invalid(
                     "Only String parameters can have the data type aws:ec2:image.",
@@ -185,7 +183,7 @@ impl Asked {
                      ami-12345abcdeEXAMPLE.",
                 ));
             }
-            IMAGE => {}
+            TEXT | IMAGE => {}
             other => {
                 return Err(invalid(&format!("The following data type is not supported: {other}")));
             }

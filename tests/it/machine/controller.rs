@@ -22,8 +22,13 @@ pub(super) fn image() -> &'static Path {
         let package = folder().join("jenkins.deb");
         let build = repository("tests/fixtures/jenkins-package/build.sh");
         assert!(run(Command::new(build).arg(&package)), "the stand-in package was not built");
-        bake("jenkins-controller", &[format!("jenkins_package={}", package.display())])
+        bake("jenkins-controller", &[package_variable()])
     })
+}
+
+/// The variable that has the recipe take the stand-in package.
+pub(super) fn package_variable() -> String {
+    format!("jenkins_package={}", folder().join("jenkins.deb").display())
 }
 
 /// `hostkit vm` on the image.

@@ -6,6 +6,7 @@
 
 mod agent;
 mod ami;
+mod builder;
 mod controller;
 mod ecs;
 mod failover;

@@ -14,6 +14,7 @@ pub use self::ancestry::ancestry;
 pub use self::copy::copy;
 pub use self::deregister::deregister;
 pub use self::describe::describe;
+pub use self::references::references;
 pub use self::register::register;
 
 use super::Call;

@@ -1,168 +1,115 @@
-//! `DescribeImageReferences`: what of this account names an image.
+//! `DescribeImageReferences`: what of the account refers to images.
+//!
+//! Instances in the states that are asked for, the newest versions of launch templates, and parameters
+//! of type `aws:ec2:image`. Image Builder is not there, so that nothing of it refers to anything.
 
 use std::collections::BTreeSet;
 
+use super::super::Call;
+use super::super::page::Page;
+use super::super::query::Query;
+use super::super::refusal::{Answer, Refusal};
+use super::super::shape::{set, some};
 use crate::sim::account::ACCOUNT_ID;
-use crate::sim::ec2::Call;
-use crate::sim::ec2::id::Kind;
-use crate::sim::ec2::page::Page;
-use crate::sim::ec2::query::Query;
-use crate::sim::ec2::refusal::{Answer, Refusal};
-use crate::sim::ec2::shape::{set, some};
-use crate::sim::seed::PUBLIC_PARAMETERS;
 use crate::sim::xml::leaf;
 
-/// The images that one request may name.
-const IMAGES_LIMIT: usize = 10;
-/// How many versions of a launch template are looked at, the newest first, unless it is said.
+/// So many images may be asked for at once.
+const IMAGES: usize = 10;
+/// So many versions of a launch template are looked at unless it is said.
 const DEPTH: usize = 10;
-const RECIPES: [&str; 2] = ["imagebuilder:ImageRecipe", "imagebuilder:ContainerRecipe"];
-const STATES: [&str; 6] =
-    ["pending", "running", "shutting-down", "terminated", "stopping", "stopped"];
+const INSTANCE: &str = "ec2:Instance";
+const TEMPLATE: &str = "ec2:LaunchTemplate";
+const PARAMETER: &str = "ssm:Parameter";
+const KINDS: [&str; 5] =
+    [INSTANCE, TEMPLATE, PARAMETER, "imagebuilder:ImageRecipe", "imagebuilder:ContainerRecipe"];
 
-/// Where it is to be looked.
-#[derive(Default)]
-struct Wanted {
-    /// In instances in these states.
-    instances: Option<Vec<String>>,
-    /// In so many versions of launch templates.
-    templates: Option<usize>,
-    /// In parameters.
-    parameters: bool,
+/// What is looked at.
+#[derive(Debug, Default)]
+struct Asked {
+    kinds: BTreeSet<&'static str>,
+    states: Vec<String>,
+    depth: Option<usize>,
 }
 
-impl Wanted {
+impl Asked {
     fn of(query: &mut Query) -> Answer<Self> {
-        let all = query.flag("IncludeAllResourceTypes")?.unwrap_or_default();
-        let mut wanted = Self::default();
-        if all {
-            wanted.instances = Some(STATES.map(str::to_owned).to_vec());
-            (wanted.templates, wanted.parameters) = (Some(DEPTH), true);
-        }
-        let mut any = all;
-        for mut one in query.structures("ResourceType") {
-            any = true;
-            let word = one.required("ResourceType")?;
-            let options = options(&mut one)?;
-            one.done()?;
-            wanted.add(&word, &options)?;
-        }
-        if any {
-            return Ok(wanted);
-        }
-        let message = "Either IncludeAllResourceTypes or ResourceTypes must be specified";
-        Err(Refusal { message: message.to_owned(), ..Refusal::missing("ResourceTypes") })
-    }
-
-    fn add(&mut self, word: &str, options: &[(String, Vec<String>)]) -> Answer<()> {
-        let option =
-            |name: &str| options.iter().find(|(one, _)| one == name).map(|(_, values)| values);
-        let known = match word {
-            "ec2:Instance" => {
-                let states = option("state-name").cloned();
-                let states = states.unwrap_or_else(|| STATES.map(str::to_owned).to_vec());
-                if let Some(state) = states.iter().find(|one| !STATES.contains(&one.as_str())) {
-                    return Err(Refusal::value(format!("Invalid value '{state}' for state-name")));
+        let everything = query.flag("IncludeAllResourceTypes")?.unwrap_or_default();
+        let mut asked = Self::default();
+        for mut kind in query.structures("ResourceType") {
+            if let Some(word) = kind.word("ResourceType", &KINDS)? {
+                asked.kinds.insert(word);
+            }
+            for mut option in kind.structures("ResourceTypeOption") {
+                let name = option.word("OptionName", &["state-name", "version-depth"])?;
+                let values = option.list("OptionValue");
+                option.done()?;
+                match name {
+                    Some("state-name") => asked.states = values,
+                    _ => asked.depth = values.first().and_then(|depth| depth.parse().ok()),
                 }
-                self.instances = Some(states);
-                "state-name"
             }
-            "ec2:LaunchTemplate" => {
-                let depth = option("version-depth").and_then(|values| values.first());
-                let depth = depth.map_or(Ok(DEPTH), |depth| depth.parse());
-                let depth = depth.ok().filter(|depth| (1..=10_000).contains(depth));
-                self.templates = Some(depth.ok_or_else(|| {
-                    Refusal::value("Value for version-depth is invalid: 1 to 10000 is expected")
-                })?);
-                "version-depth"
-            }
-            "ssm:Parameter" => {
-                self.parameters = true;
-                ""
-            }
-            // There is no Image Builder here, and so no recipe.
-            other if RECIPES.contains(&other) => "",
-            other => {
-                return Err(Refusal::value(format!("Invalid value '{other}' for ResourceType")));
-            }
-        };
-        match options.iter().find(|(name, _)| name != known) {
-            Some((name, _)) => {
-                Err(Refusal::value(format!("The option '{name}' is not valid for {word}")))
-            }
-            None => Ok(()),
+            kind.done()?;
         }
+        if everything {
+            asked.kinds.extend(KINDS);
+        }
+        if asked.kinds.is_empty() {
+            return Err(Refusal::missing("ResourceTypes or IncludeAllResourceTypes"));
+        }
+        Ok(asked)
     }
-}
-
-fn options(query: &mut Query) -> Answer<Vec<(String, Vec<String>)>> {
-    let mut all = Vec::new();
-    for mut option in query.structures("ResourceTypeOption") {
-        all.push((option.required("OptionName")?, option.list("OptionValue")));
-        option.done()?;
-    }
-    Ok(all)
 }
 
 /// See the module.
 pub fn references(call: &mut Call<'_>, mut query: Query) -> Answer {
     let ids = query.list("ImageId");
-    let wanted = Wanted::of(&mut query)?;
+    let asked = Asked::of(&mut query)?;
     let page = Page::of(&mut query, &(5..=1000), &call.fingerprint)?;
     let dry_run = query.finish()?;
-    if ids.is_empty() {
-        return Err(Refusal::missing("ImageId"));
+    if ids.is_empty() || ids.len() > IMAGES {
+        return Err(Refusal::value("From 1 to 10 images can be asked for".to_owned()));
     }
-    if ids.len() > IMAGES_LIMIT {
-        return Err(Refusal::value(format!("At most {IMAGES_LIMIT} images can be named at once")));
-    }
-    ids.iter().try_for_each(|id| Kind::Image.check(id))?;
     dry_run.end()?;
     let mut found = BTreeSet::new();
-    for (image, kind, arn) in all(call, &wanted) {
-        if ids.contains(&image) {
-            found.insert((image, kind, arn));
-        }
+    for id in &ids {
+        found.extend(of_image(call, &asked, id).into_iter().map(|(kind, arn)| (id, kind, arn)));
     }
-    let items = found.into_iter().map(|(image, kind, arn)| {
-        let item = leaf("imageId", &image) + &leaf("resourceType", kind) + &leaf("arn", &arn);
-        (format!("{image} {arn}"), item)
+    let items = found.iter().map(|(id, kind, arn)| {
+        let item = leaf("imageId", id) + &leaf("resourceType", kind) + &leaf("arn", arn);
+        (format!("{id} {arn}"), item)
     });
     let (part, next) = page.cut(items);
     Ok(set("imageReferenceSet", part) + &some("nextToken", next.as_deref()))
 }
 
-/// All that names any image: the image, what kind of thing names it, and which.
-fn all(call: &mut Call<'_>, wanted: &Wanted) -> Vec<(String, &'static str, String)> {
-    let name = call.region.clone();
-    let now = call.account.now();
-    let arn = |what: &str| format!("arn:aws:ec2:{name}:{ACCOUNT_ID}:{what}");
+fn of_image(call: &mut Call<'_>, asked: &Asked, id: &str) -> Vec<(&'static str, String)> {
+    let region = call.region.clone();
+    let arn = |service: &str, what: &str| format!("arn:aws:{service}:{region}:{ACCOUNT_ID}:{what}");
     let mut found = Vec::new();
-    if let Some(states) = &wanted.instances {
-        for instance in call.account.instances().iter().filter(|one| one.region() == name) {
-            let state = instance.state_at(now).map(|state| state.word().to_owned());
-            if state.is_some_and(|state| states.contains(&state)) {
-                let arn = arn(&format!("instance/{}", instance.id));
-                found.push((instance.image.clone(), "ec2:Instance", arn));
-            }
-        }
+    if asked.kinds.contains(INSTANCE) {
+        let all = call.account.instances().iter();
+        let instances = all.filter(|one| one.image == id && one.region() == region);
+        let meant = instances.filter(|one| {
+            let state = one.state().word();
+            asked.states.is_empty() || asked.states.iter().any(|asked| asked == state)
+        });
+        found.extend(meant.map(|one| (INSTANCE, arn("ec2", &format!("instance/{}", one.id)))));
     }
-    let region = call.here();
-    for template in region.launch_templates.values() {
-        let depth = wanted.templates.unwrap_or_default();
-        for version in template.versions.values().rev().take(depth) {
-            let arn = arn(&format!("launch-template/{}", template.id));
-            let image = version.data.image.clone();
-            found.extend(image.map(|image| (image, "ec2:LaunchTemplate", arn)));
-        }
+    let here = call.here();
+    if asked.kinds.contains(TEMPLATE) {
+        let meant = here.launch_templates.values().filter(|template| {
+            let newest = template.versions.values().rev().take(asked.depth.unwrap_or(DEPTH));
+            newest.into_iter().any(|version| version.data.image.as_deref() == Some(id))
+        });
+        let name = |id: &str| arn("ec2", &format!("launch-template/{id}"));
+        found.extend(meant.map(|template| (TEMPLATE, name(&template.id))));
     }
-    for (parameter, stored) in region.parameters.iter().filter(|_| wanted.parameters) {
-        if let Some(version) = stored.latest().filter(|_| !parameter.starts_with(PUBLIC_PARAMETERS))
-        {
-            let slash = if parameter.starts_with('/') { "" } else { "/" };
-            let arn = format!("arn:aws:ssm:{name}:{ACCOUNT_ID}:parameter{slash}{parameter}");
-            found.push((version.value.clone(), "ssm:Parameter", arn));
-        }
+    if asked.kinds.contains(PARAMETER) {
+        let meant = here.parameters.iter().filter(|(_, stored)| {
+            let latest = stored.latest();
+            latest.is_some_and(|it| it.data_type == "aws:ec2:image" && it.value == id)
+        });
+        found.extend(meant.map(|(name, _)| (PARAMETER, arn("ssm", &format!("parameter{name}")))));
     }
     found
 }

@@ -66,14 +66,19 @@ pub fn stop(call: &mut Call<'_>, mut query: Query) -> Answer {
     settle(call);
     let _force = query.flag("Force")?;
     let hibernate = query.flag("Hibernate")?.unwrap_or_default();
-    let _skip = query.flag("SkipOsShutdown")?;
+    let skip = query.flag("SkipOsShutdown")?.unwrap_or_default();
     let ids = named(call, &mut query)?;
     let dry_run = query.finish()?;
     for instance in instances(call, &ids) {
         check_stop(instance, hibernate)?;
     }
     dry_run.end()?;
-    Ok(each(call, &ids, Instance::stop))
+    Ok(each(call, &ids, |instance, now| {
+        instance.stop(now);
+        if skip && instance.state() == State::Stopping {
+            instance.ending = Some(Ending::SkipOsShutdown);
+        }
+    }))
 }
 
 fn check_stop(instance: &Instance, hibernate: bool) -> Answer<()> {

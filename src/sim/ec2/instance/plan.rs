@@ -16,6 +16,7 @@ use crate::sim::ec2::{Call, image, key_pair, template};
 use crate::sim::image::{Image, State};
 use crate::sim::network::Subnet;
 use crate::sim::region::Region;
+use crate::sim::shortage::Lack;
 
 /// The bytes of user-data.
 const USER_DATA_LIMIT: usize = 16_384;
@@ -183,29 +184,47 @@ fn place(call: &mut Call<'_>, subnet: Option<&str>, zone: Option<&str>) -> Answe
     })
 }
 
-/// Refuses where there is no capacity.
+/// Refuses where there is no capacity, or the account may have no more.
 pub fn capacity(account: &mut Account, kind: &Type, subnet: &Subnet, spot: bool) -> Answer<()> {
     let name = kind.name();
     let short = account
-        .conditions
         .shortages
         .iter_mut()
-        .any(|shortage| shortage.hinders(&name, &subnet.zone, &subnet.id, spot));
-    if !short {
-        return Ok(());
-    }
-    let message = if spot {
-        "There is no Spot capacity available that matches your request.".to_owned()
-    } else {
-        format!(
-            "We currently do not have sufficient {name} capacity in the Availability Zone you \
-             requested ({}). Our system will be working on provisioning additional capacity. You \
-             can currently get {name} capacity by not specifying an Availability Zone in your \
-             request or choosing another one.",
-            subnet.zone
-        )
+        .find_map(|one| one.hinders(&name, &subnet.zone, &subnet.id, spot).then_some(one.lack));
+    let (status, code, message) = match short {
+        None => return Ok(()),
+        Some(Lack::Capacity) => {
+            (500, "InsufficientInstanceCapacity", no_capacity(&name, subnet, spot))
+        }
+        Some(Lack::Quota) => (400, "VcpuLimitExceeded", NO_QUOTA.to_owned()),
+        Some(Lack::SpotQuota) => {
+            (400, "MaxSpotInstanceCountExceeded", "Max spot instance count exceeded".to_owned())
+        }
+        Some(Lack::SpotPrice) => (400, "SpotMaxPriceTooLow", LOW_PRICE.to_owned()),
+        Some(Lack::Addresses) => (400, "InsufficientFreeAddressesInSubnet", NO_ADDRESS.to_owned()),
     };
-    Err(Refusal { status: 500, code: "InsufficientInstanceCapacity", message })
+    Err(Refusal { status, code, message })
+}
+
+const NO_QUOTA: &str = "You have requested more vCPU capacity than your current vCPU limit of 0 \
+    allows for the instance bucket that the specified instance type belongs to. Please visit \
+    http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit.";
+const LOW_PRICE: &str = "Your Spot request price is lower than the minimum required Spot request \
+    fulfillment price.";
+const NO_ADDRESS: &str =
+    "The specified subnet does not have enough free addresses to satisfy the request.";
+
+fn no_capacity(name: &str, subnet: &Subnet, spot: bool) -> String {
+    if spot {
+        return "There is no Spot capacity available that matches your request.".to_owned();
+    }
+    format!(
+        "We currently do not have sufficient {name} capacity in the Availability Zone you \
+         requested ({}). Our system will be working on provisioning additional capacity. You can \
+         currently get {name} capacity by not specifying an Availability Zone in your request or \
+         choosing another one.",
+        subnet.zone
+    )
 }
 
 fn groups(region: &Region, said: &Specification, subnet: &Subnet) -> Answer<Vec<String>> {

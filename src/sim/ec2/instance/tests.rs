@@ -134,7 +134,6 @@ fn refuses_what_cannot_be_launched() {
 fn capacity_may_be_short_for_a_type_or_a_subnet() {
     let (mut desk, run) = ready();
     desk.account
-        .conditions
         .shortages
         .push(Shortage { instance_type: Some("t3.micro".to_owned()), ..Shortage::default() });
     let (status, body) = desk.ask(&run);
