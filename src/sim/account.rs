@@ -17,12 +17,12 @@ use super::disturbance::{Disturbance, Kind, Scene};
 use super::instance::{Credentials, Instance, Lifecycle};
 use super::parameter_store::ParameterStore;
 use super::parameters::Parameters;
-use super::random;
 use super::record::Record;
 use super::region::{Due, Region};
 use super::shortage::Shortage;
 use super::store::Store;
 use super::timeline::{Milestone, Recorder};
+use super::{random, seed};
 
 /// The account's id, as in AWS's own examples.
 pub const ACCOUNT_ID: &str = "123456789012";
@@ -160,9 +160,11 @@ impl Account {
 
     /// What it has in a region.
     pub fn region(&mut self, name: &str) -> &mut Region {
-        self.regions.entry(name.to_owned()).or_insert_with(|| Region {
-            parameters: ParameterStore::of(&self.parameters),
-            ..Region::fresh(name)
+        self.regions.entry(name.to_owned()).or_insert_with(|| {
+            let parameters = ParameterStore::of(&self.parameters);
+            let mut region = Region { parameters, ..Region::fresh(name) };
+            seed::furnish(&mut region, name);
+            region
         })
     }
 
@@ -216,8 +218,17 @@ impl Account {
     }
 
     /// The value of a parameter in a region, for services that read it themselves.
-    pub fn parameter(&self, _region: &str, name: &str) -> Option<String> {
-        self.parameters.by_name.get(name).map(|parameter| parameter.value.clone())
+    pub fn parameter(&mut self, region: &str, name: &str) -> Option<String> {
+        let (name, selector) = match name.split_once(':') {
+            Some((name, selector)) => (name, Some(selector)),
+            None => (name, None),
+        };
+        let (_, stored) = self.region(region).parameters.get(name)?;
+        let version = match selector {
+            Some(selector) => stored.selected(selector),
+            None => stored.latest(),
+        };
+        version.map(|version| version.value.clone())
     }
 
     /// What goes wrong with one request, the first that fits. A body of so many bytes has come.

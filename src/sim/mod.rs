@@ -40,6 +40,7 @@ pub mod record;
 pub mod region;
 pub mod relay;
 pub mod security_group;
+pub mod seed;
 pub mod service;
 pub mod shortage;
 pub mod signature;

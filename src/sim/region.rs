@@ -49,6 +49,8 @@ pub struct Region {
     pub launch_configurations: BTreeMap<String, String>,
     /// Its Parameter Store.
     pub parameters: ParameterStore,
+    /// Whether what is made is encrypted unasked.
+    pub encrypted_by_default: bool,
     /// What was made for a client token: `(action, token)` to the id and a digest of the request.
     #[serde(with = "pairs")]
     pub tokens: BTreeMap<(String, String), (String, String)>,

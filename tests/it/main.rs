@@ -33,6 +33,7 @@ mod plans;
 mod publish;
 mod rehearsal_account;
 mod sim_blocks;
+mod sim_images;
 mod steps;
 mod support;
 mod units;

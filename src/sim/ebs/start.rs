@@ -102,7 +102,7 @@ impl Asked {
             tags: self.tags()?,
             kms_key: match parent {
                 Some(parent) => parent.kms_key.clone(),
-                None => self.key(region_name)?,
+                None => self.key(region, region_name)?,
             },
             volume: None,
             parent: self.parent_snapshot_id.clone(),
@@ -131,11 +131,13 @@ impl Asked {
         Ok(Some(parent))
     }
 
-    fn key(&self, region: &str) -> Result<Option<String>, Reply> {
+    fn key(&self, region: &Region, name: &str) -> Result<Option<String>, Reply> {
         match (self.encrypted, &self.kms_key_arn) {
-            (None | Some(false), None) => Ok(None),
-            (Some(true), None) => Ok(Some(default_key(region))),
-            (Some(true), Some(key)) if key.starts_with(&format!("arn:aws:kms:{region}:")) => {
+            (None | Some(false), None) => {
+                Ok(region.encrypted_by_default.then(|| default_key(name)))
+            }
+            (Some(true), None) => Ok(Some(default_key(name))),
+            (Some(true), Some(key)) if key.starts_with(&format!("arn:aws:kms:{name}:")) => {
                 Ok(Some(key.clone()))
             }
             (Some(true), Some(_)) => {

@@ -8,6 +8,7 @@ use super::answer;
 use crate::sim::account::{Account, REGION};
 use crate::sim::call::{Call, Caller};
 use crate::sim::http::{Reply, Request};
+use crate::sim::parameter_store::ParameterStore;
 use crate::sim::parameters::{Kind, Parameters};
 use crate::sim::region::Region;
 use crate::sim::service::Service;
@@ -61,9 +62,10 @@ impl Desk {
         self.account.region(REGION)
     }
 
+    /// A parameter, there from the beginning.
     pub(super) fn parameter(&mut self, name: &str, value: &str) {
-        let parameters = std::mem::take(&mut self.account.parameters);
-        self.account.parameters = parameters.with(name, Kind::String, value);
+        let parameters = Parameters::default().with(name, Kind::String, value);
+        self.region().parameters = ParameterStore::of(&parameters);
     }
 
     /// Time goes by.

@@ -8,6 +8,7 @@
 //! It never reaches a machine: who plays the machines looks at the account.
 
 pub mod disk;
+pub mod encryption;
 pub mod filter;
 pub mod id;
 pub mod image;
@@ -147,13 +148,16 @@ fn perform(call: &mut Call<'_>, query: Query) -> Answer {
         "DescribeTags" => tags::describe(call, query),
         "DescribeVolumes" => instance::volumes::describe(call, query),
         "DescribeVpcs" => network::place::vpcs(call, query),
+        "DisableEbsEncryptionByDefault" => encryption::switch(call, query, false),
         "DisableImage" => image::lifecycle::disable(call, query),
         "DisableImageDeprecation" => image::lifecycle::revive(call, query),
         "DisableImageDeregistrationProtection" => image::lifecycle::release(call, query),
+        "EnableEbsEncryptionByDefault" => encryption::switch(call, query, true),
         "EnableImage" => image::lifecycle::enable(call, query),
         "EnableImageDeprecation" => image::lifecycle::deprecate(call, query),
         "EnableImageDeregistrationProtection" => image::lifecycle::protect(call, query),
         "GetConsoleOutput" => instance::console::output(call, query),
+        "GetEbsEncryptionByDefault" => encryption::get(call, query),
         "GetImageAncestry" => image::ancestry(call, query),
         "ImportKeyPair" => key_pair::import(call, query),
         "ModifyImageAttribute" => image::attribute::modify(call, query),

@@ -9,6 +9,7 @@ use crate::sim::account::Account;
 use crate::sim::call::Call;
 use crate::sim::http::Reply;
 use crate::sim::parameter_store::Stored;
+use crate::sim::seed::PUBLIC_PARAMETERS;
 
 const PAGE_LIMIT: usize = 50;
 
@@ -42,7 +43,9 @@ pub(super) fn answer(account: &mut Account, call: &Call<'_>) -> Answer {
     }));
     let mut found = Vec::new();
     for (name, stored) in store(account, call).iter() {
+        // AWS's own can be read, but are nobody else's.
         if let Some(version) = stored.latest()
+            && !name.starts_with(PUBLIC_PARAMETERS)
             && matches_all(&filters, name, stored)?
         {
             let mut described = metadata(name, version);

@@ -94,10 +94,12 @@ pub fn duplicate(
     let due = call.account.due(conditions::COPY);
     let id = Kind::Snapshot.fresh();
     // A copy of what is encrypted is encrypted, with the default key if no other is said.
+    let by_default = call.here().encrypted_by_default;
     let inherited = || key_arn("alias/aws/ebs", &call.region);
     let kms_key = match (&lock.0, &found.kms_key) {
         (Some(key), _) => Some(key.clone()),
         (None, Some(_)) => Some(inherited()?),
+        (None, None) if by_default => Some(inherited()?),
         (None, None) => None,
     };
     let copy = Snapshot {
