@@ -30,6 +30,7 @@ impl Shutdown {
 /// See the module. The image is [`Instance::image`]; [`Instance::user_data`] and
 /// [`Instance::public_key`] are what the metadata service tells; its tags are there, too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "as many switches as AWS has, all independent")]
 pub struct Launch {
     /// The region.
     pub region: String,

@@ -54,7 +54,7 @@ impl Page {
                 continue;
             }
             if part.len() == self.most {
-                return (part, last.map(|key| self.seal(key)));
+                return (part, last.map(|key: String| self.seal(&key)));
             }
             part.push(item);
             last = Some(key);
@@ -62,7 +62,7 @@ impl Page {
         (part, None)
     }
 
-    fn seal(&self, key: String) -> String {
+    fn seal(&self, key: &str) -> String {
         URL_SAFE_NO_PAD.encode(format!("{}:{key}", self.request))
     }
 }

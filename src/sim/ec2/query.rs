@@ -139,13 +139,11 @@ impl Query {
     /// One of several words.
     pub fn word(&mut self, field: &str, words: &[&'static str]) -> Answer<Option<&'static str>> {
         let Some(text) = self.text(field) else { return Ok(None) };
-        match words.iter().find(|word| **word == text) {
-            Some(word) => Ok(Some(word)),
-            None => {
-                let words = words.join(", ");
-                Err(self.invalid(field, &text, &format!("valid values are {words}")))
-            }
+        if let Some(word) = words.iter().find(|word| **word == text) {
+            return Ok(Some(word));
         }
+        let words = words.join(", ");
+        Err(self.invalid(field, &text, &format!("valid values are {words}")))
     }
 
     /// A moment.

@@ -164,9 +164,8 @@ impl Specification {
             disable_stop: query.flag("DisableApiStop")?,
             credits: credits(query)?,
         };
-        if !found.interfaces.is_empty()
-            && !(found.group_ids.is_empty() && found.group_names.is_empty())
-        {
+        let grouped = !(found.group_ids.is_empty() && found.group_names.is_empty());
+        if grouped && !found.interfaces.is_empty() {
             return Err(Refusal::combination(
                 "Network interfaces and an instance-level security groups may not be specified on \
                  the same request",

@@ -27,7 +27,7 @@ pub fn ancestry(call: &mut Call<'_>, mut query: Query) -> Answer {
                 + &some("sourceImageId", source.map(|(_, id)| id.as_str()))
                 + &some("sourceImageRegion", source.map(|(region, _)| region.as_str())),
         );
-        next = image.source_image.clone();
+        next.clone_from(&image.source_image);
     }
     Ok(set("imageAncestryEntrySet", entries))
 }

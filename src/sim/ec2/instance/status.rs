@@ -50,7 +50,7 @@ pub fn describe(call: &mut Call<'_>, mut query: Query) -> Answer {
             (State::Running, false) => ("initializing", "initializing"),
             _ => ("not-applicable", ""),
         };
-        let passes = filters.pass(&one.tags, |filter| match filter.rsplit_once(".") {
+        let passes = filters.pass(&one.tags, |filter| match filter.rsplit_once('.') {
             Some((_, "status")) => vec![status.0.to_owned()],
             Some(_) => vec![status.1.to_owned()],
             None => values(one, state, region, filter),
