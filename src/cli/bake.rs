@@ -72,7 +72,9 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
         return Err(lock.lacks(&plan).into());
     }
     let (events, printer) = ui::start(format);
-    let end = Box::pin(args.bake(&plan, entry.as_ref(), &lock, &secrets, &events)).await;
+    let (plan, entry) = (&plan, entry.as_ref());
+    let work = Work { plan, entry, lock: &lock, secrets: &secrets, events: &events };
+    let end = Box::pin(args.bake(work)).await;
     drop(events);
     printer.finish().await;
     let made = end?;
@@ -91,6 +93,18 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<ExitCode> {
         });
     }
     told.map(|()| ExitCode::SUCCESS)
+}
+
+/// What is baked.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    plan: &'a Plan,
+    /// What the image is locked to, if it is.
+    entry: Option<&'a Image>,
+    /// Where that is written down.
+    lock: &'a LockFile,
+    secrets: &'a Secrets,
+    events: &'a Events,
 }
 
 /// What a bake came to.
@@ -115,25 +129,19 @@ impl Done {
 }
 
 impl Args {
-    async fn bake(
-        &self,
-        plan: &Plan,
-        entry: Option<&Image>,
-        lock: &LockFile,
-        secrets: &Secrets,
-        events: &Events,
-    ) -> anyhow::Result<Done> {
+    async fn bake(&self, work: Work<'_>) -> anyhow::Result<Done> {
+        let Work { plan, lock, events, .. } = work;
         self.builder.check(plan, self.which.product() == Product::Ami)?;
         if self.which.product() != Product::Ami {
             let places = self.places()?;
-            let baked = self.make(plan, entry, &places, secrets, events).await?;
+            let baked = self.make(work, &places).await?;
             lock.keep(&baked.locked)?;
             return Ok(Done { baked: Some(baked), ami: None, published: None });
         }
         let cloud = self.ami.sign_in().await?;
         let (baked, made) = match self.builder.via {
-            Via::Disk => self.as_disk(&cloud, plan, entry, lock, secrets, events).await?,
-            Via::Instance => self.on_instance(&cloud, plan, entry, lock, secrets, events).await?,
+            Via::Disk => self.as_disk(&cloud, work).await?,
+            Via::Instance => self.on_instance(&cloud, work).await?,
         };
         let published = cloud.publish(&made, &self.ami, &self.output, events);
         let published = Box::pin(published).await?;
@@ -141,14 +149,8 @@ impl Args {
     }
 
     /// Bakes into the output folder, until it is done or a person stops it.
-    async fn make(
-        &self,
-        plan: &Plan,
-        entry: Option<&Image>,
-        places: &Places,
-        secrets: &Secrets,
-        events: &Events,
-    ) -> anyhow::Result<Baked> {
+    async fn make(&self, work: Work<'_>, places: &Places) -> anyhow::Result<Baked> {
+        let Work { plan, entry, secrets, events, .. } = work;
         let trial = self.trial(events);
         tokio::select! {
             end = image::bake(plan, entry, places, secrets, events, trial).boxed_local() => end,
@@ -161,12 +163,9 @@ impl Args {
     async fn as_disk(
         &self,
         cloud: &Cloud,
-        plan: &Plan,
-        entry: Option<&Image>,
-        lock: &LockFile,
-        secrets: &Secrets,
-        events: &Events,
+        work: Work<'_>,
     ) -> anyhow::Result<(Option<Baked>, Made)> {
+        let Work { plan, entry, lock, events, .. } = work;
         let known = entry.filter(|_| !self.no_cache && !self.update_lock);
         let digest = known.map(|entry| layers::image_digest(plan, entry));
         if let Some(digest) = &digest
@@ -175,7 +174,7 @@ impl Args {
             return Ok((None, made));
         }
         let places = self.places()?;
-        let baking = self.make(plan, entry, &places, secrets, events);
+        let baking = self.make(work, &places);
         let early = digest.map(|digest| Labels::planned(plan, digest));
         let (baked, build) = Box::pin(self.beside(cloud, early, baking, events)).await?;
         lock.keep(&baked.locked)?;
@@ -187,12 +186,9 @@ impl Args {
     async fn on_instance(
         &self,
         cloud: &Cloud,
-        plan: &Plan,
-        entry: Option<&Image>,
-        lock: &LockFile,
-        secrets: &Secrets,
-        events: &Events,
+        work: Work<'_>,
     ) -> anyhow::Result<(Option<Baked>, Made)> {
+        let Work { plan, entry, lock, secrets, events } = work;
         self.ami.apart_from_disks()?;
         let order = Order {
             plan,
