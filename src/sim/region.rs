@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::account::ACCOUNT_ID;
 use super::ec2::id::Kind;
 use super::group::Group;
 use super::image::{self, Image};
@@ -90,6 +91,11 @@ impl Region {
                 image.settle(now);
             }
         }
+    }
+
+    /// The images of this account: not those that are everybody's.
+    pub fn own_images(&self) -> impl Iterator<Item = &Image> {
+        self.images.values().filter(|image| image.owner == ACCOUNT_ID)
     }
 
     /// The tags of what has this id.

@@ -427,7 +427,7 @@ fn ten_thousand_images_are_looked_after_in_few_requests() {
     let output = stage.run(&format!("{line} --include-shared --yes"));
     assert!(output.status.success(), "{}", words(&output));
     assert_eq!(count(before), survey + going / 10 + 1 + 2 * going);
-    assert_eq!(stage.account().region(REGION).images.len(), IMAGES - going);
+    assert_eq!(stage.account().region(REGION).own_images().count(), IMAGES - going);
 }
 
 #[test]
@@ -445,7 +445,7 @@ fn what_cannot_be_removed_is_told_and_the_rest_is_removed() {
     assert!(said.contains("is still there: ec2:DeregisterImage was refused"), "{said}");
     let mut account = stage.account();
     let region = account.region(REGION);
-    assert_eq!((region.images.len(), region.snapshots.len()), (1, 1));
+    assert_eq!((region.own_images().count(), region.snapshots.len()), (1, 1));
     let kept = region.snapshots.values().next().unwrap();
     assert_eq!(kept.tags["hostkit:state"], "kept", "its image stays");
 }
@@ -646,7 +646,7 @@ fn gc_goes_on_where_something_cannot_be_removed() {
     assert_eq!(std::fs::read_dir(stage.journals()).unwrap().count(), 1, "something is left of it");
     let mut account = stage.account();
     let region = account.region(REGION);
-    assert!(region.images.is_empty() && region.snapshots.is_empty());
+    assert!(region.own_images().count() == 0 && region.snapshots.is_empty());
     assert_eq!(region.key_pairs.len(), 1);
 }
 
