@@ -34,6 +34,8 @@ pub struct BaseAmi {
     pub deprecated: Option<Timestamp>,
     /// The root device's name: `/dev/xvda`.
     pub root_device: String,
+    /// The names of its other EBS devices.
+    pub more_devices: Vec<String>,
     /// The size of the root volume in GiB; none where the root is no EBS volume.
     pub root_gib: Option<i32>,
 }
@@ -75,8 +77,10 @@ pub async fn by_name(config: &SdkConfig, name: &str, owner: &str) -> Result<Vec<
 
 fn read(image: &types::Image) -> Option<BaseAmi> {
     let root_device = image.root_device_name().unwrap_or_default();
-    let mut mappings = image.block_device_mappings().iter();
-    let root = mappings.find(|mapping| mapping.device_name() == Some(root_device));
+    let mappings = image.block_device_mappings().iter().filter(|it| it.ebs().is_some());
+    let names = mappings.clone().filter_map(|it| it.device_name()).filter(|it| *it != root_device);
+    let more_devices = names.map(str::to_owned).collect();
+    let root = mappings.clone().find(|mapping| mapping.device_name() == Some(root_device));
     Some(BaseAmi {
         id: image.image_id()?.to_owned(),
         name: image.name().unwrap_or_default().to_owned(),
@@ -87,6 +91,7 @@ fn read(image: &types::Image) -> Option<BaseAmi> {
         state: image.state()?.as_str().to_owned(),
         deprecated: image.deprecation_time().and_then(|time| time.parse().ok()),
         root_device: root_device.to_owned(),
+        more_devices,
         root_gib: root.and_then(|root| root.ebs()).and_then(types::EbsBlockDevice::volume_size),
     })
 }

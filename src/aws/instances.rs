@@ -48,6 +48,8 @@ pub struct Launch<'a> {
     pub user_data: &'a str,
     /// `/dev/xvda`
     pub root_device: &'a str,
+    /// The names of the image's other EBS devices.
+    pub more_devices: &'a [String],
     /// The size of the root volume in GiB; that of the image if absent.
     pub root_gib: Option<i32>,
     /// Whether it may be taken away for a lower price.
@@ -105,7 +107,7 @@ pub async fn launch(config: &SdkConfig, wanted: &Launch<'_>) -> Result<String, F
         .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
         .network_interfaces(network(wanted))
         .metadata_options(metadata())
-        .block_device_mappings(root(wanted));
+        .set_block_device_mappings(Some(disks(wanted)));
     for kind in [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface] {
         call = call.tag_specifications(tag::of(kind, wanted.tags));
     }
@@ -143,6 +145,17 @@ fn metadata() -> InstanceMetadataOptionsRequest {
         .http_put_response_hop_limit(1)
         .http_endpoint(InstanceMetadataEndpointState::Enabled)
         .build()
+}
+
+fn disks(wanted: &Launch<'_>) -> Vec<BlockDeviceMapping> {
+    let more = wanted.more_devices.iter().map(|device| more(device));
+    std::iter::once(root(wanted)).chain(more).collect()
+}
+
+/// Another disk of the image: it ends with the instance, whatever the image says.
+fn more(device: &str) -> BlockDeviceMapping {
+    let volume = EbsBlockDevice::builder().delete_on_termination(true).build();
+    BlockDeviceMapping::builder().device_name(device).ebs(volume).build()
 }
 
 fn root(wanted: &Launch<'_>) -> BlockDeviceMapping {
@@ -217,7 +230,8 @@ pub async fn stop(config: &SdkConfig, id: &str) -> Result<(), Failure> {
     answer.map(drop).map_err(|error| Failure::new("ec2:StopInstances", &error))
 }
 
-/// Has an image made of a stopped instance: tags on the image and on its snapshots in the one call.
+/// Has an image made of an instance, which is not restarted for it: it is stopped, or nothing writes to
+/// its disks. Tags on the image and on its snapshots in the one call.
 /// Returns its id.
 pub async fn create_image(
     config: &SdkConfig,
@@ -236,6 +250,7 @@ pub async fn create_image(
         .instance_id(id)
         .name(name)
         .description(description)
+        .no_reboot(true)
         .block_device_mappings(root)
         .tag_specifications(tag::of(ResourceType::Image, tags))
         .tag_specifications(tag::of(ResourceType::Snapshot, tags));

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 use super::Failure;
 
+/// How long a network card may use a group after its instance has ended.
+const DETACHMENT: Duration = Duration::from_mins(1);
 /// How often is asked whether an instance is gone.
 const PAUSE: Duration = Duration::from_secs(3);
 /// So many instances are named in one filter: AWS's own limit for the values of one.
@@ -107,6 +109,20 @@ pub async fn delete_security_group(config: &SdkConfig, group: &str) -> Result<Re
     let answer = Client::new(config).delete_security_group().group_id(group).send().await;
     let answer = answer.map_err(|error| Failure::new("ec2:DeleteSecurityGroup", &error));
     or_absent(answer, &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"])
+}
+
+/// Deletes a security group whose last instance has just ended: its network card may still use it for
+/// a moment.
+pub async fn delete_free_group(config: &SdkConfig, group: &str) -> Result<Removal, Failure> {
+    let deadline = Instant::now() + DETACHMENT;
+    loop {
+        match delete_security_group(config, group).await {
+            Err(failure)
+                if failure.code() == Some("DependencyViolation") && Instant::now() < deadline => {}
+            other => return other,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 fn or_absent<T>(answer: Result<T, Failure>, absent: &[&str]) -> Result<Removal, Failure> {

@@ -8,9 +8,6 @@ use aws_sdk_ec2::types::{IpPermission, IpRange, Ipv6Range, ResourceType};
 
 use super::{Failure, tag};
 
-/// Where SSH listens.
-const SSH: i32 = 22;
-
 /// Makes a group in a VPC that lets nothing in. Returns its id.
 pub async fn create(
     config: &SdkConfig,
@@ -31,10 +28,11 @@ pub async fn create(
         .ok_or_else(|| Failure::Unreadable { call: CALL, cause: "the group has no id".to_owned() })
 }
 
-/// Lets SSH in from a block of addresses.
-pub async fn allow_ssh(config: &SdkConfig, id: &str, cidr: &str) -> Result<(), Failure> {
+/// Lets SSH in from a block of addresses, where it listens on this port.
+pub async fn allow_ssh(config: &SdkConfig, id: &str, cidr: &str, port: u16) -> Result<(), Failure> {
     let note = "hostkit: SSH while an image is built";
-    let rule = IpPermission::builder().ip_protocol("tcp").from_port(SSH).to_port(SSH);
+    let rule =
+        IpPermission::builder().ip_protocol("tcp").from_port(port.into()).to_port(port.into());
     let rule = if cidr.contains(':') {
         rule.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(cidr).description(note).build())
     } else {

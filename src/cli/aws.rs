@@ -2,7 +2,7 @@
 
 use aws_config::SdkConfig;
 
-use crate::aws::operator::{Access, Identity, identity};
+use crate::aws::operator::{Access, Identity, fault, identity};
 use crate::error::Fault;
 
 /// `--region`, `--profile`, `--endpoint-url`.
@@ -35,7 +35,7 @@ impl Aws {
     /// How calls are made, and as whom: AWS was asked.
     pub async fn sign_in(&self) -> anyhow::Result<(SdkConfig, Identity)> {
         let config = self.config().await?;
-        let identity = identity(&config).await.map_err(Fault::from)?;
+        let identity = identity(&config).await.map_err(|failure| fault(&failure))?;
         Ok((config, identity))
     }
 }

@@ -145,6 +145,13 @@ impl Args {
         };
         let published = cloud.publish(&made, &self.ami, &self.output, events);
         let published = Box::pin(published).await?;
+        // Encrypting makes another image of it.
+        let made = published.home().map_or(made.clone(), |image| Made {
+            image: image.id.clone(),
+            name: image.name.clone(),
+            snapshot: image.snapshots().into_iter().next(),
+            ..made
+        });
         Ok(Done { baked, ami: Some(made), published: Some((cloud, published)) })
     }
 
@@ -169,7 +176,7 @@ impl Args {
         let known = entry.filter(|_| !self.no_cache && !self.update_lock);
         let digest = known.map(|entry| layers::image_digest(plan, entry));
         if let Some(digest) = &digest
-            && let Some(made) = cloud.existing(digest, events).await?
+            && let Some(made) = cloud.existing(digest, &self.ami, events).await?
         {
             return Ok((None, made));
         }
@@ -199,6 +206,7 @@ impl Args {
             root_gib: self.ami.volume_size,
             patience: self.ami.patience,
             resumes: self.ami.resumes(),
+            ami: &self.ami,
             on_error: self.on_error,
             output: &self.output,
             events,
@@ -244,7 +252,7 @@ impl Args {
                     // It is another image than was thought: nothing of the build is of use.
                     cloud.discard(build, events).await?;
                 }
-                if let Some(made) = cloud.existing(&manifest.digest, events).await? {
+                if let Some(made) = cloud.existing(&manifest.digest, &self.ami, events).await? {
                     return Ok(made);
                 }
                 cloud.open(Labels::of(manifest), self.ami.resumes(), events)?

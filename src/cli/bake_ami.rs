@@ -83,6 +83,13 @@ pub struct Published {
     places: Option<Vec<distribute::Place>>,
 }
 
+impl Published {
+    /// The image of its own region as it is now, if it was published.
+    pub fn home(&self) -> Option<&Image> {
+        self.places.as_ref()?.first()?.image.as_ref()
+    }
+}
+
 /// An account on AWS that somebody is signed in to.
 #[derive(Debug)]
 pub struct Cloud {
@@ -119,6 +126,23 @@ impl Ami {
     /// Whether there must be a build to carry on with.
     pub const fn resumes(&self) -> bool {
         self.resume
+    }
+
+    /// Refuses an image that is there and is not as it is wanted: it cannot be changed.
+    fn accepts(&self, image: &Image) -> Result<(), Fault> {
+        let id = &image.id;
+        let encrypted = image.disks.iter().all(|disk| disk.encrypted);
+        if self.encrypt && !encrypted {
+            return Err(Fault::usage(format!("{id} is this image, and is not encrypted"))
+                .hint("--kms-key makes an encrypted copy of it; or deregister it"));
+        }
+        if self.tpm && !image.tpm {
+            return Err(Fault::usage(format!(
+                "{id} is this image, and is registered without a TPM"
+            ))
+            .hint("an image cannot change in that: deregister it, or leave it so"));
+        }
+        Ok(())
     }
 
     /// Refuses what only an image of our own disk can be.
@@ -169,7 +193,7 @@ impl Cloud {
         let there = there.map_err(|failure| operator::fault(&failure))?;
         let gone = || Fault::aws(format!("the image {} is gone", made.image));
         let mut subject = Subject::of(there.ok_or_else(gone)?)?;
-        subject.fresh = made.sent.is_some();
+        subject.fresh = made.sent.is_some() && !made.existed;
         let asked = ami.publish || ami.publishing.is_asked();
         let places = if asked {
             Some(Box::pin(self.errand(ami, output, &subject).run(events)).await?)
@@ -222,7 +246,12 @@ impl Cloud {
     }
 
     /// The image of a digest, if it is there. What an earlier run left open of it is closed.
-    pub async fn existing(&self, digest: &str, events: &Events) -> anyhow::Result<Option<Made>> {
+    pub async fn existing(
+        &self,
+        digest: &str,
+        ami: &Ami,
+        events: &Events,
+    ) -> anyhow::Result<Option<Made>> {
         let found = register::find(&self.config, digest).await;
         let Some(image) = found.map_err(|failure| operator::fault(&failure))? else {
             return Ok(None);
@@ -231,6 +260,7 @@ impl Cloud {
             // A build that did not come to its end: it is carried on with.
             return Ok(None);
         }
+        ami.accepts(&image)?;
         for mut journal in resume::left(&self.journals, digest, &self.place()) {
             resume::adopt(&mut journal, &image)?;
             self.tidy(journal, events).await?;
@@ -246,6 +276,7 @@ impl Cloud {
             name: image.name,
             parent: None,
             sent: None,
+            existed: true,
         }
     }
 
@@ -305,7 +336,8 @@ impl Cloud {
         on_error: OnError,
         events: &Events,
     ) -> anyhow::Error {
-        if error.downcast_ref::<Pending>().is_some() {
+        let waits = error.downcast_ref::<Pending>().is_some();
+        if waits || error.downcast_ref::<upload::Stalled>().is_some() {
             return error;
         }
         if on_error == OnError::Keep {
@@ -322,8 +354,12 @@ impl Cloud {
     /// Removes what is open of a build that succeeded: a snapshot that the image did not need.
     async fn tidy(&self, mut journal: Journal, events: &Events) -> anyhow::Result<()> {
         let left = undo::all(&mut journal, &self.config, "keep", events).await?;
-        // `hostkit gc` knows it by its tags.
-        if left.is_empty() { resume::close(journal) } else { Ok(()) }
+        if left.is_empty() {
+            return resume::close(journal);
+        }
+        let build = &journal.header().build;
+        events.log("keep", format!("`hostkit gc --build {build} --yes` removes what is left"));
+        Ok(())
     }
 
     /// Removes all of a build that is of no use.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 
-use super::bake_ami::{Cloud, OnError};
+use super::bake_ami::{Ami, Cloud, OnError};
 use super::cache::age;
 use super::which::absolute;
 use crate::error::Fault;
@@ -106,6 +106,8 @@ pub(super) struct Order<'a> {
     pub patience: Duration,
     /// Whether there must be a build to carry on with.
     pub resumes: bool,
+    /// What is wanted of any AMI.
+    pub ami: &'a Ami,
     pub on_error: OnError,
     pub output: &'a Utf8Path,
     pub events: &'a Events,
@@ -137,7 +139,7 @@ impl Builder {
         options.check()?;
         let beginning = builder::begin(plan, locked, frozen, &cloud.config, events).await?;
         let labels = Labels::of(&beginning.manifest);
-        if let Some(made) = cloud.existing(&labels.digest, events).await? {
+        if let Some(made) = cloud.existing(&labels.digest, order.ami, events).await? {
             return Ok((None, made));
         }
         let binary = binary(plan.base.arch, order.agent)?;

@@ -343,7 +343,9 @@ impl Errand<'_> {
         if failed.is_empty() {
             return Ok(());
         }
-        let (id, home) = (&self.subject.image.id, region(self.config));
+        // Encrypting makes another image of it.
+        let now = places.first().and_then(|place| place.image.as_ref());
+        let (id, home) = (&now.unwrap_or(&self.subject.image).id, region(self.config));
         let text = format!("{id} is not published in {}; the rest is good", failed.join(", "));
         let again = self.options.again(id, home, &failed, self.aws);
         Err(Fault::aws(text).hint(format!("do the rest with: {again}")).into())

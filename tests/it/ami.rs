@@ -150,7 +150,8 @@ fn a_disk_becomes_an_image_and_a_second_bake_does_nothing() {
     assert!((1..=32).contains(&sent), "{sent} blocks for one template");
     assert_eq!(&changed["ami"]["parent"], snapshot);
     downloaded_is_the_same(&account, &other, changed["ami"]["snapshot"].as_str().unwrap());
-    crate::iam::covered(&[hostkit::iam::Role::Bake], &account.requests());
+    let roles = [hostkit::iam::Role::Bake, hostkit::iam::Role::Publish];
+    crate::iam::covered(&roles, &account.requests());
     account
         .validate("ebs:StartSnapshot,ebs:PutSnapshotBlock,ebs:CompleteSnapshot,ec2:RegisterImage");
 }

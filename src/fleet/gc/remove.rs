@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use futures::StreamExt as _;
-use tokio::time::{Instant, sleep};
 
 use super::Finding;
 use crate::aws::operator::region;
@@ -17,9 +16,6 @@ use crate::teardown::Kind;
 const STEP: &str = "gc";
 /// How long an instance may take to be gone.
 const TERMINATION: Duration = Duration::from_mins(10);
-/// How long the network card of an instance that is gone may still use its security group.
-const DETACHMENT: Duration = Duration::from_mins(1);
-const PAUSE: Duration = Duration::from_secs(3);
 
 /// Removes what goes in one region. What fails does not keep the rest.
 pub async fn remove(config: &SdkConfig, findings: &[Finding], events: &Events) -> Vec<Outcome> {
@@ -53,21 +49,9 @@ async fn one(config: &SdkConfig, kind: Kind, id: &str) -> Result<(), Failure> {
         Kind::Image => aws::deregister_image(config, id).await,
         Kind::Snapshot => aws::delete_snapshot(config, id).await,
         Kind::KeyPair => aws::delete_key_pair(config, id).await,
-        Kind::SecurityGroup => return delete_security_group(config, id).await,
+        Kind::SecurityGroup => aws::delete_free_group(config, id).await,
     }
     .map(drop)
-}
-
-async fn delete_security_group(config: &SdkConfig, id: &str) -> Result<(), Failure> {
-    let deadline = Instant::now() + DETACHMENT;
-    loop {
-        match aws::delete_security_group(config, id).await {
-            Err(failure)
-                if failure.code() == Some("DependencyViolation") && Instant::now() < deadline => {}
-            other => return other.map(drop),
-        }
-        sleep(PAUSE).await;
-    }
 }
 
 /// Waits for the end of instances; one that does not come is a failure of its removal.

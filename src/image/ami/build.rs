@@ -60,6 +60,9 @@ pub struct Made {
     pub parent: Option<String>,
     /// What was sent.
     pub sent: Option<Sent>,
+    /// Whether somebody else had made it meanwhile: what was sent is then not part of it.
+    #[serde(skip)]
+    pub existed: bool,
 }
 
 /// AWS is not done yet, and will be: what is made must not be torn down.
@@ -156,6 +159,7 @@ impl Job<'_> {
             name: image.name,
             parent: place.begun.parent.filter(|_| !existed),
             sent: Some(sent),
+            existed,
         })
     }
 
@@ -223,6 +227,8 @@ impl Job<'_> {
         let number = journal.intend(Kind::Snapshot, region(self.config), &order.client_token)?;
         let begun = upload::begin(self.config, &order).await?;
         journal.made(number, &begun.snapshot)?;
+        // What was sent to an earlier snapshot of this build is not in this one.
+        upload::forget(&record(journal))?;
         Ok(Place { begun, parent, gib: order.volume_gib })
     }
 
@@ -259,10 +265,14 @@ impl Job<'_> {
             let found = snapshot::by_tags(self.config, &[(BUILD_TAG, build.as_str())]).await;
             found.map(|found| found.into_iter().next())
         };
+        // One that AWS does not know may be quite new: it stays open, and another one is begun.
         let Some(found) = found.map_err(|failure| operator::fault(&failure))? else {
-            journal.settle(number, Fate::Gone)?;
             return Ok(None);
         };
+        if let Err(why) = parent::suits(self.config, &found, &self.wish.encryption).await {
+            self.say(format!("{} is of no use any more: {why}", found.id));
+            return Ok(None);
+        }
         let status = match found.state {
             snapshot::State::Pending => Status::Pending,
             snapshot::State::Completed => Status::Completed,

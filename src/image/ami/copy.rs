@@ -236,8 +236,12 @@ async fn clear(site: &Site<'_>, image: &Image) -> anyhow::Result<()> {
     settle(site, Fate::Gone)
 }
 
-/// Removes an image that nothing uses, with its snapshots.
+/// Removes an image that nothing uses, with its snapshots. Those are marked as what they are then, so
+/// that `hostkit gc` finds them if this breaks off.
 pub(super) async fn remove(config: &SdkConfig, image: &Image) -> anyhow::Result<()> {
+    let building = Tags::from([(STATE_TAG.to_owned(), BUILDING.to_owned())]);
+    let marked = tag::set(config, &image.snapshots(), &building).await;
+    marked.map_err(|failure| operator::fault(&failure))?;
     let gone = remove::deregister_image(config, &image.id).await;
     gone.map_err(|failure| operator::fault(&failure))?;
     for snapshot in image.snapshots() {

@@ -80,14 +80,7 @@ pub async fn of_snapshot(
     if found.state != snapshot::State::Completed {
         return Err(format!("its snapshot {id} is not whole"));
     }
-    let by_default = match encryption {
-        // Without the right to ask, it is tried: AWS refuses what cannot be.
-        Encryption::Inherited => {
-            account::encrypts_by_default(config).await.unwrap_or(found.encrypted)
-        }
-        Encryption::DefaultKey | Encryption::Key(_) => true,
-    };
-    fits(&found, encryption, by_default)?;
+    suits(config, &found, encryption).await?;
     let digest = found.tags.get(BLOCKS_TAG);
     let digest = digest.ok_or_else(|| format!("its snapshot {id} has no tag {BLOCKS_TAG}"))?;
     let table = upload::parent::table(config, id).await.map_err(said)?;
@@ -100,6 +93,22 @@ pub async fn of_snapshot(
         gib: u32::try_from(found.gib).unwrap_or(u32::MAX),
         table,
     })
+}
+
+/// Whether a snapshot is encrypted as it is wanted, or why not.
+pub(super) async fn suits(
+    config: &SdkConfig,
+    snapshot: &Snapshot,
+    encryption: &Encryption,
+) -> Result<(), String> {
+    let by_default = match encryption {
+        // Without the right to ask, it is tried: AWS refuses what cannot be.
+        Encryption::Inherited => {
+            account::encrypts_by_default(config).await.unwrap_or(snapshot.encrypted)
+        }
+        Encryption::DefaultKey | Encryption::Key(_) => true,
+    };
+    fits(snapshot, encryption, by_default)
 }
 
 /// Whether what is made of a snapshot is encrypted as it is wanted: a child has its parent's key.

@@ -192,6 +192,7 @@ mod tests {
             state: "available".into(),
             deprecated: None,
             root_device: "/dev/xvda".into(),
+            more_devices: Vec::new(),
             root_gib: Some(8),
         }
     }

@@ -44,7 +44,7 @@ pub(super) async fn open(
     journal.made(number, &group)?;
     for cidr in rules {
         job.events.log(STEP, format!("SSH is let in from {cidr}"));
-        let allowed = security_group::allow_ssh(config, &group, &cidr).await;
+        let allowed = security_group::allow_ssh(config, &group, &cidr, job.options.ssh_port).await;
         allowed.called(|| format!("SSH cannot be let in from {cidr}"))?;
     }
     Ok(Doors { key: name, groups: vec![group] })

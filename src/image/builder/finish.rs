@@ -50,7 +50,19 @@ impl Build<'_> {
         let instance = &remote.instance.id;
         let made =
             instances::create_image(job.config, instance, &name, &description, device, &tags);
-        let id = made.await.called(|| format!("the image {name} cannot be made"))?;
+        let made = made.await;
+        if let Err(failure) = &made
+            && failure.code().is_some()
+            && !failure.is_passing()
+        {
+            // AWS has said no: nothing has come to be.
+            for (number, resource) in journal.unsettled() {
+                if resource.token == name && resource.id.is_none() {
+                    journal.settle(number, Fate::Gone)?;
+                }
+            }
+        }
+        let id = made.called(|| format!("the image {name} cannot be made"))?;
         job.events.log(STEP, format!("{id} is being made"));
         journal.made(number, id)
     }
@@ -62,9 +74,11 @@ impl Build<'_> {
         let (_, resource) = open
             .find(|(_, resource)| resource.kind == Kind::Image)
             .context("the journal knows of no image that is being made")?;
-        let id = match resource.id {
-            Some(id) => id,
-            None => by_name(job, &resource.token).await?,
+        let id = if let Some(id) = resource.id {
+            id
+        } else {
+            let none = || Fault::aws(format!("there is no image {}", resource.token));
+            by_name(job, &resource.token).await?.ok_or_else(none)?
         };
         let waiting = wait(job, &id);
         let image = self.clock.phase("image", "waiting for the image", waiting).await?;
@@ -104,6 +118,7 @@ impl Build<'_> {
             snapshot: snapshots.into_iter().next(),
             parent: None,
             sent: None,
+            existed: false,
         };
         Ok(Built { made, manifest: self.manifest.clone() })
     }
@@ -142,11 +157,22 @@ fn name_snapshots(journal: &mut Journal, here: &str, snapshots: &[String]) -> an
     Ok(())
 }
 
-/// Has EC2 stop it: its disk is then what was proven to be clean.
+/// Has EC2 stop it: its disk is then what was proven to be clean. A spot instance that was asked for
+/// once cannot be stopped, and need not be: its disks are read-only since they were cleaned.
 async fn stop(job: &Job<'_>, id: &str) -> anyhow::Result<()> {
-    let survives = instances::survive_shutdown(job.config, id).await;
-    survives.called(|| format!("{id} cannot be kept from ending when it is off"))?;
-    instances::stop(job.config, id).await.called(|| format!("{id} cannot be stopped"))?;
+    const CANNOT: &str = "UnsupportedOperation";
+    let stopping = async {
+        instances::survive_shutdown(job.config, id).await?;
+        instances::stop(job.config, id).await
+    };
+    match stopping.await {
+        Err(failure) if failure.code() == Some(CANNOT) => {
+            let text = "it cannot be stopped: the image is made of its disk, which is read-only";
+            job.events.log("stop", text);
+            return Ok(());
+        }
+        end => end.called(|| format!("{id} cannot be stopped"))?,
+    }
     let seen = patience::until(STOPPED, async || {
         let seen = instances::see(job.config, id).await?;
         Ok(seen.filter(|seen| !matches!(seen.state.as_str(), "running" | "stopping")))
@@ -162,12 +188,11 @@ async fn stop(job: &Job<'_>, id: &str) -> anyhow::Result<()> {
     }
 }
 
-/// The image whose id never came, because the answer that had it was lost.
-async fn by_name(job: &Job<'_>, name: &str) -> anyhow::Result<String> {
+/// The image whose id never came, because the answer that had it was lost; none if it was never made.
+pub(super) async fn by_name(job: &Job<'_>, name: &str) -> anyhow::Result<Option<String>> {
     let found = image::by_name(job.config, name).await;
     let found = found.called(|| format!("the image {name} cannot be looked up"))?;
-    let none = || Fault::aws(format!("there is no image {name}")).hint("bake it again");
-    Ok(found.ok_or_else(none)?.id)
+    Ok(found.map(|image| image.id))
 }
 
 /// Waits until the image is available; none if it is still being made at the deadline.

@@ -111,6 +111,7 @@ impl Search<'_> {
             profile: job.options.profile.as_deref(),
             user_data,
             root_device: &base.ami.root_device,
+            more_devices: &base.ami.more_devices,
             root_gib: job.options.root_gib,
             spot: attempt.spot,
             tags,
@@ -120,8 +121,11 @@ impl Search<'_> {
             Err(failure) => {
                 // Where there was no answer there may be an instance: it stays open.
                 let Some(code) = failure.code() else { return Err(refused(&failure)) };
-                journal.settle(number, Fate::Gone)?;
                 let verdict = place::verdict(code, failure.message());
+                // Where AWS only had too much to do, an earlier attempt of the call may have made one.
+                if verdict != Verdict::GiveUp || !failure.is_passing() {
+                    journal.settle(number, Fate::Gone)?;
+                }
                 if verdict == Verdict::GiveUp {
                     let what = format!("launching {}", told(attempt));
                     return Err(refused(&failure)).context(what);

@@ -47,7 +47,7 @@ use crate::plan::Plan;
 use crate::plan::lock::Image;
 use crate::secret::Secrets;
 use crate::sys::{Tool, atomic};
-use crate::teardown::{Journal, Kind};
+use crate::teardown::{Journal, Kind, Resource};
 
 /// Everything that a bake on an instance is told.
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +127,7 @@ impl Job<'_> {
         let Beginning { base, locked, manifest } = beginning.clone();
         let clock = Clock::new(self.events);
         let mut build = Build { job: self, base, locked, manifest, clock };
-        if journal.unsettled().iter().any(|(_, open)| open.kind == Kind::Image) {
+        if self.has_begun_image(journal).await? {
             build.manifest = Manifest::load(&self.kept_manifest())?;
             return build.await_image(journal).await;
         }
@@ -138,6 +138,16 @@ impl Job<'_> {
         }
         self.name_is_free(&build.manifest).await?;
         Box::pin(build.run(journal)).await
+    }
+
+    /// Whether an earlier run has asked for the image, and AWS makes it.
+    async fn has_begun_image(&self, journal: &Journal) -> anyhow::Result<bool> {
+        let open = journal.unsettled().into_iter().map(|(_, resource)| resource);
+        match open.into_iter().find(|resource| resource.kind == Kind::Image) {
+            None => Ok(false),
+            Some(Resource { id: Some(_), .. }) => Ok(true),
+            Some(Resource { token, .. }) => Ok(finish::by_name(self, &token).await?.is_some()),
+        }
     }
 
     /// A name that another image has is found out before anything is made.

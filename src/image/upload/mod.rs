@@ -62,6 +62,12 @@ pub struct Job<'a> {
     pub record: &'a Utf8Path,
 }
 
+/// AWS has acknowledged nothing for too long. What it has acknowledged is remembered: the snapshot
+/// must not be removed because of it.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("AWS cannot be reached, or takes nothing")]
+pub struct Stalled;
+
 /// How it is done.
 #[derive(Clone, Debug)]
 pub struct Options {

@@ -13,6 +13,7 @@ use futures::stream::FuturesUnordered;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
+use super::Stalled;
 use super::crew::Shared;
 use super::pace::Ticket;
 use super::plan::Content;
@@ -167,6 +168,7 @@ fn settle(shared: &Shared, again: &mut Again, end: End) -> anyhow::Result<()> {
         let fault =
             Fault::aws("no block was acknowledged for too long, and the upload was stopped");
         return Err(anyhow::Error::from(trouble.failure)
+            .context(Stalled)
             .context(fault.hint("what was sent is remembered: `--resume` sends the rest")));
     }
     shared.say(
