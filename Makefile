@@ -17,7 +17,7 @@ endif
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## bake a Jenkins controller image, boot it in a virtual machine, look inside
@@ -49,8 +49,9 @@ unit: ## unit, integration and virtual machine tests
 	cargo test --locked --release $(AS_ROOT)
 
 .PHONY: bench
-bench: setup-for-bench ## how long bakes take, beside mkosi and mmdebstrap (as root)
+bench: setup-for-bench ## how long bakes and uploads take, beside mkosi, mmdebstrap and coldsnap (as root)
 	cargo bench --locked --bench bake
+	cargo bench --locked --bench upload
 
 .PHONY: bench-lease
 bench-lease: setup-for-tests ## what the lease costs a controller, in a virtual machine (as root)

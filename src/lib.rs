@@ -60,9 +60,6 @@
 //!   a disk tells its own blocks to whoever has nothing but its snapshot
 //! - [`image::builder`]: an AMI by way of an instance, where the base is one
 //! - [`teardown`]: the journal of a build, written before anything is made
-//! - [`fleet`]: what an account has, what may go of it ([`fleet::prune`], [`fleet::gc`]), and why the
-//!   rest stays
-//! - [`iam`]: the least policies that all this needs
 //!
 //! What happens on a host:
 //!
@@ -146,8 +143,8 @@
 //!   show them. The tests of the baked machine (`tests/it/machine/`) look for them in the image,
 //!   the file system, the journal and the console.
 //! - **Nothing is lost on AWS.** What a build makes stands in its journal before it is made, and carries
-//!   the tags [`teardown::BUILD_TAG`] and [`teardown::STATE_TAG`]. `tests/it/ami.rs` kills bakes at
-//!   twenty moments, and finds the account empty after `hostkit gc`.
+//!   the tags [`teardown::BUILD_TAG`] and [`teardown::STATE_TAG`]. `tests/it/ami.rs` kills bakes of disks
+//!   at twenty moments, and finds the account empty after `hostkit gc`.
 //! - **Exit codes** say who must act: [`error::Blame::exit_code`]. The outermost [`error::Fault`]
 //!   of a chain decides, and an error without one is a bug. Two verbs end with a number of their own:
 //!   `status` ([`boot::status::Status::exit_code`]) and `vm` (that of the guest's command).

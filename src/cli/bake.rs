@@ -133,6 +133,7 @@ impl Args {
         let Work { plan, lock, events, .. } = work;
         self.builder.check(plan, self.which.product() == Product::Ami)?;
         if self.which.product() != Product::Ami {
+            self.ami.unused()?;
             let places = self.places()?;
             let baked = self.make(work, &places).await?;
             lock.keep(&baked.locked)?;
@@ -197,6 +198,13 @@ impl Args {
     ) -> anyhow::Result<(Option<Baked>, Made)> {
         let Work { plan, entry, lock, secrets, events } = work;
         self.ami.apart_from_disks()?;
+        let given = [("--boot-test", self.is_boot_tested()), ("--qcow2", self.qcow2)];
+        if let Some(option) = bake_ami::first(&given) {
+            let fault = Fault::usage(format!("{option} is for disks that are baked here"));
+            return Err(fault
+                .hint("`hostkit apply` runs the recipe's tests on the builder")
+                .into());
+        }
         let order = Order {
             plan,
             locked: entry.filter(|_| !self.update_lock),
@@ -274,6 +282,16 @@ impl Args {
             epoch: epoch()?,
             shell_on_error: self.on_error == OnError::Shell,
         })
+    }
+
+    #[cfg(feature = "sim")]
+    const fn is_boot_tested(&self) -> bool {
+        self.boot_test
+    }
+
+    #[cfg(not(feature = "sim"))]
+    const fn is_boot_tested(&self) -> bool {
+        false
     }
 
     /// What the image must stand before it is published.

@@ -64,7 +64,8 @@ pub struct Ami {
     /// How many blocks a second are sent at most, or `none`
     #[arg(long, value_name = "N", value_parser = rate, default_value = "950")]
     rate: Rate,
-    /// Publish it once it is made, as `hostkit publish` does; each of the options below asks for that
+    /// Publish it once it is made, as `hostkit publish` does; each option under "Publishing"
+    /// asks for that, too
     #[arg(long)]
     publish: bool,
     /// How long AWS may take to make a snapshot or an image usable
@@ -149,12 +150,26 @@ impl Ami {
     pub fn apart_from_disks(&self) -> Result<(), Fault> {
         let given =
             [("--tpm", self.tpm), ("--encrypt", self.encrypt), ("--no-parent", self.no_parent)];
-        let Some((option, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };
+        let Some(option) = first(&given) else { return Ok(()) };
         let fault = Fault::usage(format!("{option} is for disks that are baked here"));
         Err(fault.hint(
             "an image that is made on an instance is as the AMI that it begins with; \
             --kms-key encrypts it afterwards",
         ))
+    }
+
+    /// Refuses what only an AMI can be, where none is made.
+    pub fn unused(&self) -> Result<(), Fault> {
+        let given = [
+            ("--publish", self.publish),
+            ("--resume", self.resume),
+            ("--encrypt", self.encrypt),
+            ("--tpm", self.tpm),
+            ("--volume-size", self.volume_size.is_some()),
+            ("an option of publishing", self.publishing.is_asked()),
+        ];
+        let Some(option) = first(&given) else { return Ok(()) };
+        Err(Fault::usage(format!("{option} is for AMIs")).hint("give --target ami, too"))
     }
 
     /// What is wanted of the AMI, in its own region.
@@ -395,6 +410,11 @@ impl Cloud {
             _ => amended(error, &hint),
         }
     }
+}
+
+/// The first of these options that was given.
+pub(super) fn first<'a>(options: &[(&'a str, bool)]) -> Option<&'a str> {
+    options.iter().find(|(_, given)| *given).map(|(option, _)| *option)
 }
 
 /// The same error with one more thing that a person can do.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 
-use super::bake_ami::{Ami, Cloud, OnError};
+use super::bake_ami::{Ami, Cloud, OnError, first};
 use super::cache::age;
 use super::which::absolute;
 use crate::error::Fault;
@@ -124,8 +124,26 @@ impl Builder {
                 Err(Fault::recipe("the recipe begins with an AMI, which exists on AWS only")
                     .hint("build on an instance of it: --target ami --via instance"))
             }
-            Via::Disk | Via::Instance => Ok(()),
+            Via::Disk => self.unused(),
+            Via::Instance => Ok(()),
         }
+    }
+
+    /// Refuses what only a builder has, where there is none.
+    fn unused(&self) -> Result<(), Fault> {
+        let given = [
+            ("--instance-type", !self.instance_type.is_empty()),
+            ("--subnet", !self.subnet.is_empty()),
+            ("--spot", self.spot),
+            ("--ssh-interface", self.ssh_interface.is_some()),
+            ("--ssh-from", !self.ssh_from.is_empty()),
+            ("--ssh-user", self.ssh_user.is_some()),
+            ("--proxy-command", self.proxy_command.is_some()),
+            ("--instance-profile", self.instance_profile.is_some()),
+            ("--reboot", self.reboot),
+        ];
+        let Some(option) = first(&given) else { return Ok(()) };
+        Err(Fault::usage(format!("{option} is for builders")).hint("give --via instance, too"))
     }
 
     /// Has an AMI made on an instance, or finds it.

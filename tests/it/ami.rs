@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::account::Account;
-use crate::support::{is_root, pause, scratch, tell};
+use crate::support::{coldsnap, is_root, pause, scratch, send, tell};
 
 const RECIPE: &str = "[recipe]\nname = 'small'\nversion = '1.0'\n[base]\nos = 'debian:trixie'\n\
     [vars.place]\ndefault = 'here'\n\
@@ -158,11 +158,7 @@ fn a_disk_becomes_an_image_and_a_second_bake_does_nothing() {
 
 /// What an independent client reads back is what was baked.
 fn downloaded_is_the_same(account: &Account, desk: &Desk, snapshot: &str) {
-    let coldsnap = Path::new("/var/cache/hostkit/peers/bin/coldsnap");
-    if !coldsnap.exists() {
-        tell("SKIPPED in part: there is no coldsnap (.ci/setup --test)");
-        return;
-    }
+    let Some(coldsnap) = coldsnap() else { return };
     let copy = desk.path().join("copy.raw");
     let mut command = Command::new(coldsnap);
     command.arg("download").arg(snapshot).arg(&copy).envs(account.environment());
@@ -247,6 +243,12 @@ fn whenever_it_is_killed_gc_leaves_the_account_empty() {
         moments.extend(last);
     }
     tell(&format!("killed after {moments:?}"));
+    assert!(moments.len() >= 4, "it is always the same moment: {moments:?}");
+    let building = "state = [{'Name': 'tag:hostkit:state', 'Values': ['building']}]\n\
+        print(len(ec2.describe_snapshots(OwnerIds=['self'], Filters=state)['Snapshots']))";
+    if let Some(lost) = account.python(building) {
+        assert!(lost.as_u64().unwrap() > 0, "there is nothing to find");
+    }
     // Not even the journals are needed.
     fs::remove_dir_all(desk.path().join("state")).unwrap();
     let gc = ["gc", "--older-than", "0h", "--yes"];
@@ -338,4 +340,36 @@ fn a_child_has_the_key_that_was_asked_for_and_a_wrong_clock_is_named() {
     let (status, said) = desk.refused(&skewed, &[]);
     assert_eq!(status, Some(6), "{said}");
     assert!(said.contains("the clock of this machine is wrong by"), "{said}");
+}
+
+#[test]
+fn who_stops_a_bake_finds_nothing_on_aws_unless_it_was_to_stay() {
+    if !is_root() {
+        return;
+    }
+    let slow =
+        "[[fault]]\nservice = 'ebs'\naction = 'PutSnapshotBlock'\ndoes = 'slow'\nafter = '400ms'\n";
+    let (account, desk) = (Account::open(slow), Desk::new());
+    let stop = |more: &[&str]| {
+        let fixed = ["bake", "small", "--target", "ami", "--rate", "60"];
+        let before = count(&account, "PutSnapshotBlock");
+        let mut command = desk.hostkit(&account, &[&fixed[..], more].concat());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        assert!(until(&mut child, || count(&account, "PutSnapshotBlock") > before + 20));
+        send("INT", child.id());
+        child.wait().unwrap().code()
+    };
+    assert_eq!(stop(&[]), Some(130));
+    assert_eq!(desk.open_journals(), 0);
+    if let Some(left) = account.python(EVERYTHING) {
+        assert_eq!(left, Value::Array(Vec::new()));
+    }
+    assert_eq!(stop(&["--on-error", "keep"]), Some(130));
+    assert_eq!(desk.open_journals(), 1);
+    let made = desk.bake(&account, &["--resume"]);
+    assert!(made["ami"]["sent"]["before"].as_u64().unwrap() > 0, "{made}");
+    assert_eq!(count(&account, "StartSnapshot"), 2);
+    let (status, said) = desk.refused(&account, &["--encrypt"]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("is this image, and is not encrypted"), "{said}");
 }

@@ -122,3 +122,30 @@ assert 'SSH is let in' not in said, said
 "#;
     rehearse("", script, "ec2:GetConsoleOutput");
 }
+
+#[test]
+fn whenever_it_is_killed_gc_finds_the_builder_and_all_that_came_with_it() {
+    let slow = "[[fault]]\nservice = 'ec2'\ndoes = 'slow'\nafter = '150ms'\n";
+    let script = r#"
+import shutil
+image = base('mine-1')
+recipe = "[recipe]\nname='small'\nversion='1'\n[base]\nos='debian:trixie'\n[base.ami]\n"
+open('image-recipes/small.toml', 'w').write(recipe + f"id='{image}'\n")
+environment = {**os.environ, 'XDG_STATE_HOME': folder + '/state', 'NO_COLOR': '1'}
+for moment in range(10):
+    bake = subprocess.Popen([sys.argv[2], 'bake', 'small', '--target', 'ami', '--via', 'instance',
+        '--ssh-from', '127.0.0.1/32', '--instance-type', 'm5.large'], env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(0.4 + 0.25 * moment)
+    bake.kill()
+    bake.wait()
+    # Not even the journals are needed.
+    shutil.rmtree('state', ignore_errors=True)
+groups = ec2.describe_instances()['Reservations']
+assert len(ec2.describe_key_pairs()['KeyPairs']) > 2 and len(groups) > 0, groups
+gc = [sys.argv[2], 'gc', '--older-than', '0h', '--yes']
+subprocess.run(gc, env=environment, check=True, stdout=subprocess.DEVNULL)
+nothing_is_left()
+"#;
+    rehearse(slow, script, "ec2:RunInstances,ec2:TerminateInstances,ec2:DeleteKeyPair");
+}

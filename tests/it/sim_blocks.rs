@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,9 +13,7 @@ use hostkit::sim::endpoint::with;
 use hostkit::sim::service::Service;
 use tempfile::TempDir;
 
-use crate::support::{hostkit, python, repository, scratch, tell};
-
-const COLDSNAP: &str = "/var/cache/hostkit/peers/bin/coldsnap";
+use crate::support::{coldsnap, hostkit, python, repository, scratch, tell};
 
 /// An account, and a record of what is asked of it.
 struct World {
@@ -250,10 +248,7 @@ fn the_aws_cli_uses_it() {
 
 #[test]
 fn coldsnap_uploads_waits_and_downloads() {
-    let coldsnap = PathBuf::from(COLDSNAP);
-    if !coldsnap.exists() {
-        return tell("SKIPPED: there is no coldsnap (.ci/setup --bench)");
-    }
+    let Some(coldsnap) = coldsnap() else { return };
     let world = World::new();
     let [disk, back] = ["disk", "back"].map(|name| world.folder.path().join(name));
     let file = File::create(&disk).unwrap();

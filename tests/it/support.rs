@@ -70,3 +70,13 @@ pub(crate) fn tell(line: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "{line}");
 }
+
+/// coldsnap, as an independent reader and writer of snapshots; says so where it is not there.
+pub(crate) fn coldsnap() -> Option<PathBuf> {
+    let cache = std::env::var_os("HOSTKIT_CACHE").unwrap_or_else(|| "/var/cache/hostkit".into());
+    let program = Path::new(&cache).join("peers/bin/coldsnap");
+    if !program.exists() {
+        tell("SKIPPED in part: coldsnap is not there (.ci/setup --test)");
+    }
+    program.exists().then_some(program)
+}

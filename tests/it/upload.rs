@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::account::{Account, words};
-use crate::support::{pause, scratch, send, tell};
+use crate::support::{coldsnap, pause, scratch, send};
 
 /// A disk that says of each of its blocks what is in it: 0 is a hole.
 struct Disk {
@@ -91,15 +91,6 @@ fn puts(account: &Account) -> BTreeMap<u32, usize> {
     puts
 }
 
-fn coldsnap() -> Option<PathBuf> {
-    let cache = std::env::var_os("HOSTKIT_CACHE").unwrap_or_else(|| "/var/cache/hostkit".into());
-    let program = Path::new(&cache).join("peers/bin/coldsnap");
-    if !program.exists() {
-        tell("SKIPPED in part: coldsnap is not there (.ci/setup --test)");
-    }
-    program.exists().then_some(program)
-}
-
 /// What another program reads of a snapshot is the disk, and zeros after it.
 fn is_the_disk(account: &Account, snapshot: &Value, disk: &Disk) {
     let Some(coldsnap) = coldsnap() else { return };
@@ -107,14 +98,8 @@ fn is_the_disk(account: &Account, snapshot: &Value, disk: &Disk) {
     let _ = fs::remove_file(&copy);
     let id = snapshot["snapshot"].as_str().unwrap();
     let download = || {
-        // The one way to give an account's address to another program.
-        let mut command = account.hostkit(disk.folder.path(), &[]);
-        let environment: Vec<_> = command
-            .get_envs()
-            .filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())))
-            .collect();
-        command = Command::new(&coldsnap);
-        command.envs(environment).args(["download", id]).arg(&copy);
+        let mut command = Command::new(&coldsnap);
+        command.envs(account.environment()).args(["download", id]).arg(&copy);
         command.output().unwrap()
     };
     let mut output = download();
@@ -146,7 +131,7 @@ fn usual() -> Vec<u8> {
 
 #[test]
 fn a_disk_without_a_parent_is_sent_without_its_zeros_and_read_back_as_it_is() {
-    let account = Account::open("");
+    let account = Account::open("appears-after = '0s'\n");
     let disk = Disk::new(&usual());
     disk.write(3, &vec![0; BLOCK]);
     let file = File::options().write(true).open(disk.path()).unwrap();
