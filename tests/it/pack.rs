@@ -179,7 +179,7 @@ fn look_into(disk: &Path) {
     run("e2fsck", &["-fn", &at]);
     let table = run("sfdisk", &["--json", disk.to_str().unwrap()]);
     let table: Value = serde_json::from_str(&table).unwrap();
-    assert_eq!(table["partitiontable"]["partitions"].as_array().unwrap().len(), 3);
+    assert_eq!(table["partitiontable"]["partitions"].as_array().unwrap().len(), 4);
     let esp = format!("{}@@{}", disk.display(), 2 << 20);
     assert!(run("mdir", &["-i", &esp, "-b", "::/EFI/BOOT"]).contains("BOOTX64.EFI"));
     let blocks = fs::metadata(disk.with_extension("blocks")).unwrap().len();
