@@ -48,9 +48,9 @@ fn root_with_units() -> tempfile::TempDir {
         fs::write(units.join(format!("{other}.service")), unit).unwrap();
     }
     fs::create_dir_all(root.path().join("usr/sbin")).unwrap();
-    for program in
-        ["bin/hostkit", "bin/ssh-keygen", "bin/rm", "bin/mv", "bin/sync", "bin/true", "sbin/nft"]
-    {
+    let programs = ["hostkit", "ssh-keygen", "rm", "mv", "sync", "true", "echo", "cat"];
+    let programs = programs.map(|program| format!("bin/{program}"));
+    for program in programs.iter().map(String::as_str).chain(["sbin/nft"]) {
         let to = root.path().join("usr").join(program);
         fs::copy("/bin/true", to).unwrap();
     }
