@@ -115,7 +115,7 @@ pub fn fault(failure: &Failure) -> Fault {
             format!("the clock of this machine is wrong by {ahead:#}: set it, and try again")
         }
         _ if failure.is_denied() => format!(
-            "allow `{}` to whom these credentials belong: `hostkit iam bake` prints what is needed",
+            "allow `{}` to whom these credentials belong: `hostkit iam ROLE` prints what is needed",
             failure.wanted()
         ),
         _ if code.contains("Expired") => "these credentials are too old: sign in again".to_owned(),
