@@ -373,3 +373,36 @@ fn who_stops_a_bake_finds_nothing_on_aws_unless_it_was_to_stay() {
     assert_eq!(status, Some(2), "{said}");
     assert!(said.contains("is this image, and is not encrypted"), "{said}");
 }
+
+#[test]
+fn a_name_that_is_taken_and_a_quota_that_is_used_up_are_told() {
+    if !is_root() {
+        return;
+    }
+    let (elsewhere, desk) = (Account::open(""), Desk::new());
+    let name = desk.bake(&elsewhere, &[])["ami"]["name"].clone();
+    let account = Account::open("pending-snapshots = 1\n");
+    let foreign = format!(
+        "snapshot = ebs.start_snapshot(VolumeSize=1)['SnapshotId']\n\
+         ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=0)\n\
+         ec2.get_waiter('snapshot_completed').wait(SnapshotIds=[snapshot])\n\
+         disk = {{'DeviceName': '/dev/xvda', 'Ebs': {{'SnapshotId': snapshot}}}}\n\
+         print(json.dumps(ec2.register_image(Name={name}, RootDeviceName='/dev/xvda',\n\
+         \x20   BlockDeviceMappings=[disk])['ImageId']))"
+    );
+    let Some(foreign) = account.python(&foreign) else { return };
+    let (status, said) = desk.refused(&account, &[]);
+    assert_eq!(status, Some(6), "{said}");
+    assert!(said.contains(&format!("belongs to {}, which hostkit did not make", text(&foreign))));
+    let there = account.python(EVERYTHING).unwrap();
+    assert_eq!(there.as_array().unwrap().len(), 2, "only what was there: {there}");
+
+    account.python("print(json.dumps(ebs.start_snapshot(VolumeSize=1)['SnapshotId']))");
+    let (status, said) = desk.refused(&account, &["--var", "place=third"]);
+    assert_eq!(status, Some(6), "{said}");
+    assert!(said.contains("`hostkit gc` finds those that were left"), "{said}");
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
