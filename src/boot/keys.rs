@@ -17,11 +17,11 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let config = context.config();
     let (keys, jenkins) = (&config.keys, &config.jenkins);
     let aws = context.aws().await?;
-    let names = [keys.private.as_str(), &keys.public, &jenkins.admin_password];
+    let names = [keys.private.as_str(), &keys.public, &jenkins.security.admin_password];
     let found = ssm::parameters(aws, &names).await.map_err(Fault::from)?;
     if !found.missing.is_empty() {
         let region = aws.region().map_or("this region", |region| region.as_ref());
-        return Err(missing(&found.missing, region, &jenkins.admin_password).into());
+        return Err(missing(&found.missing, region, &jenkins.security.admin_password).into());
     }
     let value = |name: &str| {
         let value = found.values.get(name).filter(|value| !value.trim().is_empty());
@@ -40,7 +40,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Unchanged;
     for (name, value, mode) in [
         ("secrets/agent_key", private.as_str(), 0o400),
-        ("secrets/admin_password", value(&jenkins.admin_password)?, 0o400),
+        ("secrets/admin_password", value(&jenkins.security.admin_password)?, 0o400),
         ("agent_key.pub", value(&keys.public)?, 0o444),
     ] {
         let changed = atomic::write(&machine.run(name), value.as_bytes(), mode)
@@ -53,7 +53,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
 
 fn missing(names: &[String], region: &str, password: &str) -> Fault {
     let key = if names.iter().any(|name| name == password) {
-        "`jenkins.admin_password`"
+        "`jenkins.security.admin_password`"
     } else {
         "[keys]"
     };

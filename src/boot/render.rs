@@ -19,7 +19,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let address = format!("http://{}:8080/", known.identity.private_ip);
     let values = Values {
         url: jenkins.url.as_deref().unwrap_or(&address),
-        admin_user: &jenkins.admin_user,
+        admin_user: &jenkins.security.admin_user,
         agent_user: &jenkins.agent_user,
         memory: context.facts.memory,
     };

@@ -60,7 +60,7 @@ pub fn refused(config: &HostConfig) -> Vec<Refused> {
     }
     for (key, name) in [
         ("login.user", &config.login.user),
-        ("jenkins.admin_user", &config.jenkins.admin_user),
+        ("jenkins.security.admin_user", &config.jenkins.security.admin_user),
         ("jenkins.agent_user", &config.jenkins.agent_user),
         ("agent.user", &config.agent.user),
     ] {

@@ -18,6 +18,9 @@ pub use check::{Refused, refused};
 /// Where the image keeps it.
 pub const PATH: &str = "/etc/hostkit/host.toml";
 
+/// Where a boot leaves what it was told after all layers, for those that run later.
+pub const EFFECTIVE: &str = "/run/hostkit/host.toml";
+
 /// Where the home of the controller is mounted.
 pub const HOME: &str = "/var/lib/jenkins";
 
@@ -43,12 +46,18 @@ pub struct HostConfig {
     pub aws: Aws,
     /// The Auto Scaling group.
     pub asg: Asg,
+    /// The load balancer in front.
+    pub alb: Alb,
     /// The file system of the home.
     pub efs: Efs,
+    /// Further file systems.
+    pub mount: Vec<Mount>,
     /// Who may serve the home.
     pub lease: Lease,
     /// The key pair for build agents.
     pub keys: Keys,
+    /// What Jenkins' configuration finds as `${NAME}`: a name to the SSM parameter with the value.
+    pub secrets: BTreeMap<String, String>,
     /// Who may log in.
     pub login: Login,
     /// The controller.
@@ -57,6 +66,12 @@ pub struct HostConfig {
     pub agent: Agent,
     /// A container host.
     pub ecs: Ecs,
+    /// How the host goes.
+    pub drain: Drain,
+    /// What is watched while it serves.
+    pub guard: Guard,
+    /// Where its journal goes.
+    pub logs: Logs,
 }
 
 /// `[aws]`
@@ -75,9 +90,54 @@ pub struct Aws {
 pub struct Asg {
     /// The launch hook that is told how a boot ended; needed where the group has several.
     pub hook: Option<String>,
+    /// What a host does that could not be brought up.
+    pub on_failure: OnFailure,
 }
 
-/// `[efs]`
+/// What a host does that could not be brought up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// It tells its group, which terminates it and starts another one.
+    #[default]
+    Abandon,
+    /// It stays as it is, so that somebody can look, and keeps its launch hook waiting.
+    Hold,
+    /// It starts again, twice at most; then it tells its group.
+    Reboot,
+}
+
+/// `[alb]`: the load balancer in front.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Alb {
+    /// Who registers the host as a target.
+    pub mode: AlbMode,
+    /// The ARN of the target group; those of the Auto Scaling group if absent. Required by
+    /// `explicit` for a host that is in no group.
+    pub target_group: Option<String>,
+    /// How long the target may take to become healthy, in seconds.
+    pub patience: u32,
+}
+
+impl Default for Alb {
+    fn default() -> Self {
+        Self { mode: AlbMode::default(), target_group: None, patience: 300 }
+    }
+}
+
+/// Who registers a host as a target of the load balancer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlbMode {
+    /// Its group does, once the launch hook is completed; then its health is watched.
+    #[default]
+    Asg,
+    /// hostkit does, and the launch hook is completed only when it is healthy.
+    Explicit,
+}
+
+/// `[efs]`: the file system of the home.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Efs {
@@ -85,6 +145,45 @@ pub struct Efs {
     pub id: Option<String>,
     /// Whether a mount target in another availability zone will do.
     pub cross_az: bool,
+    /// Whether the connection is encrypted, by amazon-efs-utils.
+    pub tls: bool,
+    /// Whether the host proves who it is to the file system's policy. Needs `tls`.
+    pub iam: bool,
+    /// The access point through which it is mounted, `fsap-…`. Needs `tls`.
+    pub access_point: Option<String>,
+    /// Addresses of mount targets, by the id of their availability zone, for the day on which
+    /// neither DNS nor EFS answers.
+    pub addresses: BTreeMap<String, std::net::Ipv4Addr>,
+    /// How far the kernel reads ahead, in KiB; the kernel's own choice if absent.
+    pub read_ahead: Option<u32>,
+}
+
+/// `[[mount]]`: a further file system, as for the volumes of containers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    /// The file system's id.
+    pub id: String,
+    /// Where it is mounted, an absolute path.
+    pub path: String,
+    /// As [`Efs::cross_az`].
+    #[serde(default)]
+    pub cross_az: bool,
+    /// As [`Efs::tls`].
+    #[serde(default)]
+    pub tls: bool,
+    /// As [`Efs::iam`].
+    #[serde(default)]
+    pub iam: bool,
+    /// As [`Efs::access_point`].
+    #[serde(default)]
+    pub access_point: Option<String>,
+    /// Whether nothing can be written there.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Whether the host comes up without it.
+    #[serde(default)]
+    pub optional: bool,
 }
 
 /// `[lease]`: what a new controller does about one that still runs.
@@ -125,6 +224,8 @@ pub struct Keys {
     pub private: String,
     /// The public keys, one a line.
     pub public: String,
+    /// How often they are read again, in seconds; 0 is never.
+    pub refresh: u32,
 }
 
 impl Default for Keys {
@@ -132,6 +233,7 @@ impl Default for Keys {
         Self {
             private: "/devops-tools/jenkins/id_rsa".to_owned(),
             public: "/devops-tools/jenkins/id_rsa.pub".to_owned(),
+            refresh: 600,
         }
     }
 }
@@ -156,23 +258,123 @@ impl Default for Login {
 pub struct Jenkins {
     /// The address that people use; the private address on port 8080 if absent.
     pub url: Option<String>,
-    /// The administrator's name.
-    pub admin_user: String,
-    /// The SSM parameter with the administrator's password.
-    pub admin_password: String,
+    /// Who may do what. Without it Jenkins is not started.
+    pub security: Security,
     /// As whom the controller logs in on build agents.
     pub agent_user: String,
+    /// The build agents, by the name of their pool.
+    pub pools: BTreeMap<String, Pool>,
+    /// The clusters that run build agents as tasks of ECS, by a name.
+    pub clouds: BTreeMap<String, Cloud>,
+    /// How much of the memory the heap gets, in percent.
+    pub heap: u8,
+    /// Further options of the Java machine.
+    pub java_options: Vec<String>,
+    /// How long Jenkins may take to start, in seconds.
+    pub start_timeout: u32,
+    /// Whether a home that a newer Jenkins has used is served all the same.
+    pub allow_downgrade: bool,
 }
 
 impl Default for Jenkins {
     fn default() -> Self {
         Self {
             url: None,
-            admin_user: "admin".to_owned(),
-            admin_password: "/devops-tools/jenkins/admin_password".to_owned(),
+            security: Security::default(),
             agent_user: "jenkins".to_owned(),
+            pools: BTreeMap::new(),
+            clouds: BTreeMap::new(),
+            heap: 50,
+            java_options: Vec::new(),
+            start_timeout: 900,
+            allow_downgrade: false,
         }
     }
+}
+
+/// `[jenkins.security]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Security {
+    /// Where users and their rights come from. Required for a controller.
+    pub mode: Option<SecurityMode>,
+    /// With `local`: the administrator's name.
+    pub admin_user: String,
+    /// With `local`: the SSM parameter with the administrator's password.
+    pub admin_password: String,
+}
+
+impl Default for Security {
+    fn default() -> Self {
+        Self {
+            mode: None,
+            admin_user: "admin".to_owned(),
+            admin_password: "/devops-tools/jenkins/admin_password".to_owned(),
+        }
+    }
+}
+
+/// Where the users of Jenkins and their rights come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecurityMode {
+    /// One administrator, whose password is in Parameter Store.
+    Local,
+    /// The image's own files in `/etc/hostkit/casc.d` say it.
+    Casc,
+}
+
+/// `[jenkins.pools.NAME]`: build agents that are found by their group or by the tag `hostkit:pool`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pool {
+    /// The Auto Scaling group of the agents; if absent, those instances that have the tag
+    /// `hostkit:pool` with the pool's name.
+    pub asg: Option<String>,
+    /// Labels, beside the pool's name and what the tag `hostkit:labels` of an agent says.
+    pub labels: Vec<String>,
+    /// How many builds run on an agent at the same time.
+    pub executors: u32,
+    /// The folder that Jenkins uses on an agent.
+    pub remote_root: String,
+    /// The port of SSH.
+    pub port: u16,
+    /// The SSM parameter with the public host key that all agents of the pool have;
+    /// `/hostkit/pools/NAME/host_key.pub` if absent.
+    pub host_key: Option<String>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            asg: None,
+            labels: Vec::new(),
+            executors: 1,
+            remote_root: "/var/lib/jenkins-agent".to_owned(),
+            port: 22,
+            host_key: None,
+        }
+    }
+}
+
+/// `[jenkins.clouds.NAME]`: a cluster that runs build agents as tasks of ECS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cloud {
+    /// The cluster, its name or its ARN.
+    pub cluster: String,
+    /// The image of the agents' containers.
+    pub image: String,
+    /// Labels.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// Memory of an agent, in MiB.
+    pub memory: u32,
+    /// Processor of an agent, in units of which a core has 1024.
+    pub cpu: u32,
+    /// The role of the tasks, its ARN.
+    #[serde(default)]
+    pub task_role: Option<String>,
 }
 
 /// `[agent]`
@@ -184,12 +386,78 @@ pub struct Agent {
     pub user: String,
     /// Where the controller may come from, as `10.0.0.0/16`; from anywhere if empty.
     pub from: Vec<String>,
+    /// The pool of which this host is. The instance tag `hostkit:pool` wins.
+    pub pool: Option<String>,
+    /// Labels of its own. The instance tag `hostkit:labels` wins.
+    pub labels: Vec<String>,
+    /// The SSM parameter with the private host key that all agents of the pool share;
+    /// `/hostkit/pools/POOL/host_key` if absent. Without a pool the host has a key of its own.
+    pub host_key: Option<String>,
 }
 
 impl Default for Agent {
     fn default() -> Self {
-        Self { user: "jenkins".to_owned(), from: Vec::new() }
+        Self {
+            user: "jenkins".to_owned(),
+            from: Vec::new(),
+            pool: None,
+            labels: Vec::new(),
+            host_key: None,
+        }
     }
+}
+
+/// `[drain]`: how a host goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Drain {
+    /// How long builds or tasks may go on, in seconds. A spot interruption leaves less.
+    pub patience: u32,
+    /// What people read in Jenkins meanwhile.
+    pub message: String,
+    /// Whether a rebalance recommendation drains the host; it is only told otherwise.
+    pub on_rebalance: bool,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            patience: 600,
+            message: "This controller is being replaced and will be back in a moment".to_owned(),
+            on_rebalance: false,
+        }
+    }
+}
+
+/// `[guard]`: what is watched while a host serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Guard {
+    /// Whether a host that no longer serves tells its group that it is unhealthy.
+    pub report_unhealthy: bool,
+    /// How long it must not serve before that, in seconds.
+    pub unhealthy_after: u32,
+    /// Where numbers for Prometheus are written; nowhere if empty.
+    pub metrics: String,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            report_unhealthy: true,
+            unhealthy_after: 300,
+            metrics: "/run/hostkit/metrics.prom".to_owned(),
+        }
+    }
+}
+
+/// `[logs]`: shipping to CloudWatch Logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Logs {
+    /// The log group, which must be there; nothing is shipped if absent. Its stream has the
+    /// instance's id.
+    pub group: Option<String>,
 }
 
 /// `[ecs]`
@@ -203,7 +471,11 @@ pub struct Ecs {
     /// What tasks are placed by, as `pool = "builds"`. ECS takes them at the first registration
     /// only.
     pub attributes: BTreeMap<String, String>,
-    /// Memory in MiB that ECS leaves to the host.
+    /// Tags of the container instance.
+    pub tags: BTreeMap<String, String>,
+    /// Whether the tags of the EC2 instance become tags of the container instance.
+    pub propagate_tags: bool,
+    /// Memory in MiB that ECS leaves to the host; a share of what there is if absent.
     pub reserved_memory: Option<u32>,
     /// Whether the tasks are moved away when a spot instance is about to be taken back.
     pub spot_draining: bool,
@@ -217,6 +489,8 @@ impl Default for Ecs {
             cluster: None,
             agent: EcsAgent::default(),
             attributes: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            propagate_tags: false,
             reserved_memory: None,
             spot_draining: true,
             settings: BTreeMap::new(),
@@ -393,7 +667,7 @@ mod tests {
             "[efs]\nid = \"fs-x\"",
             "[login]\nuser = \"../root\"",
             "[jenkins]\nurl = \"http://x/${HOME}\"",
-            "[jenkins]\nadmin_user = \"a\\nb\"",
+            "[jenkins.security]\nadmin_user = \"a\\nb\"",
             "[agent]\nuser = \"a b\"",
             "role = \"agent\"\n[agent]\nuser = \"admin\"",
             "[agent]\nfrom = [\"10.0.0.0/16\\\",command=\"]",

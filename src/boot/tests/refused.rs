@@ -256,7 +256,7 @@ async fn a_password_that_is_missing_is_named_with_its_own_key() {
     let world = World::new().await;
     world.cloud.lock().unwrap().parameters.remove("/devops-tools/jenkins/admin_password");
     let error = world.boot().await.unwrap_err();
-    assert!(error.contains("in `jenkins.admin_password` of host.toml"), "{error}");
+    assert!(error.contains("in `jenkins.security.admin_password` of host.toml"), "{error}");
 }
 
 #[tokio::test]
