@@ -27,7 +27,7 @@ pub use agent::Agent;
 pub use alb::{Alb, AlbMode};
 pub use asg::{Asg, OnFailure};
 pub use aws::Aws;
-pub use check::{Refused, refused};
+pub use check::{Missing, Part, Refused, missing, refused};
 pub use drain::{Drain, Guard};
 pub use ecs::{Ecs, EcsAgent};
 pub use efs::{Efs, Mount};
