@@ -75,6 +75,8 @@
 //!   [`lease::witness`] is the one that asks AWS; [`lease::ground`] tells whose a file system is;
 //!   [`lease::visit`] is a person's look at the lease, or break
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
+//! - [`keys`]: what counts as a key, asking for keys, and making and exchanging them from outside;
+//!   what a host does with its keys is in [`boot`], at boot and when [`boot::refresh`] reads them again
 //! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values
 //!
 //! What is done to AWS from outside:
@@ -165,6 +167,7 @@ pub mod host;
 pub mod iam;
 pub mod image;
 pub mod jenkins;
+pub mod keys;
 pub mod lease;
 pub mod plan;
 pub mod recipe;

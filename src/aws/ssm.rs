@@ -98,7 +98,10 @@ async fn batch_of(client: &Client, names: &[String]) -> Result<Found, Failure> {
         .into_iter()
         .filter_map(|parameter| {
             // As it was asked for: with the version or label behind the name.
-            let name = parameter.name? + &parameter.selector.unwrap_or_default();
+            let selector = parameter.selector.unwrap_or_default();
+            let name = parameter.name? + &selector;
+            let arn = parameter.arn.unwrap_or_default() + &selector;
+            let name = if names.contains(&arn) { arn } else { name };
             let written = parameter.last_modified_date;
             let written = written.and_then(|at| Timestamp::from_millisecond(at.to_millis().ok()?).ok());
             let is_secret = parameter.r#type == Some(ParameterType::SecureString);
@@ -179,12 +182,16 @@ pub async fn replace(config: &SdkConfig, name: &str, value: &str) -> Result<(), 
 pub async fn key_of(config: &SdkConfig, name: &str) -> Result<Option<String>, Failure> {
     let filter = ParameterStringFilter::builder().key("Name").option("Equals").values(name).build();
     let filter = filter.expect("it has a key");
-    // A page may be empty and have another one after it.
     let call = Client::new(config).describe_parameters().parameter_filters(filter);
-    let mut found = call.into_paginator().items().send();
-    let parameter = found.next().await.transpose();
-    let parameter = parameter.map_err(|error| Failure::new("ssm:DescribeParameters", &error))?;
-    Ok(parameter.and_then(|parameter| parameter.key_id))
+    let mut pages = call.into_paginator().send();
+    // A page may be empty and have another one after it.
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| Failure::new("ssm:DescribeParameters", &error))?;
+        if let Some(parameter) = page.parameters().first() {
+            return Ok(parameter.key_id.clone());
+        }
+    }
+    Ok(None)
 }
 
 /// Removes a parameter. One that is gone already is no failure.

@@ -14,6 +14,7 @@ pub mod iam;
 pub mod images;
 pub mod init;
 pub mod inner;
+pub mod keys;
 pub mod lease;
 pub mod lock;
 #[cfg(feature = "sim")]
@@ -112,6 +113,9 @@ pub enum Command {
     /// Show who holds the home of this host, or declare the holder dead
     #[command(subcommand)]
     Lease(lease::Lease),
+    /// Make, show and exchange the keys of controllers and build agents
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Write what is generated: schemas, the reference, man pages, completions
     #[command(subcommand)]
     Docs(docs::Docs),
@@ -173,6 +177,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rehearse(verb) => Box::pin(rehearse::run(verb, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,
         Command::Status => status::run(format),
+        Command::Keys(verb) => Box::pin(keys::run(verb, format)).await,
         Command::Lease(verb) => Box::pin(lease::run(verb, format)).await,
         Command::Inner(command) => Ok(inner::run(&command)),
     }

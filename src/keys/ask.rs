@@ -209,7 +209,7 @@ mod tests {
         for (name, bare) in [
             ("/x/key:3", "/x/key"),
             ("/x/key", "/x/key"),
-            ("key:label", "key:label"),
+            ("key:label", "key"),
             ("arn:aws:ssm:eu-west-1:123456789012:parameter/x/key:3",
              "arn:aws:ssm:eu-west-1:123456789012:parameter/x/key"),
         ] {
