@@ -8,7 +8,7 @@ use aws_config::retry::RetryConfig;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::{ParameterStringFilter, ParameterType};
 use jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use super::Failure;
@@ -126,9 +126,10 @@ pub async fn patiently(
     let deadline = Instant::now() + budget;
     let mut bound = FIRST_PAUSE.min(budget);
     loop {
-        let failure = match parameters(&config, names).await {
-            Err(failure) if failure.is_passing() => failure,
-            end => return end,
+        let failure = match timeout_at(deadline, parameters(&config, names)).await {
+            Ok(Err(failure)) if failure.is_passing() => failure,
+            Ok(end) => return end,
+            Err(_elapsed) => return Err(silent(budget)),
         };
         let pause = bound.mul_f64(fastrand::f64());
         if Instant::now() + pause >= deadline {
@@ -138,6 +139,11 @@ pub async fn patiently(
         tokio::time::sleep(pause).await;
         bound = (bound * 2).min(LONGEST_PAUSE);
     }
+}
+
+fn silent(budget: Duration) -> Failure {
+    let cause = format!("nothing came within {:.0} s", budget.as_secs_f64());
+    Failure::NoAnswer { call: "ssm:GetParameters", cause }
 }
 
 /// What a new parameter is.

@@ -18,6 +18,7 @@ use crate::error::{self, Fault};
 use crate::event::Events;
 use crate::facts::{Facts, Identity};
 use crate::host::{self, Asg, Aws, HostConfig, Layer, Role};
+use crate::keys::PrivateKey;
 use crate::sys::Runner;
 
 /// Where things are on this machine, and how patient to be. Tests have another one.
@@ -139,6 +140,9 @@ pub struct Context {
     aws: OnceCell<Result<SdkConfig, Fault>>,
     /// `None`: there is nobody to tell.
     pub(super) launch: OnceLock<Option<Launch>>,
+    /// The host key of this agent's pool, as the store has it; `None`: there is none, or the store
+    /// cannot be asked.
+    pub(super) host_key: OnceLock<Option<PrivateKey>>,
     /// The steps of this host's role.
     pub(super) table: OnceLock<&'static [Step]>,
     /// Whether this boot has written secrets or configuration that Jenkins or the ECS agent has not
@@ -162,6 +166,7 @@ impl Context {
             config: OnceLock::new(),
             aws: OnceCell::new(),
             launch: OnceLock::new(),
+            host_key: OnceLock::new(),
             table: OnceLock::new(),
             news: AtomicBool::new(false),
             started: Mutex::new(Vec::new()),

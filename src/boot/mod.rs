@@ -8,9 +8,11 @@
 mod authorize;
 mod config;
 pub mod context;
+mod credentials;
 mod ecs;
 pub mod graph;
 mod home;
+mod host_key;
 mod identity;
 pub mod inside;
 mod jenkins;
@@ -23,17 +25,20 @@ mod mount;
 mod permission;
 mod plugins;
 mod probe;
-mod public_key;
 mod ready;
 mod recorder;
+pub mod refresh;
 mod render;
 pub mod run;
+mod secrets;
 mod service;
+mod site;
 mod sshd;
 pub mod status;
 pub mod steps;
 #[cfg(test)]
 mod tests;
+mod timer;
 
 use std::sync::Arc;
 #[cfg(test)]

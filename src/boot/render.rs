@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use camino::Utf8Path;
 
 use super::context::Context;
+use super::credentials;
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::jenkins::{Templates, Values};
@@ -38,7 +39,10 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let rendered = crate::jenkins::render(&templates, &values)?;
     let directory = context.machine.run("jenkins");
     atomic::make_directory(&directory, 0o755).with_context(|| format!("making {directory}"))?;
-    let configuration = put(&directory.join("jenkins.yaml"), &rendered.configuration)?;
+    let configuration = put(
+        &directory.join("jenkins.yaml"),
+        &credentials::refer_to_copies(&context.machine, &rendered.configuration),
+    )?;
     let environment = put(&directory.join("environment"), &rendered.environment)?;
     context.news.fetch_or(configuration || environment, Ordering::Relaxed);
     Ok(Outcome::changed(configuration || environment))

@@ -27,6 +27,8 @@ pub(super) struct Look {
     result: String,
     status: String,
     job: String,
+    /// Whether systemd knows an older unit than the one on disk.
+    is_stale: bool,
 }
 
 impl Look {
@@ -49,7 +51,8 @@ impl Look {
 impl Service {
     /// How it stands; `None` where there is no such unit.
     pub(super) async fn look(&self, context: &Context) -> anyhow::Result<Option<Look>> {
-        let names = ["LoadState", "ActiveState", "Result", "StatusText", "Job"];
+        let names =
+            ["LoadState", "ActiveState", "Result", "StatusText", "Job", "NeedDaemonReload"];
         let mut shown = systemd::show(&context.machine.runner, self.unit, &names).await?;
         let mut take = |name: &str| shown.remove(name).unwrap_or_default();
         if take("LoadState") == "not-found" {
@@ -60,6 +63,7 @@ impl Service {
             result: take("Result"),
             status: take("StatusText"),
             job: take("Job"),
+            is_stale: take("NeedDaemonReload") == "yes",
         }))
     }
 
@@ -87,6 +91,10 @@ impl Service {
             // Too many starts in a short time: until that is forgotten, no start is even tried.
             "failed" => systemd::reset_failed(&machine.runner, self.unit).await?,
             _ => {}
+        }
+        // Somebody had it loaded before the boot wrote what belongs to it.
+        if before.is_stale {
+            systemd::daemon_reload(&machine.runner).await?;
         }
         let until = Instant::now() + context.time_for(self.step);
         systemd::start_no_block(&machine.runner, self.unit).await?;

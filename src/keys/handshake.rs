@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, bail};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 use super::public::{ED25519, PublicKey, field};

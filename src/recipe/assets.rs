@@ -23,6 +23,8 @@ embedded! {
     "systemd/docker.service.d/10-hostkit.conf",
     "systemd/ecs.service.d/10-hostkit.conf",
     "systemd/hostkit-boot.service",
+    "systemd/hostkit-keys.service",
+    "systemd/hostkit-keys.timer",
     "systemd/hostkit-lease.service",
     "systemd/hostkit-shield.service",
     "systemd/hostkit-ssh-host-keys.service",

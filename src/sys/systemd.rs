@@ -26,6 +26,25 @@ pub async fn start_no_block(runner: &Runner, unit: &str) -> Result<(), CmdError>
     runner.run(&command).await.map(drop)
 }
 
+/// Enqueues a restart of `unit` and does not wait for it.
+pub async fn restart_no_block(runner: &Runner, unit: &str) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).args(["restart", "--no-block", unit]).timeout(PATIENCE);
+    runner.run(&command).await.map(drop)
+}
+
+/// Has `unit` read its configuration again, by a restart if it cannot otherwise; nothing where it
+/// does not run.
+pub async fn reload_if_running(runner: &Runner, unit: &str) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).args(["try-reload-or-restart", unit]).timeout(PATIENCE);
+    runner.run(&command).await.map(drop)
+}
+
+/// Has systemd read all units again. Takes seconds on a small machine.
+pub async fn daemon_reload(runner: &Runner) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).arg("daemon-reload");
+    runner.run(&command).await.map(drop)
+}
+
 /// Forgets that `unit` failed, and how often it was started.
 pub async fn reset_failed(runner: &Runner, unit: &str) -> Result<(), CmdError> {
     let command = Cmd::new(Tool::Systemctl).args(["reset-failed", unit]).timeout(PATIENCE);
