@@ -14,11 +14,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 pub(super) const INSTANCE: &str = "i-0bbbbbbbbbbbbbbbb";
-pub(super) const PRIVATE_KEY: &str =
-    "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----";
+/// A key of nobody's, and its public half.
+pub(super) use crate::keys::private::tests::KEY as PRIVATE_KEY;
 pub(super) const PASSWORD: &str = "correct horse";
 pub(super) const LOGIN_KEY: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0m9w0Vd6b0oQ0sYb1tq1m8m2Yx3o8xq5dQ0r3m9Zc1 me";
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKOMjvgYcvA0vR5g7ePQkT7Y+d8iD26/jktXHHbXWE9d me";
 
 /// What this cloud is like; a test changes it before or between boots.
 #[derive(Debug)]
@@ -33,6 +33,10 @@ pub(super) struct Cloud {
     pub(super) denied: Option<&'static str>,
     /// Parameters that were asked for.
     pub(super) read: Vec<String>,
+    /// What Parameter Store refuses a call with that names one of these parameters: code, message.
+    pub(super) refused: BTreeMap<&'static str, (&'static str, &'static str)>,
+    /// Parameters that are plain `String`s.
+    pub(super) plain: Vec<&'static str>,
     /// Answers of Parameter Store end too early.
     pub(super) truncated: bool,
     /// The next answers to an operation or a metadata path: statuses; then it answers well.
@@ -62,6 +66,8 @@ impl Default for Cloud {
             holder_state: "running",
             denied: None,
             read: Vec::new(),
+            refused: BTreeMap::new(),
+            plain: Vec::new(),
             truncated: false,
             hiccups: BTreeMap::new(),
             inactive: 0,
@@ -182,10 +188,17 @@ impl Cloud {
         let names = request["Names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
         let names: Vec<_> = names.collect();
         self.read.extend(names.iter().map(|name| (*name).to_owned()));
+        if let Some((code, message)) = names.iter().find_map(|name| self.refused.get(name)) {
+            return reply(400, serde_json::json!({"__type": code, "message": message}).to_string());
+        }
         let (found, missing): (Vec<_>, Vec<_>) =
             names.into_iter().partition(|name| self.parameters.contains_key(*name));
         let found = found.iter().map(|name| {
-            serde_json::json!({"Name": name, "Type": "SecureString", "Value": self.parameters[*name]})
+            let kind = if self.plain.contains(name) { "String" } else { "SecureString" };
+            let (bare, selector) = name.split_once(':').map_or((*name, None), |it| (it.0, Some(it.1)));
+            let selector = selector.map(|it| format!(":{it}"));
+            let value = &self.parameters[*name];
+            serde_json::json!({"Name": bare, "Selector": selector, "Type": kind, "Value": value})
         });
         let answer = serde_json::json!({
             "Parameters": found.collect::<Vec<_>>(), "InvalidParameters": missing,

@@ -27,7 +27,8 @@ use crate::sys::Runner;
 use crate::sys::runner::Script;
 use cloud::{Cloud, INSTANCE, PASSWORD, PRIVATE_KEY};
 
-const ROOT_MOUNT: &str = "22 1 259:3 / / rw shared:1 - ext4 /dev/root rw\n";
+const ROOT_MOUNT: &str = "22 1 259:3 / / rw shared:1 - ext4 /dev/root rw\n\
+    23 22 0:22 / /run rw shared:2 - tmpfs tmpfs rw\n";
 const HOME_MOUNT: &str = "30 22 0:26 / /var/lib/jenkins rw - nfs4 127.0.0.1:/ rw,vers=4.1\n";
 
 /// A machine below a temporary root, in a cloud of its own.
