@@ -39,6 +39,7 @@ pub mod steps;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod texts;
 
 use std::sync::Arc;
 #[cfg(test)]
