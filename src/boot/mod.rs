@@ -5,6 +5,7 @@
 //! Nothing here touches the mounted home in this process: a dead NFS server would hang it for
 //! ever. Such work is done by a child with a deadline ([`inside`]).
 
+pub mod agents;
 mod authorize;
 mod config;
 pub mod context;
@@ -14,6 +15,7 @@ mod home;
 mod identity;
 pub mod inside;
 mod jenkins;
+mod kept;
 mod keys;
 mod lease;
 mod lifecycle;
@@ -30,6 +32,7 @@ mod render;
 pub mod run;
 mod service;
 mod sshd;
+mod start_limits;
 pub mod status;
 pub mod steps;
 #[cfg(test)]

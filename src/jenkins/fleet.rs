@@ -17,6 +17,9 @@ pub const CREDENTIAL: &str = "jenkins-agent-ssh";
 /// The port for agents that connect to the controller; open only where there are clouds.
 pub const AGENT_PORT: u16 = 50000;
 
+/// The only label of an agent that is about to go.
+pub const LEAVING: &str = "hostkit-leaving";
+
 /// A build agent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Agent {
@@ -26,6 +29,8 @@ pub struct Agent {
     pub address: IpAddr,
     /// Its own labels, beside those of its pool.
     pub labels: Vec<String>,
+    /// Whether it is about to go: it finishes its builds and gets no new ones.
+    pub is_leaving: bool,
 }
 
 /// The agents of a pool, or that nobody knows them.
@@ -100,6 +105,9 @@ fn node(text: &mut String, members: &Members<'_>, agent: &Agent) {
             labels.push(label);
         }
     });
+    // Without the labels nothing asks for it, and a node that is taken away loses its builds.
+    let mode = if agent.is_leaving { "EXCLUSIVE" } else { "NORMAL" };
+    let labels = if agent.is_leaving { LEAVING.to_owned() } else { labels.join(" ") };
     // Writing into a string cannot fail.
     let _ = write!(
         text,
@@ -109,6 +117,7 @@ fn node(text: &mut String, members: &Members<'_>, agent: &Agent) {
         remoteFS: {root}
         numExecutors: {executors}
         labelString: {labels}
+        mode: {mode}
         retentionStrategy: \"always\"
         launcher:
           ssh:
@@ -125,7 +134,7 @@ fn node(text: &mut String, members: &Members<'_>, agent: &Agent) {
         name = quoted(&agent.id),
         description = quoted(&format!("found by hostkit in the pool {}", members.name)),
         root = quoted(remote_root),
-        labels = quoted(&labels.join(" ")),
+        labels = quoted(&labels),
         host = quoted(&agent.address.to_string()),
         credential = quoted(CREDENTIAL),
         key = quoted(members.host_key),
@@ -221,13 +230,15 @@ mod tests {
 
     fn agent(id: &str, labels: &[&str]) -> Agent {
         let labels = labels.iter().map(|it| (*it).to_owned()).collect();
-        Agent { id: id.to_owned(), address: "10.0.1.5".parse().unwrap(), labels }
+        let address = "10.0.1.5".parse().unwrap();
+        Agent { id: id.to_owned(), address, labels, is_leaving: false }
     }
 
     #[test]
     fn a_node_has_its_address_its_labels_and_the_key_of_its_pool() {
         let pool = Pool { labels: vec!["linux".into()], executors: 2, ..Pool::default() };
-        let agents = [agent("i-0a", &["arm64", "linux", "builds"])];
+        let leaving = Agent { is_leaving: true, ..agent("i-0b", &[]) };
+        let agents = [agent("i-0a", &["arm64", "linux", "builds"]), leaving];
         let members =
             Members { name: "builds", pool: &pool, host_key: KEY, agents: &agents };
         let cloud = Cloud {

@@ -13,6 +13,7 @@ pub mod java;
 mod page;
 mod render;
 pub mod token;
+mod version;
 mod yaml;
 
 pub use client::{Build, Client, Nodes, Quiet};
@@ -20,3 +21,4 @@ pub use http::Trouble;
 pub use page::{Page, page};
 pub use render::{Values, configuration, environment};
 pub use token::Tokens;
+pub use version::Version;

@@ -48,8 +48,6 @@ impl Problem {
 pub struct Checked {
     /// What is worth a line, and no reason not to start.
     pub warnings: Vec<String>,
-    /// Whether a secret seems to stand in the text itself: such files are not copied anywhere.
-    pub has_plain_secret: bool,
 }
 
 /// Checks `files` together. `names` is what a reference `${NAME}` may name.
@@ -68,7 +66,6 @@ pub fn check(files: &[File], names: &BTreeSet<String>) -> Result<Checked, Fault>
         problems.extend(references::check(name, tree, names));
         checked.warnings.extend(references::plain_secrets(name, tree));
     }
-    checked.has_plain_secret = !checked.warnings.is_empty();
     // Of files that cannot be read nothing more is known, and what they say may be missed.
     if trees.len() == files.len() || problems.is_empty() {
         let (merged, conflicts) = merge::all(&trees);
@@ -77,6 +74,16 @@ pub fn check(files: &[File], names: &BTreeSet<String>) -> Result<Checked, Fault>
         problems.extend(security::check(&merged));
     }
     if problems.is_empty() { Ok(checked) } else { Err(fault(&problems)) }
+}
+
+/// Whether a secret seems to stand in the text of one of `files`, or whether that cannot be told:
+/// such files are not copied anywhere.
+pub fn holds_plain_secret(files: &[File]) -> bool {
+    files.iter().any(|file| match parse(file) {
+        Ok(Some(tree)) => !references::plain_secrets(&file.name, &tree).is_empty(),
+        Ok(None) => false,
+        Err(_) => true,
+    })
 }
 
 /// The tree of a file; none where it has only comments.
@@ -154,12 +161,14 @@ mod tests {
     #[test]
     fn a_secret_in_the_text_is_told_without_it() {
         let own = "jenkins:\n  systemMessage: x\nunclassified:\n  mailer:\n    password: hunter2\n";
-        let Checked { warnings, has_plain_secret } = checked(own).unwrap();
-        assert!(has_plain_secret && warnings.len() == 1, "{warnings:?}");
+        let Checked { warnings } = checked(own).unwrap();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].contains("unclassified.mailer.password"), "{warnings:?}");
         assert!(!warnings[0].contains("hunter2"), "{warnings:?}");
         let hidden = "unclassified:\n  mailer:\n    password: \"${SMTP}\"\n";
-        assert!(!checked(hidden).unwrap().has_plain_secret);
+        assert_eq!(checked(hidden).unwrap().warnings, [""; 0]);
+        let file = |text: &str| [File { name: "own.yaml".into(), text: text.into() }];
+        assert!(holds_plain_secret(&file(own)) && !holds_plain_secret(&file(hidden)));
     }
 
     #[test]
