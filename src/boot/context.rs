@@ -123,6 +123,8 @@ pub struct Context {
     /// Whether this boot has written secrets or configuration that Jenkins or the ECS agent has not
     /// read.
     pub(super) news: AtomicBool,
+    /// Whether Jenkins reads an older configuration than that of this image.
+    pub(super) fell_back: AtomicBool,
     /// The units that this boot has started, and that a host that gives up must stop.
     pub(super) started: Mutex<Vec<&'static str>>,
     /// Tasks that live while the boot does.
@@ -144,6 +146,7 @@ impl Context {
             host_key: OnceLock::new(),
             table: OnceLock::new(),
             news: AtomicBool::new(false),
+            fell_back: AtomicBool::new(false),
             started: Mutex::new(Vec::new()),
             background: Mutex::new(JoinSet::new()),
         }

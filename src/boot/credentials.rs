@@ -94,6 +94,11 @@ pub(super) fn refer_to_copies(machine: &Machine, text: &str) -> String {
     })
 }
 
+/// The other way round: `text` as it is for a Jenkins that has just been started.
+pub(super) fn refer_to_credentials(text: &str) -> String {
+    text.replace(&format!("${{readFile:/run/hostkit/{FRESH}/"), "${")
+}
+
 /// The numbers of Jenkins' user and group, from the machine's own list.
 fn owner(machine: &Machine) -> anyhow::Result<(u32, u32)> {
     let path = machine.path("etc/passwd");
@@ -106,4 +111,24 @@ fn owner(machine: &Machine) -> anyhow::Result<(u32, u32)> {
     };
     let none = || Fault::environment(format!("this machine has no user `{USER}`"));
     Ok(text.lines().find_map(find).ok_or_else(none)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_leads_to_the_copy_where_there_is_one_and_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(directory.path()).unwrap().to_owned();
+        let machine = Machine { root, ..Machine::default() };
+        let text = "a: ${agent_key}\nb: ${TOKEN}\nc: ^${agent_keys}\n";
+        assert_eq!(refer_to_copies(&machine, text), text);
+        std::fs::create_dir_all(machine.run(FRESH)).unwrap();
+        std::fs::write(machine.run(FRESH).join("agent_key"), "").unwrap();
+        let there = refer_to_copies(&machine, text);
+        assert_eq!(there, text.replace("${agent_key}", "${readFile:/run/hostkit/jenkins/fresh/agent_key}"));
+        assert_eq!(refer_to_copies(&machine, &there), there);
+        assert_eq!(refer_to_credentials(&there), text);
+    }
 }

@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::unistd::{User, getegid, geteuid};
 use serde::{Deserialize, Serialize};
 
-use super::plugins;
+use super::{kept, plugins};
 use crate::error::Fault;
 pub use crate::lease::ground::Ground;
 use crate::lease::ground::{MARK, foreign};
@@ -51,6 +51,29 @@ pub enum Request {
         /// Who owns the home.
         user: String,
     },
+    /// Read the configuration of Jenkins that it was last seen to serve with.
+    Kept {
+        /// Where the file system is mounted.
+        mount_point: Utf8PathBuf,
+        /// Its id.
+        file_system: String,
+    },
+    /// Keep a configuration of Jenkins with which it serves.
+    Keep {
+        /// Where the file system is mounted.
+        mount_point: Utf8PathBuf,
+        /// Its id.
+        file_system: String,
+        /// JSON.
+        text: String,
+    },
+    /// Put what Jenkins runs when it has started into the home.
+    Script {
+        /// Where the file system is mounted.
+        mount_point: Utf8PathBuf,
+        /// Who owns the home.
+        user: String,
+    },
     /// Leave a record of a boot.
     Record {
         /// Where the file system is mounted.
@@ -69,7 +92,8 @@ impl Request {
     pub const fn changes_the_home(&self) -> bool {
         match self {
             Self::Prepare { .. } | Self::Plugins { .. } => true,
-            Self::ReadMark { .. } | Self::Record { .. } => false,
+            Self::Script { .. } | Self::Keep { .. } => true,
+            Self::ReadMark { .. } | Self::Kept { .. } | Self::Record { .. } => false,
         }
     }
 
@@ -78,6 +102,9 @@ impl Request {
             Self::ReadMark { mount_point }
             | Self::Prepare { mount_point, .. }
             | Self::Plugins { mount_point, .. }
+            | Self::Kept { mount_point, .. }
+            | Self::Keep { mount_point, .. }
+            | Self::Script { mount_point, .. }
             | Self::Record { mount_point, .. } => mount_point,
         }
     }
@@ -89,6 +116,8 @@ impl Request {
 pub enum Answer {
     /// The id that the file system is marked with, if any.
     Mark(Option<String>),
+    /// What is kept, if anything is.
+    Text(Option<String>),
     /// It is done, and whether anything had to be.
     Done {
         /// Whether anything was changed.
@@ -151,6 +180,15 @@ fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
         Request::Prepare { file_system, user, .. } => prepare(&root, file_system, user),
         Request::Plugins { from, user, .. } => {
             let changed = plugins::install(from, &root, owner(user)?)?;
+            Ok(Answer::Done { changed })
+        }
+        Request::Kept { file_system, .. } => kept::read(&root, file_system).map(Answer::Text),
+        Request::Keep { file_system, text, .. } => {
+            let changed = kept::write(&root, file_system, text, me())?;
+            Ok(Answer::Done { changed })
+        }
+        Request::Script { user, .. } => {
+            let changed = kept::script(&root, owner(user)?)?;
             Ok(Answer::Done { changed })
         }
         Request::Record { file_system, name, text, .. } => record(&root, file_system, name, text),

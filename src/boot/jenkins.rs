@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::context::Context;
 use super::permission;
@@ -9,6 +10,9 @@ use super::service::Service;
 use crate::event::Outcome;
 
 pub(super) const UNIT: &str = "jenkins.service";
+
+/// Beside what a start may take: for the mount, the lease, and a second attempt.
+const SLACK: Duration = Duration::from_mins(2);
 
 const JENKINS: Service = Service { step: "jenkins", unit: UNIT, name: "Jenkins" };
 
@@ -24,5 +28,9 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
         context.events.log(JENKINS.step, what);
         return Ok(Outcome::Skipped(what.to_owned()));
     }
-    JENKINS.start(&context, &before).await
+    let configured = u64::from(context.config().jenkins.start_timeout);
+    // One that ends at once is started again within the slack.
+    let patience = Duration::from_secs(configured) + SLACK;
+    let patience = patience.min(context.time_for(JENKINS.step));
+    JENKINS.start_within(&context, &before, patience, |_| {}).await
 }

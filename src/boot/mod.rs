@@ -5,6 +5,7 @@
 //! Nothing here touches the mounted home in this process: a dead NFS server would hang it for
 //! ever. Such work is done by a child with a deadline ([`inside`]).
 
+pub mod agents;
 mod authorize;
 mod config;
 pub mod context;
@@ -16,6 +17,7 @@ mod host_key;
 mod identity;
 pub mod inside;
 mod jenkins;
+mod kept;
 mod keys;
 mod lease;
 mod lifecycle;
@@ -34,6 +36,7 @@ mod secrets;
 mod service;
 mod site;
 mod sshd;
+mod start_limits;
 pub mod status;
 pub mod steps;
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::context::Machine;
 use super::keys::{self, Given};
 use super::secrets::{Secrets, write};
 use super::site::Site;
-use super::{authorize, credentials};
+use super::{authorize, credentials, render};
 use crate::aws::{self, imds::Imds};
 use crate::error::Fault;
 use crate::event::Events;
@@ -125,7 +125,7 @@ async fn hand_over(site: &Site<'_>, given: &Given, names: &[&str]) -> anyhow::Re
         }
     }
     credentials::copy(machine, given.values().filter(|(name, _)| names.contains(name)))?;
-    let folder = machine.run("jenkins");
+    let folder = machine.run(render::FOLDER);
     for entry in folder.read_dir_utf8().with_context(|| format!("reading {folder}"))? {
         let path = entry.context("reading Jenkins' configuration")?.into_path();
         if matches!(path.extension(), Some("yaml" | "yml")) && path.is_file() {

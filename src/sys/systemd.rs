@@ -8,6 +8,9 @@ use super::{Cmd, CmdError, Runner, Tool};
 /// A question to systemd is answered at once; the first one after power-on takes seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// It runs every generator and reads every unit.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(90);
+
 /// Properties of a unit, by name.
 pub type Properties = HashMap<String, String>;
 
@@ -39,9 +42,9 @@ pub async fn reload_if_running(runner: &Runner, unit: &str) -> Result<(), CmdErr
     runner.run(&command).await.map(drop)
 }
 
-/// Has systemd read all units again. Takes seconds on a small machine.
+/// Has systemd read its units again. On a machine that boots this takes seconds.
 pub async fn daemon_reload(runner: &Runner) -> Result<(), CmdError> {
-    let command = Cmd::new(Tool::Systemctl).arg("daemon-reload");
+    let command = Cmd::new(Tool::Systemctl).args(["daemon-reload"]).timeout(RELOAD_PATIENCE);
     runner.run(&command).await.map(drop)
 }
 
@@ -83,12 +86,21 @@ pub async fn last_lines(runner: &Runner, unit: &str, count: u32) -> String {
 
 /// The value of `name` in the property `Environment`: words, quoted where they hold spaces.
 pub fn environment<'a>(property: &'a str, name: &str) -> Option<&'a str> {
+    variables(property).find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// The names in the property `Environment`.
+pub fn environment_names(property: &str) -> Vec<String> {
+    variables(property).map(|(name, _)| name.to_owned()).collect()
+}
+
+fn variables(property: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut quoted = false;
-    let words = property.split(|c: char| {
+    let words = property.split(move |c: char| {
         quoted ^= c == '"';
         c == '"' || (c == ' ' && !quoted)
     });
-    words.filter_map(|word| word.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v)
+    words.filter_map(|word| word.split_once('='))
 }
 
 #[cfg(test)]

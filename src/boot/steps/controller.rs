@@ -67,7 +67,8 @@ pub(super) static TABLE: &[Step] = &[
         name: "jenkins",
         title: "starting Jenkins",
         after: &["render", "plugins"],
-        timeout: Duration::from_mins(20),
+        // `jenkins.start_timeout` ends it earlier.
+        timeout: Duration::from_mins(140),
         required: true,
         run: |context| jenkins::run(context).boxed_local(),
     },

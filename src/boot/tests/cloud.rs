@@ -51,7 +51,15 @@ pub(super) struct Cloud {
     pub(super) verdicts: Vec<String>,
     /// How long an answer of the metadata service takes, and one of AWS.
     pub(super) latency: Option<(Duration, Duration)>,
+    /// The instances of the groups of build agents, with their lifecycle states.
+    pub(super) groups: BTreeMap<&'static str, Vec<(&'static str, &'static str)>>,
+    /// Instances that run, with their addresses and tags.
+    pub(super) machines: Vec<Machine>,
 }
+
+/// An instance: its id, its address and its tags.
+pub(super) type Machine =
+    (&'static str, Option<&'static str>, Vec<(&'static str, &'static str)>);
 
 impl Default for Cloud {
     fn default() -> Self {
@@ -77,6 +85,8 @@ impl Default for Cloud {
             asked: Vec::new(),
             verdicts: Vec::new(),
             latency: None,
+            groups: BTreeMap::new(),
+            machines: Vec::new(),
         }
     }
 }
@@ -280,6 +290,10 @@ impl Cloud {
                 self.lifecycle_state = Some("InService".to_owned());
                 String::new()
             }
+            "DescribeAutoScalingGroups" => self.auto_scaling_groups(form),
+            "DescribeInstances" if form.contains_key("Filter.1.Name") => {
+                return reply(200, self.instances(form));
+            }
             "DescribeInstances" => {
                 let state = format!("<code>16</code><name>{}</name>", self.holder_state);
                 return reply(
@@ -300,6 +314,64 @@ impl Cloud {
             format!(
                 "<{action}Response><{action}Result>{result}</{action}Result></{action}Response>"
             ),
+        )
+    }
+
+    fn auto_scaling_groups(&self, form: &BTreeMap<String, String>) -> String {
+        let named = |name: &str| {
+            let mut all = form.iter().filter(|(key, _)| key.contains("GroupNames"));
+            all.any(|(_, value)| value == name)
+        };
+        let member = |(id, state): &(&str, &str)| {
+            format!(
+                "<member><InstanceId>{id}</InstanceId><LifecycleState>{state}</LifecycleState>\
+                 <AvailabilityZone>eu-west-1a</AvailabilityZone><HealthStatus>Healthy</HealthStatus>\
+                 <ProtectedFromScaleIn>false</ProtectedFromScaleIn></member>"
+            )
+        };
+        let groups = self.groups.iter().filter(|(name, _)| named(name));
+        let groups = groups.map(|(name, members)| {
+            let members: String = members.iter().map(member).collect();
+            format!(
+                "<member><AutoScalingGroupName>{name}</AutoScalingGroupName><MinSize>0</MinSize>\
+                 <MaxSize>9</MaxSize><DesiredCapacity>1</DesiredCapacity>\
+                 <DefaultCooldown>300</DefaultCooldown><HealthCheckType>EC2</HealthCheckType>\
+                 <CreatedTime>2026-11-20T00:00:00Z</CreatedTime>\
+                 <AvailabilityZones/><Instances>{members}</Instances></member>"
+            )
+        });
+        format!("<AutoScalingGroups>{}</AutoScalingGroups>", groups.collect::<String>())
+    }
+
+    fn instances(&self, form: &BTreeMap<String, String>) -> String {
+        assert_eq!(form["Filter.2.Value.1"], "running");
+        let wanted: Vec<_> = form
+            .iter()
+            .filter(|(key, _)| key.starts_with("Filter.1.Value."))
+            .map(|(_, value)| value.as_str())
+            .collect();
+        let by_tag = form["Filter.1.Name"] == "tag:hostkit:pool";
+        let fits = |(id, _, tags): &&Machine| {
+            let pool = tags.iter().find(|(key, _)| *key == "hostkit:pool").map(|(_, it)| *it);
+            if by_tag { pool.is_some_and(|pool| wanted.contains(&pool)) } else { wanted.contains(id) }
+        };
+        let items = self.machines.iter().filter(fits).map(|(id, address, tags)| {
+            let tags = tags.iter().map(|(key, value)| {
+                format!("<item><key>{key}</key><value>{value}</value></item>")
+            });
+            let address = address.map_or_else(String::new, |it| {
+                format!("<privateIpAddress>{it}</privateIpAddress>")
+            });
+            format!(
+                "<item><instancesSet><item><instanceId>{id}</instanceId>{address}\
+                 <tagSet>{}</tagSet></item></instancesSet></item>",
+                tags.collect::<String>()
+            )
+        });
+        format!(
+            "<DescribeInstancesResponse><reservationSet>{}</reservationSet>\
+             </DescribeInstancesResponse>",
+            items.collect::<String>()
         )
     }
 }

@@ -2,11 +2,16 @@
 //! server, Jenkins, SSH and the ECS agent are local servers that speak the wire.
 
 mod agent;
+mod agents;
+mod casc;
 mod cloud;
 mod ecs;
+mod keys;
 mod refused;
 mod served;
 mod speed;
+mod sshd;
+mod web;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,10 +31,15 @@ use crate::lease::memory::{Memory, Standing};
 use crate::sys::Runner;
 use crate::sys::runner::Script;
 use cloud::{Cloud, INSTANCE, PASSWORD, PRIVATE_KEY};
+use web::{SharedWeb, Web, jenkins};
 
 const ROOT_MOUNT: &str = "22 1 259:3 / / rw shared:1 - ext4 /dev/root rw\n\
     23 22 0:22 / /run rw shared:2 - tmpfs tmpfs rw\n";
 const HOME_MOUNT: &str = "30 22 0:26 / /var/lib/jenkins rw - nfs4 127.0.0.1:/ rw,vers=4.1\n";
+
+/// What the image of a controller says.
+const CONTROLLER: &str = "role = \"controller\"\n[efs]\nid = \"fs-0123456789abcdef0\"\n\
+                          [jenkins.security]\nmode = \"local\"\n";
 
 /// A machine below a temporary root, in a cloud of its own.
 struct World {
@@ -45,11 +55,7 @@ struct World {
 impl World {
     /// A controller.
     async fn new() -> Self {
-        Self::told(
-            "role = \"controller\"\n[efs]\nid = \"fs-0123456789abcdef0\"\n\
-             [jenkins.security]\nmode = \"local\"\n",
-        )
-        .await
+        Self::told(CONTROLLER).await
     }
 
     /// A host whose image tells it what to be.
@@ -60,7 +66,7 @@ impl World {
         let address = cloud::serve(Arc::clone(&cloud)).await;
         furnish(&root, &format!("{config}[aws]\nendpoint_url = \"http://{address}\"\n"));
         let state = SharedSystemd::default();
-        let web = Arc::new(Mutex::new(Web { login: 200, front: 403, named: true }));
+        let web = Arc::new(Mutex::new(Web::default()));
         let (runner, script) = systemd(&root, &state);
         let machine = Machine {
             root: root.clone(),
@@ -137,6 +143,8 @@ fn furnish(root: &Utf8Path, config: &str) {
     put("proc/meminfo", "MemTotal:        4194304 kB\n");
     put("proc/uptime", "23.10 40.00\n");
     put("proc/self/mountinfo", ROOT_MOUNT);
+    let status = "Package: jenkins\nStatus: install ok installed\nVersion: 2.541+fixture\n";
+    put("var/lib/dpkg/status", status);
     put("sys/class/tty/console/active", "ttyS0\n");
     put("dev/ttyS0", "");
     put("sys/fs/nfs/net/nfs_client/identifier", "");
@@ -159,6 +167,10 @@ struct Systemd {
     mount_appears: bool,
     /// The state of Jenkins' unit.
     unit: &'static str,
+    /// Its result.
+    result: &'static str,
+    /// How often systemd has started it again by itself.
+    restarts: u32,
     /// What a start makes of it.
     start_leads_to: &'static str,
     /// What a start makes of the lease's unit, which waits until this host may have the home.
@@ -179,6 +191,8 @@ impl Default for Systemd {
             mount_fails: None,
             mount_appears: true,
             unit: "inactive",
+            result: "success",
+            restarts: 0,
             start_leads_to: "active",
             lease_leads_to: "active",
             lease_tells: None,
@@ -193,12 +207,21 @@ type SharedSystemd = Arc<Mutex<Systemd>>;
 
 /// A systemd whose mounts and units are seen by those who look afterwards.
 fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>>) {
+    systemd_and(root, state, |script| script)
+}
+
+/// The same, and what `more` says comes first.
+fn systemd_and(
+    root: &Utf8Path,
+    state: &SharedSystemd,
+    more: impl FnOnce(Script) -> Script,
+) -> (Runner, Arc<Mutex<Script>>) {
     let mountinfo = root.join("proc/self/mountinfo");
     let hostname = root.join("proc/sys/kernel/hostname");
     let may_start = root.join("run/hostkit/may-start");
     let [mounts, starts, stops, resets, shows, known, children] =
         [(); 7].map(|()| Arc::clone(state));
-    Script::default()
+    more(Script::default())
         .on("systemd-mount", move |_| {
             let mounts = mounts.lock().unwrap();
             if let Some(complaint) = mounts.mount_fails {
@@ -244,9 +267,9 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
         .on("systemctl show jenkins.service", move |_| {
             let state = shows.lock().unwrap();
             Ok(format!(
-                "LoadState=loaded\nActiveState={}\nResult=success\nJob=\nStatusText=loading\n\
-                 Environment=SECRETS=%d JENKINS_HOME={}\n",
-                state.unit, state.home
+                "LoadState=loaded\nActiveState={}\nResult={}\nJob=\nStatusText=loading\n\
+                 NRestarts={}\nEnvironment=SECRETS=%d JENKINS_HOME={}\n",
+                state.unit, state.result, state.restarts, state.home
             ))
         })
         .on("systemctl show", move |command| {
@@ -256,6 +279,7 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
                 None => "LoadState=not-found\nActiveState=inactive\n".to_owned(),
             })
         })
+        .answer("systemctl daemon-reload", "")
         .answer("journalctl", "the last words of the unit")
         .on("hostkit inner home", move |command| {
             if let Some(complaint) = children.lock().unwrap().child_fails {
@@ -263,7 +287,7 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
             }
             let mut request: Request =
                 serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
-            if let Request::Prepare { user, .. } = &mut request {
+            if let Request::Prepare { user, .. } | Request::Script { user, .. } = &mut request {
                 // The machine of the test has no user `jenkins`.
                 *user = nix::unistd::User::from_uid(nix::unistd::Uid::current())
                     .unwrap()
@@ -294,35 +318,4 @@ fn registered(cluster: &str) -> String {
     let arn = format!("arn:aws:ecs:eu-west-1:123456789012:container-instance/{cluster}/0a1b");
     let body = format!("{{\"Cluster\":\"{cluster}\",\"ContainerInstanceArn\":\"{arn}\"}}");
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-}
-
-/// How Jenkins answers; a test changes it before a boot.
-#[derive(Clone, Copy, Debug)]
-struct Web {
-    /// The status of `/login`.
-    login: u16,
-    /// The status of `/`.
-    front: u16,
-    /// Whether it says that it is Jenkins.
-    named: bool,
-}
-
-type SharedWeb = Arc<Mutex<Web>>;
-
-/// Answers every connection as `web` says.
-async fn jenkins(web: SharedWeb) -> std::net::SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 1024];
-            let _ = stream.read(&mut request).await;
-            let Web { login, front, named } = *web.lock().unwrap();
-            let status = if request.starts_with(b"GET /login ") { login } else { front };
-            let name = if named { "X-Jenkins: 2.541\r\n" } else { "" };
-            let page = format!("HTTP/1.1 {status} X\r\n{name}Content-Length: 0\r\n\r\n");
-            let _ = stream.write_all(page.as_bytes()).await;
-        }
-    });
-    address
 }

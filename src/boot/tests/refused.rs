@@ -146,7 +146,7 @@ async fn a_mount_that_does_not_appear_is_not_written_to() {
 #[tokio::test]
 async fn a_host_that_gives_up_stops_the_jenkins_that_it_started() {
     let world = World::new().await;
-    world.web.lock().unwrap().named = false;
+    world.web.lock().unwrap().version = None;
     let error = world.boot().await.unwrap_err();
     assert!(error.contains("is not Jenkins"), "{error}");
     assert!(world.was_run("systemctl stop --no-block jenkins.service"));
@@ -272,9 +272,12 @@ async fn a_file_system_that_hangs_is_told_and_so_is_the_group() {
 #[tokio::test]
 async fn a_jenkins_that_does_not_say_that_it_is_one_or_serves_nothing_is_not_put_into_service() {
     for (web, told) in [
-        (Web { login: 200, front: 403, named: false }, "is not Jenkins"),
-        (Web { login: 503, front: 503, named: false }, "/login answers 503"),
-        (Web { login: 200, front: 302, named: true }, "/ answers 302, and not 403"),
+        (Web { version: None, ..Web::default() }, "is not Jenkins"),
+        (Web { login: 503, front: 503, version: None, ..Web::default() }, "/login answers 503"),
+        (Web { front: 302, ..Web::default() }, "/ answers 302, and not 403"),
+        (Web { console: 200, ..Web::default() }, "open to everybody"),
+        (Web { version: Some("2.528.1"), ..Web::default() }, "this image has 2.541"),
+        (Web { page: "secrets/initialAdminPassword", ..Web::default() }, "shows its setup wizard"),
     ] {
         let mut world = World::new().await;
         world.machine.step_limit = Duration::from_secs(1);
