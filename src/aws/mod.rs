@@ -22,7 +22,6 @@ pub mod keypair;
 pub mod launch_template;
 pub mod operator;
 pub mod patience;
-pub mod pool;
 pub mod remove;
 mod role;
 pub mod security_group;

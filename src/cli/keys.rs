@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::aws::Aws;
 use super::table::table;
+use crate::aws::agents;
 use crate::aws::operator::fault;
-use crate::aws::pool;
 use crate::boot::{Machine, refresh};
 use crate::error::Fault;
 use crate::host::Keys as Defaults;
@@ -174,9 +174,9 @@ async fn status(args: &Status, format: Format) -> anyhow::Result<ExitCode> {
     let mut host_key = None;
     if let Some(pool) = &args.pool {
         host_key = status::host_key(&config, pool).await?;
-        let members = pool::members(&config, pool).await.map_err(|it| fault(&it))?;
-        let named = |it: pool::Member| (it.id, SocketAddr::from((it.address, args.port)));
-        hosts.extend(members.into_iter().map(named));
+        let found = agents::tagged(&config, &[pool]).await.map_err(|it| fault(&it))?;
+        let named = |it: agents::Found| Some((it.id, SocketAddr::from((it.address?, args.port))));
+        hosts.extend(found.into_iter().filter_map(named));
     }
     let keys = stored.keys.clone();
     let question = Question { hosts, user: args.user.clone(), keys, host_key };

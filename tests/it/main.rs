@@ -23,6 +23,7 @@ mod images;
 mod imports;
 mod instances;
 mod jenkins_package;
+mod keys;
 mod language;
 mod layers;
 mod lease;
