@@ -105,22 +105,3 @@ pub async fn half_of(private: &PrivateKey) -> anyhow::Result<PublicKey> {
     })?;
     PublicKey::parse(&said.text()).context("reading the public half")
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_pair_belongs_together_and_nothing_is_left_of_it() {
-        let there = || {
-            let names = fs::read_dir(MEMORY).into_iter().flatten().flatten();
-            let ours = |name: &String| name.starts_with("hostkit-keys-");
-            names.map(|it| it.file_name().to_string_lossy().into_owned()).filter(ours).count()
-        };
-        let before = there();
-        let pair = pair(Kind::Ed25519, "jenkins 1").await.unwrap();
-        assert!(half_of(&pair.private).await.unwrap().is(&pair.public));
-        assert_eq!(pair.public.comment(), "jenkins 1");
-        assert!(there() <= before);
-    }
-}
