@@ -37,6 +37,7 @@ pub mod status;
 pub mod steps;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::sync::Arc;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The command line: types for the parser, and one file per verb that calls one function each.
 
+pub mod agents;
 pub mod apply;
 pub mod aws;
 pub mod bake;
@@ -112,6 +113,9 @@ pub enum Command {
     /// Show who holds the home of this host, or declare the holder dead
     #[command(subcommand)]
     Lease(lease::Lease),
+    /// Tell Jenkins which build agents there are
+    #[command(subcommand)]
+    Agents(agents::Agents),
     /// Write what is generated: schemas, the reference, man pages, completions
     #[command(subcommand)]
     Docs(docs::Docs),
@@ -174,6 +178,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Boot(arguments) => boot::run(arguments, format).await,
         Command::Status => status::run(format),
         Command::Lease(verb) => Box::pin(lease::run(verb, format)).await,
+        Command::Agents(verb) => Box::pin(agents::run(verb, format)).await,
         Command::Inner(command) => Ok(inner::run(&command)),
     }
 }

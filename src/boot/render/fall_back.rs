@@ -87,9 +87,11 @@ pub(in crate::boot) async fn keep(context: &Context) -> anyhow::Result<Option<St
     }
     files.sort();
     if casc::holds_plain_secret(&files) {
-        return Ok(Some("it seems to hold a secret in plain text, which must not get onto the \
+        return Ok(Some(
+            "it seems to hold a secret in plain text, which must not get onto the \
                         file system"
-            .to_owned()));
+                .to_owned(),
+        ));
     }
     let image = context.must_know().identity.image_id.clone();
     let kept = Kept { version: VERSION, image, files };

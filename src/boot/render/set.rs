@@ -22,8 +22,20 @@ const OWN: &str = "etc/hostkit/casc.d";
 
 /// What the Jenkins of every image has in its environment.
 const ALWAYS: &[&str] = &[
-    "CACHE_DIRECTORY", "CASC_JENKINS_CONFIG", "CREDENTIALS_DIRECTORY", "HOME", "HOSTKIT_USER",
-    "JAVA_OPTS", "JENKINS_HOME", "JENKINS_PORT", "LANG", "LOGNAME", "PATH", "SECRETS", "SHELL", "USER",
+    "CACHE_DIRECTORY",
+    "CASC_JENKINS_CONFIG",
+    "CREDENTIALS_DIRECTORY",
+    "HOME",
+    "HOSTKIT_USER",
+    "JAVA_OPTS",
+    "JENKINS_HOME",
+    "JENKINS_PORT",
+    "LANG",
+    "LOGNAME",
+    "PATH",
+    "SECRETS",
+    "SHELL",
+    "USER",
 ];
 
 /// The files, before anybody has looked at them.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -24,6 +25,8 @@ pub(super) const LOGIN_KEY: &str =
 pub(super) struct Cloud {
     pub(super) parameters: BTreeMap<String, String>,
     pub(super) user_data: Option<Vec<u8>>,
+    /// The tags of the instance; without any they are not given away.
+    pub(super) tags: BTreeMap<String, String>,
     /// Requests for a token are answered with this status where it is not 200.
     pub(super) token_status: u16,
     /// `None`: not in a group.
@@ -46,11 +49,12 @@ pub(super) struct Cloud {
     pub(super) groups: BTreeMap<&'static str, Vec<(&'static str, &'static str)>>,
     /// Instances that run, with their addresses and tags.
     pub(super) machines: Vec<Machine>,
+    /// How long an answer of the metadata service takes, and one of AWS.
+    pub(super) latency: Option<(Duration, Duration)>,
 }
 
 /// An instance: its id, its address and its tags.
-pub(super) type Machine =
-    (&'static str, Option<&'static str>, Vec<(&'static str, &'static str)>);
+pub(super) type Machine = (&'static str, Option<&'static str>, Vec<(&'static str, &'static str)>);
 
 impl Default for Cloud {
     fn default() -> Self {
@@ -62,6 +66,7 @@ impl Default for Cloud {
         Self {
             parameters: parameters.map(|(name, value)| (name.into(), value.into())).into(),
             user_data: None,
+            tags: BTreeMap::new(),
             token_status: 200,
             lifecycle_state: Some("Pending:Wait".to_owned()),
             holder_state: "running",
@@ -74,6 +79,7 @@ impl Default for Cloud {
             verdicts: Vec::new(),
             groups: BTreeMap::new(),
             machines: Vec::new(),
+            latency: None,
         }
     }
 }
@@ -100,11 +106,17 @@ pub(super) async fn serve(cloud: Shared) -> SocketAddr {
 }
 
 async fn answer(cloud: &Shared, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let latency = cloud.lock().unwrap().latency;
+    if let Some((metadata, api)) = latency {
+        let of_metadata = request.uri().path().starts_with("/latest/");
+        tokio::time::sleep(if of_metadata { metadata } else { api }).await;
+    }
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let mut cloud = cloud.lock().unwrap();
-    let path = head.uri.path().to_owned();
+    // What does not change is asked for in a pinned schema.
+    let path = head.uri.path().replacen("/2021-03-23/", "/latest/", 1);
     if path.starts_with("/latest/") {
         let token = header("x-aws-ec2-metadata-token").map(str::to_owned);
         return cloud.metadata(head.method.as_str(), &path, token.as_deref());
@@ -161,6 +173,16 @@ impl Cloud {
                 "Expiration": "2099-01-01T00:00:00Z",
             })
             .to_string(),
+            "meta-data/instance-life-cycle" => "on-demand".to_owned(),
+            "meta-data/tags/instance" if !self.tags.is_empty() => {
+                self.tags.keys().cloned().collect::<Vec<_>>().join("\n")
+            }
+            tag if tag.starts_with("meta-data/tags/instance/") => {
+                match self.tags.get(tag.trim_start_matches("meta-data/tags/instance/")) {
+                    Some(value) => value.clone(),
+                    None => return reply(404, ""),
+                }
+            }
             "user-data" if self.user_data.is_some() => {
                 return reply(200, self.user_data.clone().unwrap());
             }
@@ -317,12 +339,16 @@ impl Cloud {
         let by_tag = form["Filter.1.Name"] == "tag:hostkit:pool";
         let fits = |(id, _, tags): &&Machine| {
             let pool = tags.iter().find(|(key, _)| *key == "hostkit:pool").map(|(_, it)| *it);
-            if by_tag { pool.is_some_and(|pool| wanted.contains(&pool)) } else { wanted.contains(id) }
+            if by_tag {
+                pool.is_some_and(|pool| wanted.contains(&pool))
+            } else {
+                wanted.contains(id)
+            }
         };
         let items = self.machines.iter().filter(fits).map(|(id, address, tags)| {
-            let tags = tags.iter().map(|(key, value)| {
-                format!("<item><key>{key}</key><value>{value}</value></item>")
-            });
+            let tags = tags
+                .iter()
+                .map(|(key, value)| format!("<item><key>{key}</key><value>{value}</value></item>"));
             let address = address.map_or_else(String::new, |it| {
                 format!("<privateIpAddress>{it}</privateIpAddress>")
             });

@@ -8,6 +8,7 @@ mod cloud;
 mod ecs;
 mod refused;
 mod served;
+mod speed;
 mod web;
 
 use std::collections::BTreeMap;
