@@ -24,7 +24,7 @@ use crate::host::SecurityMode;
 use crate::jenkins::{self, Tokens, Values, casc, fleet};
 use crate::sys::atomic;
 
-pub(super) use fall_back::keep;
+pub(super) use fall_back::{keep, with_last_good};
 pub(super) use set::FOLDER;
 
 pub(super) const STEP: &str = "render";

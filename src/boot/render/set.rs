@@ -130,6 +130,22 @@ pub(super) async fn names(context: &Context) -> BTreeSet<String> {
     names
 }
 
+/// The files that Jenkins reads now, but for the agents.
+pub(super) fn present(context: &Context) -> anyhow::Result<Vec<File>> {
+    let folder = context.machine.run(FOLDER);
+    let mut files = Vec::new();
+    for entry in folder.read_dir_utf8().with_context(|| format!("reading {folder}"))? {
+        let entry = entry.with_context(|| format!("reading {folder}"))?;
+        let (path, name) = (entry.path(), entry.file_name().to_owned());
+        if name != casc::FLEET {
+            let text = std::fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
+            files.push(File { name, text });
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 /// Writes them where Jenkins reads them, and takes away what is no longer one of them. Says whether
 /// anything was changed.
 pub(super) fn write(context: &Context, files: &[File]) -> anyhow::Result<bool> {
