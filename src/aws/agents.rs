@@ -60,9 +60,8 @@ pub async fn members(
         let call = client.describe_auto_scaling_groups().set_auto_scaling_group_names(Some(names));
         let mut pages = call.into_paginator().send();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| {
-                Failure::new("autoscaling:DescribeAutoScalingGroups", &error)
-            })?;
+            let page = page
+                .map_err(|error| Failure::new("autoscaling:DescribeAutoScalingGroups", &error))?;
             for group in page.auto_scaling_groups() {
                 let name = group.auto_scaling_group_name().unwrap_or_default().to_owned();
                 found.insert(name, group.instances().iter().filter_map(member).collect());

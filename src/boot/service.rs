@@ -46,6 +46,11 @@ impl Look {
         self.state == "failed"
     }
 
+    /// Whether nothing of it runs, and nothing is about to.
+    pub(super) fn is_down(&self) -> bool {
+        ["inactive", "failed"].contains(&self.state.as_str()) && self.job.is_empty()
+    }
+
     /// How it ended, in systemd's words.
     pub(super) fn result(&self) -> &str {
         &self.result

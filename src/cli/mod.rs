@@ -1,5 +1,6 @@
 //! The command line: types for the parser, and one file per verb that calls one function each.
 
+pub mod agents;
 pub mod apply;
 pub mod aws;
 pub mod bake;
@@ -116,6 +117,9 @@ pub enum Command {
     /// Make, show and exchange the keys of controllers and build agents
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Tell Jenkins which build agents there are
+    #[command(subcommand)]
+    Agents(agents::Agents),
     /// Write what is generated: schemas, the reference, man pages, completions
     #[command(subcommand)]
     Docs(docs::Docs),
@@ -179,6 +183,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status => status::run(format),
         Command::Keys(verb) => Box::pin(keys::run(verb, format)).await,
         Command::Lease(verb) => Box::pin(lease::run(verb, format)).await,
+        Command::Agents(verb) => Box::pin(agents::run(verb, format)).await,
         Command::Inner(command) => Ok(inner::run(&command)),
     }
 }

@@ -498,6 +498,22 @@ pub const GRANTS: &[Grant] = &[
         why: "which group this host is in, and whether a hook waits",
     },
     Grant {
+        sid: "FindAgents",
+        roles: &[Controller],
+        actions: &["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances"],
+        on: &[On::Everything],
+        when: When::Region,
+        why: "the build agents of the pools, by their groups or their tags",
+    },
+    Grant {
+        sid: "ReadHostKeysOfPools",
+        roles: &[Controller],
+        actions: &["ssm:GetParameters"],
+        on: &[On::Parameters("/hostkit/pools/*.pub")],
+        when: When::Always,
+        why: "the public host keys by which agents are recognised",
+    },
+    Grant {
         sid: "KnowHolder",
         roles: &[Controller],
         actions: &["ec2:DescribeInstances"],

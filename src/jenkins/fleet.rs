@@ -226,7 +226,8 @@ mod tests {
         account: "123456789012",
         address: IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 2, 15)),
     };
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0m9w0Vd6b0oQ0sYb1tq1m8m2Yx3o8xq5dQ0r3m";
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0m9w0Vd6b0oQ0sYb1tq1m8m2Yx3o8xq5dQ0r3m";
 
     fn agent(id: &str, labels: &[&str]) -> Agent {
         let labels = labels.iter().map(|it| (*it).to_owned()).collect();
@@ -239,8 +240,7 @@ mod tests {
         let pool = Pool { labels: vec!["linux".into()], executors: 2, ..Pool::default() };
         let leaving = Agent { is_leaving: true, ..agent("i-0b", &[]) };
         let agents = [agent("i-0a", &["arm64", "linux", "builds"]), leaving];
-        let members =
-            Members { name: "builds", pool: &pool, host_key: KEY, agents: &agents };
+        let members = Members { name: "builds", pool: &pool, host_key: KEY, agents: &agents };
         let cloud = Cloud {
             cluster: "tasks".into(),
             image: "jenkins/inbound-agent:latest-jdk21".into(),
@@ -272,7 +272,8 @@ mod tests {
     #[test]
     fn a_host_key_is_given_without_its_comment() {
         assert_eq!(host_key(&format!("\n{KEY} pool builds\n")).as_deref(), Some(KEY));
-        for bad in ["", "ssh-ed25519", "-----BEGIN", "ssh-ed25519 ${x}", "command=\"x\" ssh-rsa A"] {
+        for bad in ["", "ssh-ed25519", "-----BEGIN", "ssh-ed25519 ${x}", "command=\"x\" ssh-rsa A"]
+        {
             assert_eq!(host_key(bad), None, "{bad}");
         }
     }

@@ -114,7 +114,8 @@ mod tests {
     fn an_option_reaches_java_as_it_was_written_or_not_at_all() {
         let line = with(GIB, &["-Da=b;reboot", "-Db=*", "-Dc=1,2"]).unwrap();
         assert!(line.ends_with("'-Da=b;reboot' '-Db=*' -Dc=1,2"), "{line}");
-        for bad in ["-Da='b", "-Da=$(id)", "-Da=`id`", "-Da=\"b", "-Da=b\\", "-Da=b\nX=1", "Xmx1g", ""]
+        for bad in
+            ["-Da='b", "-Da=$(id)", "-Da=`id`", "-Da=\"b", "-Da=b\\", "-Da=b\nX=1", "Xmx1g", ""]
         {
             assert!(with(GIB, &[bad]).is_err(), "{bad:?}");
         }

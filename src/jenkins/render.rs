@@ -46,14 +46,18 @@ pub fn environment(template: &str, values: &Values<'_>) -> Result<String, Fault>
 
 fn one(name: &str, template: &str, values: &Values<'_>) -> Result<String, Fault> {
     Tera::one_off(template, &context(values)?, false).map_err(|error| {
-        // Tera's own first line only says which template it is.
-        let causes: Vec<_> = std::iter::successors(std::error::Error::source(&error), |it| it.source())
-            .map(ToString::to_string)
-            .collect();
-        let cause = if causes.is_empty() { error.to_string() } else { causes.join(": ") };
-        let cause = cause.split_whitespace().collect::<Vec<_>>().join(" ");
-        Fault::recipe(format!("the template {name} cannot be rendered: {cause}")).hint(NAMES)
+        let (place, cause) = told(&error.to_string());
+        Fault::recipe(format!("the template {name} cannot be rendered: {place}{cause}")).hint(NAMES)
     })
+}
+
+/// Where in the template, and the first line of what is wrong there.
+fn told(text: &str) -> (String, String) {
+    let line = text.split("__tera_one_off:").nth(1).and_then(|rest| rest.split(':').next());
+    let place = line.map_or_else(String::new, |line| format!("line {line}: "));
+    let first = text.lines().next().unwrap_or_default();
+    let first = first.trim_start_matches("error: ").split(". Available variables").next();
+    (place, first.unwrap_or_default().to_owned())
 }
 
 fn context(values: &Values<'_>) -> Result<Context, Fault> {
@@ -104,7 +108,7 @@ mod tests {
         let casc = Values { security: SecurityMode::Casc, agent_port: Some(50000), ..VALUES };
         let text = configuration(CONFIGURATION, &casc).unwrap();
         assert!(!text.contains("securityRealm") && !text.contains("authorizationStrategy"));
-        assert!(!text.contains("admin_password"), "{text}");
+        assert!(!text.contains("password:"), "{text}");
         assert!(text.contains("slaveAgentPort: 50000"), "{text}");
     }
 

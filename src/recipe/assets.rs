@@ -22,6 +22,8 @@ embedded! {
     "systemd/docker-daemon.json",
     "systemd/docker.service.d/10-hostkit.conf",
     "systemd/ecs.service.d/10-hostkit.conf",
+    "systemd/hostkit-agents.service",
+    "systemd/hostkit-agents.timer",
     "systemd/hostkit-boot.service",
     "systemd/hostkit-keys.service",
     "systemd/hostkit-keys.timer",

@@ -22,6 +22,7 @@ mod image_tests;
 mod images;
 mod imports;
 mod instances;
+mod jenkins_client;
 mod jenkins_package;
 mod keys;
 mod language;

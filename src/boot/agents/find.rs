@@ -42,7 +42,8 @@ pub(super) async fn all(
     for (name, pool) in pools {
         let parameter = parameter(name, pool);
         let Some(host_key) = keys.get(&parameter).and_then(|text| fleet::host_key(text)) else {
-            let why = if keys.contains_key(&parameter) { "holds no host key" } else { "is missing" };
+            let why =
+                if keys.contains_key(&parameter) { "holds no host key" } else { "is missing" };
             found.told.push(format!(
                 "the agents of the pool `{name}` wait: the parameter `{parameter}` {why}, and no host \
                  is trusted without one; `hostkit keys generate --pool {name}` makes it"
@@ -105,10 +106,7 @@ struct Groups {
     instances: BTreeMap<String, Instance>,
 }
 
-async fn of_groups(
-    config: &SdkConfig,
-    pools: &BTreeMap<String, Pool>,
-) -> Result<Groups, Fault> {
+async fn of_groups(config: &SdkConfig, pools: &BTreeMap<String, Pool>) -> Result<Groups, Fault> {
     let groups: BTreeSet<_> = pools.values().filter_map(|pool| pool.asg.as_deref()).collect();
     if groups.is_empty() {
         return Ok(Groups::default());
@@ -145,8 +143,8 @@ fn agent(instance: &Instance, groups: &Groups, told: &mut Vec<String>) -> Option
         return None;
     };
     let mut members = groups.members.values().flatten();
-    let is_leaving = instance.is_draining
-        || members.any(|member| member.id == *id && member.is_leaving);
+    let is_leaving =
+        instance.is_draining || members.any(|member| member.id == *id && member.is_leaving);
     let labels = instance.labels.as_deref().map(fleet::labels).unwrap_or_default();
     Some(Agent { id: id.clone(), address, labels, is_leaving })
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::IpAddr;
+use std::time::Instant;
 
 use anyhow::Context as _;
 
@@ -26,6 +27,14 @@ const STEP: &str = "agents";
 /// Where Jenkins does not take it, the file is put back: then the next run tries again, and a Jenkins
 /// that is started meanwhile reads what the last one took.
 pub async fn refresh(machine: &Machine, events: &Events) -> anyhow::Result<Outcome> {
+    events.started(STEP, "telling Jenkins which build agents there are");
+    let began = Instant::now();
+    let outcome = work(machine, events).await?;
+    events.finished(STEP, outcome.clone(), began.elapsed());
+    Ok(outcome)
+}
+
+async fn work(machine: &Machine, events: &Events) -> anyhow::Result<Outcome> {
     let config = told(machine)?;
     if config.role != Some(Role::Controller) {
         return Ok(Outcome::Skipped("this host is no controller".to_owned()));

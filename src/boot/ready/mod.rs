@@ -103,7 +103,9 @@ async fn keep(context: &Context) -> Option<String> {
     }
     match render::keep(context).await {
         Ok(None) => None,
-        Ok(Some(why)) => Some(format!("this configuration is not kept as the last known good: {why}")),
+        Ok(Some(why)) => {
+            Some(format!("this configuration is not kept as the last known good: {why}"))
+        }
         Err(error) => {
             Some(format!("this configuration could not be kept as the last known good: {error:#}"))
         }

@@ -2,13 +2,13 @@
 //! it, and used where what the image says cannot be.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
 use super::STEP;
-use super::set::{Chosen, FOLDER, Set};
+use super::set::{self, Chosen, Set};
 use crate::boot::context::Context;
-use crate::boot::credentials;
 use crate::boot::home::{MOUNT_POINT, file_system};
 use crate::boot::inside::{self, Answer, Request};
 use crate::error::Fault;
@@ -44,16 +44,49 @@ pub(super) async fn last_good(
     let image = kept.image.clone();
     match Set::kept(kept.files).checked(names) {
         Ok(chosen) => {
-            let why = format!("{fault}; the last known good configuration, of {image}, is used");
-            // A host that serves with an old configuration looks like one that is well.
-            console::say(&context.machine.root, &format!("hostkit: {why}\n"));
-            context.events.log(STEP, &why);
+            let why = tell(context, &fault.to_string(), &image);
             Ok(Chosen { instead: Some(why), ..chosen })
         }
         Err(worse) => {
             Err(alone(fault, &format!("the last known good one does not fit here: {worse}")))
         }
     }
+}
+
+/// Puts the last known good configuration in the place of the present one, which Jenkins does not
+/// take. What is told of that; none if there is no other one that will do.
+pub(in crate::boot) async fn with_last_good(context: &Context, why: &str) -> Option<String> {
+    if context.fell_back.load(Ordering::Relaxed) {
+        return None;
+    }
+    match replace(context, why).await {
+        Ok(told) => told,
+        Err(error) => {
+            context.events.log(STEP, format!("the last known good one is not used: {error:#}"));
+            None
+        }
+    }
+}
+
+async fn replace(context: &Context, why: &str) -> anyhow::Result<Option<String>> {
+    let Some(kept) = read(context).await? else { return Ok(None) };
+    if kept.files == set::present(context)? {
+        return Ok(None);
+    }
+    let names = set::names(context).await;
+    let chosen = Set::kept(kept.files).checked(&names)?;
+    set::write(context, &chosen.files)?;
+    context.fell_back.store(true, Ordering::Relaxed);
+    Ok(Some(tell(context, why, &kept.image)))
+}
+
+/// Says it where somebody may see it, and returns it.
+fn tell(context: &Context, why: &str, image: &str) -> String {
+    let why = format!("{why}; the last known good configuration, of {image}, is used");
+    // A host that serves with an old configuration looks like one that is well.
+    console::say(&context.machine.root, &format!("hostkit: {why}\n"));
+    context.events.log(STEP, &why);
+    why
 }
 
 fn alone(fault: Fault, why: &str) -> anyhow::Error {
@@ -77,22 +110,13 @@ async fn read(context: &Context) -> anyhow::Result<Option<Kept>> {
 
 /// Keeps what Jenkins serves with now. Says what was not done, and why.
 pub(in crate::boot) async fn keep(context: &Context) -> anyhow::Result<Option<String>> {
-    let folder = context.machine.run(FOLDER);
-    let mut files = Vec::new();
-    for entry in folder.read_dir_utf8()? {
-        let entry = entry?;
-        let name = entry.file_name().to_owned();
-        if name != casc::FLEET {
-            // Another host that is given these has no copies.
-            let text = std::fs::read_to_string(entry.path())?;
-            files.push(File { name, text: credentials::refer_to_credentials(&text) });
-        }
-    }
-    files.sort();
+    let files = set::present(context)?;
     if casc::holds_plain_secret(&files) {
-        return Ok(Some("it seems to hold a secret in plain text, which must not get onto the \
+        return Ok(Some(
+            "it seems to hold a secret in plain text, which must not get onto the \
                         file system"
-            .to_owned()));
+                .to_owned(),
+        ));
     }
     let image = context.must_know().identity.image_id.clone();
     let kept = Kept { version: VERSION, image, files };

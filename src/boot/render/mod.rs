@@ -24,7 +24,7 @@ use crate::host::SecurityMode;
 use crate::jenkins::{self, Tokens, Values, casc, fleet};
 use crate::sys::atomic;
 
-pub(super) use fall_back::keep;
+pub(super) use fall_back::{keep, with_last_good};
 pub(super) use set::FOLDER;
 
 pub(super) const STEP: &str = "render";
@@ -112,10 +112,8 @@ fn environment(context: &Context, security: SecurityMode) -> anyhow::Result<bool
 
 /// What makes hostkit's user known to Jenkins, in the home.
 async fn script(context: &Context) -> anyhow::Result<bool> {
-    let request = Request::Script {
-        mount_point: context.machine.path(MOUNT_POINT),
-        user: OWNER.to_owned(),
-    };
+    let request =
+        Request::Script { mount_point: context.machine.path(MOUNT_POINT), user: OWNER.to_owned() };
     match inside::ask(&context.machine.runner, &request).await? {
         Answer::Done { changed, .. } => Ok(changed),
         answer => anyhow::bail!("the child answered {answer:?}"),

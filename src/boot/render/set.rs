@@ -23,8 +23,20 @@ const OWN: &str = "etc/hostkit/casc.d";
 
 /// What the Jenkins of every image has in its environment.
 const ALWAYS: &[&str] = &[
-    "CACHE_DIRECTORY", "CASC_JENKINS_CONFIG", "CREDENTIALS_DIRECTORY", "HOME", "HOSTKIT_USER",
-    "JAVA_OPTS", "JENKINS_HOME", "JENKINS_PORT", "LANG", "LOGNAME", "PATH", "SECRETS", "SHELL", "USER",
+    "CACHE_DIRECTORY",
+    "CASC_JENKINS_CONFIG",
+    "CREDENTIALS_DIRECTORY",
+    "HOME",
+    "HOSTKIT_USER",
+    "JAVA_OPTS",
+    "JENKINS_HOME",
+    "JENKINS_PORT",
+    "LANG",
+    "LOGNAME",
+    "PATH",
+    "SECRETS",
+    "SHELL",
+    "USER",
 ];
 
 /// The files, before anybody has looked at them.
@@ -117,6 +129,23 @@ pub(super) async fn names(context: &Context) -> BTreeSet<String> {
         Err(error) => context.events.log(STEP, format!("{UNIT} cannot be asked: {error}")),
     }
     names
+}
+
+/// The files that Jenkins reads now, but for the agents.
+pub(super) fn present(context: &Context) -> anyhow::Result<Vec<File>> {
+    let folder = context.machine.run(FOLDER);
+    let mut files = Vec::new();
+    for entry in folder.read_dir_utf8().with_context(|| format!("reading {folder}"))? {
+        let entry = entry.with_context(|| format!("reading {folder}"))?;
+        let (path, name) = (entry.path(), entry.file_name().to_owned());
+        if name != casc::FLEET {
+            let text = std::fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
+            // As another host would need it, which has no copies of secrets.
+            files.push(File { name, text: credentials::refer_to_credentials(&text) });
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// Writes them where Jenkins reads them, and takes away what is no longer one of them. Says whether

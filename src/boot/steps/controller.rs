@@ -59,7 +59,7 @@ pub(super) static TABLE: &[Step] = &[
         name: "render",
         title: "rendering the configuration of Jenkins",
         after: &["home", "keys"],
-        timeout: Duration::from_secs(30),
+        timeout: Duration::from_mins(1),
         required: true,
         run: |context| render::run(context).boxed_local(),
     },

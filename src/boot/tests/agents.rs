@@ -94,7 +94,7 @@ async fn where_aws_does_not_answer_the_last_agents_stay() {
     world.cloud.lock().unwrap().denied = Some("DescribeAutoScalingGroups");
     world.boot().await.unwrap();
     assert!(!fleet(&world).contains("nodes"), "{}", fleet(&world));
-    insta::assert_snapshot!(told(&world, "render"));
+    insta::assert_snapshot!(casc::why_of(&world, "render"));
 }
 
 #[tokio::test]
@@ -127,14 +127,4 @@ async fn a_host_that_is_no_controller_or_has_no_pools_asks_nobody() {
     let asked = world.cloud.lock().unwrap().asked.len();
     assert!(matches!(refresh(&world).await, Ok(Outcome::Skipped(_))));
     assert_eq!(world.cloud.lock().unwrap().asked.len(), asked);
-}
-
-/// Why a step is degraded.
-fn told(world: &World, step: &str) -> String {
-    let steps = world.status().report.steps;
-    let step = steps.into_iter().find(|it| it.step == step).unwrap();
-    match step.outcome {
-        Some(Outcome::Degraded(why)) => why,
-        other => panic!("{other:?}"),
-    }
 }

@@ -120,6 +120,33 @@ async fn with_casc_the_users_own_files_must_say_who_may_what() {
 }
 
 #[tokio::test]
+async fn what_a_plugin_does_not_take_is_replaced_by_the_last_known_good() {
+    let world = World::new().await;
+    put(&world, OWN, "unclassified:\n  mailer:\n    smtpHost: \"a\"\n");
+    world.boot().await.unwrap();
+    replace(&world);
+    put(&world, OWN, "unclassified:\n  mailer:\n    smtpHosst: \"b\"\n");
+    let words = "INFO: Started all plugins\nio.jenkins.plugins.casc.ConfiguratorException: Invalid \
+                 configuration elements for type: class Mailer : smtpHosst\n\tat java.base";
+    {
+        let mut systemd = world.systemd.lock().unwrap();
+        systemd.words = words;
+        systemd.next_starts = vec!["failed"];
+    }
+    world.boot().await.unwrap();
+    assert!(read(&world, "run/hostkit/jenkins/casc/own.yaml").contains("smtpHost:"));
+    assert!(world.outcomes().contains("jenkins degraded"), "{}", world.outcomes());
+    insta::assert_snapshot!(why_of(&world, "jenkins"));
+    assert!(read(&world, "var/lib/jenkins/.hostkit/casc/last-good.json").contains("smtpHost:"));
+    // Where it is the last known good one that it does not take, there is nothing else to try.
+    replace(&world);
+    put(&world, OWN, "unclassified:\n  mailer:\n    smtpHost: \"a\"\n");
+    world.systemd.lock().unwrap().start_leads_to = "failed";
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("the unit is failed") && error.contains("smtpHosst"), "{error}");
+}
+
+#[tokio::test]
 async fn another_start_timeout_is_told_to_systemd() {
     let world = World::told(&format!("{CONTROLLER}[jenkins]\nstart_timeout = 1800\n")).await;
     world.boot().await.unwrap();
@@ -132,8 +159,13 @@ async fn another_start_timeout_is_told_to_systemd() {
 
 /// Why the configuration is not that of this image.
 fn why(world: &World) -> String {
+    why_of(world, "render")
+}
+
+/// Why a step is degraded.
+pub(super) fn why_of(world: &World, step: &str) -> String {
     let steps = world.status().report.steps;
-    let step = steps.into_iter().find(|it| it.step == "render").unwrap();
+    let step = steps.into_iter().find(|it| it.step == step).unwrap();
     match step.outcome {
         Some(Outcome::Degraded(why)) => why,
         other => panic!("{other:?}"),

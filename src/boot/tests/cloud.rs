@@ -58,8 +58,7 @@ pub(super) struct Cloud {
 }
 
 /// An instance: its id, its address and its tags.
-pub(super) type Machine =
-    (&'static str, Option<&'static str>, Vec<(&'static str, &'static str)>);
+pub(super) type Machine = (&'static str, Option<&'static str>, Vec<(&'static str, &'static str)>);
 
 impl Default for Cloud {
     fn default() -> Self {
@@ -353,12 +352,16 @@ impl Cloud {
         let by_tag = form["Filter.1.Name"] == "tag:hostkit:pool";
         let fits = |(id, _, tags): &&Machine| {
             let pool = tags.iter().find(|(key, _)| *key == "hostkit:pool").map(|(_, it)| *it);
-            if by_tag { pool.is_some_and(|pool| wanted.contains(&pool)) } else { wanted.contains(id) }
+            if by_tag {
+                pool.is_some_and(|pool| wanted.contains(&pool))
+            } else {
+                wanted.contains(id)
+            }
         };
         let items = self.machines.iter().filter(fits).map(|(id, address, tags)| {
-            let tags = tags.iter().map(|(key, value)| {
-                format!("<item><key>{key}</key><value>{value}</value></item>")
-            });
+            let tags = tags
+                .iter()
+                .map(|(key, value)| format!("<item><key>{key}</key><value>{value}</value></item>"));
             let address = address.map_or_else(String::new, |it| {
                 format!("<privateIpAddress>{it}</privateIpAddress>")
             });

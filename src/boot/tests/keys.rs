@@ -252,7 +252,7 @@ impl World {
     }
 
     fn configuration(&self) -> String {
-        self.text("run/hostkit/jenkins/casc/hostkit.yaml")
+        self.text("run/hostkit/jenkins/casc/00-hostkit.yaml")
     }
 }
 

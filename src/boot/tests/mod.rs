@@ -173,6 +173,10 @@ struct Systemd {
     restarts: u32,
     /// What a start makes of it.
     start_leads_to: &'static str,
+    /// What the next starts make of it, the last one first; then it is as above.
+    next_starts: Vec<&'static str>,
+    /// What a unit wrote to the journal.
+    words: &'static str,
     /// What a start makes of the lease's unit, which waits until this host may have the home.
     lease_leads_to: &'static str,
     /// How the lease's unit says that it stands, when it is started.
@@ -194,6 +198,8 @@ impl Default for Systemd {
             result: "success",
             restarts: 0,
             start_leads_to: "active",
+            next_starts: Vec::new(),
+            words: "the last words of the unit",
             lease_leads_to: "active",
             lease_tells: None,
             others: [("hostkit-lease.service", "inactive")].into(),
@@ -219,8 +225,8 @@ fn systemd_and(
     let mountinfo = root.join("proc/self/mountinfo");
     let hostname = root.join("proc/sys/kernel/hostname");
     let may_start = root.join("run/hostkit/may-start");
-    let [mounts, starts, stops, resets, shows, known, children] =
-        [(); 7].map(|()| Arc::clone(state));
+    let [mounts, starts, stops, resets, shows, known, children, says] =
+        [(); 8].map(|()| Arc::clone(state));
     more(Script::default())
         .on("systemd-mount", move |_| {
             let mounts = mounts.lock().unwrap();
@@ -253,7 +259,7 @@ fn systemd_and(
             if state.unit == "failed" {
                 return Err((1, "start request repeated too quickly".to_owned()));
             }
-            state.unit = state.start_leads_to;
+            state.unit = state.next_starts.pop().unwrap_or(state.start_leads_to);
             Ok(String::new())
         })
         .on("systemctl stop", move |_| {
@@ -280,7 +286,7 @@ fn systemd_and(
             })
         })
         .answer("systemctl daemon-reload", "")
-        .answer("journalctl", "the last words of the unit")
+        .on("journalctl", move |_| Ok(says.lock().unwrap().words.to_owned()))
         .on("hostkit inner home", move |command| {
             if let Some(complaint) = children.lock().unwrap().child_fails {
                 return Err((1, complaint.to_owned()));

@@ -287,3 +287,50 @@ async fn a_jenkins_that_does_not_say_that_it_is_one_or_serves_nothing_is_not_put
         assert_eq!(world.verdicts(), ["ABANDON"]);
     }
 }
+
+#[tokio::test]
+async fn a_jenkins_that_ends_again_and_again_is_told_with_how_often_and_its_last_words() {
+    let world = World::new().await;
+    {
+        let mut systemd = world.systemd.lock().unwrap();
+        (systemd.start_leads_to, systemd.result, systemd.restarts) = ("failed", "exit-code", 2);
+        systemd.words = "java.lang.OutOfMemoryError: Java heap space";
+    }
+    insta::assert_snapshot!(world.boot().await.unwrap_err());
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+}
+
+#[tokio::test]
+async fn a_jenkins_that_is_never_ready_is_told_with_what_it_said_last() {
+    let mut world = World::new().await;
+    world.machine.step_limit = Duration::from_secs(2);
+    world.systemd.lock().unwrap().start_leads_to = "activating";
+    insta::assert_snapshot!(world.boot().await.unwrap_err());
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+}
+
+#[tokio::test]
+async fn another_version_the_wizard_and_another_program_are_told_apart() {
+    for (name, web) in [
+        ("another version", Web { version: Some("2.528.1"), ..Web::default() }),
+        ("the setup wizard", Web { page: "secrets/initialAdminPassword", ..Web::default() }),
+        ("another program", Web { version: None, ..Web::default() }),
+        ("open", Web { console: 200, ..Web::default() }),
+    ] {
+        let world = World::new().await;
+        *world.web.lock().unwrap() = web;
+        let error = world.boot().await.unwrap_err();
+        insta::assert_snapshot!(name, error.replace(&world.machine.jenkins.to_string(), "ADDRESS"));
+        assert!(world.was_run("systemctl stop --no-block jenkins.service"), "{name}");
+        assert_eq!(world.verdicts(), ["ABANDON"]);
+    }
+}
+
+#[tokio::test]
+async fn a_user_of_hostkits_that_jenkins_does_not_know_degrades_and_does_not_fail() {
+    let world = World::new().await;
+    world.web.lock().unwrap().user = 401;
+    world.boot().await.unwrap();
+    insta::assert_snapshot!(casc::why_of(&world, "ready"));
+    assert_eq!(world.verdicts(), ["CONTINUE"]);
+}

@@ -93,7 +93,10 @@ fn parse(file: &File) -> Result<Option<Value>, Problem> {
         let line = error.location().map_or_else(String::new, |at| format!(", line {}", at.line()));
         // Without the lines around it, which may hold a password.
         let told = error.without_snippet().to_string();
-        let told = told.lines().next().unwrap_or_default().to_owned();
+        let told = told.lines().next().unwrap_or_default();
+        // The place is told already, and nobody can set an option here.
+        let told = told.split(" at line ").next().unwrap_or_default();
+        let told = told.split(", set DuplicateKeyPolicy").next().unwrap_or_default();
         Problem::new(format!("{name}{line}: {told}"))
     })?;
     match tree {

@@ -9,7 +9,14 @@ use super::Problem;
 
 /// What may stand before a colon: such a reference names no secret, but what to do with a text.
 const LOOKUPS: &[&str] = &[
-    "base64", "decodeBase64", "file", "fileBase64", "json", "readFile", "readFileBase64", "sysProp",
+    "base64",
+    "decodeBase64",
+    "file",
+    "fileBase64",
+    "json",
+    "readFile",
+    "readFileBase64",
+    "sysProp",
     "trim",
 ];
 
@@ -40,7 +47,8 @@ pub(super) fn plain_secrets(file: &str, tree: &Value) -> Vec<String> {
         let key = path.last().map(|key| key.to_ascii_lowercase()).unwrap_or_default();
         let is_secret = SECRET_KEYS.iter().any(|end| key.ends_with(end));
         // Encrypted by a Jenkins, or hashed.
-        let is_hidden = text.contains("${") || text.starts_with('{') || text.starts_with("#jbcrypt:");
+        let is_hidden =
+            text.contains("${") || text.starts_with('{') || text.starts_with("#jbcrypt:");
         if is_secret && !is_hidden && !text.is_empty() {
             found.push(format!(
                 "{file}: `{}` seems to hold a secret in plain text; put it into Parameter Store \
@@ -94,7 +102,11 @@ fn unsatisfied_body(body: &str, names: &BTreeSet<String>) -> Vec<String> {
     }
     let is_lookup = body.split_once(':').is_some_and(|(head, _)| LOOKUPS.contains(&head));
     let has_default = body.contains(":-");
-    if is_lookup || has_default || names.contains(body) { Vec::new() } else { vec![body.to_owned()] }
+    if is_lookup || has_default || names.contains(body) {
+        Vec::new()
+    } else {
+        vec![body.to_owned()]
+    }
 }
 
 /// Where the reference ends that `text` is the inside of.

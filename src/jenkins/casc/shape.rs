@@ -9,8 +9,18 @@ use super::Problem;
 
 /// Roots that Jenkins and well-known plugins have.
 const ROOTS: &[&str] = &[
-    "appearance", "aws", "configuration-as-code", "credentials", "globalCredentialsConfiguration",
-    "groovy", "jenkins", "jobs", "masking", "security", "tool", "unclassified",
+    "appearance",
+    "aws",
+    "configuration-as-code",
+    "credentials",
+    "globalCredentialsConfiguration",
+    "groovy",
+    "jenkins",
+    "jobs",
+    "masking",
+    "security",
+    "tool",
+    "unclassified",
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
