@@ -13,6 +13,7 @@ pub mod ebs;
 pub mod ec2;
 pub mod ecs;
 pub mod efs;
+pub mod elb;
 mod failure;
 pub mod image;
 pub mod imds;
