@@ -12,9 +12,12 @@ use crate::error::Fault;
 const OWN_VARIABLES: &[&str] = &[
     "ECS_AWSVPC_BLOCK_IMDS",
     "ECS_CLUSTER",
+    "ECS_CONTAINER_INSTANCE_PROPAGATE_TAGS_FROM",
+    "ECS_CONTAINER_INSTANCE_TAGS",
     "ECS_ENABLE_SPOT_INSTANCE_DRAINING",
     "ECS_INSTANCE_ATTRIBUTES",
     "ECS_RESERVED_MEMORY",
+    "ECS_WARM_POOLS_CHECK",
 ];
 
 /// Whom systemd/sshd-20-agent.conf keeps from letting others in.
@@ -132,6 +135,12 @@ fn ecs(ecs: &Ecs, require: &mut impl FnMut(bool, &'static str, &str)) {
         let part = |c: char| c.is_ascii_alphanumeric() || "-_./@ ".contains(c);
         let good = (1..=128).contains(&text.len()) && text.chars().all(part);
         require(good, "ecs.attributes", text);
+    }
+    for (name, value) in &ecs.tags {
+        let part = |c: char| c.is_ascii_alphanumeric() || "-_./=+:@ ".contains(c);
+        let good = |text: &str, most| text.len() <= most && text.chars().all(part);
+        let named = !name.is_empty() && !name.to_ascii_lowercase().starts_with("aws:");
+        require(named && good(name, 128) && good(value, 256), "ecs.tags", name);
     }
     for (name, value) in &ecs.settings {
         let part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
