@@ -13,6 +13,8 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
+use super::container_service::{self, Cluster};
+
 pub(super) const INSTANCE: &str = "i-0bbbbbbbbbbbbbbbb";
 pub(super) const PRIVATE_KEY: &str =
     "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----";
@@ -43,6 +45,9 @@ pub(super) struct Cloud {
     pub(super) asked: Vec<String>,
     /// What the hook was told.
     pub(super) verdicts: Vec<String>,
+    /// What the group wants this host to be, where the metadata service says it.
+    pub(super) target: Option<&'static str>,
+    pub(super) cluster: Cluster,
     /// How long an answer of the metadata service takes, and one of AWS.
     pub(super) latency: Option<(Duration, Duration)>,
 }
@@ -67,6 +72,8 @@ impl Default for Cloud {
             inactive: 0,
             asked: Vec::new(),
             verdicts: Vec::new(),
+            target: None,
+            cluster: Cluster::default(),
             latency: None,
         }
     }
@@ -113,6 +120,9 @@ async fn answer(cloud: &Shared, request: Request<Incoming>) -> Response<Full<Byt
         return cloud.mount_targets(head.uri.query().unwrap_or_default());
     }
     if let Some(target) = header("x-amz-target") {
+        if let Some(operation) = target.strip_prefix(container_service::TARGET) {
+            return cloud.container_service(operation, &body);
+        }
         assert_eq!(target, "AmazonSSM.GetParameters");
         return cloud.parameters(&body);
     }
@@ -160,12 +170,22 @@ impl Cloud {
                 "Expiration": "2099-01-01T00:00:00Z",
             })
             .to_string(),
+            "meta-data/autoscaling/target-lifecycle-state" if self.target.is_some() => {
+                self.target.unwrap().to_owned()
+            }
             "user-data" if self.user_data.is_some() => {
                 return reply(200, self.user_data.clone().unwrap());
             }
             _ => return reply(404, ""),
         };
         reply(200, text)
+    }
+
+    fn container_service(&mut self, operation: &str, body: &[u8]) -> Response<Full<Bytes>> {
+        self.asked.push(operation.to_owned());
+        let (status, answer) =
+            self.cluster.answer(operation, &serde_json::from_slice(body).unwrap());
+        reply(status, answer.to_string())
     }
 
     fn hiccup(&mut self, what: &str) -> Option<u16> {
@@ -250,7 +270,9 @@ impl Cloud {
             "CompleteLifecycleAction" => {
                 assert_eq!(form["LifecycleHookName"], "launch");
                 self.verdicts.push(form["LifecycleActionResult"].clone());
-                self.lifecycle_state = Some("InService".to_owned());
+                let warm = self.lifecycle_state.as_ref().is_some_and(|it| it.starts_with("Warmed:"));
+                let next = if warm { "Warmed:Stopped" } else { "InService" };
+                self.lifecycle_state = Some(next.to_owned());
                 String::new()
             }
             "DescribeInstances" => {
