@@ -11,6 +11,7 @@ use crate::error::Fault;
 /// Variables of the ECS agent that have a key of their own, or that hostkit decides.
 const OWN_VARIABLES: &[&str] = &[
     "ECS_AWSVPC_BLOCK_IMDS",
+    "ECS_BACKEND_HOST",
     "ECS_CLUSTER",
     "ECS_CONTAINER_INSTANCE_PROPAGATE_TAGS_FROM",
     "ECS_CONTAINER_INSTANCE_TAGS",

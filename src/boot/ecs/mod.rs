@@ -54,6 +54,7 @@ pub(super) async fn render(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let known = context.must_know();
     let place = Place {
         region: known.aws.region.as_deref().unwrap_or(&known.identity.region),
+        endpoint: known.aws.endpoint_url.as_deref(),
         memory: context.facts.memory,
         warm: pool::may_be_warm(&context),
     };

@@ -25,6 +25,8 @@ const RESERVED_LARGEST_PART: u64 = 4;
 pub(super) struct Place<'a> {
     /// Its region.
     pub(super) region: &'a str,
+    /// Where AWS is, if that is not in the region.
+    pub(super) endpoint: Option<&'a str>,
     /// Its memory, in bytes.
     pub(super) memory: u64,
     /// Whether it is in a warm pool.
@@ -39,6 +41,9 @@ pub(super) fn render(ecs: &Ecs, place: Place<'_>) -> String {
     };
     say("ECS_CLUSTER", ecs.cluster.as_deref().unwrap_or(DEFAULT_CLUSTER));
     say("AWS_DEFAULT_REGION", place.region);
+    if let Some(url) = place.endpoint {
+        say("ECS_BACKEND_HOST", url);
+    }
     // Tasks with a network card of their own; the shield keeps away all others.
     say("ECS_AWSVPC_BLOCK_IMDS", "true");
     say("ECS_ENABLE_SPOT_INSTANCE_DRAINING", if ecs.spot_draining { "true" } else { "false" });
@@ -84,7 +89,7 @@ mod tests {
 
     fn rendered(text: &str, warm: bool) -> String {
         let ecs: Ecs = toml::from_str(text).unwrap();
-        render(&ecs, Place { region: "eu-west-1", memory: 16 << 30, warm })
+        render(&ecs, Place { region: "eu-west-1", endpoint: None, memory: 16 << 30, warm })
     }
 
     #[test]
