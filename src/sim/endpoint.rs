@@ -12,7 +12,7 @@ use super::http::{Gate, Handler, Reply, Request};
 use super::record::{Record, Subject};
 use super::service::Service;
 use super::signature::{self, Refusal};
-use super::{autoscaling, ebs, ec2, ecs, efs, imds, random, ssm, sts};
+use super::{autoscaling, ebs, ec2, ecs, efs, elb, imds, random, ssm, sts};
 
 /// The account as its servers share it.
 pub type Shared = Arc<Mutex<Account>>;
@@ -147,6 +147,7 @@ fn dispatch(account: &mut Account, call: &Call<'_>, as_of: Instant) -> Turn {
         Service::Ec2 => ec2::answer(account, call, as_of),
         Service::Ecs => ecs::answer(account, call),
         Service::Efs => efs::answer(account, call.caller.name(), call.request),
+        Service::Elb => elb::answer(account, call.request, &call.region),
         Service::Ssm => ssm::answer(account, call),
         Service::Sts => sts::answer(call),
     })
@@ -191,7 +192,7 @@ fn refuse(service: Service, refusal: &Refusal) -> Reply {
     match service {
         Service::Ecs | Service::Ssm => service.error(400, json, &message),
         Service::Ebs | Service::Efs => service.error(403, json, &message),
-        Service::AutoScaling | Service::Sts => service.error(403, query, &message),
+        Service::AutoScaling | Service::Elb | Service::Sts => service.error(403, query, &message),
         Service::Ec2 => {
             let (status, message) = match refusal {
                 Refusal::Unsigned => (400, "The request must contain the parameter AWSAccessKeyId"),

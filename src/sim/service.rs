@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::http::{Reply, Request};
-use super::{autoscaling, ebs, ec2, ecs, efs, signature, ssm, sts};
+use super::{autoscaling, ebs, ec2, ecs, efs, elb, signature, ssm, sts};
 
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -19,6 +19,8 @@ pub enum Service {
     Ecs,
     /// Elastic File System.
     Efs,
+    /// Elastic Load Balancing, version 2.
+    Elb,
     /// Systems Manager.
     Ssm,
     /// Security Token Service.
@@ -47,6 +49,7 @@ impl Service {
         match asked.get("Version").map(String::as_str) {
             Some(autoscaling::VERSION) => Some(Self::AutoScaling),
             Some(ec2::VERSION) => Some(Self::Ec2),
+            Some(elb::VERSION) => Some(Self::Elb),
             Some(sts::VERSION) => Some(Self::Sts),
             _ => match signature::service(request)? {
                 "autoscaling" => Some(Self::AutoScaling),
@@ -54,6 +57,7 @@ impl Service {
                 "ec2" => Some(Self::Ec2),
                 "ecs" => Some(Self::Ecs),
                 "elasticfilesystem" => Some(Self::Efs),
+                "elasticloadbalancing" => Some(Self::Elb),
                 "ssm" => Some(Self::Ssm),
                 "sts" => Some(Self::Sts),
                 _ => None,
@@ -64,7 +68,7 @@ impl Service {
     /// What it asks this service to do, by the name that a policy gives it.
     pub fn action(self, request: &Request) -> String {
         match self {
-            Self::AutoScaling | Self::Ec2 | Self::Sts => {
+            Self::AutoScaling | Self::Ec2 | Self::Elb | Self::Sts => {
                 request.parameters().remove("Action").unwrap_or_default()
             }
             Self::Ecs => {
@@ -88,6 +92,7 @@ impl Service {
             Self::Ec2 => "ec2",
             Self::Ecs => "ecs",
             Self::Efs => "elasticfilesystem",
+            Self::Elb => "elasticloadbalancing",
             Self::Ssm => "ssm",
             Self::Sts => "sts",
         }
@@ -101,6 +106,7 @@ impl Service {
             Self::Ec2 => ec2::error(status, code, message),
             Self::Ecs => Reply { status, ..ecs::error(code, message) },
             Self::Efs => efs::error(status, code, message),
+            Self::Elb => elb::error(status, code, message),
             Self::Ssm => Reply { status, ..ssm::error(code, message) },
             Self::Sts => sts::error(status, code, message),
         }

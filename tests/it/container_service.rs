@@ -197,9 +197,8 @@ async fn the_agent_registers_stays_the_same_and_is_drained() {
 async fn who_drains_a_host_is_known_from_the_capacity_provider_or_from_the_hook() {
     let setting = Setting::new().await;
     let sdk = setting.sdk();
-    let drainer = async |hooks: &[String]| {
-        drain::drainer(&sdk, CLUSTER, "nodes", hooks).await.unwrap()
-    };
+    let drainer =
+        async |hooks: &[String]| drain::drainer(&sdk, CLUSTER, "nodes", hooks).await.unwrap();
     assert_eq!(drainer(&[]).await, drain::Drainer::Host);
     let hook = [ecs::MANAGED_HOOK.to_owned()];
     assert!(matches!(drainer(&hook).await, drain::Drainer::Ecs(why) if why.contains("hook")));
@@ -246,7 +245,10 @@ async fn the_agent_gives_up_where_amazons_does() {
     assert_eq!(status(setting.agent("default")).await, Some(5), "the state is of another cluster");
     let log = fs::read_to_string(setting.path("var/log/ecs/ecs-agent.log")).unwrap();
     assert!(log.contains("ClusterNotFoundException"), "{log}");
-    assert!(log.contains("level=critical") && log.contains("saved cluster does not match"), "{log}");
+    assert!(
+        log.contains("level=critical") && log.contains("saved cluster does not match"),
+        "{log}"
+    );
 }
 
 #[tokio::test]

@@ -53,7 +53,10 @@ async fn a_container_host_joins_its_cluster_and_tells_the_group() {
     );
     assert_eq!(world.verdicts(), ["CONTINUE"]);
     let config = fs::read_to_string(world.root.join(CONFIG)).unwrap();
-    assert!(config.contains("\nECS_CLUSTER=builds\nAWS_DEFAULT_REGION=eu-west-1\nECS_BACKEND_HOST="), "{config}");
+    assert!(
+        config.contains("\nECS_CLUSTER=builds\nAWS_DEFAULT_REGION=eu-west-1\nECS_BACKEND_HOST="),
+        "{config}"
+    );
     assert!(world.was_run("systemctl start --no-block ecs.service"));
     assert!(world.cloud.lock().unwrap().read.is_empty(), "it needs no parameter");
 }

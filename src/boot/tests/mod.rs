@@ -2,12 +2,15 @@
 //! server, Jenkins, SSH and the ECS agent are local servers that speak the wire.
 
 mod agent;
+mod balancer;
 mod cloud;
 mod container_service;
 mod ecs;
+mod group;
 mod refused;
 mod served;
 mod speed;
+mod target;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,6 +26,7 @@ use super::status::{State, Status};
 use super::{Machine, boot, probe};
 use crate::error;
 use crate::event::Events;
+use crate::group::ledger;
 use crate::lease::memory::{Memory, Standing};
 use crate::sys::Runner;
 use crate::sys::runner::Script;
@@ -268,6 +272,11 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
             "11 hostkit-boot.service start running\n12 cloud-final.service start running\n\
              13 ecs.service start waiting\n",
         )
+        .answer("systemctl reboot", "")
+        .on("hostkit inner ledger", |command| {
+            let request = serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
+            Ok(serde_json::to_string(&ledger::answer(&request, Ground::Any)).unwrap())
+        })
         .answer("journalctl", "the last words of the unit")
         .on("hostkit inner home", move |command| {
             if let Some(complaint) = children.lock().unwrap().child_fails {

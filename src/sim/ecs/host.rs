@@ -112,7 +112,9 @@ pub(super) fn update(account: &mut Account, call: &Call<'_>) -> Answer {
         Some("ACTIVE") => Standing::Active,
         Some("DRAINING") => Standing::Draining,
         _ => {
-            return Err(refusal::invalid("Container instance status should be ACTIVE or DRAINING."));
+            return Err(refusal::invalid(
+                "Container instance status should be ACTIVE or DRAINING.",
+            ));
         }
     };
     if asked.container_instances.is_empty() {

@@ -76,7 +76,10 @@ fn a_container_host_joins_its_cluster_and_its_containers_cannot_take_its_role() 
     let rejected = |line: &&str| line.contains("169.254.169.254") && !line.contains("packets 0 ");
     assert!(said["shield"].lines().find(rejected).is_some(), "{}", said["shield"]);
     let config = &said["ecs.config"];
-    assert!(config.contains("ECS_CLUSTER=hostkit-vm\n") && config.ends_with("600 root"), "{config}");
+    assert!(
+        config.contains("ECS_CLUSTER=hostkit-vm\n") && config.ends_with("600 root"),
+        "{config}"
+    );
     assert!(config.contains("\nECS_RESERVED_MEMORY="), "{config}");
     assert!(said["again"].starts_with("ready in "), "{}", said["again"]);
     // Docker goes with its shield and brings it back.
