@@ -12,6 +12,7 @@ pub mod clock;
 pub mod ebs;
 pub mod ec2;
 pub mod efs;
+pub mod elb;
 mod failure;
 pub mod image;
 pub mod imds;
