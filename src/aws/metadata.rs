@@ -31,7 +31,7 @@ const LONGEST: usize = 64 << 10;
 /// A token is asked for that is good for so long,
 const TOKEN_LIFE: &str = "21600";
 /// and asked for again before it ends.
-const TOKEN_GOOD: Duration = Duration::from_secs(21600 - 120);
+const TOKEN_GOOD: Duration = Duration::from_mins(358);
 
 const TOKEN: &str = "x-aws-ec2-metadata-token";
 const TOKEN_TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";

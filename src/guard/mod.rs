@@ -24,6 +24,8 @@ mod jenkins;
 pub mod metrics;
 mod notes;
 mod post;
+#[cfg(test)]
+mod properties;
 pub mod pulse;
 pub mod resources;
 mod senses;

@@ -1,5 +1,7 @@
 //! What the guard looks at while a host serves, and how often. Each look has a deadline of its own.
 
+use std::time::Duration;
+
 use camino::Utf8PathBuf;
 use jiff::{SignedDuration, Timestamp};
 
@@ -175,7 +177,7 @@ impl Eyes {
         match host.role {
             Role::Controller => {
                 let served = jenkins::serves(host).await;
-                self.numbers.jenkins = served.as_ref().ok().map(|took| took.as_secs_f64());
+                self.numbers.jenkins = served.as_ref().ok().map(Duration::as_secs_f64);
                 let counted = if served.is_ok() { jenkins::builds(host).await.ok() } else { None };
                 self.numbers.builds = counted.and_then(|it| u32::try_from(it.len()).ok());
                 vec![(Part::Jenkins, served.err())]

@@ -65,7 +65,7 @@ mod tests {
         let root = Utf8Path::from_path(folder.path()).unwrap();
         let slice = root.join("user-650.slice");
         assert_eq!(busy_below(root, &slice).unwrap(), 0, "nobody is logged in");
-        let mut put = |session: &str, programs: &[&str]| {
+        let put = |session: &str, programs: &[&str]| {
             let scope = slice.join(format!("session-{session}.scope"));
             fs::create_dir_all(&scope).unwrap();
             let mut processes = String::new();

@@ -215,14 +215,14 @@ impl Watch {
             Step::Goes(pause) => pause,
             Step::Stuck => 5.0,
             Step::Ended => {
-                self.end().await;
+                self.end();
                 TICK
             }
         }
     }
 
     /// The drain has come to its end.
-    async fn end(&mut self) {
+    fn end(&mut self) {
         let Some(going) = self.going.take() else { return };
         self.alone = None;
         let failed: Vec<_> = going.failed().iter().map(|stage| stage.name()).collect();
@@ -232,7 +232,8 @@ impl Watch {
             format!("this host is drained; what was given up: {}", failed.join(", "))
         };
         self.host.events.log(STEP, line);
-        let begun = Begun { ended: true, ..going.begun };
+        let mut begun = going.begun;
+        begun.ended = true;
         if let Err(error) = self.host.notes.keep(&begun) {
             self.host.events.log(STEP, format!("that could not be written down: {error}"));
         }

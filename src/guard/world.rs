@@ -221,9 +221,8 @@ async fn released(host: &Watched) -> Seen {
     let why = standing.as_ref().map(|standing| standing.why.clone()).unwrap_or_default();
     match (unit, standing.map(|standing| standing.phase)) {
         (Unit::Down, None) => Seen::Done(Some("this host never held the home".to_owned())),
-        (Unit::Down, Some(Phase::Released)) => Seen::Done(Some(why)),
         (Unit::Down, Some(Phase::Held)) => Seen::Unclear(why),
-        // It was never this host's, or is somebody else's by now.
+        // It was released, or was never this host's, or is somebody else's by now.
         (Unit::Down, Some(_)) => Seen::Done(Some(why)),
         (Unit::Stopping | Unit::Up, _) => Seen::Left("the home is still held".to_owned()),
     }
