@@ -38,6 +38,8 @@ pub(super) struct Cloud {
     pub(super) hiccups: BTreeMap<&'static str, Vec<u16>>,
     /// How often the launch hook is not active yet.
     pub(super) inactive: u32,
+    /// The group beyond its hook, and its load balancer.
+    pub(super) balancer: super::balancer::Balancer,
     /// Everything that was asked: IMDS paths, AWS operations.
     pub(super) asked: Vec<String>,
     /// What the hook was told.
@@ -62,6 +64,7 @@ impl Default for Cloud {
             truncated: false,
             hiccups: BTreeMap::new(),
             inactive: 0,
+            balancer: super::balancer::Balancer::default(),
             asked: Vec::new(),
             verdicts: Vec::new(),
         }
@@ -151,6 +154,9 @@ impl Cloud {
                 "Expiration": "2099-01-01T00:00:00Z",
             })
             .to_string(),
+            "meta-data/tags/instance/aws:autoscaling:groupName" if self.balancer.tags => {
+                "ci".to_owned()
+            }
             "user-data" if self.user_data.is_some() => {
                 return reply(200, self.user_data.clone().unwrap());
             }
@@ -211,6 +217,9 @@ impl Cloud {
         }
         if let Some(status) = self.hiccup(action) {
             return reply(status, "");
+        }
+        if let Some((status, body)) = self.balancer.answer(form, &mut self.lifecycle_state) {
+            return reply(status, body);
         }
         if action == "CompleteLifecycleAction" && self.inactive > 0 {
             self.inactive -= 1;
