@@ -21,7 +21,6 @@ pub mod instances;
 pub mod inventory;
 pub mod keypair;
 pub mod launch_template;
-pub mod metadata;
 pub mod operator;
 pub mod patience;
 pub mod remove;

@@ -69,7 +69,10 @@ impl Budget {
                 });
                 put(Stage::Quiet, hurry(QUIET, 10.0), builds.max(5.0), Late::GoOn);
                 put(Stage::Builds, never, builds, Late::GoOn);
-                put(Stage::Stop, STOP, before(SPOT_STOPPED), Late::Force(hurry(KILLED, 5.0)));
+                // One that was noticed late gets some seconds all the same, if there are any.
+                let some = (builds + SPOT_STOPPING).min(before(SPOT_RELEASED + SPOT_STOPPING));
+                let stopped = before(SPOT_STOPPED).max(some);
+                put(Stage::Stop, STOP, stopped, Late::Force(hurry(KILLED, 5.0)));
                 put(Stage::Release, RELEASE, before(SPOT_RELEASED), Late::Insist);
                 put(Stage::Unmount, UNMOUNT, before(SPOT_UNMOUNTED), Late::GoOn);
             }

@@ -188,7 +188,10 @@ impl Drain {
             }
             Seen::Left(why) | Seen::Unclear(why) => why,
         };
-        if now >= row.until.min(began + row.limit) {
+        // Before force it is asked for once, however late it is.
+        let is_late = now >= row.until.min(began + row.limit);
+        let was_asked = self.acted.is_some() || !matches!(row.late, Late::Force(_));
+        if is_late && was_asked {
             match (row.late, self.forced) {
                 (Late::Insist, _) if !self.told_stuck => {
                     self.told_stuck = true;

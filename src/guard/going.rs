@@ -69,6 +69,7 @@ impl Going {
     pub(super) fn hurry(&mut self, host: &Watched, begun: Begun) {
         self.begun = begun;
         self.drain.hurry(rows(host, &self.begun));
+        (self.beats.last, self.beats.looked) = (None, None);
     }
 
     /// What it is at, in words.

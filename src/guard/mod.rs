@@ -42,7 +42,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use post::Post;
 
-use crate::aws::metadata::Metadata;
+use crate::aws::imds::Imds;
 use crate::error::Fault;
 use crate::event::Events;
 use crate::host;
@@ -52,6 +52,9 @@ use watch::{STEP, Watch};
 
 /// So often it is looked whether the boot has come far enough, in seconds.
 const BOOT: f64 = 4.0;
+
+/// A question to the metadata service may take so long, and is asked again soon.
+const METADATA: Duration = Duration::from_secs(2);
 
 /// So often systemd is told that this process is alive while something takes its time.
 const ALIVE: Duration = Duration::from_secs(15);
@@ -84,7 +87,7 @@ async fn watch_for_ever(post: &Post, events: &Events) -> anyhow::Result<()> {
     loop {
         let host = boot_of(post, events).await;
         let told = told(post);
-        let metadata = Metadata::new(post.imds.as_deref())?;
+        let metadata = Imds::lasting(post.imds.as_deref(), METADATA)?;
         events.log(STEP, format!("watching {}", host.identity.instance_id));
         let mut watch = Watch::new(host, metadata);
         while watch.is_draining() || self::told(post) == told {

@@ -163,7 +163,7 @@ proptest! {
         let late = |usual: f64| usual.max(12.0) + 2.0;
         prop_assert!(stop <= late(gone - 60.0), "{stop} of {gone}");
         if let Some(kill) = world.first(Stage::Stop, true) {
-            prop_assert!(kill <= late(gone - 45.0) + 2.0, "{kill} of {gone}");
+            prop_assert!(kill <= late((gone - 45.0).max(15.0)) + 3.0, "{kill} of {gone}");
         }
     }
 

@@ -13,7 +13,7 @@ use super::post::Watched;
 use super::pulse::Pulse;
 use super::resources;
 use super::wish::{Interruption, Maintenance, Signs, Tag};
-use crate::aws::metadata::Metadata;
+use crate::aws::imds::Imds;
 use crate::host::{HOME, Role};
 use crate::lease::memory::Phase;
 
@@ -68,7 +68,7 @@ pub(super) const SENSES: &[(Sense, f64)] = &[
 /// What the guard sees with.
 #[derive(Debug)]
 pub(super) struct Eyes {
-    metadata: Metadata,
+    metadata: Imds,
     pulse: Pulse,
     /// Whether this is a spot instance; absent as long as it was not asked.
     spot: Option<bool>,
@@ -79,7 +79,7 @@ pub(super) struct Eyes {
 }
 
 impl Eyes {
-    pub(super) fn new(host: &Watched, metadata: Metadata) -> Self {
+    pub(super) fn new(host: &Watched, metadata: Imds) -> Self {
         let numbers =
             Numbers { role: format!("{:?}", host.role).to_lowercase(), ..Numbers::default() };
         let pulse = Pulse::new(host.post.runner.clone());
@@ -136,13 +136,13 @@ impl Eyes {
     }
 
     async fn ask(&mut self, path: &str) -> Result<Option<String>, ()> {
-        match self.metadata.get(&format!("/latest/{path}")).await {
+        match self.metadata.get(&format!("/latest/{path}"), |_| {}).await {
             Ok(answer) => {
                 self.silent = 0;
                 Ok(answer)
             }
-            Err(why) => {
-                tracing::debug!(path, why, "the metadata service");
+            Err(error) => {
+                tracing::debug!(path, %error, "the metadata service");
                 self.silent += 1;
                 self.numbers.metadata_failures += 1;
                 Err(())

@@ -17,7 +17,7 @@ use super::post::Watched;
 use super::senses::{Eyes, SENSES, Sense, TICK};
 use super::wish::{Reason, Tag, Wish, wish};
 use super::world;
-use crate::aws::metadata::Metadata;
+use crate::aws::imds::Imds;
 use crate::host::{HOME, Role};
 use crate::sys::{atomic, notify};
 
@@ -63,7 +63,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(host: Watched, metadata: Metadata) -> Self {
+    pub(super) fn new(host: Watched, metadata: Imds) -> Self {
         let due = SENSES.iter().map(|(sense, every)| (*sense, *every, 0.0)).collect();
         let eyes = Eyes::new(&host, metadata);
         Self {
