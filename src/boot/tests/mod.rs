@@ -2,11 +2,14 @@
 //! server, Jenkins, SSH and the ECS agent are local servers that speak the wire.
 
 mod agent;
+mod balancer;
 mod cloud;
 mod ecs;
+mod group;
 mod refused;
 mod served;
 mod speed;
+mod target;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,6 +25,7 @@ use super::status::{State, Status};
 use super::{Machine, boot, probe};
 use crate::error;
 use crate::event::Events;
+use crate::group::ledger;
 use crate::lease::memory::{Memory, Standing};
 use crate::sys::Runner;
 use crate::sys::runner::Script;
@@ -254,6 +258,11 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
                 Some(state) => format!("LoadState=loaded\nActiveState={state}\nJob=\n"),
                 None => "LoadState=not-found\nActiveState=inactive\n".to_owned(),
             })
+        })
+        .answer("systemctl reboot", "")
+        .on("hostkit inner ledger", |command| {
+            let request = serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
+            Ok(serde_json::to_string(&ledger::answer(&request, Ground::Any)).unwrap())
         })
         .answer("journalctl", "the last words of the unit")
         .on("hostkit inner home", move |command| {
