@@ -9,7 +9,9 @@ pub mod boot;
 pub mod cache;
 pub mod check;
 pub mod docs;
+pub mod drain;
 pub mod gc;
+pub mod guard;
 pub mod iam;
 pub mod images;
 pub mod init;
@@ -109,6 +111,15 @@ pub enum Command {
     ///
     /// Ends with 0 when it is ready, 5 when it failed, 11 while it runs.
     Status,
+    /// Take this host down in order: builds end, Jenkins stops, the home is released
+    ///
+    /// What hostkit-guard.service does by itself when the group terminates this host, or EC2 takes a
+    /// spot instance back.
+    Drain(drain::Drain),
+    /// Watch this host, and drain it when it goes
+    ///
+    /// What hostkit-guard.service runs.
+    Guard,
     /// Show who holds the home of this host, or declare the holder dead
     #[command(subcommand)]
     Lease(lease::Lease),
@@ -173,6 +184,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rehearse(verb) => Box::pin(rehearse::run(verb, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,
         Command::Status => status::run(format),
+        Command::Drain(arguments) => Box::pin(drain::run(arguments, format)).await,
+        Command::Guard => Box::pin(guard::run(format)).await,
         Command::Lease(verb) => Box::pin(lease::run(verb, format)).await,
         Command::Inner(command) => Ok(inner::run(&command)),
     }

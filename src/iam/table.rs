@@ -489,6 +489,14 @@ pub const GRANTS: &[Grant] = &[
         why: "only with `alb.mode = \"explicit\"`: the host is a target before its launch hook ends",
     },
     Grant {
+        sid: "AnswerOperators",
+        roles: &[Controller],
+        actions: &["ssm:PutParameter"],
+        on: &[On::Parameters("/hostkit/asg/*/host")],
+        when: When::Always,
+        why: "how the controller stands, for whoever has it drained by the tag `hostkit:drain`",
+    },
+    Grant {
         sid: "KnowHolder",
         roles: &[Controller],
         actions: &["ec2:DescribeInstances"],

@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use crate::error;
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, Outcome};
 use crate::report::{Fold, Report};
 
 /// How a command talks.
@@ -64,14 +64,20 @@ pub fn start(format: Format) -> (Events, Printer) {
     (events, Printer(printer))
 }
 
-/// A channel for an engine that has one step and goes on for months: what it says is printed line by
-/// line on standard error, for a journal that has the time already.
+/// A channel for an engine that goes on for months: what it says is printed line by line on standard
+/// error, for a journal that has the time already.
 pub fn lines() -> (Events, Printer) {
     let (events, mut receiver) = Events::channel();
     let printer = tokio::spawn(async move {
         while let Some(event) = receiver.recv().await {
-            if let Event::Log { line, .. } = event {
-                note(&line);
+            match event {
+                Event::Log { line, .. } => note(&line),
+                Event::Started { title, .. } => note(&title),
+                Event::Finished { step, outcome: Outcome::Failed(why), .. } => {
+                    note(&format!("{step} was given up: {why}"));
+                }
+                Event::Finished { outcome: Outcome::Skipped(why), .. } => note(&why),
+                Event::Finished { .. } | Event::Progress { .. } => {}
             }
         }
         Report::default()
