@@ -74,6 +74,8 @@
 //!   [`lease::clerk`] is the child that touches the file system, and its `Desk` the asker's side;
 //!   [`lease::witness`] is the one that asks AWS; [`lease::ground`] tells whose a file system is;
 //!   [`lease::visit`] is a person's look at the lease, or break
+//! - [`group`]: what a host says to its Auto Scaling group, when it boots and when it goes: hooks that
+//!   wait, and its health; [`group::ledger`] counts how often
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
 //! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values
 //!
@@ -161,6 +163,7 @@ pub mod error;
 pub mod event;
 pub mod facts;
 pub mod fleet;
+pub mod group;
 pub mod host;
 pub mod iam;
 pub mod image;

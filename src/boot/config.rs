@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
+
 use super::context::Context;
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::host::{self, EcsAgent, HostConfig, Role};
+use crate::sys::atomic;
 
 #[expect(clippy::unused_async, reason = "every row of the table has the same shape")]
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
@@ -16,9 +19,14 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let path = context.config_file.as_str();
     let config = host::read(&texts.layers(path))?;
     check(&config, path)?;
+    // Those that run later, as the guard, ask neither the image nor the metadata service. A value
+    // may be a password, as in `ecs.settings`: for root alone.
+    let effective = context.machine.path(host::EFFECTIVE);
+    let changed = atomic::write(&effective, host::to_effective(&config).as_bytes(), 0o600)
+        .with_context(|| format!("writing {effective}"))?;
     let first = context.config.set(config).is_ok();
     debug_assert!(first, "this step runs once");
-    Ok(Outcome::Unchanged)
+    Ok(Outcome::changed(changed))
 }
 
 fn check(config: &HostConfig, path: &str) -> Result<(), Fault> {

@@ -23,7 +23,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let layers = texts.layers(context.config_file.as_str());
     let (aws, asg) = (host::section(&layers, "aws"), host::section(&layers, "asg"));
     let json = serde_json::to_vec(&identity).expect("an identity has only string keys");
-    let cached = atomic::write(&machine.run("identity.json"), &json, 0o644)
+    let cached = atomic::write(&machine.path(Identity::PATH), &json, 0o644)
         .context("writing /run/hostkit/identity.json")?;
     let named = set_hostname(&context, &identity.hostname).await;
     context.events.log(STEP, format!("{} in {}", identity.instance_id, identity.availability_zone));

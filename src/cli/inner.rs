@@ -11,6 +11,7 @@ use clap::Subcommand;
 
 use crate::boot::inside;
 use crate::facts::Facts;
+use crate::group::ledger;
 use crate::image::builder::aboard;
 use crate::lease::ground::Ground;
 use crate::lease::memory::Memory;
@@ -33,6 +34,9 @@ pub enum Inner {
         #[arg(long)]
         anywhere: bool,
     },
+    /// Count a report of an unhealthy host on the home: a request on standard input, an answer on
+    /// standard output.
+    Ledger,
     /// Ask AWS about a holder: a question on standard input, an answer on standard output.
     Witness,
     /// Become a program that dies with its parent.
@@ -108,6 +112,7 @@ pub fn run(command: &Inner) -> ExitCode {
     let end = match command {
         Inner::Home => home(),
         Inner::Clerk { anywhere } => Ok(attend(if *anywhere { Ground::Any } else { Ground::Nfs })),
+        Inner::Ledger => count(),
         Inner::Witness => testify(),
         Inner::Tether { parent, argv } => {
             namespaces::tether(*parent, argv).map(|never| match never {})
@@ -186,6 +191,13 @@ fn attend(ground: Ground) -> u8 {
     // The asker went away: there is nobody to tell.
     let _ = clerk::attend(ground, std::io::stdin().lock(), std::io::stdout().lock());
     0
+}
+
+fn count() -> anyhow::Result<u8> {
+    let request: ledger::Request =
+        serde_json::from_reader(std::io::stdin().lock()).context("reading the request")?;
+    ui::json(&ledger::answer(&request, Ground::Nfs));
+    Ok(0)
 }
 
 fn testify() -> anyhow::Result<u8> {

@@ -537,6 +537,17 @@ pub fn read(layers: &[Layer<'_>]) -> Result<HostConfig, Fault> {
     Ok(config)
 }
 
+/// The text of [`EFFECTIVE`], from what a host was told by all layers.
+pub fn to_effective(config: &HostConfig) -> String {
+    let text = toml::to_string(config).expect("every value of a host.toml has a form in TOML");
+    format!("# Written by every boot: what this host was told by all layers.\n{text}")
+}
+
+/// Reads the text of [`EFFECTIVE`].
+pub fn effective(text: &str) -> Result<HostConfig, Fault> {
+    read(&[Layer { origin: EFFECTIVE, text }])
+}
+
 /// What is wrong and where, without the line itself: it may hold a password that was not meant
 /// for hostkit, and errors end up on the console.
 fn told(text: &str, error: &toml::de::Error) -> String {
@@ -608,6 +619,17 @@ mod tests {
         assert_eq!(config.efs.id.as_deref(), Some("fs-aaaaaaaa"));
         assert!(config.efs.cross_az, "what user-data does not name stays");
         assert_eq!(config.keys.private, "/devops-tools/jenkins/id_rsa");
+    }
+
+    #[test]
+    fn what_a_boot_was_told_is_read_back_whole() {
+        let text = "role = \"agent\"\n[jenkins]\njava_options = [\"-Xss1m\"]\n\
+                    [jenkins.pools.linux]\nport = 2222\n[efs.addresses]\nuse1-az1 = \"10.0.0.1\"\n\
+                    [[mount]]\nid = \"fs-aaaaaaaa\"\npath = \"/srv/x\"\n[secrets]\nA = \"/x\"\n";
+        let config = read(&[layer("host.toml", text)]).unwrap();
+        assert_eq!(effective(&to_effective(&config)).unwrap(), config);
+        let nothing = HostConfig::default();
+        assert_eq!(effective(&to_effective(&nothing)).unwrap(), nothing);
     }
 
     #[test]

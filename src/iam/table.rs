@@ -16,6 +16,7 @@ pub enum Role {
     /// The instance role of a build agent.
     Agent,
     /// The instance role of a container host, beside what the ECS agent needs.
+    #[value(name = "ecs-node", alias = "ecs")]
     Ecs,
 }
 
@@ -61,6 +62,8 @@ pub enum On {
     FileSystems,
     /// Auto Scaling Groups.
     Groups,
+    /// Something of ECS: `cluster`, `container-instance`, …
+    OfEcs(&'static str),
     /// The keys that disks are encrypted with.
     Key,
 }
@@ -459,5 +462,33 @@ pub const GRANTS: &[Grant] = &[
         on: &[On::Everything],
         when: When::Region,
         why: "whether the last holder of the home is gone: else a crash is never got over",
+    },
+    Grant {
+        sid: "KnowCluster",
+        roles: &[Ecs],
+        actions: &[
+            "ecs:DescribeCapacityProviders",
+            "ecs:DescribeClusters",
+            "ecs:DescribeContainerInstances",
+            "ecs:DescribeTasks",
+            "ecs:ListContainerInstances",
+            "ecs:ListTasks",
+        ],
+        on: &[
+            On::OfEcs("capacity-provider"),
+            On::OfEcs("cluster"),
+            On::OfEcs("container-instance"),
+            On::OfEcs("task"),
+        ],
+        when: When::Always,
+        why: "whether ECS has this host, what runs there, and who drains it",
+    },
+    Grant {
+        sid: "MoveTasks",
+        roles: &[Ecs],
+        actions: &["ecs:PutAttributes", "ecs:UpdateContainerInstancesState"],
+        on: &[On::OfEcs("container-instance")],
+        when: When::Always,
+        why: "a drain; attributes that have changed since the host was registered",
     },
 ];

@@ -45,6 +45,12 @@ pub async fn kill(runner: &Runner, unit: &str, signal: &str) -> Result<(), CmdEr
     runner.run(&command).await.map(drop)
 }
 
+/// Restarts the machine: its units are stopped first. It is enqueued and not waited for.
+pub async fn reboot(runner: &Runner) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).args(["reboot", "--no-block", "--no-wall"]);
+    runner.run(&command.timeout(PATIENCE)).await.map(drop)
+}
+
 /// Restarts the machine without stopping units, which may hang: processes are killed, and what the
 /// kernel does not let go is left.
 pub async fn reboot_now(runner: &Runner) -> Result<(), CmdError> {
