@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::context::Context;
 use crate::error::Fault;
 use crate::event::Outcome;
-use crate::host::{self, EcsAgent, HostConfig, Role};
+use crate::host::{self, HostConfig};
 use crate::sys::atomic;
 
 #[expect(clippy::unused_async, reason = "every row of the table has the same shape")]
@@ -29,21 +29,11 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     Ok(Outcome::changed(changed))
 }
 
+/// What no host can do without.
 fn check(config: &HostConfig, path: &str) -> Result<(), Fault> {
-    let needs = |what: &str, key: &str| {
-        Err(Fault::recipe(what).hint(format!("set `{key}` in {path} or in user-data")))
-    };
-    match config.role {
-        None => needs("nothing tells this host its role", "role"),
-        Some(Role::Controller) if config.efs.id.is_none() => {
-            needs("a controller needs the file system of its home", "efs.id")
-        }
-        // A host that joins `default` because nobody named a cluster runs what was meant for others.
-        Some(Role::Ecs)
-            if config.ecs.cluster.is_none() && config.ecs.agent == EcsAgent::Required =>
-        {
-            needs("a container host needs the cluster that it joins", "ecs.cluster")
-        }
-        Some(Role::Controller | Role::Agent | Role::Ecs) => Ok(()),
-    }
+    let missing = host::missing(config);
+    let [first, ..] = missing[..] else { return Ok(()) };
+    let hints = missing.iter().map(|it| it.hint);
+    let hints = hints.collect::<Vec<_>>().join("; ");
+    Err(Fault::recipe(first.what).hint(format!("{hints}: in {path} or in user-data")))
 }
