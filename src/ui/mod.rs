@@ -5,6 +5,7 @@
 //! [`text`] and [`json`].
 
 pub mod human;
+pub mod journal;
 pub mod trace;
 
 use std::io::Write as _;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use crate::error;
+use crate::secret;
 use crate::event::{Event, Events};
 use crate::report::{Fold, Report};
 
@@ -65,13 +67,18 @@ pub fn start(format: Format) -> (Events, Printer) {
 }
 
 /// A channel for an engine that has one step and goes on for months: what it says is printed line by
-/// line on standard error, for a journal that has the time already.
+/// line on standard error, or kept in the journal, which has the time already.
 pub fn lines() -> (Events, Printer) {
     let (events, mut receiver) = Events::channel();
     let printer = tokio::spawn(async move {
+        let journal = journal::Journal::here();
         while let Some(event) = receiver.recv().await {
-            if let Event::Log { line, .. } = event {
-                note(&line);
+            let (Event::Log { line, .. } | Event::Milestone { line, .. }) = &event else {
+                continue;
+            };
+            match &journal {
+                Some(journal) => journal.event(&event, line),
+                None => note(line),
             }
         }
         Report::default()
@@ -92,6 +99,7 @@ pub fn text(text: &str) {
 
 /// Prints a line for people on standard error, beside the results.
 pub fn note(line: &str) {
+    let line = secret::redact(line);
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
@@ -109,16 +117,21 @@ fn put(line: &str) {
 pub fn fail(format: Format, error: &anyhow::Error) {
     match format {
         Format::Human => {
-            let _ = write!(std::io::stderr().lock(), "{}", error::render(error));
+            let text = error::render(error);
+            let _ = write!(std::io::stderr().lock(), "{}", secret::redact(&text));
         }
         Format::Json => json(&Failure {
             version: crate::report::VERSION,
-            error: error.to_string(),
-            caused_by: error.chain().skip(1).map(ToString::to_string).collect(),
+            error: secret::redact(&error.to_string()).into_owned(),
+            caused_by: error.chain().skip(1).map(masked).collect(),
             hint: error::fault(error).and_then(error::Fault::hint_text),
             exit_code: error::blame(error).exit_code(),
         }),
     }
+}
+
+fn masked(cause: &dyn std::error::Error) -> String {
+    secret::redact(&cause.to_string()).into_owned()
 }
 
 #[derive(Serialize)]
