@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -42,6 +43,8 @@ pub(super) struct Cloud {
     pub(super) asked: Vec<String>,
     /// What the hook was told.
     pub(super) verdicts: Vec<String>,
+    /// How long an answer of the metadata service takes, and one of AWS.
+    pub(super) latency: Option<(Duration, Duration)>,
 }
 
 impl Default for Cloud {
@@ -64,6 +67,7 @@ impl Default for Cloud {
             inactive: 0,
             asked: Vec::new(),
             verdicts: Vec::new(),
+            latency: None,
         }
     }
 }
@@ -90,6 +94,11 @@ pub(super) async fn serve(cloud: Shared) -> SocketAddr {
 }
 
 async fn answer(cloud: &Shared, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let latency = cloud.lock().unwrap().latency;
+    if let Some((metadata, api)) = latency {
+        let of_metadata = request.uri().path().starts_with("/latest/");
+        tokio::time::sleep(if of_metadata { metadata } else { api }).await;
+    }
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());

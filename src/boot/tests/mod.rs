@@ -6,6 +6,7 @@ mod cloud;
 mod ecs;
 mod refused;
 mod served;
+mod speed;
 
 use std::collections::BTreeMap;
 use std::fs;
