@@ -17,12 +17,10 @@ mod jenkins;
 mod keys;
 mod lease;
 mod lifecycle;
-mod locate;
 mod login;
 mod mount;
 mod permission;
 mod plugins;
-mod probe;
 mod public_key;
 mod ready;
 mod recorder;
@@ -43,6 +41,7 @@ use camino::Utf8PathBuf;
 
 use context::Context;
 pub use context::Machine;
+pub use mount::name::Names;
 
 use crate::error::Fault;
 use crate::event::{Events, Outcome};

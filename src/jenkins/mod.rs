@@ -4,6 +4,8 @@
 
 mod client;
 mod render;
+mod version;
 
 pub use client::{Page, page};
 pub use render::{Rendered, Templates, Values, render};
+pub use version::Version;
