@@ -9,7 +9,9 @@ use super::context::Context;
 use super::inside::{self, Answer, Request};
 use crate::event::Outcome;
 use crate::host::Role;
-use crate::sys::mountinfo;
+use crate::jenkins::Version;
+use crate::sys::mountinfo::{self, Mount};
+use crate::sys::console;
 
 /// Who owns the home: the user of Jenkins' own package.
 pub(super) const OWNER: &str = "jenkins";
@@ -23,16 +25,38 @@ pub(super) fn file_system(context: &Context) -> &str {
     context.config().efs.id.as_deref().expect("the step `config` checked it")
 }
 
+const STEP: &str = "home";
+
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let request = Request::Prepare {
         mount_point: context.machine.path(MOUNT_POINT),
         file_system: file_system(&context).to_owned(),
         user: OWNER.to_owned(),
+        jenkins: jenkins_of_the_image(&context, STEP),
+        allow_downgrade: context.config().jenkins.allow_downgrade,
     };
-    match inside::ask(&context.machine.runner, &request).await? {
-        Answer::Done { changed } => Ok(Outcome::changed(changed)),
-        answer => anyhow::bail!("the child answered {answer:?}"),
+    let answer = inside::ask(&context.machine.runner, &request).await?;
+    let Answer::Done { changed, told } = answer else {
+        anyhow::bail!("the child answered {answer:?}");
+    };
+    for line in told {
+        // Nobody reads the journal of a host that boots well.
+        console::say(&context.machine.root, &format!("hostkit: home: {line}\n"));
+        context.events.log(STEP, line);
     }
+    Ok(Outcome::changed(changed))
+}
+
+/// The version of the image's Jenkins. Without it the home cannot be compared, which is told.
+pub(super) fn jenkins_of_the_image(context: &Context, step: &str) -> Option<Version> {
+    let why = match Version::installed(&context.machine.root) {
+        Ok(Some(version)) => return Some(version),
+        Ok(None) => "nothing in the image says it".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let what = format!("the version of the image's Jenkins is not known ({why}): it is not compared");
+    context.events.log(step, what);
+    None
 }
 
 /// Leaves the cause of a failed boot on the file system, if it is mounted: the host itself is
@@ -46,7 +70,7 @@ pub(super) async fn record(context: &Context, step: &str, cause: &str) -> anyhow
         return Ok(());
     }
     let mounts = mountinfo::read(&context.machine.root)?;
-    if !mountinfo::at(&mounts, MOUNT_POINT).is_some_and(|mount| mount.kind.starts_with("nfs")) {
+    if !mountinfo::at(&mounts, MOUNT_POINT).is_some_and(Mount::is_nfs) {
         return Ok(());
     }
     let record = serde_json::json!({

@@ -17,13 +17,11 @@ mod jenkins;
 mod keys;
 mod lease;
 mod lifecycle;
-mod locate;
 mod login;
 mod mount;
 mod permission;
 mod plugins;
 mod policy;
-mod probe;
 mod public_key;
 mod ready;
 mod reboots;
@@ -45,6 +43,7 @@ use camino::Utf8PathBuf;
 
 use context::Context;
 pub use context::Machine;
+pub use mount::name::Names;
 
 use crate::error::Fault;
 use crate::event::{Events, Outcome};
