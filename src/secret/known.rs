@@ -174,7 +174,8 @@ mod tests {
             known.learn(&secret);
             let shown = masked(&known, &format!("{before}{secret}{after}"));
             prop_assert!(shown.contains("[secret]"), "{}", shown);
-            prop_assert_eq!(masked(&known, &secret).trim(), "[secret]");
+            let alone = masked(&known, &secret);
+            prop_assert_eq!(alone.trim(), "[secret]");
         }
     }
 }

@@ -123,14 +123,14 @@ pub fn fail(format: Format, error: &anyhow::Error) {
         Format::Json => json(&Failure {
             version: crate::report::VERSION,
             error: secret::redact(&error.to_string()).into_owned(),
-            caused_by: error.chain().skip(1).map(masked).collect(),
+            caused_by: error.chain().skip(1).map(|cause| masked(&cause)).collect(),
             hint: error::fault(error).and_then(error::Fault::hint_text),
             exit_code: error::blame(error).exit_code(),
         }),
     }
 }
 
-fn masked(cause: &dyn std::error::Error) -> String {
+fn masked(cause: &dyn ToString) -> String {
     secret::redact(&cause.to_string()).into_owned()
 }
 

@@ -26,11 +26,17 @@ pub fn start() {
 /// Where lines of diagnosis go.
 struct Sink(Option<Journal>);
 
+impl Sink {
+    const fn line(&self, priority: Priority) -> Line<'_> {
+        Line { journal: self.0.as_ref(), priority, text: Vec::new() }
+    }
+}
+
 impl<'a> MakeWriter<'a> for Sink {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
-        Line { journal: self.0.as_ref(), priority: Priority::Debug, text: Vec::new() }
+        self.line(Priority::Debug)
     }
 
     fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line<'a> {
@@ -40,7 +46,7 @@ impl<'a> MakeWriter<'a> for Sink {
             Level::INFO => Priority::Info,
             _ => Priority::Debug,
         };
-        Line { priority, ..self.make_writer() }
+        self.line(priority)
     }
 }
 
