@@ -59,6 +59,14 @@ impl Outcome {
         }
     }
 
+    /// What is told of it beside the word.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Skipped(text) | Self::Failed(text) => Some(text),
+            Self::Unchanged | Self::Changed | Self::Differs | Self::Blocked(_) => None,
+        }
+    }
+
     /// One word for tables.
     pub const fn word(&self) -> &'static str {
         match self {

@@ -6,11 +6,13 @@
 //! ever. Such work is done by a child with a deadline ([`inside`]).
 
 pub mod about;
+pub mod analyze;
 mod authorize;
 mod config;
 pub mod context;
 mod ecs;
 pub mod graph;
+pub mod history;
 mod home;
 mod identity;
 pub mod inside;

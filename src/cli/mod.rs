@@ -1,5 +1,6 @@
 //! The command line: types for the parser, and one file per verb that calls one function each.
 
+pub mod analyze;
 pub mod apply;
 pub mod aws;
 pub mod bake;
@@ -10,6 +11,7 @@ pub mod cache;
 pub mod check;
 pub mod docs;
 pub mod gc;
+pub mod history;
 pub mod iam;
 pub mod images;
 pub mod init;
@@ -109,6 +111,10 @@ pub enum Command {
     ///
     /// Ends with 0 when it is ready, 5 when it failed, 11 while it runs.
     Status,
+    /// Show where the time of a boot went, and draw it
+    Analyze(analyze::Analyze),
+    /// List the boots of this host, and of all that had its home before
+    History(history::History),
     /// Show who holds the home of this host, or declare the holder dead
     #[command(subcommand)]
     Lease(lease::Lease),
@@ -172,7 +178,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "sim")]
         Command::Rehearse(verb) => Box::pin(rehearse::run(verb, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,
-        Command::Status => status::run(format),
+        Command::Status => status::run(format).await,
+        Command::Analyze(args) => analyze::run(args, format).await,
+        Command::History(args) => history::run(&args, format).await,
         Command::Lease(verb) => Box::pin(lease::run(verb, format)).await,
         Command::Inner(command) => Ok(inner::run(&command)),
     }
