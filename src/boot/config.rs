@@ -5,16 +5,21 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::context::Context;
+use super::steps::CONFIG_STEP as STEP;
+use super::texts::Tags;
 use crate::error::Fault;
-use crate::event::Outcome;
+use crate::event::{Events, Outcome};
 use crate::host::{self, HostConfig};
 use crate::sys::atomic;
 
 #[expect(clippy::unused_async, reason = "every row of the table has the same shape")]
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let texts = &context.must_know().texts;
-    for text in [&texts.image, &texts.user_data] {
-        text.as_ref().map_err(Clone::clone)?;
+    if let Some(fault) = texts.fault() {
+        return Err(fault.clone().into());
+    }
+    if let Ok(tags) = &texts.tags {
+        tell(tags, &context.events);
     }
     let path = context.config_file.as_str();
     let config = host::read(&texts.layers(path))?;
@@ -27,6 +32,17 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let first = context.config.set(config).is_ok();
     debug_assert!(first, "this step runs once");
     Ok(Outcome::changed(changed))
+}
+
+fn tell(tags: &Tags, events: &Events) {
+    if !tags.given {
+        events.log(STEP, "the metadata service gives no tags away; none are read");
+    }
+    for name in &tags.ignored {
+        let shown: String = name.chars().take(80).collect();
+        let shown = shown.escape_debug();
+        events.log(STEP, format!("the tag {shown} is not read: tags may say hostkit:pool, hostkit:labels and hostkit:drain, and nothing else"));
+    }
 }
 
 /// What no host can do without.

@@ -39,6 +39,7 @@ pub mod steps;
 mod target;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::sync::Arc;
 use std::time::Duration;

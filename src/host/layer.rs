@@ -1,5 +1,7 @@
 //! What a host is told comes in layers: the image, the user-data, a few tags. The last wins.
 
+use std::collections::BTreeMap;
+
 use super::check;
 use super::{EFFECTIVE, HostConfig, Login, Role};
 use crate::error::Fault;
@@ -13,23 +15,59 @@ pub struct Layer<'a> {
     pub text: &'a str,
 }
 
+/// What a host was told, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What it was told.
+    pub config: HostConfig,
+    /// The origin of every value that a layer says, by its key with its sections. What is not here
+    /// is a default.
+    pub origins: BTreeMap<String, String>,
+}
+
 /// Reads the layers in order; the last wins, key by key.
 pub fn read(layers: &[Layer<'_>]) -> Result<HostConfig, Fault> {
+    told(layers).map(|told| told.config)
+}
+
+/// As [`read`], and remembers which layer said what.
+pub fn told(layers: &[Layer<'_>]) -> Result<Told, Fault> {
     let mut merged = toml::Table::new();
+    let mut origins = BTreeMap::new();
     for layer in layers {
         // Each layer is parsed into the real types first: errors then point at its own lines.
         let wrong = |error: toml::de::Error| {
-            Fault::recipe(format!("{} is not right: {}", layer.origin, told(layer.text, &error)))
-                .hint("the keys of host.toml are listed in the documentation of the boot agent")
+            Fault::recipe(format!("{} is not right: {}", layer.origin, explain(layer.text, &error)))
+                .hint("docs/reference.md has all keys of host.toml; `hostkit check --host FILE` finds \
+                       all that is wrong with a file")
         };
         toml::from_str::<HostConfig>(layer.text).map_err(wrong)?;
-        merge(&mut merged, toml::from_str(layer.text).map_err(wrong)?);
+        let table = toml::from_str(layer.text).map_err(wrong)?;
+        leaves(&table, "", &mut |key, _| {
+            origins.insert(key, layer.origin.to_owned());
+        });
+        merge(&mut merged, table);
     }
     let config: HostConfig = merged.try_into().map_err(|error| {
         Fault::recipe(format!("the merged configuration is not right: {error}"))
     })?;
-    check::check(&config)?;
-    Ok(config)
+    check::check(&config, |key| origins.get(key).map(String::as_str))?;
+    Ok(Told { config, origins })
+}
+
+/// Hands every value that is no table to `take`, with its key and the sections that it is in.
+pub(super) fn leaves(
+    table: &toml::Table,
+    above: &str,
+    take: &mut impl FnMut(String, &toml::Value),
+) {
+    for (name, value) in table {
+        let key = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
+        match value {
+            toml::Value::Table(inner) => leaves(inner, &key, take),
+            value => take(key, value),
+        }
+    }
 }
 
 /// The text of [`EFFECTIVE`], from what a host was told by all layers.
@@ -45,7 +83,7 @@ pub fn effective(text: &str) -> Result<HostConfig, Fault> {
 
 /// What is wrong and where, without the line itself: it may hold a password that was not meant
 /// for hostkit, and errors end up on the console.
-fn told(text: &str, error: &toml::de::Error) -> String {
+fn explain(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     let message = error.message().lines().next().unwrap_or_default();

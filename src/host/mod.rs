@@ -1,7 +1,7 @@
 //! What a host is told to be: the types of `host.toml`.
 //!
 //! The image carries `/etc/hostkit/host.toml`; an instance's user-data has the same format and
-//! wins key by key. Pure: it reads text and never files, and knows nothing of machines or of AWS.
+//! wins key by key; three tags of the instance win over both, each for its own key. Pure: it reads text and never files, and knows nothing of machines or of AWS.
 //! Unknown keys are errors, because a misspelt key that is ignored is found out in production.
 
 mod agent;
@@ -17,6 +17,7 @@ mod keys;
 mod layer;
 mod lease;
 mod logs;
+mod tag;
 
 use std::collections::BTreeMap;
 
@@ -27,15 +28,18 @@ pub use agent::Agent;
 pub use alb::{Alb, AlbMode};
 pub use asg::{Asg, OnFailure};
 pub use aws::Aws;
-pub use check::{Missing, Part, Refused, missing, refused};
+pub use check::{Missing, Part, Refused, is_region, missing, refused};
 pub use drain::{Drain, Guard};
 pub use ecs::{Ecs, EcsAgent};
 pub use efs::{Efs, Mount};
 pub use jenkins::{Cloud, Jenkins, Pool, Security, SecurityMode};
 pub use keys::{Keys, Login};
-pub use layer::{Layer, effective, login_user, merge, read, role, section, to_effective};
+pub use layer::{
+    Layer, Told, effective, login_user, merge, read, role, section, to_effective, told,
+};
 pub use lease::{Lease, LeasePolicy};
 pub use logs::Logs;
+pub use tag::Tag;
 
 /// Where the image keeps it.
 pub const PATH: &str = "/etc/hostkit/host.toml";

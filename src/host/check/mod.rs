@@ -17,6 +17,7 @@ use std::fmt::Write as _;
 use super::{EcsAgent, HostConfig, Role};
 use crate::error::Fault;
 
+pub use words::is_region;
 pub(super) use words::is_user_name;
 
 /// A step from a table or a list to something inside it.
@@ -87,15 +88,22 @@ fn of_named(dotted: &str, name: &str, key: &str) -> Vec<Part> {
     path
 }
 
-/// Refuses what could mean something else where it ends up.
-pub(super) fn check(config: &HostConfig) -> Result<(), Fault> {
+/// Refuses what could mean something else where it ends up. `origin` is who said a key.
+pub(super) fn check<'a>(
+    config: &HostConfig,
+    origin: impl Fn(&str) -> Option<&'a str>,
+) -> Result<(), Fault> {
     let refused = refused(config);
     let Some(first) = refused.first() else { return Ok(()) };
+    let said = |it: &Refused| match origin(&it.key()) {
+        Some(origin) => format!("{}, as {origin} says", it.message()),
+        None => it.message(),
+    };
     let mut hint = first.hint.clone();
     for other in &refused[1..] {
-        let _ = write!(hint, "\n{}: {}", other.message(), other.hint);
+        let _ = write!(hint, "\n{}: {}", said(other), other.hint);
     }
-    Err(Fault::recipe(first.message()).hint(hint))
+    Err(Fault::recipe(said(first)).hint(hint))
 }
 
 /// The keys whose values cannot be.
@@ -191,7 +199,7 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_said_at_once() {
         let text = "[efs]\nid = \"fs-x\"\n[jenkins]\nheap = 95\n";
-        let fault = check(&toml::from_str(text).unwrap()).unwrap_err();
+        let fault = check(&toml::from_str(text).unwrap(), |_| None).unwrap_err();
         assert_eq!(fault.to_string(), "`efs.id` cannot be `fs-x`");
         assert!(fault.hint_text().unwrap().contains("`jenkins.heap` cannot be `95`"), "{fault:?}");
     }

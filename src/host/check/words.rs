@@ -24,8 +24,8 @@ pub(super) fn is_id(text: &str, prefix: &str) -> bool {
     digits.len() >= 8 && made_of(digits, 40, hex)
 }
 
-/// A region: `eu-west-1`, `us-gov-east-1`.
-pub(super) fn is_region(text: &str) -> bool {
+/// Whether this looks like a region, `eu-west-1` or `us-gov-east-1`: it ends up in names of hosts.
+pub fn is_region(text: &str) -> bool {
     let parts: Vec<_> = text.split('-').collect();
     let letters = |part: &&str| part.len() >= 2 && part.chars().all(|c| c.is_ascii_lowercase());
     let (number, names) = parts.split_last().unwrap_or((&"", &[]));
@@ -146,6 +146,16 @@ mod tests {
             ("", "an address"),
         ] {
             assert!(network(wrong).unwrap_err().contains(hint), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_region_is_what_aws_calls_one() {
+        for good in ["eu-west-1", "us-gov-east-1", "us-iso-east-1", "ap-southeast-10"] {
+            assert!(is_region(good), "{good}");
+        }
+        for bad in ["", "evil.example", "eu-west-", "eu-west-1.evil", "-eu-west-1", "eu_west_1"] {
+            assert!(!is_region(bad), "{bad}");
         }
     }
 
