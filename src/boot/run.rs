@@ -11,6 +11,7 @@ use super::graph::Graph;
 use super::steps::Step;
 use crate::error::{self, Fault};
 use crate::event::Outcome;
+use crate::secret;
 
 /// A step, and how it ended.
 #[derive(Clone, Debug)]
@@ -72,9 +73,11 @@ async fn one(step: &'static Step, before: Vec<Run>, context: Arc<Context>) -> En
     Ended { step, outcome }
 }
 
-/// The chain of causes with its hint, without the word that every error begins with.
+/// The chain of causes with its hint, without the word that every error begins with, and without
+/// secrets.
 fn readable(error: &anyhow::Error) -> String {
     let text = error::render(error);
+    let text = secret::redact(&text);
     text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()
 }
 
