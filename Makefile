@@ -57,6 +57,10 @@ bench: setup-for-bench ## how long bakes and uploads take, beside mkosi, mmdebst
 bench-lease: setup-for-tests ## what the lease costs a controller, in a virtual machine (as root)
 	cargo bench --locked --bench lease
 
+.PHONY: bench-boot
+bench-boot: setup-for-tests ## how long a boot takes, beside cloud-init, in a virtual machine (as root)
+	cargo bench --locked --bench boot
+
 .PHONY: bench-upload
 bench-upload: setup-for-bench ## how long an upload takes, beside coldsnap
 	cargo bench --locked --bench upload

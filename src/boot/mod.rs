@@ -37,6 +37,7 @@ pub mod steps;
 mod target;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,7 +148,12 @@ async fn give_up(
         console::say(&context.machine.root, &format!("hostkit: {told}\n"));
     }
     let (what, hint) = split_hint(cause);
-    let fault = Fault::step(format!("the boot failed at `{step}`; {told}"));
+    let what_failed = format!("the boot failed at `{step}`; {told}");
+    let fault = match step {
+        // Whoever wrote the configuration must act.
+        steps::CONFIG_STEP => Fault::recipe(what_failed),
+        _ => Fault::step(what_failed),
+    };
     let error = anyhow::anyhow!(what).context(match hint {
         Some(hint) => fault.hint(hint),
         None => fault,

@@ -2,9 +2,15 @@
 //!
 //! Facts are read once and passed on as values; nothing here acts.
 
+mod identity;
+mod partition;
+
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+
+pub use identity::{Identity, LifeCycle};
+pub use partition::Partition;
 
 /// What the kernel says of this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,32 +36,6 @@ fn memory() -> anyhow::Result<u64> {
     let system = System::new_with_specifics(only_memory).context("measuring the memory")?;
     let all = system.total_memory();
     Ok(system.cgroup_limits().map_or(all, |limits| limits.total_memory.min(all)))
-}
-
-/// Who this instance is, as its metadata service says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// The instance.
-    pub instance_id: String,
-    /// The account that owns it.
-    pub account_id: String,
-    /// Its region.
-    pub region: String,
-    /// Its availability zone's name in this account.
-    pub availability_zone: String,
-    /// Its availability zone's name in every account.
-    pub availability_zone_id: String,
-    /// The image that it was started from.
-    pub image_id: String,
-    /// Its address in the network.
-    pub private_ip: std::net::Ipv4Addr,
-    /// The name that the instance should have.
-    pub hostname: String,
-    /// When AWS last started it, by AWS's clock.
-    #[serde(default)]
-    pub launched: Option<jiff::Timestamp>,
-    /// For which boot this was read.
-    pub boot_id: String,
 }
 
 #[cfg(test)]

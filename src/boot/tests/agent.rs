@@ -26,7 +26,7 @@ async fn the_controllers_key_is_let_in_and_the_group_told() {
     world.boot().await.unwrap();
     assert_eq!(
         world.outcomes(),
-        "config unchanged, hook unchanged, identity changed, keys changed, lifecycle changed, \
+        "config changed, hook unchanged, identity changed, keys changed, lifecycle changed, \
          login changed, sshd unchanged"
     );
     assert_eq!(world.verdicts(), ["CONTINUE"]);

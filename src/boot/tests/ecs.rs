@@ -23,7 +23,7 @@ async fn a_container_host_joins_its_cluster_and_tells_the_group() {
     world.boot().await.unwrap();
     assert_eq!(
         world.outcomes(),
-        "config unchanged, docker changed, ecs changed, hook unchanged, identity changed, \
+        "config changed, docker changed, ecs changed, hook unchanged, identity changed, \
          joined unchanged, lifecycle changed, login changed, render changed, shield unchanged"
     );
     assert_eq!(world.verdicts(), ["CONTINUE"]);

@@ -14,7 +14,7 @@ async fn a_missing_parameter_is_named_and_the_instance_abandoned() {
     insta::assert_snapshot!(error);
     assert_eq!(
         world.outcomes(),
-        "config unchanged, efs changed, home changed, hook unchanged, identity changed, \
+        "config changed, efs changed, home changed, hook unchanged, identity changed, \
          jenkins blocked, keys failed, lease changed, lifecycle blocked, login changed, plugins skipped, ready blocked, \
          render blocked, target blocked, traffic blocked"
     );

@@ -10,7 +10,7 @@ async fn a_first_boot_serves_and_tells_the_group() {
     world.boot().await.unwrap();
     assert_eq!(
         world.outcomes(),
-        "config unchanged, efs changed, home changed, hook unchanged, identity changed, \
+        "config changed, efs changed, home changed, hook unchanged, identity changed, \
          jenkins changed, keys changed, lease changed, lifecycle changed, login changed, plugins skipped, \
          ready unchanged, render changed, target skipped, traffic skipped"
     );
