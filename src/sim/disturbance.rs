@@ -151,7 +151,7 @@ impl Kind {
                 Service::Ec2 => {
                     service.error(500, "InternalError", "An internal error has occurred")
                 }
-                Service::AutoScaling | Service::Sts => {
+                Service::AutoScaling | Service::Elb | Service::Sts => {
                     service.error(500, "InternalFailure", "An internal error has occurred.")
                 }
                 Service::Ebs => {
@@ -174,7 +174,7 @@ impl Kind {
                 Service::Ec2 => {
                     service.error(503, "RequestLimitExceeded", "Request limit exceeded.")
                 }
-                Service::AutoScaling | Service::Sts => {
+                Service::AutoScaling | Service::Elb | Service::Sts => {
                     service.error(400, "Throttling", "Rate exceeded")
                 }
                 Service::Ebs => ebs::throttled("ACCOUNT_THROTTLED"),
@@ -216,7 +216,9 @@ fn denied(service: Service, action: &str, caller: &Caller) -> Reply {
             let message = format!("You are not authorized to perform this operation. {refusal}");
             service.error(403, "UnauthorizedOperation", &message)
         }
-        Service::AutoScaling | Service::Sts => service.error(403, "AccessDenied", &refusal),
+        Service::AutoScaling | Service::Elb | Service::Sts => {
+            service.error(403, "AccessDenied", &refusal)
+        }
         Service::Efs | Service::Ebs => service.error(403, "AccessDeniedException", &refusal),
         Service::Ssm => service.error(400, "AccessDeniedException", &refusal),
     }

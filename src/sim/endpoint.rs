@@ -12,7 +12,7 @@ use super::http::{Gate, Handler, Reply, Request};
 use super::record::{Record, Subject};
 use super::service::Service;
 use super::signature::{self, Refusal};
-use super::{autoscaling, ebs, ec2, efs, imds, random, ssm, sts};
+use super::{autoscaling, ebs, ec2, efs, elb, imds, random, ssm, sts};
 
 /// The account as its servers share it.
 pub type Shared = Arc<Mutex<Account>>;
@@ -146,6 +146,7 @@ fn dispatch(account: &mut Account, call: &Call<'_>, as_of: Instant) -> Turn {
         Service::Ebs => return ebs::answer(account, call),
         Service::Ec2 => ec2::answer(account, call, as_of),
         Service::Efs => efs::answer(account, call.caller.name(), call.request),
+        Service::Elb => elb::answer(account, call.request, &call.region),
         Service::Ssm => ssm::answer(account, call),
         Service::Sts => sts::answer(call),
     })
@@ -190,7 +191,7 @@ fn refuse(service: Service, refusal: &Refusal) -> Reply {
     match service {
         Service::Ssm => ssm::error(json, &message),
         Service::Ebs | Service::Efs => service.error(403, json, &message),
-        Service::AutoScaling | Service::Sts => service.error(403, query, &message),
+        Service::AutoScaling | Service::Elb | Service::Sts => service.error(403, query, &message),
         Service::Ec2 => {
             let (status, message) = match refusal {
                 Refusal::Unsigned => (400, "The request must contain the parameter AWSAccessKeyId"),

@@ -19,6 +19,7 @@ use super::network::{self, Subnet, Vpc};
 use super::parameter_store::ParameterStore;
 use super::security_group::SecurityGroup;
 use super::snapshot::{self, Snapshot, Writing};
+use super::target_group::{LoadBalancer, TargetGroup};
 use super::volume::Volume;
 
 /// See the module.
@@ -46,6 +47,10 @@ pub struct Region {
     pub volumes: BTreeMap<String, Volume>,
     /// Auto Scaling Groups by name.
     pub groups: BTreeMap<String, Group>,
+    /// Target groups by ARN.
+    pub target_groups: BTreeMap<String, TargetGroup>,
+    /// Load balancers by ARN.
+    pub load_balancers: BTreeMap<String, LoadBalancer>,
     /// Launch configurations by name: the image of each.
     pub launch_configurations: BTreeMap<String, String>,
     /// Its Parameter Store.

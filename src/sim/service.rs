@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::http::{Reply, Request};
-use super::{autoscaling, ebs, ec2, efs, signature, ssm, sts};
+use super::{autoscaling, ebs, ec2, efs, elb, signature, ssm, sts};
 
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -17,6 +17,8 @@ pub enum Service {
     Ec2,
     /// Elastic File System.
     Efs,
+    /// Elastic Load Balancing, version 2.
+    Elb,
     /// Systems Manager.
     Ssm,
     /// Security Token Service.
@@ -42,12 +44,14 @@ impl Service {
         match asked.get("Version").map(String::as_str) {
             Some(autoscaling::VERSION) => Some(Self::AutoScaling),
             Some(ec2::VERSION) => Some(Self::Ec2),
+            Some(elb::VERSION) => Some(Self::Elb),
             Some(sts::VERSION) => Some(Self::Sts),
             _ => match signature::service(request)? {
                 "autoscaling" => Some(Self::AutoScaling),
                 "ebs" => Some(Self::Ebs),
                 "ec2" => Some(Self::Ec2),
                 "elasticfilesystem" => Some(Self::Efs),
+                "elasticloadbalancing" => Some(Self::Elb),
                 "ssm" => Some(Self::Ssm),
                 "sts" => Some(Self::Sts),
                 _ => None,
@@ -58,7 +62,7 @@ impl Service {
     /// What it asks this service to do, by the name that a policy gives it.
     pub fn action(self, request: &Request) -> String {
         match self {
-            Self::AutoScaling | Self::Ec2 | Self::Sts => {
+            Self::AutoScaling | Self::Ec2 | Self::Elb | Self::Sts => {
                 request.parameters().remove("Action").unwrap_or_default()
             }
             Self::Ssm => {
@@ -77,6 +81,7 @@ impl Service {
             Self::Ebs => "ebs",
             Self::Ec2 => "ec2",
             Self::Efs => "elasticfilesystem",
+            Self::Elb => "elasticloadbalancing",
             Self::Ssm => "ssm",
             Self::Sts => "sts",
         }
@@ -89,6 +94,7 @@ impl Service {
             Self::Ebs => ebs::error(status, code, message, None),
             Self::Ec2 => ec2::error(status, code, message),
             Self::Efs => efs::error(status, code, message),
+            Self::Elb => elb::error(status, code, message),
             Self::Ssm => Reply { status, ..ssm::error(code, message) },
             Self::Sts => sts::error(status, code, message),
         }
