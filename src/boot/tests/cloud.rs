@@ -13,6 +13,8 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
+use super::container_service::{self, Cluster};
+
 pub(super) const INSTANCE: &str = "i-0bbbbbbbbbbbbbbbb";
 pub(super) const PRIVATE_KEY: &str =
     "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----";
@@ -53,6 +55,9 @@ pub(super) struct Cloud {
     pub(super) asked: Vec<String>,
     /// What the hook was told.
     pub(super) verdicts: Vec<String>,
+    /// What the group wants this host to be, where the metadata service says it.
+    pub(super) target: Option<&'static str>,
+    pub(super) cluster: Cluster,
     /// How long an answer of the metadata service takes, and one of AWS.
     pub(super) latency: Option<(Duration, Duration)>,
 }
@@ -82,6 +87,8 @@ impl Default for Cloud {
             efs_denied: false,
             asked: Vec::new(),
             verdicts: Vec::new(),
+            target: None,
+            cluster: Cluster::default(),
             latency: None,
         }
     }
@@ -144,6 +151,9 @@ async fn answer(cloud: &Shared, request: Request<Incoming>) -> Response<Full<Byt
         return cloud.file_systems(path, head.uri.query().unwrap_or_default());
     }
     if let Some(target) = header("x-amz-target") {
+        if let Some(operation) = target.strip_prefix(container_service::TARGET) {
+            return cloud.container_service(operation, &body);
+        }
         assert_eq!(target, "AmazonSSM.GetParameters");
         return cloud.parameters(&body);
     }
@@ -198,6 +208,9 @@ impl Cloud {
             "meta-data/tags/instance/aws:autoscaling:groupName" if self.balancer.tags => {
                 "ci".to_owned()
             }
+            "meta-data/autoscaling/target-lifecycle-state" if self.target.is_some() => {
+                self.target.unwrap().to_owned()
+            }
             "meta-data/instance-life-cycle" => "on-demand".to_owned(),
             "meta-data/tags/instance" if !self.tags.is_empty() => {
                 self.tags.keys().cloned().collect::<Vec<_>>().join("\n")
@@ -214,6 +227,13 @@ impl Cloud {
             _ => return reply(404, ""),
         };
         reply(200, text)
+    }
+
+    fn container_service(&mut self, operation: &str, body: &[u8]) -> Response<Full<Bytes>> {
+        self.asked.push(operation.to_owned());
+        let (status, answer) =
+            self.cluster.answer(operation, &serde_json::from_slice(body).unwrap());
+        reply(status, answer.to_string())
     }
 
     fn hiccup(&mut self, what: &str) -> Option<u16> {
@@ -322,7 +342,9 @@ impl Cloud {
             "CompleteLifecycleAction" => {
                 assert_eq!(form["LifecycleHookName"], "launch");
                 self.verdicts.push(form["LifecycleActionResult"].clone());
-                self.lifecycle_state = Some("InService".to_owned());
+                let warm = self.lifecycle_state.as_ref().is_some_and(|it| it.starts_with("Warmed:"));
+                let next = if warm { "Warmed:Stopped" } else { "InService" };
+                self.lifecycle_state = Some(next.to_owned());
                 String::new()
             }
             "DescribeInstances" => {

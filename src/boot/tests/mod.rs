@@ -4,6 +4,7 @@
 mod agent;
 mod balancer;
 mod cloud;
+mod container_service;
 mod ecs;
 mod efs;
 mod group;
@@ -214,7 +215,8 @@ struct Systemd {
     lease_leads_to: &'static str,
     /// How the lease's unit says that it stands, when it is started.
     lease_tells: Option<(Memory, Standing)>,
-    /// The other units that there are, and their states.
+    /// The other units that there are, and their states; `queued` is one whose start waits for
+    /// another, `given up` one that ended with status 5.
     others: BTreeMap<&'static str, &'static str>,
     /// The unit's `JENKINS_HOME`.
     home: &'static str,
@@ -335,10 +337,21 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
         .on("systemctl show", move |command| {
             let others = &known.lock().unwrap().others;
             Ok(match others.get(command.args[1].as_str()) {
+                Some(&"queued") => "LoadState=loaded\nActiveState=inactive\nJob=7\n".to_owned(),
+                Some(&"given up") => {
+                    "LoadState=loaded\nActiveState=failed\nJob=\nResult=exit-code\n\
+                    ExecMainStatus=5\n"
+                        .to_owned()
+                }
                 Some(state) => format!("LoadState=loaded\nActiveState={state}\nJob=\n"),
                 None => "LoadState=not-found\nActiveState=inactive\n".to_owned(),
             })
         })
+        .answer(
+            "systemctl list-jobs",
+            "11 hostkit-boot.service start running\n12 cloud-final.service start running\n\
+             13 ecs.service start waiting\n",
+        )
         .answer("systemctl reboot", "")
         .on("hostkit inner ledger", |command| {
             let request = serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
@@ -389,7 +402,12 @@ async fn says(text: String) -> std::net::SocketAddr {
 /// What an ECS agent says that is in `cluster`.
 fn registered(cluster: &str) -> String {
     let arn = format!("arn:aws:ecs:eu-west-1:123456789012:container-instance/{cluster}/0a1b");
-    let body = format!("{{\"Cluster\":\"{cluster}\",\"ContainerInstanceArn\":\"{arn}\"}}");
+    introspection(cluster, &format!("\"{arn}\""))
+}
+
+/// The same of one that is not registered yet: its name is `null`.
+fn introspection(cluster: &str, arn: &str) -> String {
+    let body = format!("{{\"Cluster\":\"{cluster}\",\"ContainerInstanceArn\":{arn}}}");
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
