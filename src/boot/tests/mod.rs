@@ -4,9 +4,12 @@
 mod agent;
 mod cloud;
 mod ecs;
+mod only;
+mod plan;
 mod refused;
 mod served;
 mod speed;
+mod told;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +24,7 @@ use super::inside::{self, Ground, Request};
 use super::status::{State, Status};
 use super::{Machine, boot, probe};
 use crate::error;
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::lease::memory::{Memory, Standing};
 use crate::sys::Runner;
 use crate::sys::runner::Script;
@@ -88,6 +91,31 @@ impl World {
             assert_eq!(error::blame(&error).exit_code(), expected, "{text}");
             text
         })
+    }
+
+    /// As [`World::boot`], with every line that was said, and the step that said it.
+    async fn boot_and_hear(&self) -> (Result<(), String>, Vec<String>) {
+        let (events, mut receiver) = Events::channel();
+        let work = boot(self.machine.clone(), self.config(), events);
+        let end = tokio::time::timeout(Duration::from_secs(20), work).await.expect("it ends soon");
+        let mut lines = Vec::new();
+        while let Some(event) = receiver.recv().await {
+            if let Event::Log { step, line } = event {
+                lines.push(format!("{step}: {line}"));
+            }
+        }
+        (end.map_err(|error| error::render(&error)), lines)
+    }
+
+    /// The image's `host.toml`.
+    fn config(&self) -> Utf8PathBuf {
+        self.root.join("etc/hostkit/host.toml")
+    }
+
+    /// What a person reads, without what differs from run to run.
+    fn plain(&self, text: &str) -> String {
+        let endpoint = self.machine.imds.as_deref().expect("every world has one");
+        text.replace(self.root.as_str(), "").replace(endpoint, "[endpoint]")
     }
 
     fn status(&self) -> Status {
