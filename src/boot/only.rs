@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use anyhow::Context as _;
 use camino::Utf8PathBuf;
 
 use super::context::{Context, Machine};
@@ -15,6 +16,7 @@ use super::steps::{self, Step};
 use crate::error::Fault;
 use crate::event::{Events, Outcome};
 use crate::facts::Facts;
+use crate::sys::atomic;
 
 /// What leaves its result with the process that does it, so that it is done again.
 const IN_MEMORY: &[&str] = &["identity", "config", "hook"];
@@ -28,6 +30,7 @@ pub async fn only(
 ) -> anyhow::Result<()> {
     let facts = Facts::read(&machine.root)?;
     let before = of_this_boot(&machine, &facts.boot_id)?;
+    atomic::make_directory(&machine.run(""), 0o755).context("making /run/hostkit")?;
     let context = Arc::new(Context::new(machine, facts, config, events));
     let first = run::all(steps::FIRST, Vec::new(), &context).await;
     let role = context.role();
@@ -45,8 +48,8 @@ pub async fn only(
     let done = first.into_iter().chain(skipped).collect();
     let began = Instant::now();
     let ended = run::all(table, done, &context).await;
-    let outcome = ended.into_iter().find(|ended| ended.step.name == name).map(|it| it.outcome);
-    let outcome = outcome.expect("the step is one of the table");
+    let of = |name: &str| ended.iter().find(|it| it.step.name == name).map(|it| &it.outcome);
+    let outcome = of(name).expect("the step is one of the table").clone();
     if let Some(status) = before {
         amend(status, table, wanted, &outcome, began, &context.machine)?;
     }
@@ -54,7 +57,11 @@ pub async fn only(
         Outcome::Failed(cause) => Err(anyhow::anyhow!(cause)
             .context(Fault::step(format!("`{name}` failed; nobody was told")))),
         Outcome::Blocked(by) => {
-            Err(Fault::step(format!("`{name}` was not tried, because `{by}` failed")).into())
+            let fault = Fault::step(format!("`{name}` was not tried, because `{by}` failed"));
+            match of(&by) {
+                Some(Outcome::Failed(cause)) => Err(anyhow::anyhow!(cause.clone()).context(fault)),
+                _ => Err(fault.into()),
+            }
         }
         _ => Ok(()),
     }
