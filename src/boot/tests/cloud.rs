@@ -27,6 +27,8 @@ pub(super) const LOGIN_KEY: &str =
 pub(super) struct Cloud {
     pub(super) parameters: BTreeMap<String, String>,
     pub(super) user_data: Option<Vec<u8>>,
+    /// How far AWS's clock is ahead of this machine's, where so far that it takes no signature.
+    pub(super) ahead: Option<jiff::SignedDuration>,
     /// The tags of the instance; without any they are not given away.
     pub(super) tags: BTreeMap<String, String>,
     /// Requests for a token are answered with this status where it is not 200.
@@ -72,6 +74,7 @@ impl Default for Cloud {
         Self {
             parameters: parameters.map(|(name, value)| (name.into(), value.into())).into(),
             user_data: None,
+            ahead: None,
             tags: BTreeMap::new(),
             token_status: 200,
             lifecycle_state: Some("Pending:Wait".to_owned()),
@@ -146,6 +149,9 @@ async fn answer(cloud: &Shared, request: Request<Incoming>) -> Response<Full<Byt
         let token = header("x-aws-ec2-metadata-token").map(str::to_owned);
         return cloud.metadata(head.method.as_str(), &path, token.as_deref());
     }
+    if let Some(ahead) = cloud.ahead {
+        return unsigned(jiff::Timestamp::now() + ahead);
+    }
     assert!(header("authorization").is_some_and(|it| it.contains("Credential=AKIATEST/")));
     if let Some(path) = path.strip_prefix("/2015-02-01/") {
         return cloud.file_systems(path, head.uri.query().unwrap_or_default());
@@ -168,6 +174,18 @@ fn reply(status: u16, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
         let ttl = "21600".parse().unwrap();
         response.headers_mut().insert("x-aws-ec2-metadata-token-ttl-seconds", ttl);
     }
+    response
+}
+
+/// What AWS says to a signature of another time, in all its protocols at once.
+fn unsigned(now: jiff::Timestamp) -> Response<Full<Bytes>> {
+    let mut response = reply(
+        403,
+        "<ErrorResponse><Error><Type>Sender</Type><Code>SignatureDoesNotMatch</Code><Message>\
+         Signature expired</Message></Error></ErrorResponse>",
+    );
+    let date = jiff::fmt::rfc2822::to_string(&now.to_zoned(jiff::tz::TimeZone::UTC)).unwrap();
+    response.headers_mut().insert("date", date.parse().unwrap());
     response
 }
 

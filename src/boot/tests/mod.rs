@@ -10,10 +10,13 @@ mod efs;
 mod group;
 mod home;
 mod mounts;
+mod only;
+mod plan;
 mod refused;
 mod served;
 mod speed;
 mod target;
+mod told;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -124,6 +127,31 @@ impl World {
             assert_eq!(error::blame(&error).exit_code(), expected, "{text}");
             text
         })
+    }
+
+    /// As [`World::boot`], with every line that was said, and the step that said it.
+    async fn boot_and_hear(&self) -> (Result<(), String>, Vec<String>) {
+        let (events, mut receiver) = Events::channel();
+        let work = boot(self.machine.clone(), self.config(), events);
+        let end = tokio::time::timeout(Duration::from_secs(20), work).await.expect("it ends soon");
+        let mut lines = Vec::new();
+        while let Some(event) = receiver.recv().await {
+            if let Event::Log { step, line } = event {
+                lines.push(format!("{step}: {line}"));
+            }
+        }
+        (end.map_err(|error| error::render(&error)), lines)
+    }
+
+    /// The image's `host.toml`.
+    fn config(&self) -> Utf8PathBuf {
+        self.root.join("etc/hostkit/host.toml")
+    }
+
+    /// What a person reads, without what differs from run to run.
+    fn plain(&self, text: &str) -> String {
+        let endpoint = self.machine.imds.as_deref().expect("every world has one");
+        text.replace(self.root.as_str(), "").replace(endpoint, "[endpoint]")
     }
 
     fn status(&self) -> Status {
