@@ -5,16 +5,21 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::context::Context;
+use super::steps::CONFIG_STEP as STEP;
+use super::texts::Tags;
 use crate::error::Fault;
-use crate::event::Outcome;
-use crate::host::{self, EcsAgent, HostConfig, Role};
+use crate::event::{Events, Outcome};
+use crate::host::{self, HostConfig};
 use crate::sys::atomic;
 
 #[expect(clippy::unused_async, reason = "every row of the table has the same shape")]
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let texts = &context.must_know().texts;
-    for text in [&texts.image, &texts.user_data] {
-        text.as_ref().map_err(Clone::clone)?;
+    if let Some(fault) = texts.fault() {
+        return Err(fault.clone().into());
+    }
+    if let Ok(tags) = &texts.tags {
+        tell(tags, &context.events);
     }
     let path = context.config_file.as_str();
     let config = host::read(&texts.layers(path))?;
@@ -29,21 +34,22 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     Ok(Outcome::changed(changed))
 }
 
-fn check(config: &HostConfig, path: &str) -> Result<(), Fault> {
-    let needs = |what: &str, key: &str| {
-        Err(Fault::recipe(what).hint(format!("set `{key}` in {path} or in user-data")))
-    };
-    match config.role {
-        None => needs("nothing tells this host its role", "role"),
-        Some(Role::Controller) if config.efs.id.is_none() => {
-            needs("a controller needs the file system of its home", "efs.id")
-        }
-        // A host that joins `default` because nobody named a cluster runs what was meant for others.
-        Some(Role::Ecs)
-            if config.ecs.cluster.is_none() && config.ecs.agent == EcsAgent::Required =>
-        {
-            needs("a container host needs the cluster that it joins", "ecs.cluster")
-        }
-        Some(Role::Controller | Role::Agent | Role::Ecs) => Ok(()),
+fn tell(tags: &Tags, events: &Events) {
+    if !tags.given {
+        events.log(STEP, "the metadata service gives no tags away; none are read");
     }
+    for name in &tags.ignored {
+        let shown: String = name.chars().take(80).collect();
+        let shown = shown.escape_debug();
+        events.log(STEP, format!("the tag {shown} is not read: tags may say hostkit:pool, hostkit:labels and hostkit:drain, and nothing else"));
+    }
+}
+
+/// What no host can do without.
+fn check(config: &HostConfig, path: &str) -> Result<(), Fault> {
+    let missing = host::missing(config);
+    let [first, ..] = missing[..] else { return Ok(()) };
+    let hints = missing.iter().map(|it| it.hint);
+    let hints = hints.collect::<Vec<_>>().join("; ");
+    Err(Fault::recipe(first.what).hint(format!("{hints}: in {path} or in user-data")))
 }

@@ -1,6 +1,5 @@
 //! What the steps of a boot share: the machine, and what earlier steps found out.
 
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, OnceLock};
@@ -15,6 +14,7 @@ use super::lifecycle::Launch;
 use super::mount::name::Names;
 use super::mount::probe;
 use super::steps::{self, Step};
+use super::texts::Texts;
 use crate::aws::{self, imds::Imds};
 use crate::error::{self, Fault};
 use crate::event::Events;
@@ -103,31 +103,6 @@ pub struct Known {
     pub aws: Aws,
     /// Its group, as far as the texts can be read.
     pub asg: Asg,
-}
-
-/// What tells a host what to be: the texts, or why they cannot be had. User-data may hold secrets
-/// that were not meant for hostkit, so nothing shows it.
-pub struct Texts {
-    /// The image's `host.toml`.
-    pub image: Result<String, Fault>,
-    /// The user-data of the instance.
-    pub user_data: Result<String, Fault>,
-}
-
-impl fmt::Debug for Texts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Texts").finish_non_exhaustive()
-    }
-}
-
-impl Texts {
-    /// Those that there are, the lowest first. `path` is where the image has its own.
-    pub fn layers<'a>(&'a self, path: &'a str) -> Vec<Layer<'a>> {
-        let both = [(path, &self.image), ("user-data", &self.user_data)];
-        let readable =
-            both.into_iter().filter_map(|(origin, text)| Some((origin, text.as_ref().ok()?)));
-        readable.map(|(origin, text)| Layer { origin, text }).collect()
-    }
 }
 
 /// What the steps share.

@@ -17,6 +17,7 @@ use crate::host;
 use crate::sys::atomic;
 
 const STEP: &str = "login";
+const KEY: &str = "/2021-03-23/meta-data/public-keys/0/openssh-key";
 
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let known = context.must_know();
@@ -41,16 +42,8 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     Ok(Outcome::changed(changed))
 }
 
-/// Everything that the metadata service offers, one key a line.
+/// What the metadata service offers, one key a line. An instance has one key pair at most, which is
+/// the first of the list that there could be.
 async fn offered(imds: &Imds) -> anyhow::Result<String> {
-    let list = imds.get("/latest/meta-data/public-keys/", |_| {}).await?.unwrap_or_default();
-    let mut all = String::new();
-    // `0=name`, one a line.
-    for index in list.lines().filter_map(|line| line.split('=').next()?.trim().parse::<u16>().ok())
-    {
-        let path = format!("/latest/meta-data/public-keys/{index}/openssh-key");
-        all += &imds.get(&path, |_| {}).await?.unwrap_or_default();
-        all.push('\n');
-    }
-    Ok(all)
+    Ok(imds.get(KEY, |_| {}).await?.unwrap_or_default())
 }

@@ -32,6 +32,7 @@ pub mod status;
 pub mod steps;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::sync::Arc;
 #[cfg(test)]
@@ -104,7 +105,12 @@ async fn give_up(context: &Arc<Context>, step: &str, cause: &str) -> anyhow::Err
     // The last thing that this host does: its group now terminates it.
     let told = Box::pin(lifecycle::abandon(context)).await;
     let (what, hint) = split_hint(cause);
-    let fault = Fault::step(format!("the boot failed at `{step}`; {told}"));
+    let what_failed = format!("the boot failed at `{step}`; {told}");
+    let fault = match step {
+        // Whoever wrote the configuration must act.
+        steps::CONFIG_STEP => Fault::recipe(what_failed),
+        _ => Fault::step(what_failed),
+    };
     anyhow::anyhow!(what).context(match hint {
         Some(hint) => fault.hint(hint),
         None => fault,

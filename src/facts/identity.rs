@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
+use super::Partition;
 use crate::error::Fault;
 
 /// Who this instance is, as its metadata service says.
@@ -20,12 +21,24 @@ pub struct Identity {
     pub account_id: String,
     /// Its region.
     pub region: String,
+    /// The partition of its region.
+    #[serde(default)]
+    pub partition: Partition,
     /// Its availability zone's name in this account.
     pub availability_zone: String,
     /// Its availability zone's name in every account.
     pub availability_zone_id: String,
     /// The image that it was started from.
     pub image_id: String,
+    /// Its type, as `m5.large`.
+    #[serde(default)]
+    pub instance_type: Option<String>,
+    /// Its processor, as `x86_64`.
+    #[serde(default)]
+    pub architecture: Option<String>,
+    /// How it was bought, if that is known.
+    #[serde(default)]
+    pub life_cycle: Option<LifeCycle>,
     /// Its address in the network.
     pub private_ip: Ipv4Addr,
     /// The name that the instance should have.
@@ -35,6 +48,33 @@ pub struct Identity {
     pub launched: Option<jiff::Timestamp>,
     /// For which boot this was read.
     pub boot_id: String,
+}
+
+/// How an instance was bought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LifeCycle {
+    /// Nobody takes it back.
+    OnDemand,
+    /// AWS may take it back with two minutes' notice.
+    Spot,
+    /// It runs at hours that were bought.
+    Scheduled,
+    /// It is part of capacity that was bought for some days.
+    CapacityBlock,
+}
+
+impl LifeCycle {
+    /// From the metadata service's word.
+    pub fn named(word: &str) -> Option<Self> {
+        match word.trim() {
+            "on-demand" => Some(Self::OnDemand),
+            "spot" => Some(Self::Spot),
+            "scheduled" => Some(Self::Scheduled),
+            "capacity-block" => Some(Self::CapacityBlock),
+            _ => None,
+        }
+    }
 }
 
 impl Identity {

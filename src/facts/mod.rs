@@ -3,12 +3,14 @@
 //! Facts are read once and passed on as values; nothing here acts.
 
 mod identity;
+mod partition;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-pub use identity::Identity;
+pub use identity::{Identity, LifeCycle};
+pub use partition::Partition;
 
 /// What the kernel says of this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -64,8 +64,11 @@ const IDENTITY: Step = Step {
     run: |context| identity::run(context).boxed_local(),
 };
 
+/// The name of the step that reads what this host is to be.
+pub const CONFIG_STEP: &str = "config";
+
 const CONFIG: Step = Step {
-    name: "config",
+    name: CONFIG_STEP,
     title: "reading what this host is to be",
     after: &["identity"],
     timeout: Duration::from_secs(10),

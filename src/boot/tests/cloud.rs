@@ -25,6 +25,8 @@ pub(super) const LOGIN_KEY: &str =
 pub(super) struct Cloud {
     pub(super) parameters: BTreeMap<String, String>,
     pub(super) user_data: Option<Vec<u8>>,
+    /// The tags of the instance; without any they are not given away.
+    pub(super) tags: BTreeMap<String, String>,
     /// Requests for a token are answered with this status where it is not 200.
     pub(super) token_status: u16,
     /// `None`: not in a group.
@@ -63,6 +65,7 @@ impl Default for Cloud {
         Self {
             parameters: parameters.map(|(name, value)| (name.into(), value.into())).into(),
             user_data: None,
+            tags: BTreeMap::new(),
             token_status: 200,
             lifecycle_state: Some("Pending:Wait".to_owned()),
             holder_state: "running",
@@ -127,7 +130,8 @@ async fn answer(cloud: &Shared, request: Request<Incoming>) -> Response<Full<Byt
     let body = body.collect().await.unwrap().to_bytes();
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let mut cloud = cloud.lock().unwrap();
-    let path = head.uri.path().to_owned();
+    // What does not change is asked for in a pinned schema.
+    let path = head.uri.path().replacen("/2021-03-23/", "/latest/", 1);
     if path.starts_with("/latest/") {
         let token = header("x-aws-ec2-metadata-token").map(str::to_owned);
         return cloud.metadata(head.method.as_str(), &path, token.as_deref());
@@ -188,6 +192,16 @@ impl Cloud {
                 "Expiration": "2099-01-01T00:00:00Z",
             })
             .to_string(),
+            "meta-data/instance-life-cycle" => "on-demand".to_owned(),
+            "meta-data/tags/instance" if !self.tags.is_empty() => {
+                self.tags.keys().cloned().collect::<Vec<_>>().join("\n")
+            }
+            tag if tag.starts_with("meta-data/tags/instance/") => {
+                match self.tags.get(tag.trim_start_matches("meta-data/tags/instance/")) {
+                    Some(value) => value.clone(),
+                    None => return reply(404, ""),
+                }
+            }
             "user-data" if self.user_data.is_some() => {
                 return reply(200, self.user_data.clone().unwrap());
             }

@@ -77,7 +77,7 @@ pub(super) fn recipe(
     checker.tests(recipe);
     checker.twice();
     if let Some(settings) = settings {
-        checker.settings(settings);
+        checker.settings(&[Key::Name("host".to_owned())], settings);
     }
     checker.noted
 }

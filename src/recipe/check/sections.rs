@@ -305,14 +305,17 @@ impl Checker<'_, '_> {
         }
     }
 
-    pub(super) fn settings(&mut self, settings: &HostConfig) {
-        for host::Refused { key, value, hint } in host::refused(settings) {
-            let path = std::iter::once("host").chain(key.split('.'));
-            let path: Vec<_> = path.map(|name| Key::Name(name.to_owned())).collect();
+    /// What a host is told, which stands in `section`.
+    pub(super) fn settings(&mut self, section: &[Key], settings: &HostConfig) {
+        for refused in host::refused(settings) {
+            let inside = refused.path.iter().map(|part| match part {
+                host::Part::Name(name) => Key::Name(name.clone()),
+                host::Part::Index(index) => Key::Index(*index),
+            });
+            let path: Vec<_> = section.iter().cloned().chain(inside).collect();
             // Text that comes out empty is left out of the image.
-            if !value.is_empty() && !value.contains(STAND_IN) {
-                let message = format!("`{key}` cannot be `{}`", value.escape_debug());
-                self.wrong(&path, message, hint);
+            if !refused.value.is_empty() && !refused.value.contains(STAND_IN) {
+                self.wrong(&path, refused.message(), Some(refused.hint));
             }
         }
     }
