@@ -1,6 +1,7 @@
 //! What is asked of systemd: to start units, and how they are.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{Cmd, CmdError, Runner, Tool};
@@ -81,6 +82,24 @@ pub async fn last_lines(runner: &Runner, unit: &str, count: u32) -> String {
     runner.run(&command).await.map(|output| output.text()).unwrap_or_default()
 }
 
+/// The name of the mount unit of an absolute path, as `systemd-escape --path --suffix=mount` gives it.
+pub fn mount_unit(path: &str) -> String {
+    let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let mut name = String::new();
+    for (at, byte) in parts.join("/").bytes().enumerate() {
+        match byte {
+            b'/' => name.push('-'),
+            b'.' if at == 0 => name.push_str("\\x2e"),
+            b':' | b'_' | b'.' => name.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => name.push(char::from(byte)),
+            _ => {
+                let _ = write!(name, "\\x{byte:02x}");
+            }
+        }
+    }
+    if name.is_empty() { "-.mount".to_owned() } else { format!("{name}.mount") }
+}
+
 /// The value of `name` in the property `Environment`: words, quoted where they hold spaces.
 pub fn environment<'a>(property: &'a str, name: &str) -> Option<&'a str> {
     let mut quoted = false;
@@ -102,6 +121,18 @@ mod tests {
         assert_eq!(environment(property, "JAVA_OPTS"), Some("-Xmx1g -Da=b"));
         assert_eq!(environment(property, "JENKINS_HOME"), Some("/home"));
         assert_eq!(environment(property, "-Da"), None);
+    }
+
+    #[test]
+    fn a_mount_unit_is_called_after_its_path() {
+        for (path, unit) in [
+            ("/var/lib/jenkins", "var-lib-jenkins.mount"),
+            ("/srv/my-data/", "srv-my\\x2ddata.mount"),
+            ("/.x/a b", "\\x2ex-a\\x20b.mount"),
+            ("/", "-.mount"),
+        ] {
+            assert_eq!(mount_unit(path), unit);
+        }
     }
 
     #[tokio::test]

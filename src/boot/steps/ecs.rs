@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 
-use super::{CONFIG, HOOK, IDENTITY, LOGIN, Step, lifecycle};
+use super::{CONFIG, HOOK, IDENTITY, LOGIN, MOUNTS, Step, lifecycle};
 use crate::boot::ecs;
 
 /// What a container host does.
@@ -13,6 +13,7 @@ pub(super) static TABLE: &[Step] = &[
     CONFIG,
     LOGIN,
     HOOK,
+    MOUNTS,
     Step {
         name: "shield",
         title: "making sure that containers cannot ask the metadata service",
@@ -41,8 +42,9 @@ pub(super) static TABLE: &[Step] = &[
     Step {
         name: "docker",
         title: "starting Docker",
-        // A container that runs before the shield is up has asked already.
-        after: &["shield"],
+        // A container that runs before the shield is up has asked already, and one that runs before
+        // its volume is mounted writes below it.
+        after: &["shield", "mounts"],
         timeout: Duration::from_mins(5),
         required: true,
         run: |context| ecs::docker(context).boxed_local(),

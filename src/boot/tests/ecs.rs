@@ -48,7 +48,7 @@ async fn a_container_host_joins_its_cluster_and_tells_the_group() {
     assert_eq!(
         world.outcomes(),
         "active unchanged, config changed, docker changed, ecs changed, hook unchanged, identity \
-         changed, joined unchanged, lifecycle changed, login changed, pool unchanged, render changed, \
+         changed, joined unchanged, lifecycle changed, login changed, mounts skipped, pool unchanged, render changed, \
          shield unchanged, state changed"
     );
     assert_eq!(world.verdicts(), ["CONTINUE"]);
