@@ -10,8 +10,8 @@ use super::inside::{self, Answer, Request};
 use crate::event::Outcome;
 use crate::host::Role;
 use crate::jenkins::Version;
-use crate::sys::mountinfo::{self, Mount};
 use crate::sys::console;
+use crate::sys::mountinfo::{self, Mount};
 
 /// Who owns the home: the user of Jenkins' own package.
 pub(super) const OWNER: &str = "jenkins";
@@ -54,7 +54,8 @@ pub(super) fn jenkins_of_the_image(context: &Context, step: &str) -> Option<Vers
         Ok(None) => "nothing in the image says it".to_owned(),
         Err(error) => error.to_string(),
     };
-    let what = format!("the version of the image's Jenkins is not known ({why}): it is not compared");
+    let what =
+        format!("the version of the image's Jenkins is not known ({why}): it is not compared");
     context.events.log(step, what);
     None
 }

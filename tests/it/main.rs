@@ -16,6 +16,7 @@ mod cli;
 mod ec2;
 mod engine;
 mod fleet;
+mod home;
 mod hygiene;
 mod iam;
 mod image_tests;

@@ -22,9 +22,9 @@ use futures::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::inside::{self, Answer, Ground, Request};
-use super::status::{State, Status};
 use super::mount::name::Names;
 use super::mount::probe;
+use super::status::{State, Status};
 use super::{Machine, boot};
 use crate::error;
 use crate::event::{Event, Events};
@@ -89,7 +89,16 @@ impl World {
             step_limit: Duration::from_secs(10),
             pause: Duration::from_millis(20),
         };
-        Self { _directory: directory, root, cloud, machine, script, systemd: state, web, lines: Mutex::default() }
+        Self {
+            _directory: directory,
+            root,
+            cloud,
+            machine,
+            script,
+            systemd: state,
+            web,
+            lines: Mutex::default(),
+        }
     }
 
     async fn boot(&self) -> Result<(), String> {
@@ -345,10 +354,12 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
                 serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
             if let Request::Prepare { user, .. } | Request::Plugins { user, .. } = &mut request {
                 // The machine of the test has no user `jenkins`.
-                let me = || nix::unistd::User::from_uid(nix::unistd::Uid::current())
-                    .unwrap()
-                    .expect("every test machine knows its user")
-                    .name;
+                let me = || {
+                    nix::unistd::User::from_uid(nix::unistd::Uid::current())
+                        .unwrap()
+                        .expect("every test machine knows its user")
+                        .name
+                };
                 *user = children.user.map_or_else(me, str::to_owned);
             }
             Ok(serde_json::to_string(&inside::answer(&request, Ground::Any)).unwrap())
