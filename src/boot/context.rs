@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use camino::Utf8PathBuf;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinSet;
 
-use super::lifecycle::Launch;
 use super::mount::name::Names;
 use super::mount::probe;
 use super::steps::{self, Step};
@@ -19,6 +18,7 @@ use crate::aws::{self, imds::Imds};
 use crate::error::{self, Fault};
 use crate::event::Events;
 use crate::facts::{Facts, Identity};
+use crate::group::Found;
 use crate::host::{self, Asg, Aws, HostConfig, Layer, Role};
 use crate::sys::Runner;
 
@@ -120,8 +120,12 @@ pub struct Context {
     pub(super) config: OnceLock<HostConfig>,
     /// How AWS is called, or why it cannot be.
     aws: OnceCell<Result<SdkConfig, Fault>>,
-    /// `None`: there is nobody to tell.
-    pub(super) launch: OnceLock<Option<Launch>>,
+    /// Who waits for this host.
+    pub(super) launch: OnceLock<Found>,
+    /// The state of this host, once its group takes it away.
+    pub(super) taken: watch::Sender<Option<String>>,
+    /// Whether an earlier run, since the kernel started, has made this host ready.
+    pub(super) was_ready: bool,
     /// The steps of this host's role.
     pub(super) table: OnceLock<&'static [Step]>,
     /// Whether this boot has written secrets or configuration that Jenkins or the ECS agent has not
@@ -145,6 +149,8 @@ impl Context {
             config: OnceLock::new(),
             aws: OnceCell::new(),
             launch: OnceLock::new(),
+            taken: watch::Sender::new(None),
+            was_ready: false,
             table: OnceLock::new(),
             news: AtomicBool::new(false),
             started: Mutex::new(Vec::new()),

@@ -1,14 +1,10 @@
 //! The home on the file system: made once, checked every time.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::timeout;
 
 use super::context::Context;
 use super::inside::{self, Answer, Request};
 use crate::event::Outcome;
-use crate::host::Role;
 use crate::jenkins::Version;
 use crate::sys::console;
 use crate::sys::mountinfo::{self, Mount};
@@ -58,41 +54,4 @@ pub(super) fn jenkins_of_the_image(context: &Context, step: &str) -> Option<Vers
         format!("the version of the image's Jenkins is not known ({why}): it is not compared");
     context.events.log(step, what);
     None
-}
-
-/// Leaves the cause of a failed boot on the file system, if it is mounted: the host itself is
-/// about to be replaced.
-pub(super) async fn record(context: &Context, step: &str, cause: &str) -> anyhow::Result<()> {
-    let (Some(known), Some(config)) = (context.known(), context.config.get()) else {
-        return Ok(());
-    };
-    // Only a controller has a home.
-    if config.role != Some(Role::Controller) {
-        return Ok(());
-    }
-    let mounts = mountinfo::read(&context.machine.root)?;
-    if !mountinfo::at(&mounts, MOUNT_POINT).is_some_and(Mount::is_nfs) {
-        return Ok(());
-    }
-    let record = serde_json::json!({
-        "version": 1,
-        "instance_id": known.identity.instance_id,
-        "image_id": known.identity.image_id,
-        "boot_id": context.facts.boot_id,
-        "at": jiff::Timestamp::now(),
-        "failed": step,
-        "cause": cause,
-    });
-    let request = Request::Record {
-        mount_point: context.machine.path(MOUNT_POINT),
-        file_system: file_system(context).to_owned(),
-        name: format!("{}.json", known.identity.instance_id),
-        text: format!("{record:#}\n"),
-    };
-    // The child's own deadline does not end a child that the kernel does not let go.
-    let patience = inside::PATIENCE + Duration::from_secs(10);
-    match timeout(patience, inside::ask(&context.machine.runner, &request)).await {
-        Ok(end) => end.map(drop),
-        Err(_elapsed) => anyhow::bail!("the file system does not answer"),
-    }
 }

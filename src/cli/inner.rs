@@ -2,6 +2,7 @@
 
 mod upload;
 
+use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,6 +12,8 @@ use clap::Subcommand;
 
 use crate::boot::inside;
 use crate::facts::Facts;
+use crate::group::ledger;
+use crate::guard::{envoy, pulse};
 use crate::image::builder::aboard;
 use crate::lease::ground::Ground;
 use crate::lease::memory::Memory;
@@ -37,8 +40,16 @@ pub enum Inner {
         #[arg(long)]
         anywhere: bool,
     },
+    /// Count a report of an unhealthy host on the home: a request on standard input, an answer on
+    /// standard output.
+    Ledger,
     /// Ask AWS about a holder: a question on standard input, an answer on standard output.
     Witness,
+    /// Say one thing to AWS for the guard: a question on standard input, an answer on standard output.
+    Envoy,
+    /// Tell whether file systems answer: a question a line on standard input, an answer a line on
+    /// standard output.
+    Pulse,
     /// Become a program that dies with its parent.
     Tether {
         /// The parent's process id.
@@ -112,7 +123,13 @@ pub fn run(command: &Inner) -> ExitCode {
     let end = match command {
         Inner::Home { anywhere } => home(ground(*anywhere)),
         Inner::Clerk { anywhere } => Ok(attend(ground(*anywhere))),
+        Inner::Ledger => count(),
         Inner::Witness => testify(),
+        Inner::Envoy => speak(),
+        Inner::Pulse => {
+            feel();
+            Ok(0)
+        }
         Inner::Tether { parent, argv } => {
             namespaces::tether(*parent, argv).map(|never| match never {})
         }
@@ -195,6 +212,26 @@ fn attend(ground: Ground) -> u8 {
     // The asker went away: there is nobody to tell.
     let _ = clerk::attend(ground, std::io::stdin().lock(), std::io::stdout().lock());
     0
+}
+
+fn count() -> anyhow::Result<u8> {
+    let request: ledger::Request =
+        serde_json::from_reader(std::io::stdin().lock()).context("reading the request")?;
+    ui::json(&ledger::answer(&request, Ground::Nfs));
+    Ok(0)
+}
+
+fn speak() -> anyhow::Result<u8> {
+    let question =
+        serde_json::from_reader(std::io::stdin().lock()).context("reading the question")?;
+    ui::json(&envoy::answer(&question));
+    Ok(0)
+}
+
+fn feel() {
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        ui::json(&pulse::answer(&line, Ground::Nfs));
+    }
 }
 
 fn testify() -> anyhow::Result<u8> {

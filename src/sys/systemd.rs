@@ -46,11 +46,30 @@ pub async fn kill(runner: &Runner, unit: &str, signal: &str) -> Result<(), CmdEr
     runner.run(&command).await.map(drop)
 }
 
+/// Restarts the machine: its units are stopped first. It is enqueued and not waited for.
+pub async fn reboot(runner: &Runner) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).args(["reboot", "--no-block", "--no-wall"]);
+    runner.run(&command.timeout(PATIENCE)).await.map(drop)
+}
+
 /// Restarts the machine without stopping units, which may hang: processes are killed, and what the
 /// kernel does not let go is left.
 pub async fn reboot_now(runner: &Runner) -> Result<(), CmdError> {
     let command = Cmd::new(Tool::Systemctl).args(["reboot", "--force", "--no-wall"]);
     runner.run(&command.timeout(PATIENCE)).await.map(drop)
+}
+
+/// The units whose jobs are under way; others wait for these. Evidence, as [`last_lines`].
+pub async fn running_jobs(runner: &Runner) -> Vec<String> {
+    let command =
+        Cmd::new(Tool::Systemctl).args(["list-jobs", "--no-legend", "--plain"]).timeout(PATIENCE);
+    let text = runner.run(&command).await.map(|output| output.text()).unwrap_or_default();
+    let running = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (unit, _, state) = (words.next()?, words.next()?, words.next()?);
+        (state == "running").then(|| unit.to_owned())
+    });
+    running.collect()
 }
 
 /// The last lines that `unit` wrote to the journal in this boot. Evidence for an error message:

@@ -82,6 +82,11 @@ pub enum Request {
         /// Its content.
         text: String,
     },
+    /// Read the records of boots.
+    Boots {
+        /// Where the file system is mounted.
+        mount_point: Utf8PathBuf,
+    },
 }
 
 impl Request {
@@ -89,7 +94,7 @@ impl Request {
     pub const fn changes_the_home(&self) -> bool {
         match self {
             Self::Prepare { .. } | Self::Plugins { .. } => true,
-            Self::ReadMark { .. } | Self::Record { .. } => false,
+            Self::ReadMark { .. } | Self::Record { .. } | Self::Boots { .. } => false,
         }
     }
 
@@ -98,7 +103,8 @@ impl Request {
             Self::ReadMark { mount_point }
             | Self::Prepare { mount_point, .. }
             | Self::Plugins { mount_point, .. }
-            | Self::Record { mount_point, .. } => mount_point,
+            | Self::Record { mount_point, .. }
+            | Self::Boots { mount_point } => mount_point,
         }
     }
 }
@@ -117,6 +123,8 @@ pub enum Answer {
         #[serde(default)]
         told: Vec<String>,
     },
+    /// The texts of the records, the newest first.
+    Boots(Vec<String>),
     /// It must not be done.
     Refused {
         /// Why.
@@ -208,6 +216,7 @@ fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
         Request::Record { file_system, name, text, .. } => {
             record::leave(&root, file_system, name, text)
         }
+        Request::Boots { .. } => record::read(&root),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 
 use super::{CONFIG, HOOK, IDENTITY, LOGIN, MOUNTS, Step, lifecycle};
-use crate::boot::{home, jenkins, keys, lease, mount, plugins, ready, render};
+use crate::boot::{home, jenkins, keys, lease, mount, plugins, ready, render, target};
 
 /// What a controller does.
 pub(super) static TABLE: &[Step] = &[
@@ -80,5 +80,22 @@ pub(super) static TABLE: &[Step] = &[
         required: true,
         run: |context| ready::run(context).boxed_local(),
     },
-    lifecycle(&["ready", "hook"]),
+    Step {
+        name: "target",
+        title: "becoming a healthy target of the load balancer",
+        after: &["ready", "hook"],
+        timeout: Duration::from_mins(16),
+        required: true,
+        run: |context| target::run(context).boxed_local(),
+    },
+    lifecycle(&["target", "hook"]),
+    Step {
+        name: "traffic",
+        title: "watching the load balancer find this host healthy",
+        after: &["lifecycle"],
+        timeout: Duration::from_mins(16),
+        // It serves. Why nobody reaches it is often not the fault of the host.
+        required: false,
+        run: |context| target::watch(context).boxed_local(),
+    },
 ];
