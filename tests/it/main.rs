@@ -13,6 +13,7 @@ mod cache;
 mod check;
 mod clerk;
 mod cli;
+mod container_service;
 mod ec2;
 mod engine;
 mod fleet;
