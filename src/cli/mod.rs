@@ -1,5 +1,6 @@
 //! The command line: types for the parser, and one file per verb that calls one function each.
 
+pub mod analyze;
 pub mod apply;
 pub mod aws;
 pub mod bake;
@@ -12,6 +13,7 @@ pub mod docs;
 pub mod drain;
 pub mod gc;
 pub mod guard;
+pub mod history;
 pub mod iam;
 pub mod images;
 pub mod init;
@@ -120,6 +122,10 @@ pub enum Command {
     ///
     /// What hostkit-guard.service runs.
     Guard,
+    /// Show where the time of a boot went, and draw it
+    Analyze(analyze::Analyze),
+    /// List the boots of this host, and of all that had its home before
+    History(history::History),
     /// Show who holds the home of this host, or declare the holder dead
     #[command(subcommand)]
     Lease(lease::Lease),
@@ -183,9 +189,11 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "sim")]
         Command::Rehearse(verb) => Box::pin(rehearse::run(verb, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,
-        Command::Status => status::run(format),
         Command::Drain(arguments) => Box::pin(drain::run(arguments, format)).await,
         Command::Guard => Box::pin(guard::run(format)).await,
+        Command::Status => status::run(format).await,
+        Command::Analyze(args) => analyze::run(args, format).await,
+        Command::History(args) => history::run(&args, format).await,
         Command::Lease(verb) => Box::pin(lease::run(verb, format)).await,
         Command::Inner(command) => Ok(inner::run(&command)),
     }

@@ -428,12 +428,17 @@ pub const GRANTS: &[Grant] = &[
         why: "parameters that are encrypted with a key of your own",
     },
     Grant {
-        sid: "FindHome",
-        roles: &[Controller],
-        actions: &["elasticfilesystem:DescribeMountTargets"],
+        sid: "FindFileSystems",
+        roles: &[Controller, Agent, Ecs],
+        actions: &[
+            "elasticfilesystem:DescribeFileSystems",
+            "elasticfilesystem:DescribeMountTargetSecurityGroups",
+            "elasticfilesystem:DescribeMountTargets",
+        ],
         on: &[On::FileSystems],
         when: When::Always,
-        why: "the mount target of the home; without it, it is found by DNS, in this zone only",
+        why: "the mount targets of the home and of [[mount]]; without it they are found by DNS, in \
+              this zone only. Whether one is in one zone only; whose packets are dropped",
     },
     Grant {
         sid: "TellGroup",

@@ -7,9 +7,11 @@ mod http;
 mod page;
 mod render;
 mod token;
+mod version;
 
 pub use client::{Build, Client, Nodes, Quiet};
 pub use http::Trouble;
 pub use page::{Page, page};
 pub use render::{Rendered, Templates, Values, render};
 pub use token::{API, RELOAD, Tokens};
+pub use version::Version;
