@@ -296,10 +296,6 @@ impl Cloud {
                 self.lifecycle = Some("Terminating:Proceed");
                 String::new()
             }
-            "SetInstanceHealth" => {
-                self.unhealthy += 1;
-                String::new()
-            }
             "DeregisterTargets" => {
                 assert!(self.jenkins.up, "first of all");
                 self.left.push(form["TargetGroupArn"].clone());
@@ -308,10 +304,7 @@ impl Cloud {
             "DescribeTargetGroups" => String::new(),
             other => panic!("the guard asked for {other}"),
         };
-        let name = format!("{action}Re");
-        reply(
-            200,
-            format!("<{name}sponse><{action}Result>{result}</{action}Result></{name}sponse>"),
-        )
+        let result = format!("<{action}Result>{result}</{action}Result>");
+        reply(200, format!("<{action}Response>{result}</{action}Response>"))
     }
 }

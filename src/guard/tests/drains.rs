@@ -123,7 +123,7 @@ async fn a_dead_jenkins_is_not_waited_for() {
 
 #[tokio::test]
 async fn an_agent_goes_when_nothing_is_built() {
-    let world = World::told("role = \"agent\"\n[agent]\nuser = \"nobody\"\n");
+    let world = World::told("role = \"agent\"\n");
     world.terminate();
     world.until(World::is_drained).await;
     assert_eq!(world.with(|cloud| cloud.verdicts.len()), 1);
