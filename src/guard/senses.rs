@@ -15,7 +15,7 @@ use super::resources;
 use super::watch::STEP;
 use super::wish::{Interruption, Maintenance, Signs, Tag};
 use crate::aws::imds::Imds;
-use crate::host::{HOME, Role};
+use crate::host::{EcsAgent, HOME, Role};
 use crate::lease::memory::Phase;
 
 /// Certificates are to be good for so long.
@@ -182,6 +182,7 @@ impl Eyes {
                 };
                 vec![(Part::Ssh, problem)]
             }
+            Role::Ecs if host.config.ecs.agent == EcsAgent::Optional => Vec::new(),
             Role::Ecs => {
                 // By its control group: to start a program every few seconds costs more than all else.
                 let path = host.post.path("sys/fs/cgroup/system.slice/ecs.service/cgroup.events");
