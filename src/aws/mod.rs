@@ -11,6 +11,7 @@ pub mod base_ami;
 pub mod clock;
 pub mod ebs;
 pub mod ec2;
+pub mod ecs;
 pub mod efs;
 pub mod elb;
 mod failure;

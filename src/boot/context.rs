@@ -10,6 +10,8 @@ use camino::Utf8PathBuf;
 use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinSet;
 
+use super::mount::name::Names;
+use super::mount::probe;
 use super::steps::{self, Step};
 use super::texts::Texts;
 use crate::aws::{self, imds::Imds};
@@ -39,6 +41,10 @@ pub struct Machine {
     pub ecs: SocketAddr,
     /// NFS's port.
     pub nfs_port: u16,
+    /// How names become addresses.
+    pub names: Names,
+    /// How long an NFS server may be silent.
+    pub probe_patience: Duration,
     /// How long all attempts to mount may take together.
     pub mount_budget: Duration,
     /// No step may take longer, whatever its row says.
@@ -58,6 +64,8 @@ impl Default for Machine {
             ssh: SocketAddr::from((Ipv4Addr::LOCALHOST, 22)),
             ecs: SocketAddr::from((Ipv4Addr::LOCALHOST, 51678)),
             nfs_port: 2049,
+            names: Names::System,
+            probe_patience: probe::PATIENCE,
             mount_budget: Duration::from_secs(90),
             step_limit: Duration::MAX,
             pause: Duration::from_secs(1),

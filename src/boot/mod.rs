@@ -5,11 +5,14 @@
 //! Nothing here touches the mounted home in this process: a dead NFS server would hang it for
 //! ever. Such work is done by a child with a deadline ([`inside`]).
 
+pub mod about;
+pub mod analyze;
 mod authorize;
 mod config;
 pub mod context;
 mod ecs;
 pub mod graph;
+pub mod history;
 mod home;
 mod identity;
 pub mod inside;
@@ -17,17 +20,18 @@ mod jenkins;
 mod keys;
 mod lease;
 mod lifecycle;
-mod locate;
 mod login;
 mod mount;
+pub mod only;
 mod permission;
+pub mod plan;
 mod plugins;
 mod policy;
-mod probe;
 mod public_key;
 mod ready;
 mod reboots;
 mod recorder;
+pub mod records;
 mod render;
 pub mod run;
 mod service;
@@ -46,14 +50,21 @@ use camino::Utf8PathBuf;
 
 use context::Context;
 pub use context::Machine;
+pub use mount::name::Names;
 
 use crate::error::Fault;
-use crate::event::{Events, Outcome};
+use crate::event::{Events, Milestone, Outcome};
 use crate::facts::Facts;
 use crate::sys::console;
+use about::About;
 use policy::Sequel;
+use recorder::Recorder;
+use records::Place;
 use run::Ended;
 use status::{State, Status};
+
+/// Under which name a boot as a whole says things.
+const BOOT: &str = "boot";
 
 /// How long giving up may take: stopping what was started, the record on the home, and telling the group.
 #[cfg(test)]
@@ -71,6 +82,8 @@ pub async fn boot(machine: Machine, config: Utf8PathBuf, events: Events) -> anyh
     let mut context = Context::new(machine.clone(), facts, config, recorder.events());
     context.was_ready = was_ready;
     let context = Arc::new(context);
+    let what = format!("hostkit {} boots this host", env!("CARGO_PKG_VERSION"));
+    context.events.milestone(BOOT, Milestone::BootStarted, what);
     let (end, sequel) = match run_table(&context).await {
         None => {
             console::say(&machine.root, "hostkit: this host is ready\n");
@@ -78,14 +91,21 @@ pub async fn boot(machine: Machine, config: Utf8PathBuf, events: Events) -> anyh
             (Ok(()), Sequel::Done)
         }
         Some((step, cause)) => {
-            let (error, sequel) = Box::pin(give_up(&context, step, &cause)).await;
+            let (error, sequel) = Box::pin(give_up(&context, &recorder, step, &cause)).await;
             (Err(error), sequel)
         }
     };
-    let state = if end.is_ok() { State::Ready } else { State::Failed };
-    let instance = context.known().map(|known| known.identity.instance_id.clone());
+    let (state, milestone) = match &end {
+        Ok(()) => (State::Ready, Milestone::BootReady),
+        Err(_) => (State::Failed, Milestone::BootFailed),
+    };
+    let (about, place) = (About::of(&context), Place::of(&context));
     drop(context);
-    recorder.finish(state, instance).await;
+    let status = recorder.finish(state, about).await;
+    events.milestone(BOOT, milestone, status.headline());
+    if state == State::Ready {
+        place.keep(&status, &events).await;
+    }
     if let (Err(error), Sequel::Hold(_)) = (&end, &sequel) {
         // It is told again at the end, which may be days from now.
         events.log(lifecycle::LIFECYCLE, error.to_string());
@@ -129,6 +149,7 @@ fn failure_of(ended: &Ended) -> Option<(&'static str, &str)> {
 
 async fn give_up(
     context: &Arc<Context>,
+    recorder: &Recorder,
     step: &'static str,
     cause: &str,
 ) -> (anyhow::Error, Sequel) {
@@ -139,9 +160,8 @@ async fn give_up(
          ==== more: journalctl -u hostkit-boot; hostkit status ====\n"
     );
     console::say(&context.machine.root, &screen);
-    if let Err(error) = home::record(context, step, cause).await {
-        context.events.log(step, format!("the cause was not recorded on the home: {error:#}"));
-    }
+    let status = recorder.so_far(State::Failed, About::of(context)).await;
+    Place::of(context).keep(&status, &context.events).await;
     // The last thing that this host does: its group may terminate it now.
     let (told, sequel) = Box::pin(policy::apply(context)).await;
     if !matches!(sequel, Sequel::Done) {

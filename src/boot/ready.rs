@@ -51,8 +51,8 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
 /// yet.
 async fn look(address: SocketAddr) -> Result<Result<String, String>, Fault> {
     let version = match page(address, "/login").await {
-        Ok(Page { status: 200, version: Some(version) }) => version,
-        Ok(Page { status: 200, version: None }) => {
+        Ok(Page { status: 200, version: Some(version), .. }) => version,
+        Ok(Page { status: 200, version: None, .. }) => {
             return Err(Fault::step(format!("what answers on {address} is not Jenkins"))
                 .hint("another program has the port: ss -ltnp"));
         }

@@ -157,6 +157,7 @@ impl Kind {
                 Service::Ebs => {
                     service.error(500, "InternalServerException", "An internal error has occurred.")
                 }
+                Service::Ecs => service.error(500, "ServerException", "Service is unavailable."),
                 Service::Efs | Service::Ssm => {
                     service.error(500, "InternalServerError", "An internal error has occurred.")
                 }
@@ -179,7 +180,9 @@ impl Kind {
                 }
                 Service::Ebs => ebs::throttled("ACCOUNT_THROTTLED"),
                 Service::Efs => service.error(429, "ThrottlingException", "Rate exceeded"),
-                Service::Ssm => service.error(400, "ThrottlingException", "Rate exceeded"),
+                Service::Ecs | Service::Ssm => {
+                    service.error(400, "ThrottlingException", "Rate exceeded")
+                }
             }),
             Self::Slow(_)
             | Self::Stale(_)
@@ -220,7 +223,7 @@ fn denied(service: Service, action: &str, caller: &Caller) -> Reply {
             service.error(403, "AccessDenied", &refusal)
         }
         Service::Efs | Service::Ebs => service.error(403, "AccessDeniedException", &refusal),
-        Service::Ssm => service.error(400, "AccessDeniedException", &refusal),
+        Service::Ecs | Service::Ssm => service.error(400, "AccessDeniedException", &refusal),
     }
 }
 

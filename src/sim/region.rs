@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::account::ACCOUNT_ID;
+use super::cluster::{CLUSTER, CapacityProvider, Cluster};
 use super::ec2::id::Kind;
 use super::group::Group;
 use super::image::{self, Image};
@@ -53,6 +54,10 @@ pub struct Region {
     pub load_balancers: BTreeMap<String, LoadBalancer>,
     /// Launch configurations by name: the image of each.
     pub launch_configurations: BTreeMap<String, String>,
+    /// Clusters of ECS by name.
+    pub clusters: BTreeMap<String, Cluster>,
+    /// Capacity providers of ECS by name.
+    pub capacity_providers: BTreeMap<String, CapacityProvider>,
     /// Its Parameter Store.
     pub parameters: ParameterStore,
     /// Whether what is made is encrypted unasked.
@@ -72,6 +77,7 @@ impl Region {
             security_groups: BTreeMap::from([(group.id.clone(), group)]),
             subnets: subnets.map(|subnet| (subnet.id.clone(), subnet)).collect(),
             vpcs: BTreeMap::from([(vpc.id.clone(), vpc)]),
+            clusters: ["default", CLUSTER].map(|it| (it.to_owned(), Cluster::new(it))).into(),
             ..Self::default()
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 
-use super::{CONFIG, HOOK, IDENTITY, LOGIN, Step, lifecycle};
+use super::{CONFIG, HOOK, IDENTITY, LOGIN, MOUNTS, Step, lifecycle};
 use crate::boot::{home, jenkins, keys, lease, mount, plugins, ready, render, target};
 
 /// What a controller does.
@@ -13,6 +13,7 @@ pub(super) static TABLE: &[Step] = &[
     CONFIG,
     LOGIN,
     HOOK,
+    MOUNTS,
     Step {
         name: "keys",
         title: "getting keys from Parameter Store",
@@ -51,7 +52,7 @@ pub(super) static TABLE: &[Step] = &[
         name: "plugins",
         title: "putting the plugins of the image into the home",
         after: &["home"],
-        timeout: Duration::from_mins(11),
+        timeout: Duration::from_mins(21),
         required: true,
         run: |context| plugins::run(context).boxed_local(),
     },
@@ -66,7 +67,7 @@ pub(super) static TABLE: &[Step] = &[
     Step {
         name: "jenkins",
         title: "starting Jenkins",
-        after: &["render", "plugins"],
+        after: &["render", "plugins", "mounts"],
         timeout: Duration::from_mins(20),
         required: true,
         run: |context| jenkins::run(context).boxed_local(),

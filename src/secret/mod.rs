@@ -1,18 +1,62 @@
-//! The values of secret variables: known while a bake runs, and to nothing that it makes.
+//! Values that are used and never shown or kept.
 //!
-//! A plan holds references (`secret:NAME`) and never values. Whatever is shown or kept goes
-//! through [`Secrets::redact`] first. Pure: it reads and writes nothing.
+//! In a bake they are the values of secret variables: known while it runs, and to nothing that it
+//! makes. A plan holds references (`secret:NAME`) and never values. Whatever is shown or kept goes
+//! through [`Secrets::redact`] first.
+//!
+//! On a host they come from Parameter Store. Whoever gets one there has it [`learn`]ed, and all that
+//! leaves this process (the console, the journal, reports, records, bundles, answers) goes through
+//! [`redact`]: it masks what was learnt, and what has the shape of a secret ([`shape`]). Nothing here
+//! reads or writes files.
 
+mod known;
+pub mod shape;
+mod spans;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use zeroize::Zeroizing;
+
+pub use known::learn;
+use spans::Spans;
 
 /// What a reference to a secret begins with, where a plan has one in the place of a value.
 pub const REFERENCE: &str = "secret:";
 
 /// What is shown in the place of a secret.
 pub const MASK: &str = "[secret]";
+
+/// `text` without the secrets that this process has learnt, and without what has the shape of one.
+pub fn redact(text: &str) -> Cow<'_, str> {
+    let mut spans = Spans::default();
+    known::find(text, &mut spans);
+    shape::find(text, &mut spans);
+    spans.masked(text)
+}
+
+/// The same for the strings of a JSON value, those under a name that tells a secret included.
+pub fn redact_json(value: &mut serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(masked) = redact(text) {
+                *text = masked;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(redact_json),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if shape::hides(name, text) => MASK.clone_into(text),
+                    other => redact_json(other),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
 
 /// The values of secret variables, by name. Wiped when dropped, never shown.
 #[derive(Clone, Default)]
