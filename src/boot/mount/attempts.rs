@@ -96,8 +96,8 @@ pub(super) async fn all(
             }
         };
         if attempts.began.elapsed() + pause > attempts.budget {
-            let seconds = attempts.budget.as_secs();
-            let what = format!("mounting {} at {} for {seconds} s", wanted.id, wanted.point);
+            let budget = attempts.budget;
+            let what = format!("mounting {} at {} for {budget:?}", wanted.id, wanted.point);
             return Err(problem.error.context(what));
         }
         // The same news every two seconds is no news.

@@ -54,7 +54,10 @@ async fn attempt(
     unit::check(machine, wanted).map_err(Problem::last)?;
     let at = match locate(context, attempts).await {
         Ok(Place::At(at)) => at,
-        Ok(Place::Coming(what)) => return Err(Problem::passing(anyhow::anyhow!(what))),
+        Ok(Place::Coming(what)) => {
+            let hint = "that takes EFS a minute or two; then systemctl restart hostkit-boot";
+            return Err(Problem::passing(Fault::aws(what).hint(hint)));
+        }
         Err(Lost::Passing(error)) => return Err(Problem::passing(error)),
         Err(Lost::Final(fault)) => return Err(Problem::last(fault)),
     };

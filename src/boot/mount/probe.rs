@@ -120,7 +120,7 @@ fn is_success(reply: &[u8; 28]) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::boot) mod tests {
     use super::*;
 
     /// A server that answers the one call, as long as the test runs.

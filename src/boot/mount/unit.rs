@@ -111,8 +111,8 @@ async fn with_helper(machine: &Machine, wanted: &Wanted, options: &str) -> anyho
             return Ok(());
         }
         let shown = systemd::show(&machine.runner, &unit, &["ActiveState", "Job"]).await?;
-        let is = |name: &str, value: &str| shown.get(name).is_some_and(|it| it == value);
-        let works = is("ActiveState", "activating") || !(is("Job", "") || is("Job", "0"));
+        let has_job = shown.get("Job").is_some_and(|job| !["", "0"].contains(&job.as_str()));
+        let works = has_job || shown.get("ActiveState").is_some_and(|it| it == "activating");
         if !works || Instant::now() > until {
             // It may have come in this moment.
             anyhow::ensure!(is_mounted(machine, &wanted.point)?, "{unit} did not mount {what}");

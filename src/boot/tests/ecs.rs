@@ -24,7 +24,7 @@ async fn a_container_host_joins_its_cluster_and_tells_the_group() {
     assert_eq!(
         world.outcomes(),
         "config changed, docker changed, ecs changed, hook unchanged, identity changed, \
-         joined unchanged, lifecycle changed, login changed, render changed, shield unchanged"
+         joined unchanged, lifecycle changed, login changed, mounts skipped, render changed, shield unchanged"
     );
     assert_eq!(world.verdicts(), ["CONTINUE"]);
     let config = fs::read_to_string(world.root.join(CONFIG)).unwrap();

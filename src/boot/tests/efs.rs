@@ -141,7 +141,7 @@ async fn a_port_that_refuses_and_a_way_that_is_not_there_are_told_apart() {
     // The kernel has no way for a connection to many.
     world.targets(&[Target { address: "224.0.0.1", ..Target::new("fsmt-1", "euw1-az1") }]);
     world.boot().await.unwrap_err();
-    insta::assert_snapshot!("no route", plain(&world));
+    insta::assert_snapshot!("no_route", plain(&world));
 }
 
 #[tokio::test]

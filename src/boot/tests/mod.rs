@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use futures::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::inside::{self, Answer, Ground, Request};
@@ -97,7 +98,7 @@ impl World {
         let work = boot(self.machine.clone(), config, events);
         let end = tokio::time::timeout(Duration::from_secs(20), work).await.expect("it ends soon");
         let mut lines = Vec::new();
-        while let Ok(event) = receiver.try_recv() {
+        while let Some(Some(event)) = receiver.recv().now_or_never() {
             if let Event::Log { line, .. } = event {
                 lines.push(line);
             }
@@ -232,6 +233,9 @@ impl Default for Systemd {
 impl Systemd {
     fn mount(&mut self, mountinfo: &Utf8Path, point: &str) {
         if self.mount_appears {
+            // systemd makes the mount point.
+            let root = mountinfo.ancestors().nth(3).expect("proc/self/mountinfo is below it");
+            fs::create_dir_all(root.join(point.trim_start_matches('/'))).unwrap();
             self.mounted.push(point.to_owned());
             self.tell(mountinfo);
         }

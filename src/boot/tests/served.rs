@@ -11,7 +11,7 @@ async fn a_first_boot_serves_and_tells_the_group() {
     assert_eq!(
         world.outcomes(),
         "config changed, efs changed, home changed, hook unchanged, identity changed, \
-         jenkins changed, keys changed, lease changed, lifecycle changed, login changed, plugins skipped, \
+         jenkins changed, keys changed, lease changed, lifecycle changed, login changed, mounts skipped, plugins skipped, \
          ready unchanged, render changed"
     );
     assert_eq!(world.verdicts(), ["CONTINUE"]);
