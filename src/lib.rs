@@ -69,6 +69,8 @@
 //!   its own
 //! - [`boot::inside`]: what is done on the mounted home, in a child that can be killed
 //! - [`boot::status`]: the report of a boot, and how `hostkit status` tells about it
+//! - [`guard`]: what lives as long as the host. [`guard::wish`] is what is wanted of it,
+//!   [`guard::drain`] how it goes, both without I/O; [`guard::envoy`] is the child that speaks to AWS
 //! - [`lease`]: who holds the home. [`lease::record`] is what stands on the file system, [`lease::word`]
 //!   what AWS says and what that proves; [`lease::claim`] and [`lease::keep`] decide, without I/O;
 //!   [`lease::clerk`] is the child that touches the file system, and its `Desk` the asker's side;
@@ -164,6 +166,7 @@ pub mod event;
 pub mod facts;
 pub mod fleet;
 pub mod group;
+pub mod guard;
 pub mod host;
 pub mod iam;
 pub mod image;

@@ -87,3 +87,17 @@ pub async fn point(
     let answer = call.send().await.map_err(|error| Failure::new("ssm:PutParameter", &error))?;
     Ok(answer.version())
 }
+
+/// Writes `text` into a plain parameter, which is made if it is not there.
+pub async fn write(config: &SdkConfig, name: &str, text: &str) -> Result<(), Failure> {
+    Client::new(config)
+        .put_parameter()
+        .name(name)
+        .value(text)
+        .r#type(ParameterType::String)
+        .overwrite(true)
+        .send()
+        .await
+        .map(drop)
+        .map_err(|error| Failure::new("ssm:PutParameter", &error))
+}

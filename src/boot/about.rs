@@ -59,9 +59,8 @@ impl About {
 
     fn from(identity: Option<&Identity>, config: Option<&HostConfig>) -> Self {
         let role = config.and_then(|config| config.role);
-        let of_role = |wanted: Role, value: Option<&String>| {
-            value.filter(|_| role == Some(wanted)).cloned()
-        };
+        let of_role =
+            |wanted: Role, value: Option<&String>| value.filter(|_| role == Some(wanted)).cloned();
         Self {
             hostkit: env!("CARGO_PKG_VERSION").to_owned(),
             instance_id: identity.map(|it| it.instance_id.clone()),

@@ -80,7 +80,8 @@ pub fn render(records: &Records) -> String {
         let _ = writeln!(out, "{}", row.trim_end());
     }
     if records.unreadable > 0 {
-        let _ = writeln!(out, "({} files are no records that this hostkit reads)", records.unreadable);
+        let _ =
+            writeln!(out, "({} files are no records that this hostkit reads)", records.unreadable);
     }
     out
 }
@@ -122,7 +123,12 @@ mod tests {
         let records = Records {
             boots: vec![
                 boot("2026-11-20T03:10:00Z", "i-0cccccccccccccccc", State::Ready, Outcome::Changed),
-                boot("2026-11-20T03:00:00Z", "i-0bbbbbbbbbbbbbbbb", State::Failed, Outcome::Failed(refused)),
+                boot(
+                    "2026-11-20T03:00:00Z",
+                    "i-0bbbbbbbbbbbbbbbb",
+                    State::Failed,
+                    Outcome::Failed(refused),
+                ),
             ],
             source: Source::Home,
             unreadable: 1,

@@ -49,7 +49,8 @@ pub(super) fn jenkins_of_the_image(context: &Context, step: &str) -> Option<Vers
         Ok(None) => "nothing in the image says it".to_owned(),
         Err(error) => error.to_string(),
     };
-    let what = format!("the version of the image's Jenkins is not known ({why}): it is not compared");
+    let what =
+        format!("the version of the image's Jenkins is not known ({why}): it is not compared");
     context.events.log(step, what);
     None
 }

@@ -53,6 +53,9 @@ pub(super) async fn look(context: &Context, until: Instant) -> Result<Found, Fau
         let state = if member.is_unknown() { "its state may not be seen" } else { &member.state };
         let what = format!("{}: {} holds this host ({state})", hook.group, hook.name);
         context.events.log(HOOK, what);
+        if member.is_leaving() {
+            context.taken.send_replace(Some(member.state.clone()));
+        }
         if waits(member) {
             let beat = keep_waiting(context, us, hook.clone());
             context.background.lock().expect("nobody panics with this lock").spawn(beat);

@@ -51,13 +51,13 @@ pub use context::Machine;
 pub use mount::name::Names;
 
 use crate::error::Fault;
-use about::About;
 use crate::event::{Events, Milestone, Outcome};
 use crate::facts::Facts;
 use crate::sys::console;
+use about::About;
 use policy::Sequel;
-use records::Place;
 use recorder::Recorder;
+use records::Place;
 use run::Ended;
 use status::{State, Status};
 

@@ -44,6 +44,10 @@ pub(super) async fn apply(context: &Context) -> (String, Sequel) {
         let what = "an earlier run made this host ready, so its group was not told";
         return (what.to_owned(), Sequel::Done);
     }
+    if let Some(state) = context.taken.borrow().clone() {
+        stop_waiting(context);
+        return (format!("the host is {state} already, so nobody was told"), Sequel::Done);
+    }
     let until = Instant::now() + LAST_WORDS;
     let before = match known.asg.on_failure {
         OnFailure::Abandon => String::new(),
@@ -162,10 +166,10 @@ async fn hold(context: &Context, until: Instant) -> (String, Sequel) {
         return (what, Sequel::Done);
     };
     let us = match lifecycle::us(context, lifecycle::LIFECYCLE).await {
-        Ok(us) => us,
+        // The record of the boot is closed when nobody can say anything more in it.
+        Ok(us) => Us { events: Events::silent(), ..us },
         Err(fault) => return (format!("{held}; {fault}"), Sequel::Done),
     };
-    // Its successor says the same to somebody who still listens when this boot's record is closed.
     stop_waiting(context);
     let waited = lifecycle::waited(context);
     let hours = hook.at_most.saturating_sub(waited).as_secs_f64() / 3600.0;

@@ -197,8 +197,9 @@ mod tests {
 
     #[test]
     fn the_oldest_are_too_many_and_what_is_no_record_is_left_alone() {
-        let mut names: Vec<_> =
-            (0..53).map(|day| format!("202601{:02}T0300{day:02}Z-i-0a.json", day / 2 + 1)).collect();
+        let mut names: Vec<_> = (0..53)
+            .map(|day| format!("202601{:02}T0300{day:02}Z-i-0a.json", day / 2 + 1))
+            .collect();
         names.extend(["notes.txt", "i-0bbb.json", "x"].map(str::to_owned));
         assert_eq!(
             surplus(names),

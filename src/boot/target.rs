@@ -123,7 +123,6 @@ async fn wait(
     groups: &[TargetGroup],
     until: Instant,
 ) -> anyhow::Result<()> {
-    let began = Instant::now();
     for group in groups {
         let target = target(context, group)?;
         let mut last = None;
@@ -144,7 +143,7 @@ async fn wait(
             }
             let pause = context.machine.pause * 5;
             if Instant::now() + pause > until {
-                return Err(never(group, last.as_ref(), began.elapsed()).into());
+                return Err(never(group, last.as_ref(), patience(context, us.step)).into());
             }
             tokio::time::sleep(pause).await;
         }

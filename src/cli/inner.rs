@@ -2,6 +2,7 @@
 
 mod upload;
 
+use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,6 +13,7 @@ use clap::Subcommand;
 use crate::boot::inside;
 use crate::facts::Facts;
 use crate::group::ledger;
+use crate::guard::{envoy, pulse};
 use crate::image::builder::aboard;
 use crate::lease::ground::Ground;
 use crate::lease::memory::Memory;
@@ -43,6 +45,11 @@ pub enum Inner {
     Ledger,
     /// Ask AWS about a holder: a question on standard input, an answer on standard output.
     Witness,
+    /// Say one thing to AWS for the guard: a question on standard input, an answer on standard output.
+    Envoy,
+    /// Tell whether file systems answer: a question a line on standard input, an answer a line on
+    /// standard output.
+    Pulse,
     /// Become a program that dies with its parent.
     Tether {
         /// The parent's process id.
@@ -118,6 +125,11 @@ pub fn run(command: &Inner) -> ExitCode {
         Inner::Clerk { anywhere } => Ok(attend(ground(*anywhere))),
         Inner::Ledger => count(),
         Inner::Witness => testify(),
+        Inner::Envoy => speak(),
+        Inner::Pulse => {
+            feel();
+            Ok(0)
+        }
         Inner::Tether { parent, argv } => {
             namespaces::tether(*parent, argv).map(|never| match never {})
         }
@@ -207,6 +219,19 @@ fn count() -> anyhow::Result<u8> {
         serde_json::from_reader(std::io::stdin().lock()).context("reading the request")?;
     ui::json(&ledger::answer(&request, Ground::Nfs));
     Ok(0)
+}
+
+fn speak() -> anyhow::Result<u8> {
+    let question =
+        serde_json::from_reader(std::io::stdin().lock()).context("reading the question")?;
+    ui::json(&envoy::answer(&question));
+    Ok(0)
+}
+
+fn feel() {
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        ui::json(&pulse::answer(&line, Ground::Nfs));
+    }
 }
 
 fn testify() -> anyhow::Result<u8> {

@@ -64,6 +64,8 @@ pub enum On {
     Groups,
     /// Something of ECS: `cluster`, `container-instance`, …
     OfEcs(&'static str),
+    /// Target groups of load balancers.
+    TargetGroups,
     /// The keys that disks are encrypted with.
     Key,
 }
@@ -453,12 +455,51 @@ pub const GRANTS: &[Grant] = &[
         sid: "KnowGroup",
         roles: &[Controller, Agent, Ecs],
         actions: &[
+            "autoscaling:DescribeAutoScalingGroups",
             "autoscaling:DescribeAutoScalingInstances",
             "autoscaling:DescribeLifecycleHooks",
         ],
         on: &[On::Everything],
         when: When::Region,
-        why: "which group this host is in, and whether a hook waits",
+        why: "which group this host is in, whether a hook waits, and what the group does with it",
+    },
+    Grant {
+        sid: "TellGroupUnhealthy",
+        roles: &[Controller, Agent, Ecs],
+        actions: &["autoscaling:SetInstanceHealth"],
+        on: &[On::Groups],
+        when: When::Always,
+        why: "a host that does not serve any more is replaced; without it, only a load balancer notices",
+    },
+    Grant {
+        sid: "KnowTargetGroups",
+        roles: &[Controller],
+        actions: &[
+            "elasticloadbalancing:DescribeTargetGroups",
+            "elasticloadbalancing:DescribeTargetHealth",
+        ],
+        on: &[On::Everything],
+        when: When::Region,
+        why: "whether the load balancer finds this host healthy, and why not",
+    },
+    Grant {
+        sid: "BeTarget",
+        roles: &[Controller],
+        actions: &[
+            "elasticloadbalancing:DeregisterTargets",
+            "elasticloadbalancing:RegisterTargets",
+        ],
+        on: &[On::TargetGroups],
+        when: When::Always,
+        why: "only with `alb.mode = \"explicit\"`: the host is a target before its launch hook ends",
+    },
+    Grant {
+        sid: "AnswerOperators",
+        roles: &[Controller],
+        actions: &["ssm:PutParameter"],
+        on: &[On::Parameters("/hostkit/asg/*/host")],
+        when: When::Always,
+        why: "how the controller stands, for whoever has it drained by the tag `hostkit:drain`",
     },
     Grant {
         sid: "KnowHolder",

@@ -161,23 +161,14 @@ impl Client {
         check(&answer, what)
     }
 
-    async fn get<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        what: &'static str,
-    ) -> Result<T, Trouble> {
+    async fn get<T: DeserializeOwned>(&self, path: &str, what: &'static str) -> Result<T, Trouble> {
         let answer = self.ask(Method::GET, path, PATIENCE).await?;
         check(&answer, what)?;
         serde_json::from_slice(&answer.body).map_err(|error| unexpected(what, &error.to_string()))
     }
 
     /// An API token spares the crumb that a password would need.
-    async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        patience: Duration,
-    ) -> Result<Answer, Trouble> {
+    async fn ask(&self, method: Method, path: &str, patience: Duration) -> Result<Answer, Trouble> {
         http::ask(self.address, method, path, Some(self.authorization.clone()), patience).await
     }
 }

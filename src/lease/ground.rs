@@ -117,12 +117,18 @@ mod tests {
     fn a_home_is_told_from_what_somebody_else_has_there() {
         let other = |name: &str| Found::Other(name.to_owned());
         assert_eq!(found(&[]), Found::Nothing);
-        assert_eq!(found(&[(".hostkit/lease/head", ""), ("aws-backup-restore_1/x", "")]), Found::Nothing);
+        assert_eq!(
+            found(&[(".hostkit/lease/head", ""), ("aws-backup-restore_1/x", "")]),
+            Found::Nothing
+        );
         assert_eq!(found(&[("home/config.xml", CONFIG)]), Found::Home);
         assert_eq!(found(&[("config.xml", CONFIG), ("jobs/a/config.xml", "")]), Found::HomeAtTop);
         assert_eq!(found(&[("config.xml", "<project/>")]), other("config.xml"));
         assert_eq!(found(&[("home/me/notes", "")]), other("home/me"));
         assert_eq!(found(&[("config.xml", CONFIG), ("home/x", "")]), other("config.xml"));
-        assert_eq!(found(&[("jobs/a", ""), (MOVING, "fs-1"), ("home/config.xml", CONFIG)]), Found::HomeAtTop);
+        assert_eq!(
+            found(&[("jobs/a", ""), (MOVING, "fs-1"), ("home/config.xml", CONFIG)]),
+            Found::HomeAtTop
+        );
     }
 }

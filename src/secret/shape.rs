@@ -12,13 +12,32 @@ use super::spans::Spans;
 
 /// What is in the name of a value that is a secret, in lower case.
 const NAMES: &[&str] = &[
-    "password", "passwd", "passphrase", "secret", "token", "api_key", "apikey", "api-key",
-    "private_key", "private-key", "privatekey", "access_key", "accesskey", "credential", "crumb",
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "api_key",
+    "apikey",
+    "api-key",
+    "private_key",
+    "private-key",
+    "privatekey",
+    "access_key",
+    "accesskey",
+    "credential",
+    "crumb",
 ];
 
 /// Headers whose whole value is a secret, in lower case.
-const HEADERS: &[&str] = &["authorization:", "proxy-authorization:", "x-aws-ec2-metadata-token:",
-    "x-amz-security-token:", "cookie:", "set-cookie:"];
+const HEADERS: &[&str] = &[
+    "authorization:",
+    "proxy-authorization:",
+    "x-aws-ec2-metadata-token:",
+    "x-amz-security-token:",
+    "cookie:",
+    "set-cookie:",
+];
 
 static NAMED: LazyLock<AhoCorasick> = LazyLock::new(|| searcher(NAMES));
 static HEADED: LazyLock<AhoCorasick> = LazyLock::new(|| searcher(HEADERS));
@@ -216,7 +235,10 @@ mod tests {
             ("db_password = 'two words'", "two words"),
             ("Authorization: Basic YWRtaW46aHVudGVyMg==", "YWRt"),
             ("https://admin:hunter22@ci.example/", "hunter22"),
-            ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blb\n-----END OPENSSH PRIVATE KEY-----", "b3Blb"),
+            (
+                "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blb\n-----END OPENSSH PRIVATE KEY-----",
+                "b3Blb",
+            ),
             ("\"-----BEGIN RSA PRIVATE KEY-----\\nMIIE", "MIIE"),
             ("11d3c6a1f9ab3e64b2e14a2bb1e7c9d0f4", "d3c6a1f9"),
             ("ghp_16C7e42F292c6912E7710c838347Ae178B4a", "16C7"),
@@ -233,13 +255,17 @@ mod tests {
             "the parameter `/ci/admin_password` does not exist in eu-west-1",
             "admin_password = \"/devops-tools/jenkins/admin_password\"",
             "SECRETS=%d JENKINS_HOME=/var/lib/jenkins/home",
-            "the token: it could not be had", "password=",
+            "the token: it could not be had",
+            "password=",
             "ssm:GetParameters was refused: AccessDeniedException: not authorized to perform: \
              kms:Decrypt on resource: arn:aws:kms:eu-west-1:123456789012:key/0b1f",
             "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
-            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGk0 jenkins", "i-0bbbbbbbbbbbbbbbb in eu-west-1a",
-            "fs-0123456789abcdef0.efs.eu-west-1.amazonaws.com.", "https://ci.example:8443/login",
-            "7e2d7f2c3f0f4d0a9e516a3a1d1f0002", "secret_token_ttl = 300",
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGk0 jenkins",
+            "i-0bbbbbbbbbbbbbbbb in eu-west-1a",
+            "fs-0123456789abcdef0.efs.eu-west-1.amazonaws.com.",
+            "https://ci.example:8443/login",
+            "7e2d7f2c3f0f4d0a9e516a3a1d1f0002",
+            "secret_token_ttl = 300",
         ] {
             assert_eq!(redact(text), text);
         }

@@ -55,7 +55,8 @@ impl Human {
             Event::Progress { step, done, total, unit } => self.advance(step, *done, *total, *unit),
             Event::Log { line, .. } => self.say(event, &format!("{:>21}{line}", "")),
             // The error that the command ends with says the same on a terminal.
-            Event::Milestone { milestone: Milestone::BootFailed, .. } if self.journal.is_none() => {}
+            Event::Milestone { milestone: Milestone::BootFailed, .. } if self.journal.is_none() => {
+            }
             Event::Milestone { line, .. } => {
                 self.say(event, &format!("{}  {line}", self.clock()));
             }

@@ -77,9 +77,7 @@ fn priority(event: &Event) -> Priority {
 
 fn fields(entry: Entry, event: &Event) -> Entry {
     match event {
-        Event::Started { step, .. } => {
-            entry.field("STEP", step).field("MESSAGE_ID", STEP_STARTED)
-        }
+        Event::Started { step, .. } => entry.field("STEP", step).field("MESSAGE_ID", STEP_STARTED),
         Event::Finished { step, outcome, took } => entry
             .field("STEP", step)
             .field("MESSAGE_ID", STEP_FINISHED)

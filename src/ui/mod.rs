@@ -15,9 +15,9 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use crate::error;
-use crate::secret;
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, Outcome};
 use crate::report::{Fold, Report};
+use crate::secret;
 
 /// How a command talks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -73,17 +73,28 @@ pub fn lines() -> (Events, Printer) {
     let printer = tokio::spawn(async move {
         let journal = journal::Journal::here();
         while let Some(event) = receiver.recv().await {
-            let (Event::Log { line, .. } | Event::Milestone { line, .. }) = &event else {
-                continue;
-            };
+            let Some(line) = spoken(&event) else { continue };
             match &journal {
-                Some(journal) => journal.event(&event, line),
-                None => note(line),
+                Some(journal) => journal.event(&event, &line),
+                None => note(&line),
             }
         }
         Report::default()
     });
     (events, Printer(printer))
+}
+
+/// What an event says in a line, if it says something.
+fn spoken(event: &Event) -> Option<String> {
+    match event {
+        Event::Log { line, .. } | Event::Milestone { line, .. } => Some(line.clone()),
+        Event::Started { title, .. } => Some(title.clone()),
+        Event::Finished { step, outcome: Outcome::Failed(why), .. } => {
+            Some(format!("{step} was given up: {why}"))
+        }
+        Event::Finished { outcome: Outcome::Skipped(why), .. } => Some(why.clone()),
+        Event::Finished { .. } | Event::Progress { .. } => None,
+    }
 }
 
 #[derive(Serialize)]

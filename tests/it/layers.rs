@@ -23,8 +23,7 @@ const fn room(name: &'static str, may: &'static [&'static str]) -> Room {
 const EVERYBODY: &[&str] = &["digest", "error", "event", "report", "secret", "teardown", "host"];
 
 /// The vocabulary itself imports nothing but vocabulary.
-const VOCABULARY: &[&str] =
-    &["digest", "error", "event", "report", "secret", "teardown", "host"];
+const VOCABULARY: &[&str] = &["digest", "error", "event", "report", "secret", "teardown", "host"];
 
 /// What is done on a running host, or to one from outside, stands on these.
 const ON_A_HOST: &[&str] = &["lease", "jenkins", "group", "facts", "sys", "aws"];

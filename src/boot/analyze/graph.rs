@@ -17,7 +17,8 @@ pub(super) fn connect(lines: &mut [Line], role: Option<Role>) {
     for line in lines.iter_mut() {
         let row = table.iter().find(|row| row.name == line.step);
         let after = row.map(|row| row.after).unwrap_or_default().iter().copied();
-        line.after = after.filter(|name| names.iter().any(|it| it == name)).map(str::to_owned).collect();
+        line.after =
+            after.filter(|name| names.iter().any(|it| it == name)).map(str::to_owned).collect();
     }
 }
 
@@ -51,8 +52,10 @@ fn path(lines: &[Line]) -> Vec<String> {
         before.map(|index| &lines[index]).max_by(|a, b| a.end().total_cmp(&b.end()))
     };
     // A table has no cycles, and every step of it once.
-    let mut path: Vec<_> =
-        std::iter::successors(last, before).take(lines.len()).map(|line| line.step.clone()).collect();
+    let mut path: Vec<_> = std::iter::successors(last, before)
+        .take(lines.len())
+        .map(|line| line.step.clone())
+        .collect();
     path.reverse();
     path
 }

@@ -5,9 +5,9 @@
 
 mod graph;
 mod picture;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::time::Duration;
 

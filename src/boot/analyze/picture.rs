@@ -112,8 +112,12 @@ fn heading(svg: &mut String, analysis: &Analysis) {
             (width - 1.0).max(1.0)
         );
         let label = format!("{}  {}", phase.name, seconds(phase.seconds));
-        let _ = writeln!(svg, "<rect class=\"p{class}\" x=\"{word:.1}\" y=\"101\" width=\"9\" height=\"9\" rx=\"2\"/>");
-        let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"110\">{}</text>", word + 15.0, escaped(&label));
+        let _ = writeln!(
+            svg,
+            "<rect class=\"p{class}\" x=\"{word:.1}\" y=\"101\" width=\"9\" height=\"9\" rx=\"2\"/>"
+        );
+        let _ =
+            writeln!(svg, "<text x=\"{:.1}\" y=\"110\">{}</text>", word + 15.0, escaped(&label));
         word += 15.0 + width_of(&label) + 26.0;
         x += width;
     }

@@ -58,8 +58,7 @@ pub(super) fn remember(root: &Root, software: Software, image: &str) -> anyhow::
     if now.is_some_and(|now| now.software == software && now.image == image) {
         return Ok(false);
     }
-    let release =
-        Release { version: 1, software, image: image.to_owned(), at: Timestamp::now() };
+    let release = Release { version: 1, software, image: image.to_owned(), at: Timestamp::now() };
     let text = serde_json::to_vec_pretty(&release).context("a release is plain data")?;
     root.write(RELEASE, &text, 0o600, me()).with_context(|| format!("writing {RELEASE}"))
 }

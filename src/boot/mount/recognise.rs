@@ -36,7 +36,8 @@ pub(super) async fn recognise(
             return Ok(());
         }
         let address = mount.source.split(':').next().unwrap_or_default();
-        if address == TUNNEL && noted(&context.machine, &wanted.point).as_deref() == Some(&wanted.id)
+        if address == TUNNEL
+            && noted(&context.machine, &wanted.point).as_deref() == Some(&wanted.id)
         {
             return Ok(());
         }
@@ -72,7 +73,8 @@ async fn stale(
         Ok(()) => Problem::passing(error.context(what)),
         Err(failed) => {
             let hint = format!("umount -l {point}; systemctl restart hostkit-boot");
-            let fault = Fault::step(format!("the mount at {point} is stale and cannot be taken away"));
+            let fault =
+                Fault::step(format!("the mount at {point} is stale and cannot be taken away"));
             Problem::last(anyhow::Error::from(failed).context(fault.hint(hint)))
         }
     }

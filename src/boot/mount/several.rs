@@ -65,14 +65,16 @@ fn check(wanted: &Wanted) -> Result<(), Fault> {
         point.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     // What is left of `/` is nothing.
-    let is_plain = point.starts_with('/') && !point.split('/').any(|part| [".", ".."].contains(&part));
+    let is_plain =
+        point.starts_with('/') && !point.split('/').any(|part| [".", ".."].contains(&part));
     match HIDDEN.iter().find(|folder| lies_in(folder)) {
         None if is_plain => Ok(()),
         found => {
             let what = format!("`mount.path` cannot be `{}`", wanted.point.escape_debug());
-            let why = found.map_or("wanted is an absolute path, as /srv/cache".to_owned(), |folder| {
-                format!("{folder} is not hostkit's to mount in; /srv and /mnt are")
-            });
+            let why = found
+                .map_or("wanted is an absolute path, as /srv/cache".to_owned(), |folder| {
+                    format!("{folder} is not hostkit's to mount in; /srv and /mnt are")
+                });
             Err(Fault::recipe(what).hint(why))
         }
     }

@@ -27,8 +27,8 @@ pub(super) enum Trouble {
 }
 
 use Trouble::{
-    Denied, NoClient, NoCredentials, NoFolder, NoPoint, NoRoute, NotResolved, Other, Refused, Reset,
-    Stale, Throttled, TimedOut, Tunnel,
+    Denied, NoClient, NoCredentials, NoFolder, NoPoint, NoRoute, NotResolved, Other, Refused,
+    Reset, Stale, Throttled, TimedOut, Tunnel,
 };
 
 /// What they say, in lower case, and what it means. The first that fits counts: `mount.efs` repeats
@@ -192,7 +192,10 @@ mod tests {
             ("mount.nfs4: mount point /x does not exist", NoPoint),
             ("mount: /x: unknown filesystem type 'nfs4'.", NoClient),
             ("An error occurred (ThrottlingException) when calling the Describe", Throttled),
-            ("AWS Access Key ID and Secret Access Key are not found in AWS credentials", NoCredentials),
+            (
+                "AWS Access Key ID and Secret Access Key are not found in AWS credentials",
+                NoCredentials,
+            ),
             ("Failed to start TLS tunnel (errno=1)", Tunnel),
             (device, NoFolder),
             (bad, NoClient),
@@ -216,8 +219,21 @@ mod tests {
     #[test]
     fn every_trouble_has_words_and_a_hint() {
         let all = [
-            NotResolved, TimedOut, Refused, NoRoute, Denied, NoCredentials, Reset, Stale,
-            Trouble::Option, NoClient, NoPoint, NoFolder, Tunnel, Throttled, Other,
+            NotResolved,
+            TimedOut,
+            Refused,
+            NoRoute,
+            Denied,
+            NoCredentials,
+            Reset,
+            Stale,
+            Trouble::Option,
+            NoClient,
+            NoPoint,
+            NoFolder,
+            Tunnel,
+            Throttled,
+            Other,
         ];
         let plain = wanted("");
         let iam = wanted("tls = true\niam = true");

@@ -41,6 +41,8 @@ pub(super) struct Cloud {
     pub(super) hiccups: BTreeMap<&'static str, Vec<u16>>,
     /// How often the launch hook is not active yet.
     pub(super) inactive: u32,
+    /// The group beyond its hook, and its load balancer.
+    pub(super) balancer: super::balancer::Balancer,
     /// The mount targets of every file system.
     pub(super) targets: Vec<Target>,
     /// The zone of a file system that is in one only.
@@ -74,6 +76,7 @@ impl Default for Cloud {
             truncated: false,
             hiccups: BTreeMap::new(),
             inactive: 0,
+            balancer: super::balancer::Balancer::default(),
             targets: vec![Target::new("fsmt-1", "euw1-az1")],
             one_zone: None,
             efs_denied: false,
@@ -192,6 +195,9 @@ impl Cloud {
                 "Expiration": "2099-01-01T00:00:00Z",
             })
             .to_string(),
+            "meta-data/tags/instance/aws:autoscaling:groupName" if self.balancer.tags => {
+                "ci".to_owned()
+            }
             "meta-data/instance-life-cycle" => "on-demand".to_owned(),
             "meta-data/tags/instance" if !self.tags.is_empty() => {
                 self.tags.keys().cloned().collect::<Vec<_>>().join("\n")
@@ -283,6 +289,9 @@ impl Cloud {
         }
         if let Some(status) = self.hiccup(action) {
             return reply(status, "");
+        }
+        if let Some((status, body)) = self.balancer.answer(form, &mut self.lifecycle_state) {
+            return reply(status, body);
         }
         if action == "CompleteLifecycleAction" && self.inactive > 0 {
             self.inactive -= 1;

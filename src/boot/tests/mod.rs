@@ -2,14 +2,17 @@
 //! server, Jenkins, SSH and the ECS agent are local servers that speak the wire.
 
 mod agent;
+mod balancer;
 mod cloud;
 mod ecs;
 mod efs;
+mod group;
 mod home;
 mod mounts;
 mod refused;
 mod served;
 mod speed;
+mod target;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,12 +25,13 @@ use futures::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::inside::{self, Answer, Ground, Request};
-use super::status::{State, Status};
 use super::mount::name::Names;
 use super::mount::probe;
+use super::status::{State, Status};
 use super::{Machine, boot};
 use crate::error;
 use crate::event::{Event, Events};
+use crate::group::ledger;
 use crate::lease::memory::{Memory, Standing};
 use crate::sys::Runner;
 use crate::sys::runner::Script;
@@ -89,7 +93,16 @@ impl World {
             step_limit: Duration::from_secs(10),
             pause: Duration::from_millis(20),
         };
-        Self { _directory: directory, root, cloud, machine, script, systemd: state, web, lines: Mutex::default() }
+        Self {
+            _directory: directory,
+            root,
+            cloud,
+            machine,
+            script,
+            systemd: state,
+            web,
+            lines: Mutex::default(),
+        }
     }
 
     async fn boot(&self) -> Result<(), String> {
@@ -330,6 +343,11 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
                 None => "LoadState=not-found\nActiveState=inactive\n".to_owned(),
             })
         })
+        .answer("systemctl reboot", "")
+        .on("hostkit inner ledger", |command| {
+            let request = serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
+            Ok(serde_json::to_string(&ledger::answer(&request, Ground::Any)).unwrap())
+        })
         .on("journalctl", move |_| Ok(journals.lock().unwrap().journal.to_owned()))
         .on("hostkit inner home", move |command| {
             let mut children = children.lock().unwrap();
@@ -345,10 +363,12 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
                 serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
             if let Request::Prepare { user, .. } | Request::Plugins { user, .. } = &mut request {
                 // The machine of the test has no user `jenkins`.
-                let me = || nix::unistd::User::from_uid(nix::unistd::Uid::current())
-                    .unwrap()
-                    .expect("every test machine knows its user")
-                    .name;
+                let me = || {
+                    nix::unistd::User::from_uid(nix::unistd::Uid::current())
+                        .unwrap()
+                        .expect("every test machine knows its user")
+                        .name
+                };
                 *user = children.user.map_or_else(me, str::to_owned);
             }
             Ok(serde_json::to_string(&inside::answer(&request, Ground::Any)).unwrap())

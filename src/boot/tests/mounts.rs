@@ -47,8 +47,9 @@ async fn one_that_is_optional_may_be_missing_and_another_one_may_not() {
     assert!(!world.was_run("systemctl start --no-block docker"));
 
     let world = World::with_two().await;
-    world.cloud.lock().unwrap().user_data =
-        Some("[[mount]]\nid = \"fs-0aaaaaaaaaaaaaaaa\"\npath = \"/srv/cache\"\noptional = true\n".into());
+    world.cloud.lock().unwrap().user_data = Some(
+        "[[mount]]\nid = \"fs-0aaaaaaaaaaaaaaaa\"\npath = \"/srv/cache\"\noptional = true\n".into(),
+    );
     world.systemd.lock().unwrap().mount_fails = Some("Job failed");
     world.boot().await.unwrap();
     assert!(world.outcomes().contains("mounts skipped"), "{}", world.outcomes());
@@ -78,7 +79,8 @@ async fn a_place_that_hostkit_cannot_see_is_refused() {
 #[tokio::test]
 async fn a_build_agent_and_a_controller_have_them_too() {
     let mount = "[[mount]]\nid = \"fs-0aaaaaaaaaaaaaaaa\"\npath = \"/srv/cache\"\n";
-    for role in ["role = \"agent\"\n", "role = \"controller\"\nefs.id = \"fs-0123456789abcdef0\"\n"] {
+    for role in ["role = \"agent\"\n", "role = \"controller\"\nefs.id = \"fs-0123456789abcdef0\"\n"]
+    {
         let world = World::told(&format!("{role}{mount}")).await;
         world.boot().await.unwrap();
         assert!(world.outcomes().contains("mounts changed"), "{}", world.outcomes());
