@@ -19,6 +19,9 @@ const HOOK: &str = "hook";
 /// The step that completes the hook.
 pub(super) const LIFECYCLE: &str = "lifecycle";
 
+/// How long a host tries to say that it may enter its warm pool.
+const ENTERING: Duration = Duration::from_mins(3);
+
 /// This host, as its group knows it.
 pub(super) async fn us(context: &Context, step: &'static str) -> Result<Us, Fault> {
     let known = context.must_know();
@@ -57,7 +60,7 @@ pub(super) async fn look(context: &Context, until: Instant) -> Result<Found, Fau
             context.taken.send_replace(Some(member.state.clone()));
         }
         if waits(member) {
-            let beat = keep_waiting(context, us, hook.clone());
+            let beat = keep_waiting(context, us, hook.clone(), waited(context));
             context.background.lock().expect("nobody panics with this lock").spawn(beat);
         }
     }
@@ -78,8 +81,12 @@ pub(super) fn waited(context: &Context) -> Duration {
 }
 
 /// Ends when there is nothing left to wait for; the boot drops it before.
-fn keep_waiting(context: &Context, us: Us, hook: Hook) -> impl Future<Output = ()> + Send + use<> {
-    let waited = waited(context);
+fn keep_waiting(
+    context: &Context,
+    us: Us,
+    hook: Hook,
+    waited: Duration,
+) -> impl Future<Output = ()> + Send + use<> {
     let taken = context.taken.clone();
     async move {
         match group::keep_waiting(&us, &hook, waited).await {
@@ -114,7 +121,8 @@ pub(super) async fn complete(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let Some(Found::Hook(hook, member)) = context.launch.get() else {
         return Ok(Outcome::Skipped("no launch hook".to_owned()));
     };
-    if !waits(member) {
+    // Out of a warm pool a hook waits a second time.
+    if !waits(member) && !member.is_warm() {
         return Ok(Outcome::Unchanged);
     }
     let us = us(&context, LIFECYCLE).await?;
@@ -127,6 +135,35 @@ pub(super) async fn complete(context: Arc<Context>) -> anyhow::Result<Outcome> {
         Err(fault) if member.is_unknown() => Ok(Outcome::Skipped(fault.to_string())),
         Err(fault) => Err(fault.into()),
     }
+}
+
+/// Lets this host into its warm pool, where a hook holds it back from that. Says what came of it.
+pub(super) async fn enter_pool(context: &Context) -> String {
+    let until = Instant::now() + context.machine.limit(ENTERING);
+    let Some(Found::Hook(hook, member)) = context.launch.get() else {
+        return "no launch hook holds it".to_owned();
+    };
+    if !waits(member) {
+        return format!("it is {}", member.state);
+    }
+    let told =
+        async { group::tell(&us(context, HOOK).await?, hook, Verdict::Continue, until).await };
+    match told.await {
+        Ok(_) => {
+            stop_waiting(context);
+            format!("the launch hook {} lets it into the warm pool", hook.name)
+        }
+        Err(fault) => format!("the launch hook {} could not be told: {fault}", hook.name),
+    }
+}
+
+/// Out of the pool the hook waits a second time: it is kept waiting from now on.
+pub(super) async fn leave_pool(context: &Context) -> Result<(), Fault> {
+    if let Some(Found::Hook(hook, _)) = context.launch.get() {
+        let beat = keep_waiting(context, us(context, HOOK).await?, hook.clone(), Duration::ZERO);
+        context.background.lock().expect("nobody panics with this lock").spawn(beat);
+    }
+    Ok(())
 }
 
 /// Stops keeping the hook waiting.

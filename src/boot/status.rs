@@ -11,6 +11,7 @@ use super::steps;
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::report::{Report, StepReport};
+use crate::sys::atomic;
 
 /// The version of the JSON form.
 pub const VERSION: u32 = 1;
@@ -112,6 +113,25 @@ impl Status {
             return Err(format!("it has version {version}, and this hostkit reads {VERSION}"));
         }
         serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// Puts in how a step ended that was done again.
+    pub(super) fn amend(&mut self, step: &steps::Step, outcome: Outcome, took: f64) {
+        let steps = &mut self.report.steps;
+        if let Some(report) = steps.iter_mut().find(|report| report.step == step.name) {
+            (report.outcome, report.took) = (Some(outcome), took);
+            return;
+        }
+        let at = steps.iter().map(|report| report.at + report.took).fold(0.0, f64::max);
+        let (name, title) = (step.name.to_owned(), step.title.to_owned());
+        steps.push(StepReport { step: name, title, outcome: Some(outcome), at, took });
+    }
+
+    /// Writes it where [`Status::read`] finds it.
+    pub(super) fn write(&self, machine: &Machine) -> anyhow::Result<()> {
+        let path = machine.run("report.json");
+        let json = serde_json::to_vec(self).expect("a status has only string keys");
+        atomic::write(&path, &json, 0o644).map(drop).with_context(|| format!("writing {path}"))
     }
 
     /// How it stands in one line.

@@ -59,6 +59,19 @@ pub async fn reboot_now(runner: &Runner) -> Result<(), CmdError> {
     runner.run(&command.timeout(PATIENCE)).await.map(drop)
 }
 
+/// The units whose jobs are under way; others wait for these. Evidence, as [`last_lines`].
+pub async fn running_jobs(runner: &Runner) -> Vec<String> {
+    let command =
+        Cmd::new(Tool::Systemctl).args(["list-jobs", "--no-legend", "--plain"]).timeout(PATIENCE);
+    let text = runner.run(&command).await.map(|output| output.text()).unwrap_or_default();
+    let running = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (unit, _, state) = (words.next()?, words.next()?, words.next()?);
+        (state == "running").then(|| unit.to_owned())
+    });
+    running.collect()
+}
+
 /// The last lines that `unit` wrote to the journal in this boot. Evidence for an error message:
 /// where there is no journal there is no evidence, and that is not an error of its own.
 pub async fn last_lines(runner: &Runner, unit: &str, count: u32) -> String {

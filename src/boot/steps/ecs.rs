@@ -25,10 +25,19 @@ pub(super) static TABLE: &[Step] = &[
     Step {
         name: "render",
         title: "rendering the configuration of the ECS agent",
-        after: &["config"],
+        // Whether it is in a warm pool is known from its group.
+        after: &["config", "hook"],
         timeout: Duration::from_secs(30),
         required: true,
         run: |context| ecs::render(context).boxed_local(),
+    },
+    Step {
+        name: "state",
+        title: "removing what the ECS agent of another instance left",
+        after: &["config"],
+        timeout: Duration::from_mins(1),
+        required: true,
+        run: |context| ecs::state::run(context).boxed_local(),
     },
     Step {
         name: "docker",
@@ -41,9 +50,18 @@ pub(super) static TABLE: &[Step] = &[
         run: |context| ecs::docker(context).boxed_local(),
     },
     Step {
+        name: "pool",
+        title: "waiting in the warm pool, if there is one",
+        after: &["docker", "render", "state"],
+        // Until somebody needs it.
+        timeout: Duration::from_hours(365 * 24),
+        required: true,
+        run: |context| ecs::pool::run(context).boxed_local(),
+    },
+    Step {
         name: "ecs",
         title: "starting the ECS agent",
-        after: &["docker", "render"],
+        after: &["pool"],
         timeout: Duration::from_mins(10),
         required: true,
         run: |context| ecs::agent(context).boxed_local(),
@@ -56,5 +74,13 @@ pub(super) static TABLE: &[Step] = &[
         required: true,
         run: |context| ecs::joined(context).boxed_local(),
     },
-    lifecycle(&["joined", "hook"]),
+    Step {
+        name: "active",
+        title: "proving that ECS reaches this host",
+        after: &["joined"],
+        timeout: Duration::from_mins(5),
+        required: true,
+        run: |context| ecs::proof::run(context).boxed_local(),
+    },
+    lifecycle(&["active", "hook"]),
 ];

@@ -29,8 +29,6 @@ pub(super) struct Balancer {
     pub(super) then: Option<&'static str>,
     /// How often an operation is throttled.
     pub(super) throttled: BTreeMap<&'static str, u32>,
-    /// Whether the instance may read its tags.
-    pub(super) tags: bool,
 }
 
 impl Balancer {

@@ -13,6 +13,8 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
+use super::container_service::{self, Cluster};
+
 pub(super) const INSTANCE: &str = "i-0bbbbbbbbbbbbbbbb";
 pub(super) const PRIVATE_KEY: &str =
     "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----";
@@ -25,6 +27,8 @@ pub(super) const LOGIN_KEY: &str =
 pub(super) struct Cloud {
     pub(super) parameters: BTreeMap<String, String>,
     pub(super) user_data: Option<Vec<u8>>,
+    /// How far AWS's clock is ahead of this machine's, where so far that it takes no signature.
+    pub(super) ahead: Option<jiff::SignedDuration>,
     /// The tags of the instance; without any they are not given away.
     pub(super) tags: BTreeMap<String, String>,
     /// Requests for a token are answered with this status where it is not 200.
@@ -53,6 +57,9 @@ pub(super) struct Cloud {
     pub(super) asked: Vec<String>,
     /// What the hook was told.
     pub(super) verdicts: Vec<String>,
+    /// What the group wants this host to be, where the metadata service says it.
+    pub(super) target: Option<&'static str>,
+    pub(super) cluster: Cluster,
     /// How long an answer of the metadata service takes, and one of AWS.
     pub(super) latency: Option<(Duration, Duration)>,
 }
@@ -67,6 +74,7 @@ impl Default for Cloud {
         Self {
             parameters: parameters.map(|(name, value)| (name.into(), value.into())).into(),
             user_data: None,
+            ahead: None,
             tags: BTreeMap::new(),
             token_status: 200,
             lifecycle_state: Some("Pending:Wait".to_owned()),
@@ -82,6 +90,8 @@ impl Default for Cloud {
             efs_denied: false,
             asked: Vec::new(),
             verdicts: Vec::new(),
+            target: None,
+            cluster: Cluster::default(),
             latency: None,
         }
     }
@@ -139,11 +149,17 @@ async fn answer(cloud: &Shared, request: Request<Incoming>) -> Response<Full<Byt
         let token = header("x-aws-ec2-metadata-token").map(str::to_owned);
         return cloud.metadata(head.method.as_str(), &path, token.as_deref());
     }
+    if let Some(ahead) = cloud.ahead {
+        return unsigned(jiff::Timestamp::now() + ahead);
+    }
     assert!(header("authorization").is_some_and(|it| it.contains("Credential=AKIATEST/")));
     if let Some(path) = path.strip_prefix("/2015-02-01/") {
         return cloud.file_systems(path, head.uri.query().unwrap_or_default());
     }
     if let Some(target) = header("x-amz-target") {
+        if let Some(operation) = target.strip_prefix(container_service::TARGET) {
+            return cloud.container_service(operation, &body);
+        }
         assert_eq!(target, "AmazonSSM.GetParameters");
         return cloud.parameters(&body);
     }
@@ -158,6 +174,18 @@ fn reply(status: u16, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
         let ttl = "21600".parse().unwrap();
         response.headers_mut().insert("x-aws-ec2-metadata-token-ttl-seconds", ttl);
     }
+    response
+}
+
+/// What AWS says to a signature of another time, in all its protocols at once.
+fn unsigned(now: jiff::Timestamp) -> Response<Full<Bytes>> {
+    let mut response = reply(
+        403,
+        "<ErrorResponse><Error><Type>Sender</Type><Code>SignatureDoesNotMatch</Code><Message>\
+         Signature expired</Message></Error></ErrorResponse>",
+    );
+    let date = jiff::fmt::rfc2822::to_string(&now.to_zoned(jiff::tz::TimeZone::UTC)).unwrap();
+    response.headers_mut().insert("date", date.parse().unwrap());
     response
 }
 
@@ -198,6 +226,9 @@ impl Cloud {
             "meta-data/tags/instance/aws:autoscaling:groupName" if self.balancer.tags => {
                 "ci".to_owned()
             }
+            "meta-data/autoscaling/target-lifecycle-state" if self.target.is_some() => {
+                self.target.unwrap().to_owned()
+            }
             "meta-data/instance-life-cycle" => "on-demand".to_owned(),
             "meta-data/tags/instance" if !self.tags.is_empty() => {
                 self.tags.keys().cloned().collect::<Vec<_>>().join("\n")
@@ -214,6 +245,13 @@ impl Cloud {
             _ => return reply(404, ""),
         };
         reply(200, text)
+    }
+
+    fn container_service(&mut self, operation: &str, body: &[u8]) -> Response<Full<Bytes>> {
+        self.asked.push(operation.to_owned());
+        let (status, answer) =
+            self.cluster.answer(operation, &serde_json::from_slice(body).unwrap());
+        reply(status, answer.to_string())
     }
 
     fn hiccup(&mut self, what: &str) -> Option<u16> {
@@ -322,7 +360,9 @@ impl Cloud {
             "CompleteLifecycleAction" => {
                 assert_eq!(form["LifecycleHookName"], "launch");
                 self.verdicts.push(form["LifecycleActionResult"].clone());
-                self.lifecycle_state = Some("InService".to_owned());
+                let warm = self.lifecycle_state.as_ref().is_some_and(|it| it.starts_with("Warmed:"));
+                let next = if warm { "Warmed:Stopped" } else { "InService" };
+                self.lifecycle_state = Some(next.to_owned());
                 String::new()
             }
             "DescribeInstances" => {

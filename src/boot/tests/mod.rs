@@ -4,15 +4,19 @@
 mod agent;
 mod balancer;
 mod cloud;
+mod container_service;
 mod ecs;
 mod efs;
 mod group;
 mod home;
 mod mounts;
+mod only;
+mod plan;
 mod refused;
 mod served;
 mod speed;
 mod target;
+mod told;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -126,6 +130,31 @@ impl World {
         })
     }
 
+    /// As [`World::boot`], with every line that was said, and the step that said it.
+    async fn boot_and_hear(&self) -> (Result<(), String>, Vec<String>) {
+        let (events, mut receiver) = Events::channel();
+        let work = boot(self.machine.clone(), self.config(), events);
+        let end = tokio::time::timeout(Duration::from_secs(20), work).await.expect("it ends soon");
+        let mut lines = Vec::new();
+        while let Some(event) = receiver.recv().await {
+            if let Event::Log { step, line } = event {
+                lines.push(format!("{step}: {line}"));
+            }
+        }
+        (end.map_err(|error| error::render(&error)), lines)
+    }
+
+    /// The image's `host.toml`.
+    fn config(&self) -> Utf8PathBuf {
+        self.root.join("etc/hostkit/host.toml")
+    }
+
+    /// What a person reads, without what differs from run to run.
+    fn plain(&self, text: &str) -> String {
+        let endpoint = self.machine.imds.as_deref().expect("every world has one");
+        text.replace(self.root.as_str(), "").replace(endpoint, "[endpoint]")
+    }
+
     fn status(&self) -> Status {
         let text = fs::read_to_string(self.root.join("run/hostkit/report.json")).unwrap();
         serde_json::from_str(&text).unwrap()
@@ -215,7 +244,8 @@ struct Systemd {
     lease_leads_to: &'static str,
     /// How the lease's unit says that it stands, when it is started.
     lease_tells: Option<(Memory, Standing)>,
-    /// The other units that there are, and their states.
+    /// The other units that there are, and their states; `queued` is one whose start waits for
+    /// another, `given up` one that ended with status 5.
     others: BTreeMap<&'static str, &'static str>,
     /// The unit's `JENKINS_HOME`.
     home: &'static str,
@@ -339,10 +369,21 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
         .on("systemctl show", move |command| {
             let others = &known.lock().unwrap().others;
             Ok(match others.get(command.args[1].as_str()) {
+                Some(&"queued") => "LoadState=loaded\nActiveState=inactive\nJob=7\n".to_owned(),
+                Some(&"given up") => {
+                    "LoadState=loaded\nActiveState=failed\nJob=\nResult=exit-code\n\
+                    ExecMainStatus=5\n"
+                        .to_owned()
+                }
                 Some(state) => format!("LoadState=loaded\nActiveState={state}\nJob=\n"),
                 None => "LoadState=not-found\nActiveState=inactive\n".to_owned(),
             })
         })
+        .answer(
+            "systemctl list-jobs",
+            "11 hostkit-boot.service start running\n12 cloud-final.service start running\n\
+             13 ecs.service start waiting\n",
+        )
         .answer("systemctl reboot", "")
         .on("hostkit inner ledger", |command| {
             let request = serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
@@ -393,7 +434,12 @@ async fn says(text: String) -> std::net::SocketAddr {
 /// What an ECS agent says that is in `cluster`.
 fn registered(cluster: &str) -> String {
     let arn = format!("arn:aws:ecs:eu-west-1:123456789012:container-instance/{cluster}/0a1b");
-    let body = format!("{{\"Cluster\":\"{cluster}\",\"ContainerInstanceArn\":\"{arn}\"}}");
+    introspection(cluster, &format!("\"{arn}\""))
+}
+
+/// The same of one that is not registered yet: its name is `null`.
+fn introspection(cluster: &str, arn: &str) -> String {
+    let body = format!("{{\"Cluster\":\"{cluster}\",\"ContainerInstanceArn\":{arn}}}");
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 

@@ -45,9 +45,9 @@ async fn a_group_registers_its_host_after_the_hook_and_its_health_is_watched() {
 
 #[tokio::test]
 async fn a_host_that_is_never_healthy_serves_and_the_reason_is_told() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.machine.step_limit = Duration::from_secs(4);
     world.finds(&[INITIAL, FAILED]);
-    world.says("[alb]\npatience = 1\n");
     world.boot().await.unwrap();
     assert_eq!(world.status().state, State::Ready);
     assert_eq!(world.verdicts(), ["CONTINUE"]);
@@ -79,9 +79,10 @@ async fn what_registers_itself_is_healthy_before_its_hook_is_completed() {
 
 #[tokio::test]
 async fn a_target_that_registered_itself_and_is_never_healthy_is_abandoned() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.machine.step_limit = Duration::from_secs(4);
     world.finds(&[FAILED]);
-    world.says("[alb]\nmode = \"explicit\"\npatience = 1\n");
+    world.says("[alb]\nmode = \"explicit\"\n");
     let error = world.boot().await.unwrap_err();
     insta::assert_snapshot!(error);
     assert_eq!(world.verdicts(), ["ABANDON"]);

@@ -1,4 +1,5 @@
-//! Asks the ECS agent of this host who it is.
+//! What the ECS agent of this host says of itself, at its introspection address. It tells who the
+//! host is to its cluster and what runs here; nothing can be changed there.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,27 +9,31 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::Request;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use crate::error::Fault;
 
+/// Where it answers.
+pub const PORT: u16 = 51678;
+
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// No answer of it is longer, in bytes.
-const LONGEST: usize = 64 << 10;
+/// No answer of it is longer, in bytes: a few hundred for a container.
+const LONGEST: usize = 4 << 20;
 
-/// What it says of itself.
-#[derive(Debug, Deserialize)]
+/// Who it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Said {
+pub struct Said {
     cluster: Option<String>,
     container_instance_arn: Option<String>,
 }
 
 impl Said {
-    /// The name under which it is in the cluster `wanted`; `None` while it is in none. To be in
+    /// The ARN under which it is in the cluster `wanted`; `None` while it is in none. To be in
     /// another one is an error: what it has registered as does not change.
-    pub(super) fn place_in(&self, wanted: &str) -> Result<Option<&str>, Fault> {
+    pub fn place_in(&self, wanted: &str) -> Result<Option<&str>, Fault> {
         let Some(arn) = self.container_instance_arn.as_deref().filter(|arn| !arn.is_empty()) else {
             return Ok(None);
         };
@@ -39,6 +44,36 @@ impl Said {
         Err(Fault::step(format!("the ECS agent is in the cluster {cluster}, and not in {wanted}"))
             .hint("it was registered before: systemctl stop ecs, remove /var/lib/ecs/data, boot again"))
     }
+
+    /// The cluster and the ARN that it is registered with, once it is.
+    pub fn place(&self) -> Option<(&str, &str)> {
+        let arn = self.container_instance_arn.as_deref().filter(|arn| !arn.is_empty())?;
+        Some((self.cluster.as_deref()?, arn))
+    }
+}
+
+/// A task that it knows of.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Task {
+    /// Its ARN.
+    pub arn: String,
+    /// What it is made of, without the revision.
+    #[serde(default)]
+    pub family: String,
+    /// What it is: `RUNNING`, `STOPPED`, …
+    #[serde(default)]
+    pub known_status: String,
+    /// What it is to be.
+    #[serde(default)]
+    pub desired_status: String,
+}
+
+impl Task {
+    /// Whether its containers are gone.
+    pub fn has_stopped(&self) -> bool {
+        self.known_status == "STOPPED"
+    }
 }
 
 /// Of a cluster's ARN, its name.
@@ -46,17 +81,34 @@ fn name_of(cluster: &str) -> &str {
     cluster.rsplit('/').next().unwrap_or(cluster)
 }
 
-pub(super) async fn ask(address: SocketAddr) -> anyhow::Result<Said> {
-    tokio::time::timeout(PATIENCE, get(address))
+/// Asks who it is. An error is also an agent that does not run.
+pub async fn ask(address: SocketAddr) -> anyhow::Result<Said> {
+    in_time(get(address, "/v1/metadata")).await
+}
+
+/// Asks what runs here, or has stopped a short time ago.
+pub async fn tasks(address: SocketAddr) -> anyhow::Result<Vec<Task>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Tasks {
+        // `null` where there is none.
+        tasks: Option<Vec<Task>>,
+    }
+    let tasks: Tasks = in_time(get(address, "/v1/tasks")).await?;
+    Ok(tasks.tasks.unwrap_or_default())
+}
+
+async fn in_time<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::time::timeout(PATIENCE, work)
         .await
         .with_context(|| format!("no answer within {} s", PATIENCE.as_secs()))?
 }
 
-async fn get(address: SocketAddr) -> anyhow::Result<Said> {
+async fn get<T: DeserializeOwned>(address: SocketAddr, path: &str) -> anyhow::Result<T> {
     let stream = TcpStream::connect(address).await.context("connecting")?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.context("connecting")?;
-    let request = Request::get("/v1/metadata")
+    let request = Request::get(path)
         .header(hyper::header::HOST, address.to_string())
         .body(Empty::<bytes::Bytes>::new())
         .expect("the request is made of constants and an address");
@@ -93,5 +145,7 @@ mod tests {
         assert!(registered.place_in("other").is_err());
         let fresh = said(r#"{"Cluster":"builds","ContainerInstanceArn":null}"#);
         assert_eq!(fresh.place_in("other").unwrap(), None);
+        assert_eq!(registered.place(), Some(("builds", arn)));
+        assert_eq!(fresh.place(), None);
     }
 }
