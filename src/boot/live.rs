@@ -124,7 +124,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_serves_and_is_not_well_is_told() {
-        let guard = "LoadState=loaded\nActiveState=active\nStatusText=degraded: /run has 3 MiB left\n";
+        let guard =
+            "LoadState=loaded\nActiveState=active\nStatusText=degraded: /run has 3 MiB left\n";
         let (runner, _) = Script::default()
             .answer("systemctl show hostkit-guard.service", guard)
             .answer("systemctl show hostkit-logs.service", "LoadState=loaded\nActiveState=failed\n")

@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use tokio::time::timeout;
 
 use super::context::{Context, Machine};
@@ -85,7 +85,7 @@ impl Place {
 
     fn keep_here(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let parent = self.folder.parent().unwrap_or(&self.folder);
-        atomic::make_directory(parent, 0o755).with_context(|| format!("making {parent}"))?;
+        atomic::make_directory(parent, 0o700).with_context(|| format!("making {parent}"))?;
         atomic::make_directory(&self.folder, 0o700)
             .with_context(|| format!("making {}", self.folder))?;
         let path = self.folder.join(name);
@@ -161,7 +161,7 @@ fn is_mounted(machine: &Machine) -> bool {
 }
 
 /// The names of the records in a folder that may not be there.
-fn names(folder: &Utf8PathBuf) -> anyhow::Result<Vec<String>> {
+fn names(folder: &Utf8Path) -> anyhow::Result<Vec<String>> {
     let entries = match folder.read_dir_utf8() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(|| format!("listing {folder}"))?,

@@ -95,13 +95,17 @@ fn answer(heard: &Shared, head: &str, body: &[u8]) -> (u16, String) {
         "createlogstream" => {
             let name = body["logStreamName"].as_str().unwrap().to_owned();
             if heard.streams.contains(&name) {
-                let text = json!({ "__type": "ResourceAlreadyExistsException", "message": "it is" });
+                let text =
+                    json!({ "__type": "ResourceAlreadyExistsException", "message": "it is" });
                 return (400, text.to_string());
             }
             heard.streams.push(name);
         }
         "putlogevents" => {
-            assert_eq!((&body["logGroupName"], &body["logStreamName"]), (&json!("ci"), &json!(INSTANCE)));
+            assert_eq!(
+                (&body["logGroupName"], &body["logStreamName"]),
+                (&json!("ci"), &json!(INSTANCE))
+            );
             let events = body["logEvents"].as_array().unwrap();
             let times: Vec<_> = events.iter().map(|it| it["timestamp"].as_i64().unwrap()).collect();
             assert!(times.is_sorted(), "{times:?}");
@@ -137,7 +141,10 @@ impl Host {
         put("run/hostkit/secrets/admin_password", "correct-horse-battery");
         put("run/hostkit/identity.json", &identity());
         let endpoint = format!("[aws]\nendpoint_url = \"{address}\"\n");
-        put("run/hostkit/host.toml", &format!("role = \"agent\"\n{endpoint}[logs]\ngroup = \"ci\"\n"));
+        put(
+            "run/hostkit/host.toml",
+            &format!("role = \"agent\"\n{endpoint}[logs]\ngroup = \"ci\"\n"),
+        );
         fs::create_dir_all(root.join("var/lib/hostkit")).unwrap();
         let (runner, script) = Script::default().answer("journalctl", &lines.join("\n")).runner();
         let place = Place {
@@ -219,7 +226,10 @@ async fn a_journal_is_shipped_in_order_and_without_secrets() {
     insta::assert_snapshot!(told.join("\n"));
     assert_eq!(host.heard.lock().unwrap().streams, [INSTANCE]);
     let seen = host.script.lock().unwrap().seen();
-    assert!(seen[0].contains("--boot") && seen[0].contains("_SYSTEMD_UNIT=jenkins.service"), "{seen:?}");
+    assert!(
+        seen[0].contains("--boot") && seen[0].contains("_SYSTEMD_UNIT=jenkins.service"),
+        "{seen:?}"
+    );
     assert!(!seen[0].contains("hostkit-logs"), "it does not follow itself");
 }
 

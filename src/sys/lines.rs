@@ -15,10 +15,10 @@ const LONGEST: u64 = 1 << 20;
 
 /// The lines of a running program. Dropping it kills the program.
 #[derive(Debug)]
-pub struct Lines(From);
+pub struct Lines(Origin);
 
 #[derive(Debug)]
-enum From {
+enum Origin {
     Program {
         output: BufReader<ChildStdout>,
         /// What was read of a line when the reader turned to something else.
@@ -37,7 +37,7 @@ impl Runner {
     pub fn follow(&self, cmd: &Cmd) -> Result<Lines, CmdError> {
         if let Self::Scripted(script) = self {
             let output = script.lock().expect("a script is never poisoned").play(cmd)?;
-            return Ok(Lines(From::Scripted(output.text().lines().map(str::to_owned).collect())));
+            return Ok(Lines(Origin::Scripted(output.text().lines().map(str::to_owned).collect())));
         }
         tracing::debug!(command = %cmd, "following");
         let io = |source| CmdError::Io { command: cmd.to_string(), source };
@@ -46,7 +46,7 @@ impl Runner {
         let group = Group::of(&child);
         let output = BufReader::new(child.stdout.take().expect("piped"));
         let (part, skip) = (Vec::new(), false);
-        Ok(Lines(From::Program { output, part, skip, _child: child, _group: group }))
+        Ok(Lines(Origin::Program { output, part, skip, _child: child, _group: group }))
     }
 }
 
@@ -55,13 +55,14 @@ impl Lines {
     /// scripted program never ends, as one that follows something.
     pub async fn next(&mut self) -> std::io::Result<Option<String>> {
         match &mut self.0 {
-            From::Scripted(lines) => match lines.pop_front() {
+            Origin::Scripted(lines) => match lines.pop_front() {
                 Some(line) => Ok(Some(line)),
                 None => std::future::pending().await,
             },
-            From::Program { output, part, skip, .. } => loop {
+            Origin::Program { output, part, skip, .. } => loop {
                 let room = LONGEST.saturating_sub(part.len() as u64);
-                let read = output.take(room.max(1)).read_until(b'\n', part).await?;
+                let mut limited = (&mut *output).take(room.max(1));
+                let read = limited.read_until(b'\n', part).await?;
                 let whole = part.last() == Some(&b'\n');
                 if read == 0 && !whole {
                     return Ok(None);

@@ -84,7 +84,12 @@ impl Bundle {
     /// For people.
     pub fn render(&self) -> String {
         let mut out = manifest(&self.parts);
-        let _ = write!(out, "\n{}: {} KiB, for whoever helps you", self.path, self.bytes.div_ceil(1024));
+        let _ = write!(
+            out,
+            "\n{}: {} KiB, for whoever helps you",
+            self.path,
+            self.bytes.div_ceil(1024)
+        );
         out
     }
 }
@@ -134,8 +139,9 @@ fn put(path: &Utf8Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(path);
     let mut file = file.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => Fault::usage(format!("{path} is there already"))
-            .hint("name another file with -o"),
+        std::io::ErrorKind::AlreadyExists => {
+            Fault::usage(format!("{path} is there already")).hint("name another file with -o")
+        }
         _ => Fault::environment(format!("{path} cannot be made: {error}")),
     })?;
     file.write_all(bytes).with_context(|| format!("writing {path}"))

@@ -109,10 +109,17 @@ pub(super) fn all(_machine: &Machine) -> Vec<Part> {
         let show = Cmd::new(Tool::Systemctl).args(["show", unit]);
         parts.push(part(&format!("units/{unit}.txt"), Source::Program(show)));
     }
-    let kernel = Cmd::new(Tool::Journalctl)
-        .args(["--boot", "--quiet", "--no-pager", "--dmesg", "--priority=warning", LINES]);
+    let kernel = Cmd::new(Tool::Journalctl).args([
+        "--boot",
+        "--quiet",
+        "--no-pager",
+        "--dmesg",
+        "--priority=warning",
+        LINES,
+    ]);
     parts.push(part("journal/kernel-warnings.txt", Source::Program(kernel)));
-    let failed = Cmd::new(Tool::Systemctl).args(["list-units", "--failed", "--no-pager", "--plain"]);
+    let failed =
+        Cmd::new(Tool::Systemctl).args(["list-units", "--failed", "--no-pager", "--plain"]);
     parts.push(part("units/failed.txt", Source::Program(failed)));
     let jobs = Cmd::new(Tool::Systemctl).args(["list-jobs", "--no-pager"]);
     parts.push(part("units/jobs.txt", Source::Program(jobs)));

@@ -20,10 +20,14 @@ fn host() -> (tempfile::TempDir, Machine, Utf8PathBuf) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
-    let pem = format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{KEY}\n-----END OPENSSH PRIVATE KEY-----\n");
+    let pem =
+        format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{KEY}\n-----END OPENSSH PRIVATE KEY-----\n");
     put("run/hostkit/secrets/agent_key", &pem);
     put("run/hostkit/secrets/admin_password", PASSWORD);
-    put("run/hostkit/host.toml", "role = \"agent\"\n[aws]\nsecret_access_key = \"wJalrXUtnFEMI\"\n");
+    put(
+        "run/hostkit/host.toml",
+        "role = \"agent\"\n[aws]\nsecret_access_key = \"wJalrXUtnFEMI\"\n",
+    );
     put("proc/self/mountinfo", "22 1 259:3 / / rw shared:1 - ext4 /dev/root rw\n");
     put("proc/cmdline", "console=ttyS0 token=hunter22");
     let said = format!(
@@ -36,7 +40,17 @@ fn host() -> (tempfile::TempDir, Machine, Utf8PathBuf) {
         .answer("systemctl show", &format!("Environment=PASSWORD={PASSWORD}"))
         .runner();
     let path = root.join("bundle.tar.gz");
-    (directory, Machine { root, runner, imds: Some("http://127.0.0.1:1".into()), imds_budget: Duration::ZERO, ..Machine::default() }, path)
+    (
+        directory,
+        Machine {
+            root,
+            runner,
+            imds: Some("http://127.0.0.1:1".into()),
+            imds_budget: Duration::ZERO,
+            ..Machine::default()
+        },
+        path,
+    )
 }
 
 fn unpacked(path: &Utf8Path) -> Vec<(String, String)> {
@@ -58,7 +72,8 @@ async fn no_secret_is_in_a_bundle_and_what_is_missing_is_named() {
     let files = unpacked(&path);
     assert_eq!(files[0].0, "hostkit-support/MANIFEST.txt");
     for (name, text) in &files {
-        for secret in [PASSWORD, KEY, "wJalrXUtnFEMI", "hunter22", "AKIAIOSFODNN7EXAMPLE", "abcdef"] {
+        for secret in [PASSWORD, KEY, "wJalrXUtnFEMI", "hunter22", "AKIAIOSFODNN7EXAMPLE", "abcdef"]
+        {
             assert!(!text.contains(secret), "{name}: {secret}");
         }
     }
@@ -69,7 +84,8 @@ async fn no_secret_is_in_a_bundle_and_what_is_missing_is_named() {
     assert!(text("journal/hostkit-boot.service.txt").starts_with("curl -u admin:[secret] failed"));
     assert!(text("host/effective.toml").contains("role = \"agent\""));
     assert!(text("system/mountinfo.txt").contains("/dev/root"));
-    let refused = bundle.parts.iter().find(|part| part.name == "units/jenkins.service.txt").unwrap();
+    let refused =
+        bundle.parts.iter().find(|part| part.name == "units/jenkins.service.txt").unwrap();
     assert!(refused.problem.as_ref().unwrap().contains("no: [secret]"), "{refused:?}");
     assert!(bundle.render().contains("status.txt  there is no report"), "{}", bundle.render());
 

@@ -78,7 +78,8 @@ async fn every_boot_leaves_a_record_and_history_reads_it() {
 
 #[tokio::test]
 async fn the_journal_is_shipped_where_a_group_is_set_and_nowhere_else() {
-    let config = "role = \"controller\"\n[efs]\nid = \"fs-0123456789abcdef0\"\n[logs]\ngroup = \"ci\"\n";
+    let config =
+        "role = \"controller\"\n[efs]\nid = \"fs-0123456789abcdef0\"\n[logs]\ngroup = \"ci\"\n";
     for (config, shipped) in [(config, true), (&config[..config.find("[logs]").unwrap()], false)] {
         let world = World::told(config).await;
         world.systemd.lock().unwrap().others.insert("hostkit-logs.service", "inactive");
