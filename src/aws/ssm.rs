@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use super::Failure;
+use crate::secret;
 
 /// One call may name this many parameters.
 const BATCH: usize = 10;
@@ -97,6 +98,9 @@ async fn batch_of(client: &Client, names: &[String]) -> Result<Found, Failure> {
         .unwrap_or_default()
         .into_iter()
         .filter_map(|parameter| {
+            if parameter.r#type == Some(ParameterType::SecureString) {
+                secret::learn(parameter.value.as_deref().unwrap_or_default());
+            }
             // As it was asked for: with the version or label behind the name.
             let selector = parameter.selector.unwrap_or_default();
             let name = parameter.name? + &selector;
@@ -230,4 +234,18 @@ pub async fn point(
         .overwrite(true);
     let answer = call.send().await.map_err(|error| Failure::new("ssm:PutParameter", &error))?;
     Ok(answer.version())
+}
+
+/// Writes `text` into a plain parameter, which is made if it is not there.
+pub async fn write(config: &SdkConfig, name: &str, text: &str) -> Result<(), Failure> {
+    Client::new(config)
+        .put_parameter()
+        .name(name)
+        .value(text)
+        .r#type(ParameterType::String)
+        .overwrite(true)
+        .send()
+        .await
+        .map(drop)
+        .map_err(|error| Failure::new("ssm:PutParameter", &error))
 }

@@ -5,21 +5,21 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::context::Context;
+use super::shipping;
 use super::steps::CONFIG_STEP as STEP;
 use super::texts::Tags;
 use crate::error::Fault;
-use crate::event::{Events, Outcome};
+use crate::event::Outcome;
 use crate::host::{self, HostConfig};
 use crate::sys::atomic;
 
-#[expect(clippy::unused_async, reason = "every row of the table has the same shape")]
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let texts = &context.must_know().texts;
     if let Some(fault) = texts.fault() {
         return Err(fault.clone().into());
     }
-    if let Ok(tags) = &texts.tags {
-        tell(tags, &context.events);
+    for line in texts.tags.iter().flat_map(Tags::told) {
+        context.events.log(STEP, line);
     }
     let path = context.config_file.as_str();
     let config = host::read(&texts.layers(path))?;
@@ -29,20 +29,12 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let effective = context.machine.path(host::EFFECTIVE);
     let changed = atomic::write(&effective, host::to_effective(&config).as_bytes(), 0o600)
         .with_context(|| format!("writing {effective}"))?;
+    if config.logs.group.is_some() {
+        shipping::start(&context).await;
+    }
     let first = context.config.set(config).is_ok();
     debug_assert!(first, "this step runs once");
     Ok(Outcome::changed(changed))
-}
-
-fn tell(tags: &Tags, events: &Events) {
-    if !tags.given {
-        events.log(STEP, "the metadata service gives no tags away; none are read");
-    }
-    for name in &tags.ignored {
-        let shown: String = name.chars().take(80).collect();
-        let shown = shown.escape_debug();
-        events.log(STEP, format!("the tag {shown} is not read: tags may say hostkit:pool, hostkit:labels and hostkit:drain, and nothing else"));
-    }
 }
 
 /// What no host can do without.

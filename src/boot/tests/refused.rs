@@ -15,8 +15,8 @@ async fn a_missing_parameter_is_named_and_the_instance_abandoned() {
     assert_eq!(
         world.outcomes(),
         "config changed, efs changed, home changed, hook unchanged, identity changed, \
-         jenkins blocked, keys failed, lease changed, lifecycle blocked, login changed, plugins skipped, ready blocked, \
-         render blocked"
+         jenkins blocked, keys failed, lease changed, lifecycle blocked, login changed, mounts skipped, plugins skipped, ready blocked, \
+         render blocked, target blocked, traffic blocked"
     );
     assert_eq!(world.verdicts(), ["ABANDON"]);
     assert!(!world.was_run("systemctl start --no-block jenkins"));
@@ -52,7 +52,7 @@ async fn a_metadata_service_that_refuses_ends_the_boot_at_once() {
         let error = world.boot().await.unwrap_err();
         assert!(error.contains(&format!("HTTP {status}")), "{error}");
         assert!(error.contains("hint: set HttpEndpoint=enabled"), "{error}");
-        assert_eq!(world.status().report.count("blocked"), 12);
+        assert_eq!(world.status().report.count("blocked"), 15);
         assert_eq!(world.verdicts(), [""; 0]);
     }
 }

@@ -29,8 +29,8 @@ use super::memory::{Memory, Phase, Standing};
 use super::order::Order;
 use super::record::{Record, State, VERSION};
 use crate::error::Fault;
-use crate::event::Events;
-use crate::sys::{Runner, notify};
+use crate::event::{Events, Milestone};
+use crate::sys::{Runner, journal, notify};
 
 const STEP: &str = "lease";
 
@@ -82,6 +82,9 @@ pub async fn hold(place: Place, events: Events) -> anyhow::Result<Ended> {
 async fn hold_until(place: Place, events: Events, asked: Asked) -> anyhow::Result<Ended> {
     let order = Order::read(&place.root)?;
     let memory = Memory::new(&place.root, &order.me.boot_id);
+    if let Some(instance) = &order.me.instance_id {
+        journal::name_instance(instance);
+    }
     let desk = Desk::new(place.runner.clone(), &order.mount_point, &order.me.fs_id);
     let mut shell =
         Shell { place, order, memory, events, asked, told: None, since: None, age: None };
@@ -100,6 +103,16 @@ async fn hold_until(place: Place, events: Events, asked: Asked) -> anyhow::Resul
     match held {
         holder::Held::UntilAsked(desk) => release::release(&mut shell, desk, generation).await,
         holder::Held::Lost(why) => Err(jenkins::fence(&mut shell, generation, &why).await),
+    }
+}
+
+/// What people look for in the journal.
+const fn milestone(phase: Phase) -> Option<Milestone> {
+    match phase {
+        Phase::Held => Some(Milestone::LeaseHeld),
+        Phase::Lost => Some(Milestone::LeaseLost),
+        Phase::Released => Some(Milestone::LeaseReleased),
+        Phase::Waiting | Phase::Refused | Phase::GivenUp => None,
     }
 }
 
@@ -132,7 +145,10 @@ impl Shell {
             return;
         }
         let line = hint.map_or_else(|| why.to_owned(), |hint| format!("{why}. hint: {hint}"));
-        self.events.log(STEP, &line);
+        match milestone(phase) {
+            Some(milestone) => self.events.milestone(STEP, milestone, &line),
+            None => self.events.log(STEP, &line),
+        }
         notify::status(&line);
         let hint = hint.map(str::to_owned);
         let (why, since) = (why.to_owned(), Timestamp::now());
