@@ -60,7 +60,7 @@ impl Outcome {
     /// What is told of it beside the word, for people.
     const fn text_mut(&mut self) -> Option<&mut String> {
         match self {
-            Self::Skipped(text) | Self::Failed(text) => Some(text),
+            Self::Skipped(text) | Self::Degraded(text) | Self::Failed(text) => Some(text),
             Self::Unchanged | Self::Changed | Self::Differs | Self::Blocked(_) => None,
         }
     }
@@ -68,7 +68,7 @@ impl Outcome {
     /// What is told of it beside the word.
     pub fn text(&self) -> Option<&str> {
         match self {
-            Self::Skipped(text) | Self::Failed(text) => Some(text),
+            Self::Skipped(text) | Self::Degraded(text) | Self::Failed(text) => Some(text),
             Self::Unchanged | Self::Changed | Self::Differs | Self::Blocked(_) => None,
         }
     }
