@@ -101,7 +101,8 @@ pub fn next(seen: &Seen, refresh: Duration) -> Result<Move, Fault> {
     };
     if !new.is(private) {
         let old = private.fingerprint();
-        let marked = line_of(&seen.list, new).is_some_and(|line| replaced(line.comment()) == Some(&old));
+        let marked =
+            line_of(&seen.list, new).is_some_and(|line| replaced(line.comment()) == Some(&old));
         if !marked {
             return Ok(Move::Add(with(&seen.list, new, Some(&old))));
         }
@@ -151,9 +152,8 @@ fn with(list: &str, new: &PublicKey, old: Option<&str>) -> String {
 
 /// The list without the key that has this fingerprint.
 fn without(list: &str, fingerprint: &str) -> String {
-    let stays = |line: &&str| {
-        PublicKey::parse(line).map_or(true, |key| key.fingerprint() != fingerprint)
-    };
+    let stays =
+        |line: &&str| PublicKey::parse(line).map_or(true, |key| key.fingerprint() != fingerprint);
     let all = list.lines().count();
     let lines: Vec<_> = list.lines().filter(stays).collect();
     if lines.len() == all { list.to_owned() } else { lines.join("\n") }
