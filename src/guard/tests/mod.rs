@@ -140,7 +140,7 @@ impl World {
                         format!("{step}: done: {why}")
                     }
                     Event::Finished { step, .. } => format!("{step}: done"),
-                    Event::Progress { .. } => continue,
+                    Event::Milestone { .. } | Event::Progress { .. } => continue,
                 };
                 told.lock().unwrap().push(line);
             }
