@@ -18,7 +18,9 @@ use super::senses::{Eyes, SENSES, Sense, TICK};
 use super::wish::{Reason, Tag, Wish, wish};
 use super::world;
 use crate::aws::imds::Imds;
+use crate::event::Milestone;
 use crate::host::{HOME, Role};
+use crate::secret;
 use crate::sys::{atomic, notify};
 
 /// The name of what it says.
@@ -129,8 +131,10 @@ impl Watch {
                 // Before the boot is done nothing is as it should be.
                 let counts = self.ready || matches!(part, Part::Metadata | Part::Maintenance);
                 let problem = problem.filter(|_| counts);
+                let milestone =
+                    if problem.is_some() { Milestone::Trouble } else { Milestone::TroubleOver };
                 if let Some(line) = self.health.find(now, part, problem) {
-                    self.host.events.log(STEP, line);
+                    self.host.events.milestone(STEP, milestone, line);
                 }
             }
         }
@@ -187,7 +191,7 @@ impl Watch {
             }
             None => {
                 let line = format!("this host goes, because {}", reason.why());
-                self.host.events.log(STEP, line);
+                self.host.events.milestone(STEP, Milestone::DrainStarted, line);
                 self.going = Some(Going::new(&self.host, begun));
             }
         }
@@ -234,7 +238,7 @@ impl Watch {
         } else {
             format!("this host is drained; what was given up: {}", failed.join(", "))
         };
-        self.host.events.log(STEP, line);
+        self.host.events.milestone(STEP, Milestone::DrainEnded, line);
         let mut begun = going.begun;
         begun.ended = true;
         if let Err(error) = self.host.notes.keep(&begun) {
@@ -377,6 +381,8 @@ impl Watch {
             why,
         };
         if let Some(standing) = self.teller.next(now, standing) {
+            let mut standing = standing;
+            standing.why = standing.why.map(|why| secret::redact(&why).into_owned());
             let text = serde_json::to_string(&standing).expect("it has only string keys");
             self.errand(About::Answer, Errand::Report { parameter: parameter(&group), text });
         }
