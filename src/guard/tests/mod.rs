@@ -142,7 +142,7 @@ impl World {
                         format!("{step}: done: {why}")
                     }
                     Event::Finished { step, .. } => format!("{step}: done"),
-                    Event::Milestone { .. } | Event::Progress { .. } => continue,
+                    Event::Progress { .. } => continue,
                 };
                 told.lock().unwrap().push(line);
             }
