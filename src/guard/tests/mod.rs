@@ -277,7 +277,7 @@ fn script(
                     systemd.units.insert(unit, state);
                 }
                 "hostkit-lease.service" => {
-                    let down = systemd.units["jenkins.service"] == "inactive";
+                    let down = ["inactive", "failed"].contains(&systemd.units["jenkins.service"]);
                     systemd.units.insert(unit, "inactive");
                     if down && systemd.releases {
                         memory.give_up().unwrap();
