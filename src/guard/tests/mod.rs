@@ -45,6 +45,7 @@ struct World {
 
 /// The units of the host, and how they behave.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing that goes well or does not")]
 struct Systemd {
     units: BTreeMap<String, &'static str>,
     /// Jenkins ends when it is asked to.
