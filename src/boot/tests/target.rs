@@ -25,7 +25,7 @@ impl World {
     }
 
     /// What a step said.
-    fn said(&self, step: &str) -> String {
+    fn report_of(&self, step: &str) -> String {
         let steps = self.status().report.steps;
         let step = steps.iter().find(|one| one.step == step).unwrap();
         format!("{:?}", step)
@@ -61,7 +61,7 @@ fn cause_of(world: &World, step: &str) -> String {
     let outcome = steps.into_iter().find(|one| one.step == step).unwrap().outcome;
     match outcome {
         Some(crate::event::Outcome::Failed(cause)) => cause,
-        other => panic!("{other:?} {}", world.said(step)),
+        other => panic!("{other:?} {}", world.report_of(step)),
     }
 }
 
