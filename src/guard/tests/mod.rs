@@ -132,7 +132,9 @@ impl World {
             while let Some(event) = listener.recv().await {
                 let line = match event {
                     Event::Started { step, title } => format!("{step}: {title}"),
-                    Event::Log { step, line } => format!("{step}: | {line}"),
+                    Event::Log { step, line } | Event::Milestone { step, line, .. } => {
+                        format!("{step}: | {line}")
+                    }
                     Event::Finished { step, outcome: Outcome::Failed(why), .. } => {
                         format!("{step}: GIVEN UP: {why}")
                     }
