@@ -79,7 +79,8 @@
 //! - [`group`]: what a host says to its Auto Scaling group, when it boots and when it goes: hooks that
 //!   wait, and its health; [`group::ledger`] counts how often
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
-//! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values
+//! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values;
+//!   [`facts::ecs_agent`], what its ECS agent says
 //!
 //! What is done to AWS from outside:
 //!
@@ -111,8 +112,9 @@
 //! - [`sim`]: a simulated AWS whose instances are virtual machines; a cargo feature, on by default,
 //!   that only [`cli`] knows
 //! - [`sim::cloud`]: the account as a server, for hostkit, boto3, the AWS CLI and coldsnap; one file a
-//!   service ([`sim::ebs`], [`sim::ec2`], [`sim::ssm`]), what goes wrong on purpose ([`sim::faults`]),
-//!   and [`sim::machines`], the virtual machines of the instances that are launched in it
+//!   service ([`sim::ebs`], [`sim::ec2`], [`sim::ecs`], [`sim::ssm`]), what goes wrong on purpose
+//!   ([`sim::faults`]), and [`sim::machines`], the virtual machines of the instances that are launched
+//!   in it
 //! - [`sim::vm`]: one machine, seen through a boot. [`sim::fleet`]: several of them on file systems
 //!   that they share. [`sim::failover`]: the bad nights that are played on them
 //! - [`sim::nfs`]: its file systems, the record of which machine changed what in them, and the check
