@@ -63,11 +63,17 @@
 //!
 //! What happens on a host:
 //!
-//! - [`host`]: the types of `host.toml`; pure, and known to all
+//! - [`host`]: the types of `host.toml`, one file a section; how its layers are merged, and what its
+//!   values may be; pure, and known to all
 //! - [`boot`]: the agent; [`boot::steps`] has a table for each role (controller, build agent,
 //!   container host), [`boot::graph`] its order, [`boot::run`] runs it, and each step has a file of
 //!   its own
-//! - [`boot::inside`]: what is done on the mounted home, in a child that can be killed
+//! - `boot::mount`: file systems are found, probed and mounted, and every way in which that fails is
+//!   told apart
+//! - [`boot::inside`]: what is done on the mounted home, in a child that can be killed: first contact,
+//!   the gate between versions, plugins, and what is kept aside for the way back
+//! - [`boot::plan`]: what a boot would do, with which values and who said them; [`boot::only`]: one
+//!   step again, by hand
 //! - [`boot::status`]: the report of a boot, and how `hostkit status` tells about it
 //! - [`guard`]: what lives as long as the host. [`guard::wish`] is what is wanted of it,
 //!   [`guard::drain`] how it goes, both without I/O; [`guard::envoy`] is the child that speaks to AWS
@@ -97,7 +103,8 @@
 //!   and again), files below a root ([`sys::root`]) and by the handle of their directory
 //!   ([`sys::folder`]), namespaces ([`sys::namespaces`]), systemd ([`sys::systemd`])
 //! - [`aws`]: thin functions over the SDK's clients, one file a service, our types out; as whom calls
-//!   are made is [`aws::operator`]'s for a person, and the instance role's on a host
+//!   are made is [`aws::operator`]'s for a person, and the instance role's on a host;
+//!   [`aws::imds`] is the metadata service, asked without the SDK
 //!
 //! What is said, and to whom:
 //!

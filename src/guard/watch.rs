@@ -59,6 +59,8 @@ pub(super) struct Watch {
     quiet_again: f64,
     /// Whether an ECS host was made quiet by the tag.
     moved: bool,
+    /// The host has left by itself, and its group does not know yet.
+    unwanted: bool,
     /// Lines that are said once, while they are true.
     said: Vec<String>,
     metrics: bool,
@@ -82,6 +84,7 @@ impl Watch {
             errand: None,
             quiet_again: 0.0,
             moved: false,
+            unwanted: false,
             said: Vec::new(),
             metrics: true,
         }
@@ -242,10 +245,7 @@ impl Watch {
             self.host.events.log(STEP, format!("that could not be written down: {error}"));
         }
         // Nobody else replaces a host that has left by itself.
-        if begun.reason == Reason::Rebalance {
-            let why = "EC2 recommended to leave the machine, and the host is drained".to_owned();
-            self.errand(About::Unhealthy, Errand::Unhealthy { why, home: None });
-        }
+        self.unwanted = begun.reason == Reason::Rebalance;
     }
 
     /// A drain that is not wanted any more is taken back.
@@ -266,8 +266,11 @@ impl Watch {
         };
         self.host.events.log(STEP, line);
         // What the drain made quiet begins builds again.
-        let _ = self.host.notes.quiet(true);
-        self.moved = self.host.role == Role::Ecs;
+        match self.host.role {
+            Role::Controller => _ = self.host.notes.quiet(true),
+            Role::Ecs => self.moved = true,
+            Role::Agent => {}
+        }
     }
 
     /// A boot after a drain begins anew.
@@ -387,6 +390,11 @@ impl Watch {
 
     /// Tells the group where this host does not serve.
     fn report(&mut self, now: f64) {
+        if self.unwanted && self.errand.is_none() {
+            let why = "EC2 recommended to leave the machine, and the host is drained".to_owned();
+            self.errand(About::Unhealthy, Errand::Unhealthy { why, home: None });
+            self.unwanted = false;
+        }
         let guard = &self.host.config.guard;
         let drains = self.going.is_some() || self.host.notes.begun().is_some();
         if !self.ready || !guard.report_unhealthy || drains || self.errand.is_some() {
