@@ -4,6 +4,7 @@
 //! is their fold; `ui` renders them for people or as JSON lines. Diagnosis goes to `tracing`,
 //! never here.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::mpsc;
+
+use crate::secret;
 
 /// How one step ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +57,22 @@ impl Outcome {
         if self == Self::Unchanged || news(&other) { other } else { self }
     }
 
+    /// What is told of it beside the word, for people.
+    const fn text_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Skipped(text) | Self::Degraded(text) | Self::Failed(text) => Some(text),
+            Self::Unchanged | Self::Changed | Self::Differs | Self::Blocked(_) => None,
+        }
+    }
+
+    /// What is told of it beside the word.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Skipped(text) | Self::Degraded(text) | Self::Failed(text) => Some(text),
+            Self::Unchanged | Self::Changed | Self::Differs | Self::Blocked(_) => None,
+        }
+    }
+
     /// One word for tables.
     pub const fn word(&self) -> &'static str {
         match self {
@@ -78,6 +97,8 @@ pub enum Event {
     Progress { step: String, done: u64, total: Option<u64>, unit: Unit },
     /// A line worth showing below its step: output of a program, a decision, a retry.
     Log { step: String, line: String },
+    /// A line that is looked for later, by what it is about.
+    Milestone { step: String, milestone: Milestone, line: String },
     /// A step has ended.
     Finished {
         step: String,
@@ -85,6 +106,48 @@ pub enum Event {
         #[serde(serialize_with = "seconds", deserialize_with = "from_seconds")]
         took: Duration,
     },
+}
+
+/// What is looked for in the journal of a host, when something has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Milestone {
+    /// A boot begins.
+    BootStarted,
+    /// The host is ready.
+    BootReady,
+    /// The host did not boot.
+    BootFailed,
+    /// This host holds the home.
+    LeaseHeld,
+    /// The home is somebody else's: Jenkins was stopped.
+    LeaseLost,
+    /// The home was given up in order.
+    LeaseReleased,
+    /// The host goes: it is being drained.
+    DrainStarted,
+    /// It is drained.
+    DrainEnded,
+    /// Something on a host that serves is not well.
+    Trouble,
+    /// It is well again.
+    TroubleOver,
+}
+
+impl Milestone {
+    /// All there are.
+    pub const ALL: [Self; 10] = [
+        Self::BootStarted,
+        Self::BootReady,
+        Self::BootFailed,
+        Self::LeaseHeld,
+        Self::LeaseLost,
+        Self::LeaseReleased,
+        Self::DrainStarted,
+        Self::DrainEnded,
+        Self::Trouble,
+        Self::TroubleOver,
+    ];
 }
 
 /// As seconds with milliseconds, like every other time that hostkit writes.
@@ -95,6 +158,24 @@ fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S
 fn from_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let seconds = f64::deserialize(deserializer)?;
     Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)
+}
+
+impl Event {
+    /// Without the secrets in its texts.
+    fn redacted(mut self) -> Self {
+        let text = match &mut self {
+            Self::Log { line, .. } | Self::Milestone { line, .. } => line,
+            Self::Finished { outcome, .. } => match outcome.text_mut() {
+                Some(text) => text,
+                None => return self,
+            },
+            Self::Started { .. } | Self::Progress { .. } => return self,
+        };
+        if let Cow::Owned(masked) = secret::redact(text) {
+            *text = masked;
+        }
+        self
+    }
 }
 
 /// What a [`Event::Progress`] counts.
@@ -158,14 +239,18 @@ impl Events {
         Self::channel().0
     }
 
-    /// Says something. A listener that has gone away is not an error of the engine.
+    /// Says something, without the secrets in it. A listener that has gone away is not an error of
+    /// the engine.
     pub fn emit(&self, event: Event) {
+        let event = event.redacted();
         match &event {
             Event::Log { .. } if self.backlog.bytes.load(Relaxed) >= BACKLOG => {
                 self.backlog.lost.fetch_add(1, Relaxed);
                 return;
             }
-            Event::Log { step, .. } | Event::Finished { step, .. } => self.own_up(step),
+            Event::Log { step, .. }
+            | Event::Milestone { step, .. }
+            | Event::Finished { step, .. } => self.own_up(step),
             Event::Started { .. } | Event::Progress { .. } => {}
         }
         self.send(event);
@@ -195,6 +280,11 @@ impl Events {
     /// Shorthand for [`Event::Log`].
     pub fn log(&self, step: &str, line: impl Into<String>) {
         self.emit(Event::Log { step: step.to_owned(), line: line.into() });
+    }
+
+    /// Shorthand for [`Event::Milestone`].
+    pub fn milestone(&self, step: &str, milestone: Milestone, line: impl Into<String>) {
+        self.emit(Event::Milestone { step: step.to_owned(), milestone, line: line.into() });
     }
 
     /// Shorthand for [`Event::Progress`].

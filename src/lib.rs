@@ -69,11 +69,15 @@
 //!   its own
 //! - [`boot::inside`]: what is done on the mounted home, in a child that can be killed
 //! - [`boot::status`]: the report of a boot, and how `hostkit status` tells about it
+//! - [`guard`]: what lives as long as the host. [`guard::wish`] is what is wanted of it,
+//!   [`guard::drain`] how it goes, both without I/O; [`guard::envoy`] is the child that speaks to AWS
 //! - [`lease`]: who holds the home. [`lease::record`] is what stands on the file system, [`lease::word`]
 //!   what AWS says and what that proves; [`lease::claim`] and [`lease::keep`] decide, without I/O;
 //!   [`lease::clerk`] is the child that touches the file system, and its `Desk` the asker's side;
 //!   [`lease::witness`] is the one that asks AWS; [`lease::ground`] tells whose a file system is;
 //!   [`lease::visit`] is a person's look at the lease, or break
+//! - [`group`]: what a host says to its Auto Scaling group, when it boots and when it goes: hooks that
+//!   wait, and its health; [`group::ledger`] counts how often
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
 //! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values
 //!
@@ -161,6 +165,8 @@ pub mod error;
 pub mod event;
 pub mod facts;
 pub mod fleet;
+pub mod group;
+pub mod guard;
 pub mod host;
 pub mod iam;
 pub mod image;

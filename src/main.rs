@@ -9,13 +9,16 @@ use hostkit::sys::{namespaces, process};
 use hostkit::{cli, error, ui};
 
 fn main() -> ExitCode {
-    // Two that stay for months: without the parser, which is most of what a process here touches.
+    // Three that stay for months: without the parser, which is most of what a process here touches.
     let is = |words: [&str; 2]| std::env::args_os().skip(1).eq(words);
     if is(["inner", "clerk"]) {
         return cli::inner::run(&Inner::Clerk { anywhere: false });
     }
     if is(["lease", "hold"]) {
         return cli::lease::hold();
+    }
+    if std::env::args_os().skip(1).eq(["guard"]) {
+        return cli::guard::alone();
     }
     let cli = Cli::parse();
     // Work between fork and exec happens in a process that has no threads and no runtime.

@@ -87,7 +87,7 @@ impl Fold {
                 entry.outcome = Some(outcome);
                 entry.took = took;
             }
-            Event::Progress { .. } | Event::Log { .. } => {}
+            Event::Progress { .. } | Event::Log { .. } | Event::Milestone { .. } => {}
         }
     }
 

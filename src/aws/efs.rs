@@ -32,6 +32,38 @@ pub enum TargetState {
     Gone,
 }
 
+/// A file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSystem {
+    /// The name of the one availability zone that it is in, if it is in one only.
+    pub zone: Option<String>,
+}
+
+/// What a file system is.
+pub async fn file_system(config: &SdkConfig, id: &str) -> Result<FileSystem, Failure> {
+    let answer = Client::new(config)
+        .describe_file_systems()
+        .file_system_id(id)
+        .send()
+        .await
+        .map_err(|error| Failure::new("elasticfilesystem:DescribeFileSystems", &error))?;
+    let found = answer.file_systems().first();
+    let zone = found.and_then(|it| it.availability_zone_name()).map(str::to_owned);
+    Ok(FileSystem { zone })
+}
+
+/// The ids of the security groups of a mount target.
+pub async fn security_groups(config: &SdkConfig, target: &str) -> Result<Vec<String>, Failure> {
+    let call = "elasticfilesystem:DescribeMountTargetSecurityGroups";
+    let answer = Client::new(config)
+        .describe_mount_target_security_groups()
+        .mount_target_id(target)
+        .send()
+        .await
+        .map_err(|error| Failure::new(call, &error))?;
+    Ok(answer.security_groups().to_vec())
+}
+
 /// All mount targets of a file system.
 pub async fn mount_targets(config: &SdkConfig, id: &str) -> Result<Vec<MountTarget>, Failure> {
     let answer = Client::new(config)

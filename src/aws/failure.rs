@@ -33,6 +33,29 @@ pub enum Clock {
     Off(SignedDuration),
 }
 
+impl Clock {
+    /// What to do about it, if it may be the cause.
+    fn hint(self) -> Option<String> {
+        match self {
+            Self::Fine => None,
+            Self::Suspect => Some(
+                "the clock of this host may be wrong: `timedatectl` tells; 169.254.169.123 is EC2's \
+                 time server"
+                    .to_owned(),
+            ),
+            Self::Off(ahead) => {
+                let side = if ahead.is_negative() { "ahead of" } else { "behind" };
+                let minutes = ahead.abs().as_mins();
+                Some(format!(
+                    "the clock of this host is {minutes} minutes {side} that of AWS, which takes no \
+                     signature of another time: `timedatectl` tells whether it is kept right; \
+                     169.254.169.123 is EC2's time server"
+                ))
+            }
+        }
+    }
+}
+
 /// A call that did not succeed.
 #[derive(Debug, Error)]
 pub enum Failure {
@@ -157,7 +180,9 @@ impl Failure {
 
 impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
-        let hint = if failure.is_denied() {
+        let hint = if let Some(clock) = failure.clock().hint() {
+            clock
+        } else if failure.is_denied() {
             format!("allow `{}` in the policy of the instance role", failure.wanted())
         } else if failure.code().is_some() {
             "the answer is from AWS itself; its code is in the documentation of that call"

@@ -8,6 +8,7 @@ use aws_sdk_ssm::types::ParameterType;
 use zeroize::Zeroizing;
 
 use super::Failure;
+use crate::secret;
 
 /// Values of parameters. `Debug` shows their names only.
 #[derive(Default)]
@@ -53,6 +54,9 @@ pub async fn parameters(config: &SdkConfig, names: &[&str]) -> Result<Found, Fai
         .unwrap_or_default()
         .into_iter()
         .filter_map(|parameter| {
+            if parameter.r#type == Some(ParameterType::SecureString) {
+                secret::learn(parameter.value.as_deref().unwrap_or_default());
+            }
             // As it was asked for: with the version or label behind the name.
             let name = parameter.name? + &parameter.selector.unwrap_or_default();
             Some((name, Zeroizing::new(parameter.value?)))
@@ -82,4 +86,18 @@ pub async fn point(
         .overwrite(true);
     let answer = call.send().await.map_err(|error| Failure::new("ssm:PutParameter", &error))?;
     Ok(answer.version())
+}
+
+/// Writes `text` into a plain parameter, which is made if it is not there.
+pub async fn write(config: &SdkConfig, name: &str, text: &str) -> Result<(), Failure> {
+    Client::new(config)
+        .put_parameter()
+        .name(name)
+        .value(text)
+        .r#type(ParameterType::String)
+        .overwrite(true)
+        .send()
+        .await
+        .map(drop)
+        .map_err(|error| Failure::new("ssm:PutParameter", &error))
 }

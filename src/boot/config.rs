@@ -8,7 +8,7 @@ use super::context::Context;
 use super::steps::CONFIG_STEP as STEP;
 use super::texts::Tags;
 use crate::error::Fault;
-use crate::event::{Events, Outcome};
+use crate::event::Outcome;
 use crate::host::{self, HostConfig};
 use crate::sys::atomic;
 
@@ -18,8 +18,8 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     if let Some(fault) = texts.fault() {
         return Err(fault.clone().into());
     }
-    if let Ok(tags) = &texts.tags {
-        tell(tags, &context.events);
+    for line in texts.tags.iter().flat_map(Tags::told) {
+        context.events.log(STEP, line);
     }
     let path = context.config_file.as_str();
     let config = host::read(&texts.layers(path))?;
@@ -32,17 +32,6 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let first = context.config.set(config).is_ok();
     debug_assert!(first, "this step runs once");
     Ok(Outcome::changed(changed))
-}
-
-fn tell(tags: &Tags, events: &Events) {
-    if !tags.given {
-        events.log(STEP, "the metadata service gives no tags away; none are read");
-    }
-    for name in &tags.ignored {
-        let shown: String = name.chars().take(80).collect();
-        let shown = shown.escape_debug();
-        events.log(STEP, format!("the tag {shown} is not read: tags may say hostkit:pool, hostkit:labels and hostkit:drain, and nothing else"));
-    }
 }
 
 /// What no host can do without.

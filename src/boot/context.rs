@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use camino::Utf8PathBuf;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinSet;
 
-use super::lifecycle::Launch;
+use super::mount::name::Names;
+use super::mount::probe;
 use super::steps::{self, Step};
 use super::texts::Texts;
 use crate::aws::{self, imds::Imds};
 use crate::error::{self, Fault};
 use crate::event::Events;
 use crate::facts::{Facts, Identity};
+use crate::group::Found;
 use crate::host::{self, Asg, Aws, HostConfig, Layer, Role};
 use crate::sys::Runner;
 
@@ -39,6 +41,10 @@ pub struct Machine {
     pub ecs: SocketAddr,
     /// NFS's port.
     pub nfs_port: u16,
+    /// How names become addresses.
+    pub names: Names,
+    /// How long an NFS server may be silent.
+    pub probe_patience: Duration,
     /// How long all attempts to mount may take together.
     pub mount_budget: Duration,
     /// No step may take longer, whatever its row says.
@@ -58,6 +64,8 @@ impl Default for Machine {
             ssh: SocketAddr::from((Ipv4Addr::LOCALHOST, 22)),
             ecs: SocketAddr::from((Ipv4Addr::LOCALHOST, 51678)),
             nfs_port: 2049,
+            names: Names::System,
+            probe_patience: probe::PATIENCE,
             mount_budget: Duration::from_secs(90),
             step_limit: Duration::MAX,
             pause: Duration::from_secs(1),
@@ -112,8 +120,12 @@ pub struct Context {
     pub(super) config: OnceLock<HostConfig>,
     /// How AWS is called, or why it cannot be.
     aws: OnceCell<Result<SdkConfig, Fault>>,
-    /// `None`: there is nobody to tell.
-    pub(super) launch: OnceLock<Option<Launch>>,
+    /// Who waits for this host.
+    pub(super) launch: OnceLock<Found>,
+    /// The state of this host, once its group takes it away.
+    pub(super) taken: watch::Sender<Option<String>>,
+    /// Whether an earlier run, since the kernel started, has made this host ready.
+    pub(super) was_ready: bool,
     /// The steps of this host's role.
     pub(super) table: OnceLock<&'static [Step]>,
     /// Whether this boot has written secrets or configuration that Jenkins or the ECS agent has not
@@ -139,6 +151,8 @@ impl Context {
             config: OnceLock::new(),
             aws: OnceCell::new(),
             launch: OnceLock::new(),
+            taken: watch::Sender::new(None),
+            was_ready: false,
             table: OnceLock::new(),
             news: AtomicBool::new(false),
             fell_back: AtomicBool::new(false),

@@ -12,7 +12,7 @@ use crate::error::Fault;
 use crate::event::{Events, Outcome};
 use crate::facts::{Identity, LifeCycle, Partition};
 use crate::host;
-use crate::sys::{Cmd, Tool, atomic};
+use crate::sys::{Cmd, Tool, atomic, journal};
 
 const STEP: &str = "identity";
 const NAME: &str = "/2021-03-23/meta-data/local-hostname";
@@ -28,6 +28,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let layers = texts.layers(context.config_file.as_str());
     let (aws, asg) = (host::section(&layers, "aws"), host::section(&layers, "asg"));
     let json = serde_json::to_vec(&identity).expect("an identity has only string keys");
+    journal::name_instance(&identity.instance_id);
     let cached = atomic::write(&machine.path(Identity::PATH), &json, 0o644)
         .context("writing /run/hostkit/identity.json")?;
     let named = set_hostname(&context, &identity.hostname).await;

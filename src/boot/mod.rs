@@ -5,29 +5,34 @@
 //! Nothing here touches the mounted home in this process: a dead NFS server would hang it for
 //! ever. Such work is done by a child with a deadline ([`inside`]).
 
+pub mod about;
 pub mod agents;
+pub mod analyze;
 mod authorize;
 mod config;
 pub mod context;
 mod ecs;
 pub mod graph;
+pub mod history;
 mod home;
 mod identity;
 pub mod inside;
 mod jenkins;
-mod kept;
 mod keys;
 mod lease;
 mod lifecycle;
-mod locate;
 mod login;
 mod mount;
+pub mod only;
 mod permission;
+pub mod plan;
 mod plugins;
-mod probe;
+mod policy;
 mod public_key;
 mod ready;
+mod reboots;
 mod recorder;
+pub mod records;
 mod render;
 pub mod run;
 mod service;
@@ -35,25 +40,33 @@ mod sshd;
 mod start_limits;
 pub mod status;
 pub mod steps;
+mod target;
 #[cfg(test)]
 mod tests;
 mod texts;
 
 use std::sync::Arc;
-#[cfg(test)]
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
 use context::Context;
 pub use context::Machine;
+pub use mount::name::Names;
 
 use crate::error::Fault;
-use crate::event::{Events, Outcome};
+use crate::event::{Events, Milestone, Outcome};
 use crate::facts::Facts;
 use crate::sys::console;
+use about::About;
+use policy::Sequel;
+use recorder::Recorder;
+use records::Place;
 use run::Ended;
-use status::State;
+use status::{State, Status};
+
+/// Under which name a boot as a whole says things.
+const BOOT: &str = "boot";
 
 /// How long giving up may take: stopping what was started, the record on the home, and telling the group.
 #[cfg(test)]
@@ -61,31 +74,72 @@ const GIVING_UP: Duration = Duration::from_secs(30 + 55 + 120);
 
 /// Boots this host to the end, whichever it is.
 ///
-/// When a required step failed, the launch hook is told to abandon the instance and the cause is
-/// left where somebody may still find it.
+/// When a required step failed, the cause is left where somebody may still find it, and what
+/// `asg.on_failure` says is done: a host that is held ends its boot only when it is let go.
 pub async fn boot(machine: Machine, config: Utf8PathBuf, events: Events) -> anyhow::Result<()> {
     let facts = Facts::read(&machine.root)?;
-    let root = machine.root.clone();
     permission::withdraw(&machine)?;
-    let recorder = recorder::start(&machine, &facts, events)?;
-    let context = Arc::new(Context::new(machine, facts, config, recorder.events()));
-    let first = run::all(steps::FIRST, Vec::new(), &context).await;
+    let was_ready = was_ready(&machine, &facts);
+    let recorder = recorder::start(&machine, &facts, events.clone())?;
+    let mut context = Context::new(machine.clone(), facts, config, recorder.events());
+    context.was_ready = was_ready;
+    let context = Arc::new(context);
+    let what = format!("hostkit {} boots this host", env!("CARGO_PKG_VERSION"));
+    context.events.milestone(BOOT, Milestone::BootStarted, what);
+    let (end, sequel) = match run_table(&context).await {
+        None => {
+            console::say(&machine.root, "hostkit: this host is ready\n");
+            reboots::forget(&machine);
+            (Ok(()), Sequel::Done)
+        }
+        Some((step, cause)) => {
+            let (error, sequel) = Box::pin(give_up(&context, &recorder, step, &cause)).await;
+            (Err(error), sequel)
+        }
+    };
+    let (state, milestone) = match &end {
+        Ok(()) => (State::Ready, Milestone::BootReady),
+        Err(_) => (State::Failed, Milestone::BootFailed),
+    };
+    let (about, place) = (About::of(&context), Place::of(&context));
+    drop(context);
+    let status = recorder.finish(state, about).await;
+    events.milestone(BOOT, milestone, status.headline());
+    if state == State::Ready {
+        place.keep(&status, &events).await;
+    }
+    if let (Err(error), Sequel::Hold(_)) = (&end, &sequel) {
+        // It is told again at the end, which may be days from now.
+        events.log(lifecycle::LIFECYCLE, error.to_string());
+    }
+    Box::pin(sequel.run(&machine, events)).await;
+    end
+}
+
+/// Whether an earlier run, since the kernel started, has made this host ready.
+fn was_ready(machine: &Machine, facts: &Facts) -> bool {
+    let last = Status::read(machine);
+    last.is_ok_and(|last| last.state == State::Ready && last.boot_id == facts.boot_id)
+}
+
+/// Runs the steps of this host's role; returns the required one that failed, and why.
+async fn run_table(context: &Arc<Context>) -> Option<(&'static str, String)> {
+    let first = run::all(steps::FIRST, Vec::new(), context).await;
     let role = context.role();
     let table = *context.table.get_or_init(|| steps::table(role));
-    let ended = run::all(table, first, &context).await;
-    let failure = ended.iter().find_map(failure_of);
-    let end = match failure {
-        None => {
-            console::say(&root, "hostkit: this host is ready\n");
-            Ok(())
+    tokio::select! {
+        ended = run::all(table, first, context) => {
+            let failure = ended.iter().find_map(failure_of);
+            failure.map(|(step, cause)| (step, cause.to_owned()))
         }
-        Some((step, cause)) => Err(Box::pin(give_up(&context, step, cause)).await),
-    };
-    let state = if end.is_ok() { State::Ready } else { State::Failed };
-    let instance = context.known().map(|known| known.identity.instance_id.clone());
-    drop(context);
-    recorder.finish(state, instance).await;
-    end
+        // Whatever was under way is of no use any more.
+        state = lifecycle::taken_away(context) => {
+            let cause = format!("the group takes this host away while it boots: it is {state}");
+            let outcome = Outcome::Failed(cause.clone());
+            context.events.finished(lifecycle::LIFECYCLE, outcome, Duration::ZERO);
+            Some((lifecycle::LIFECYCLE, cause))
+        }
+    }
 }
 
 fn failure_of(ended: &Ended) -> Option<(&'static str, &str)> {
@@ -95,7 +149,12 @@ fn failure_of(ended: &Ended) -> Option<(&'static str, &str)> {
     }
 }
 
-async fn give_up(context: &Arc<Context>, step: &str, cause: &str) -> anyhow::Error {
+async fn give_up(
+    context: &Arc<Context>,
+    recorder: &Recorder,
+    step: &'static str,
+    cause: &str,
+) -> (anyhow::Error, Sequel) {
     // First of all: nobody may write to the home, or run tasks, when another host takes over.
     permission::give_up(context, step).await;
     let screen = format!(
@@ -103,11 +162,13 @@ async fn give_up(context: &Arc<Context>, step: &str, cause: &str) -> anyhow::Err
          ==== more: journalctl -u hostkit-boot; hostkit status ====\n"
     );
     console::say(&context.machine.root, &screen);
-    if let Err(error) = home::record(context, step, cause).await {
-        context.events.log(step, format!("the cause was not recorded on the home: {error:#}"));
+    let status = recorder.so_far(State::Failed, About::of(context)).await;
+    Place::of(context).keep(&status, &context.events).await;
+    // The last thing that this host does: its group may terminate it now.
+    let (told, sequel) = Box::pin(policy::apply(context)).await;
+    if !matches!(sequel, Sequel::Done) {
+        console::say(&context.machine.root, &format!("hostkit: {told}\n"));
     }
-    // The last thing that this host does: its group now terminates it.
-    let told = Box::pin(lifecycle::abandon(context)).await;
     let (what, hint) = split_hint(cause);
     let what_failed = format!("the boot failed at `{step}`; {told}");
     let fault = match step {
@@ -115,10 +176,11 @@ async fn give_up(context: &Arc<Context>, step: &str, cause: &str) -> anyhow::Err
         steps::CONFIG_STEP => Fault::recipe(what_failed),
         _ => Fault::step(what_failed),
     };
-    anyhow::anyhow!(what).context(match hint {
+    let error = anyhow::anyhow!(what).context(match hint {
         Some(hint) => fault.hint(hint),
         None => fault,
-    })
+    });
+    (error, sequel)
 }
 
 /// A failed step's text ends with its hint; the error of the whole run shows it as its own.

@@ -1,162 +1,38 @@
-//! The image's plugins, put into the home: the image owns them, and the home holds state.
-//!
-//! Jenkins loads plugins from its home only. What the image brings replaces a plugin of the same
-//! name, and goes when the image drops it; what people have added beside is left alone. [`install`] runs in the child: the home is
-//! never touched in the agent itself.
+//! The image's software meets the home: its plugins are put there, and what was there is kept aside.
+//! The work is the child's.
 
-use std::collections::BTreeMap;
-use std::fs::Metadata;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use camino::Utf8Path;
-use nix::unistd::{getegid, geteuid};
-
-use serde::{Deserialize, Serialize};
-
 use super::context::Context;
+use super::home::{self, MOUNT_POINT, OWNER};
 use super::inside::{self, Answer, Request};
-use crate::digest::sha256_of;
 use crate::event::Outcome;
-use crate::sys::{Owner, Root};
 
 /// Where the image has them.
 const IN_THE_IMAGE: &str = "/usr/share/hostkit/jenkins/plugins";
 
-/// A plugin as it was installed.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Installed {
-    /// The digest of its content.
-    sha256: String,
-    /// Its size and its time of change (seconds, nanoseconds): who replaces it changes them.
-    size: u64,
-    changed: (i64, i64),
-}
-
-impl Installed {
-    fn new(sha256: &str, meta: &Metadata) -> Self {
-        // A link or a folder in its place is no plugin of this size.
-        let size = if meta.is_file() { meta.len() } else { 0 };
-        Self { sha256: sha256.to_owned(), size, changed: (meta.mtime(), meta.mtime_nsec()) }
-    }
-}
-
-/// Where Jenkins looks for them, on the file system.
-const FOLDER: &str = "home/plugins";
-
-/// What was last installed, by file name: so that a boot need not read every plugin over NFS.
-const RECORD: &str = ".hostkit/plugins.json";
+const STEP: &str = "plugins";
 
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
-    let from = context.machine.path(IN_THE_IMAGE);
-    if !from.is_dir() {
-        return Ok(Outcome::Skipped("the image brings none".to_owned()));
+    let machine = &context.machine;
+    let from = Some(machine.path(IN_THE_IMAGE)).filter(|folder| folder.is_dir());
+    let brings_none = from.is_none();
+    let request = Request::Plugins {
+        from,
+        mount_point: machine.path(MOUNT_POINT),
+        user: OWNER.to_owned(),
+        jenkins: home::jenkins_of_the_image(&context, STEP),
+        image: context.must_know().identity.image_id.clone(),
+    };
+    let answer = inside::ask(&machine.runner, &request).await?;
+    let Answer::Done { changed, told } = answer else {
+        anyhow::bail!("the child answered {answer:?}");
+    };
+    for line in told {
+        context.events.log(STEP, line);
     }
-    let mount_point = context.machine.path(super::home::MOUNT_POINT);
-    let user = super::home::OWNER.to_owned();
-    let request = Request::Plugins { from, mount_point, user };
-    match inside::ask(&context.machine.runner, &request).await? {
-        Answer::Done { changed } => Ok(Outcome::changed(changed)),
-        answer => anyhow::bail!("the child answered {answer:?}"),
-    }
-}
-
-/// Copies what differs from the record, and then writes the record. Users of the file system can
-/// write into the folder of plugins meanwhile, so everything goes through `root`, which is strict.
-pub(super) fn install(from: &Utf8Path, root: &Root, owner: Owner) -> anyhow::Result<bool> {
-    let image = digests(from).context("reading the plugins of the image")?;
-    let record = root.read(RECORD).context("reading what was installed")?;
-    // A record that cannot be read is no record: everything is copied again.
-    let installed: BTreeMap<String, Installed> =
-        record.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-    if !root.exists(FOLDER).context("looking for the folder of plugins")? {
-        root.make_dir(FOLDER, 0o755, owner).context("making the folder of plugins")?;
-    }
-    let mut changed = false;
-    // What the image brought once and brings no more; what people have added has no record.
-    for name in installed.keys().filter(|name| !image.contains_key(*name) && is_plugin(name)) {
-        let gone = root.remove(Utf8Path::new(FOLDER).join(name));
-        changed |= gone.with_context(|| format!("removing {name}"))?;
-    }
-    let mut now = BTreeMap::new();
-    for (name, digest) in &image {
-        let to = Utf8Path::new(FOLDER).join(name);
-        let look = || root.metadata(&to).with_context(|| format!("looking at {name}"));
-        let found = look()?.map(|meta| Installed::new(digest, &meta));
-        if found.is_none() || found.as_ref() != installed.get(name) {
-            // Whole or not at all: Jenkins refuses to start with half a plugin.
-            root.copy_in(&from.join(name), &to, 0o644, owner)
-                .with_context(|| format!("installing {name}"))?;
-            changed = true;
-        }
-        let meta = look()?.with_context(|| format!("{name} is gone again"))?;
-        now.insert(name, Installed::new(digest, &meta));
-    }
-    let text = serde_json::to_vec_pretty(&now).context("a map of text is plain data")?;
-    let mine = Owner { uid: geteuid().as_raw(), gid: getegid().as_raw() };
-    Ok(root.write(RECORD, &text, 0o600, mine).context("recording the plugins")? | changed)
-}
-
-/// A plain file name with the ending of a plugin.
-fn is_plugin(name: &str) -> bool {
-    !name.contains('/') && matches!(Utf8Path::new(name).extension(), Some("jpi" | "hpi"))
-}
-
-fn digests(folder: &Utf8Path) -> io::Result<BTreeMap<String, String>> {
-    let mut all = BTreeMap::new();
-    for entry in folder.read_dir_utf8()? {
-        let entry = entry?;
-        if is_plugin(entry.file_name()) && entry.file_type()?.is_file() {
-            all.insert(entry.file_name().to_owned(), sha256_of(entry.path())?);
-        }
-    }
-    Ok(all)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn the_images_plugins_replace_their_namesakes_and_leave_others_alone() {
-        let me = Owner { uid: geteuid().as_raw(), gid: getegid().as_raw() };
-        let folder = tempfile::tempdir().unwrap();
-        let root = Utf8Path::from_path(folder.path()).unwrap();
-        let (image, efs) = (root.join("image"), root.join("efs"));
-        for made in [&image, &efs.join(".hostkit"), &efs.join("home/plugins")] {
-            fs::create_dir_all(made).unwrap();
-        }
-        fs::write(image.join("git.jpi"), "git 2").unwrap();
-        fs::write(image.join("readme.txt"), "no plugin").unwrap();
-        fs::write(efs.join("home/plugins/git.jpi"), "git 1").unwrap();
-        fs::write(efs.join("home/plugins/own.jpi"), "own").unwrap();
-
-        let tree = Root::strict(&efs).unwrap();
-        assert!(install(&image, &tree, me).unwrap());
-        assert!(!install(&image, &tree, me).unwrap(), "a second time changes nothing");
-        let plugin = |name: &str| fs::read_to_string(efs.join("home/plugins").join(name));
-        assert_eq!(plugin("git.jpi").unwrap(), "git 2");
-        assert_eq!(plugin("own.jpi").unwrap(), "own");
-        assert!(plugin("readme.txt").is_err());
-
-        fs::remove_file(efs.join("home/plugins/git.jpi")).unwrap();
-        assert!(install(&image, &tree, me).unwrap(), "a lost plugin comes back");
-
-        fs::write(efs.join("home/plugins/git.jpi"), "git of somebody").unwrap();
-        assert!(install(&image, &tree, me).unwrap(), "a replaced plugin is put back");
-        assert_eq!(plugin("git.jpi").unwrap(), "git 2");
-        fs::rename(image.join("git.jpi"), image.join("other.jpi")).unwrap();
-        assert!(install(&image, &tree, me).unwrap(), "a dropped plugin goes");
-        assert!(plugin("git.jpi").is_err() && plugin("own.jpi").is_ok());
-
-        let elsewhere = tempfile::tempdir().unwrap();
-        fs::rename(efs.join("home/plugins"), efs.join("home/old")).unwrap();
-        std::os::unix::fs::symlink(elsewhere.path(), efs.join("home/plugins")).unwrap();
-        assert!(install(&image, &tree, me).is_err(), "a link of a user is not followed");
-        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
-    }
+    Ok(match brings_none {
+        true => Outcome::Skipped("the image brings none".to_owned()),
+        false => Outcome::changed(changed),
+    })
 }

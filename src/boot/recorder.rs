@@ -2,8 +2,10 @@
 
 use anyhow::Context as _;
 use camino::Utf8PathBuf;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::about::About;
 use super::context::Machine;
 use super::status::{State, Status};
 use crate::event::{Event, Events};
@@ -15,6 +17,7 @@ use crate::sys::{atomic, notify};
 #[derive(Debug)]
 pub(super) struct Recorder {
     events: Option<Events>,
+    asks: mpsc::UnboundedSender<oneshot::Sender<Status>>,
     task: JoinHandle<Record>,
 }
 
@@ -41,14 +44,27 @@ pub(super) fn start(
     };
     record.write();
     let (events, mut receiver) = Events::channel();
+    let (asks, mut asked) = mpsc::unbounded_channel::<oneshot::Sender<Status>>();
     let task = tokio::spawn(async move {
-        while let Some(event) = receiver.recv().await {
-            record.take(&event);
-            listener.emit(event);
+        loop {
+            tokio::select! {
+                // Who asks is told of everything that was said before.
+                biased;
+                event = receiver.recv() => match event {
+                    Some(event) => {
+                        record.take(&event);
+                        listener.emit(event);
+                    }
+                    None => return record,
+                },
+                Some(reply) = asked.recv() => {
+                    // Whoever asked may have gone away.
+                    let _ = reply.send(record.status.clone());
+                }
+            }
         }
-        record
     });
-    Ok(Recorder { events: Some(events), task })
+    Ok(Recorder { events: Some(events), asks, task })
 }
 
 impl Recorder {
@@ -57,15 +73,30 @@ impl Recorder {
         self.events.clone().expect("only finish takes it away")
     }
 
+    /// What is recorded of all that was said until now, as if the boot ended so.
+    pub(super) async fn so_far(&self, state: State, about: About) -> Status {
+        let (reply, answer) = oneshot::channel();
+        self.asks.send(reply).expect("recording goes on while this is here");
+        let status = answer.await.expect("recording answers");
+        ended(status, state, about)
+    }
+
     /// Waits until everything that was said is recorded, and writes how it ended.
-    pub(super) async fn finish(mut self, state: State, instance_id: Option<String>) {
+    pub(super) async fn finish(mut self, state: State, about: About) -> Status {
         self.events = None;
         let mut record = self.task.await.expect("recording does not panic");
-        record.status.state = state;
-        record.status.instance_id = instance_id;
+        record.status = ended(record.status, state, about);
         record.write();
         notify::status(&record.status.headline());
+        record.status
     }
+}
+
+fn ended(mut status: Status, state: State, about: About) -> Status {
+    status.state = state;
+    status.instance_id.clone_from(&about.instance_id);
+    status.about = Some(about);
+    status
 }
 
 impl Record {
@@ -74,7 +105,7 @@ impl Record {
         match event {
             Event::Started { step, title } => notify::status(&format!("{step}: {title}")),
             Event::Log { step, line } => notify::status(&format!("{step}: {line}")),
-            Event::Finished { .. } => {}
+            Event::Finished { .. } | Event::Milestone { .. } => {}
             Event::Progress { .. } => return,
         }
         self.write();

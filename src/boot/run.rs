@@ -11,6 +11,7 @@ use super::graph::Graph;
 use super::steps::Step;
 use crate::error::{self, Fault};
 use crate::event::Outcome;
+use crate::secret;
 
 /// A step, and how it ended.
 #[derive(Clone, Debug)]
@@ -72,24 +73,12 @@ async fn one(step: &'static Step, before: Vec<Run>, context: Arc<Context>) -> En
     Ended { step, outcome }
 }
 
-/// The chain of causes with its hint, without the word that every error begins with.
+/// The chain of causes with its hint, without the word that every error begins with, and without
+/// secrets.
 fn readable(error: &anyhow::Error) -> String {
     let text = error::render(error);
+    let text = secret::redact(&text);
     text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()
-}
-
-/// The table for people: what runs after what, for how long at most.
-pub fn plan(table: &'static [Step]) -> String {
-    let graph = graph(table);
-    let rows = graph.order().iter().map(|&index| {
-        let step = &table[index];
-        let after = if step.after.is_empty() { "–".to_owned() } else { step.after.join(", ") };
-        let required = if step.required { "" } else { " (may fail)" };
-        let seconds = step.timeout.as_secs();
-        format!("{:<10} {:<18} {seconds:>5} s  {}{required}", step.name, after, step.title)
-    });
-    let head = format!("{:<10} {:<18} {:>7}  what", "step", "after", "at most");
-    std::iter::once(head).chain(rows).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -117,7 +106,10 @@ mod tests {
         let mut ends = vec![Duration::ZERO; table.len()];
         for &index in graph.order() {
             let begins = graph.after(index).iter().map(|&before| ends[before]).max();
-            ends[index] = begins.unwrap_or_default() + table[index].timeout;
+            // A host in a warm pool asks systemd for more time itself.
+            let own =
+                if table[index].name == "pool" { Duration::ZERO } else { table[index].timeout };
+            ends[index] = begins.unwrap_or_default() + own;
         }
         ends.into_iter().max().unwrap_or_default()
     }

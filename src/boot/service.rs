@@ -11,6 +11,12 @@ use crate::error::Fault;
 use crate::event::Outcome;
 use crate::sys::systemd;
 
+/// The unit of the boot itself: its job is always under way.
+const OURSELVES: &str = "hostkit-boot.service";
+
+/// After so many looks a start that has not begun is worth a line.
+const LONG_QUEUED: u32 = 10;
+
 /// A unit, and how it is spoken of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Service {
@@ -31,6 +37,7 @@ pub(super) struct Look {
     job: String,
     /// How often systemd has started it again by itself.
     restarts: u32,
+    exit: Option<i32>,
 }
 
 impl Look {
@@ -44,9 +51,19 @@ impl Look {
         self.state == "failed"
     }
 
-    /// Whether nothing of it runs, and nothing is about to.
+    /// Whether it does not run and nothing is about to start it.
     pub(super) fn is_down(&self) -> bool {
         ["inactive", "failed"].contains(&self.state.as_str()) && self.job.is_empty()
+    }
+
+    /// How it stands, in systemd's word.
+    pub(super) fn state(&self) -> &str {
+        &self.state
+    }
+
+    /// The exit status of its program, once that has ended.
+    pub(super) const fn exit(&self) -> Option<i32> {
+        self.exit
     }
 
     /// How it ended, in systemd's words.
@@ -58,7 +75,15 @@ impl Look {
 impl Service {
     /// How it stands; `None` where there is no such unit.
     pub(super) async fn look(&self, context: &Context) -> anyhow::Result<Option<Look>> {
-        let names = ["LoadState", "ActiveState", "Result", "StatusText", "Job", "NRestarts"];
+        let names = [
+            "LoadState",
+            "ActiveState",
+            "Result",
+            "StatusText",
+            "Job",
+            "ExecMainStatus",
+            "NRestarts",
+        ];
         let mut shown = systemd::show(&context.machine.runner, self.unit, &names).await?;
         let mut take = |name: &str| shown.remove(name).unwrap_or_default();
         if take("LoadState") == "not-found" {
@@ -70,6 +95,7 @@ impl Service {
             status: take("StatusText"),
             job: take("Job"),
             restarts: take("NRestarts").parse().unwrap_or(0),
+            exit: take("ExecMainStatus").parse().ok(),
         }))
     }
 
@@ -112,6 +138,7 @@ impl Service {
         let until = Instant::now() + patience;
         systemd::start_no_block(&machine.runner, self.unit).await?;
         let mut last = String::new();
+        let mut queued = 0;
         loop {
             tokio::time::sleep(machine.pause).await;
             let now = self.must_look(context, "its package was removed meanwhile").await?;
@@ -126,12 +153,25 @@ impl Service {
                 }
                 _ => {}
             }
+            queued += u32::from(now.state == "inactive");
+            if queued == LONG_QUEUED {
+                self.tell_what_it_waits_for(context).await;
+            }
             if !now.status.is_empty() && now.status != last {
                 context.events.log(self.step, &now.status);
                 tell(&now.status);
                 last = now.status;
             }
         }
+    }
+
+    /// Its start is a job that has not begun: it comes after another one that is under way.
+    async fn tell_what_it_waits_for(&self, context: &Context) {
+        let jobs = systemd::running_jobs(&context.machine.runner).await;
+        let others: Vec<_> = jobs.into_iter().filter(|unit| unit != OURSELVES).collect();
+        let what =
+            if others.is_empty() { "nothing that can be seen".into() } else { others.join(", ") };
+        context.events.log(self.step, format!("the start of {} waits for: {what}", self.unit));
     }
 
     async fn failed(&self, context: &Context, look: &Look) -> anyhow::Error {

@@ -5,11 +5,13 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use super::about::About;
 use super::context::Machine;
 use super::steps;
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::report::{Report, StepReport};
+use crate::sys::atomic;
 
 /// The version of the JSON form.
 pub const VERSION: u32 = 1;
@@ -51,6 +53,9 @@ pub struct Status {
     pub started: jiff::Timestamp,
     /// Seconds from the start of the kernel to the start of the agent.
     pub uptime: Option<f64>,
+    /// What the host is, once that is known and the boot has ended.
+    #[serde(default)]
+    pub about: Option<About>,
     /// What the steps did.
     pub report: Report,
 }
@@ -66,6 +71,7 @@ impl Status {
             instance_id: None,
             started: jiff::Timestamp::now(),
             uptime,
+            about: None,
             report: Report::new(),
         }
     }
@@ -81,26 +87,51 @@ impl Status {
             }
             other => other.with_context(|| format!("reading {path}"))?,
         };
-        let unreadable = |why: String| {
+        let mut status = Self::parse(&text).map_err(|why| {
             Fault::environment(format!("{path} cannot be read: {why}"))
                 .hint("journalctl -u hostkit-boot tells the same")
-        };
-        // The version decides alone whether the rest may be understood.
-        let Version { version } =
-            serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
-        if version > VERSION {
-            let why = format!("it has version {version}, and this hostkit reads {VERSION}");
-            return Err(unreadable(why).into());
-        }
-        let mut status: Self =
-            serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
+        })?;
         // A killed agent cannot say that it failed, and another program may get its number.
         let name = machine.path(&format!("proc/{}/comm", status.pid));
         let alive = std::fs::read_to_string(name).is_ok_and(|name| name.trim() == "hostkit");
         if status.state == State::Running && !alive {
             status.state = State::Failed;
         }
+        if status.about.is_none() {
+            let about = About::kept(machine, &status.boot_id);
+            status.instance_id = status.instance_id.or_else(|| about.instance_id.clone());
+            status.about = Some(about);
+        }
         Ok(status)
+    }
+
+    /// Reads the text of a report, or of a record of a boot; or tells why it is none.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        // The version decides alone whether the rest may be understood.
+        let Version { version } = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if version > VERSION {
+            return Err(format!("it has version {version}, and this hostkit reads {VERSION}"));
+        }
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// Puts in how a step ended that was done again.
+    pub(super) fn amend(&mut self, step: &steps::Step, outcome: Outcome, took: f64) {
+        let steps = &mut self.report.steps;
+        if let Some(report) = steps.iter_mut().find(|report| report.step == step.name) {
+            (report.outcome, report.took) = (Some(outcome), took);
+            return;
+        }
+        let at = steps.iter().map(|report| report.at + report.took).fold(0.0, f64::max);
+        let (name, title) = (step.name.to_owned(), step.title.to_owned());
+        steps.push(StepReport { step: name, title, outcome: Some(outcome), at, took });
+    }
+
+    /// Writes it where [`Status::read`] finds it.
+    pub(super) fn write(&self, machine: &Machine) -> anyhow::Result<()> {
+        let path = machine.run("report.json");
+        let json = serde_json::to_vec(self).expect("a status has only string keys");
+        atomic::write(&path, &json, 0o644).map(drop).with_context(|| format!("writing {path}"))
     }
 
     /// How it stands in one line.
@@ -137,7 +168,7 @@ impl Status {
     }
 
     /// The step that the boot failed at: the first in the table that failed and had to succeed.
-    fn failure(&self) -> Option<(&StepReport, &str)> {
+    pub fn failure(&self) -> Option<(&StepReport, &str)> {
         let required = steps::all().filter(|row| row.required);
         required
             .filter_map(|row| self.report.steps.iter().find(|step| step.step == row.name))
@@ -156,7 +187,8 @@ impl Status {
         }
     }
 
-    fn seconds(&self) -> f64 {
+    /// How long it took, in seconds.
+    pub fn seconds(&self) -> f64 {
         self.report.steps.iter().map(|step| step.at + step.took).fold(0.0, f64::max)
     }
 
@@ -166,7 +198,9 @@ impl Status {
         let mut facts = vec![format!("started {}", self.started.strftime("%Y-%m-%d %H:%M:%S UTC"))];
         facts.extend(self.uptime.map(|s| format!("{s:.1} s after the kernel")));
         facts.extend(self.instance_id.clone());
-        let _ = writeln!(out, "{}\n", facts.join(" · "));
+        let _ = writeln!(out, "{}", facts.join(" · "));
+        let about = self.about.as_ref().map(About::line).unwrap_or_default();
+        let _ = writeln!(out, "{about}{}", if about.is_empty() { "" } else { "\n" });
         let _ = writeln!(out, "   {:<10} {:<10}{:>8}   {:>6}", "step", "outcome", "start", "took");
         let now = (jiff::Timestamp::now() - self.started).total(jiff::Unit::Second).unwrap_or(0.0);
         let mut steps = self.report.steps.clone();

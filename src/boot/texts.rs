@@ -34,6 +34,23 @@ pub struct Tags {
     pub given: bool,
 }
 
+impl Tags {
+    /// What people should know of them.
+    pub(super) fn told(&self) -> Vec<String> {
+        let none = "the metadata service gives no tags away; none are read";
+        let none = (!self.given).then(|| none.to_owned());
+        let ignored = self.ignored.iter().map(|name| {
+            let shown: String = name.chars().take(80).collect();
+            let shown = shown.escape_debug();
+            format!(
+                "the tag {shown} is not read: tags may say hostkit:pool, hostkit:labels and \
+                 hostkit:drain, and nothing else"
+            )
+        });
+        none.into_iter().chain(ignored).collect()
+    }
+}
+
 impl fmt::Debug for Texts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Texts").finish_non_exhaustive()

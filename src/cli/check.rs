@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 
-use camino::Utf8Path;
+use anyhow::Context as _;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum as _;
 use serde::Serialize;
 
 use super::which::{Settings, absolute};
-use crate::error::{self, Blame};
+use crate::error::{self, Blame, Fault};
+use crate::host;
 use crate::image::hygiene::{self, Violation};
 use crate::plan;
 use crate::recipe::assets::Assets;
@@ -30,12 +32,20 @@ use crate::ui::{self, Format};
 pub struct Args {
     /// Names of recipes, or paths that end in .toml; if none is given, all of the project, or else those that are shipped
     recipes: Vec<String>,
+    /// A host.toml, or the user-data of an instance, that is looked at instead of recipes
+    #[arg(long, value_name = "FILE", conflicts_with = "recipes")]
+    host: Option<Utf8PathBuf>,
     #[command(flatten)]
     settings: Settings,
 }
 
 /// `hostkit check`.
 pub async fn run(args: &Args, format: Format) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &args.host {
+        let checked = host_file(path)?;
+        show(&checked, format);
+        return Ok(verdict(checked.errors));
+    }
     let assets = Assets::new(absolute(Utf8Path::new("."))?);
     let names =
         if args.recipes.is_empty() { assets.own_or_shipped() } else { args.recipes.clone() };
@@ -43,12 +53,41 @@ pub async fn run(args: &Args, format: Format) -> anyhow::Result<ExitCode> {
     for name in &names {
         let checked = check(name, &assets, &args.settings).await?;
         errors += checked.errors;
-        match format {
-            Format::Human => ui::text(&checked.describe()),
-            Format::Json => ui::json(&checked),
-        }
+        show(&checked, format);
     }
-    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(Blame::Recipe.exit_code()) })
+    Ok(verdict(errors))
+}
+
+fn show(checked: &Checked, format: Format) {
+    match format {
+        Format::Human => ui::text(&checked.describe()),
+        Format::Json => ui::json(checked),
+    }
+}
+
+fn verdict(errors: usize) -> ExitCode {
+    if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(Blame::Recipe.exit_code()) }
+}
+
+/// What is wrong with one layer of what a host is told. What is missing may be in another layer.
+fn host_file(path: &Utf8Path) -> anyhow::Result<Checked> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| Fault::environment(format!("{path} cannot be read")))?;
+    let (config, mut problems) = recipe::read_host(path.as_str(), &text);
+    let errors = problems.iter().filter(|it| it.severity == Severity::Error).count();
+    let missing = if errors == 0 { host::missing(&config) } else { Vec::new() };
+    problems.extend(missing.iter().map(|it| {
+        let hint = format!("{}: here, or in the other of host.toml and user-data", it.hint);
+        Problem::warning(it.what).hint(hint)
+    }));
+    Ok(Checked {
+        version: crate::report::VERSION,
+        recipe: path.to_string(),
+        errors,
+        warnings: problems.len() - errors,
+        needs: Vec::new(),
+        problems: problems.iter().map(Line::new).collect(),
+    })
 }
 
 /// What is wrong with one recipe.

@@ -2,6 +2,7 @@
 
 mod upload;
 
+use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,6 +12,8 @@ use clap::Subcommand;
 
 use crate::boot::inside;
 use crate::facts::Facts;
+use crate::group::ledger;
+use crate::guard::{envoy, pulse};
 use crate::image::builder::aboard;
 use crate::lease::ground::Ground;
 use crate::lease::memory::Memory;
@@ -26,15 +29,27 @@ use super::apply;
 #[derive(Debug, Subcommand)]
 pub enum Inner {
     /// Work on the mounted home: a request on standard input, an answer on standard output.
-    Home,
+    Home {
+        /// Also where no network file system is mounted, and without the lease. For tests.
+        #[arg(long)]
+        anywhere: bool,
+    },
     /// Work on the lease: a request a line on standard input, an answer a line on standard output.
     Clerk {
         /// Also where no network file system is mounted. For tests.
         #[arg(long)]
         anywhere: bool,
     },
+    /// Count a report of an unhealthy host on the home: a request on standard input, an answer on
+    /// standard output.
+    Ledger,
     /// Ask AWS about a holder: a question on standard input, an answer on standard output.
     Witness,
+    /// Say one thing to AWS for the guard: a question on standard input, an answer on standard output.
+    Envoy,
+    /// Tell whether file systems answer: a question a line on standard input, an answer a line on
+    /// standard output.
+    Pulse,
     /// Become a program that dies with its parent.
     Tether {
         /// The parent's process id.
@@ -106,9 +121,15 @@ pub enum Inner {
 /// Runs in a fresh process without threads.
 pub fn run(command: &Inner) -> ExitCode {
     let end = match command {
-        Inner::Home => home(),
-        Inner::Clerk { anywhere } => Ok(attend(if *anywhere { Ground::Any } else { Ground::Nfs })),
+        Inner::Home { anywhere } => home(ground(*anywhere)),
+        Inner::Clerk { anywhere } => Ok(attend(ground(*anywhere))),
+        Inner::Ledger => count(),
         Inner::Witness => testify(),
+        Inner::Envoy => speak(),
+        Inner::Pulse => {
+            feel();
+            Ok(0)
+        }
         Inner::Tether { parent, argv } => {
             namespaces::tether(*parent, argv).map(|never| match never {})
         }
@@ -156,23 +177,24 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     runtime.context("making an event queue")
 }
 
-fn home() -> anyhow::Result<u8> {
+fn home(ground: Ground) -> anyhow::Result<u8> {
     let request: inside::Request =
         serde_json::from_reader(std::io::stdin().lock()).context("reading the request")?;
     // Until this process is gone, hung or not, the home is not released.
-    let writing = if request.changes_the_home() {
+    let needs_lease = request.changes_the_home() && ground == Ground::Nfs;
+    let writing = if needs_lease {
         memory()?.writing().context("marking that the home is written to")?
     } else {
         None
     };
-    if writing.is_none() && request.changes_the_home() {
+    if writing.is_none() && needs_lease {
         ui::json(&inside::Answer::Refused {
             why: "this host does not hold the home".to_owned(),
             hint: "`hostkit lease status` tells who does".to_owned(),
         });
         return Ok(0);
     }
-    ui::json(&inside::answer(&request, Ground::Nfs));
+    ui::json(&inside::answer(&request, ground));
     Ok(0)
 }
 
@@ -182,10 +204,34 @@ fn memory() -> anyhow::Result<Memory> {
     Ok(Memory::new(root, &Facts::read(root)?.boot_id))
 }
 
+const fn ground(anywhere: bool) -> Ground {
+    if anywhere { Ground::Any } else { Ground::Nfs }
+}
+
 fn attend(ground: Ground) -> u8 {
     // The asker went away: there is nobody to tell.
     let _ = clerk::attend(ground, std::io::stdin().lock(), std::io::stdout().lock());
     0
+}
+
+fn count() -> anyhow::Result<u8> {
+    let request: ledger::Request =
+        serde_json::from_reader(std::io::stdin().lock()).context("reading the request")?;
+    ui::json(&ledger::answer(&request, Ground::Nfs));
+    Ok(0)
+}
+
+fn speak() -> anyhow::Result<u8> {
+    let question =
+        serde_json::from_reader(std::io::stdin().lock()).context("reading the question")?;
+    ui::json(&envoy::answer(&question));
+    Ok(0)
+}
+
+fn feel() {
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        ui::json(&pulse::answer(&line, Ground::Nfs));
+    }
 }
 
 fn testify() -> anyhow::Result<u8> {

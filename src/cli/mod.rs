@@ -1,6 +1,7 @@
 //! The command line: types for the parser, and one file per verb that calls one function each.
 
 pub mod agents;
+pub mod analyze;
 pub mod apply;
 pub mod aws;
 pub mod bake;
@@ -10,7 +11,10 @@ pub mod boot;
 pub mod cache;
 pub mod check;
 pub mod docs;
+pub mod drain;
 pub mod gc;
+pub mod guard;
+pub mod history;
 pub mod iam;
 pub mod images;
 pub mod init;
@@ -110,6 +114,19 @@ pub enum Command {
     ///
     /// Ends with 0 when it is ready, 5 when it failed, 11 while it runs.
     Status,
+    /// Take this host down in order: builds end, Jenkins stops, the home is released
+    ///
+    /// What hostkit-guard.service does by itself when the group terminates this host, or EC2 takes a
+    /// spot instance back.
+    Drain(drain::Drain),
+    /// Watch this host, and drain it when it goes
+    ///
+    /// What hostkit-guard.service runs.
+    Guard,
+    /// Show where the time of a boot went, and draw it
+    Analyze(analyze::Analyze),
+    /// List the boots of this host, and of all that had its home before
+    History(history::History),
     /// Show who holds the home of this host, or declare the holder dead
     #[command(subcommand)]
     Lease(lease::Lease),
@@ -176,7 +193,11 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "sim")]
         Command::Rehearse(verb) => Box::pin(rehearse::run(verb, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,
-        Command::Status => status::run(format),
+        Command::Drain(arguments) => Box::pin(drain::run(arguments, format)).await,
+        Command::Guard => Box::pin(guard::run(format)).await,
+        Command::Status => status::run(format).await,
+        Command::Analyze(args) => analyze::run(args, format).await,
+        Command::History(args) => history::run(&args, format).await,
         Command::Lease(verb) => Box::pin(lease::run(verb, format)).await,
         Command::Agents(verb) => Box::pin(agents::run(verb, format)).await,
         Command::Inner(command) => Ok(inner::run(&command)),

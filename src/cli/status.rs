@@ -6,7 +6,7 @@ use crate::boot::Machine;
 use crate::boot::status::Status;
 use crate::ui::{self, Format};
 
-pub(super) fn run(format: Format) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(format: Format) -> anyhow::Result<ExitCode> {
     let status = Status::read(&Machine::default())?;
     match format {
         Format::Human => ui::text(&status.render()),

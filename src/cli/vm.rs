@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::sim::notice::Scheduled;
 use crate::sim::timeline::Timeline;
 use crate::sim::vm::options::{parse_duration, parse_memory};
 use crate::sim::vm::{
@@ -36,6 +37,10 @@ pub struct Vm {
     /// Something that goes wrong on purpose.
     #[arg(long, value_enum)]
     fault: Vec<VmFault>,
+    /// Something that happens so long after power-on: spot-interruption, rebalance, maintenance,
+    /// terminate (its group lets it go), tag:KEY=VALUE. The machine then runs until it is off.
+    #[arg(long, value_name = "TIME=EVENT")]
+    at: Vec<Scheduled>,
     /// A command for the guest, run as `admin` once the waiting is over.
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -142,6 +147,7 @@ impl Vm {
         };
         Options {
             faults: self.fault.iter().map(trouble).collect(),
+            at: self.at,
             forwards: self.forward,
             until: self.until,
             session: match format {

@@ -2,6 +2,7 @@
 //!
 //! Facts are read once and passed on as values; nothing here acts.
 
+pub mod ecs_agent;
 mod identity;
 mod partition;
 

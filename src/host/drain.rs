@@ -13,6 +13,8 @@ pub struct Drain {
     pub message: String,
     /// Whether a rebalance recommendation drains the host; it is only told otherwise.
     pub on_rebalance: bool,
+    /// The terminate hook that is told when the host may go; needed where the group has several.
+    pub hook: Option<String>,
 }
 
 impl Default for Drain {
@@ -21,6 +23,7 @@ impl Default for Drain {
             patience: 600,
             message: "This controller is being replaced and will be back in a moment".to_owned(),
             on_rebalance: false,
+            hook: None,
         }
     }
 }
@@ -35,6 +38,8 @@ pub struct Guard {
     pub unhealthy_after: u32,
     /// Where numbers for Prometheus are written; nowhere if empty.
     pub metrics: String,
+    /// Files with certificates (PEM) whose end is watched, beside those of amazon-efs-utils.
+    pub certificates: Vec<String>,
 }
 
 impl Default for Guard {
@@ -43,6 +48,7 @@ impl Default for Guard {
             report_unhealthy: true,
             unhealthy_after: 300,
             metrics: "/run/hostkit/metrics.prom".to_owned(),
+            certificates: Vec::new(),
         }
     }
 }

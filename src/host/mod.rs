@@ -18,6 +18,7 @@ mod layer;
 mod lease;
 mod logs;
 mod tag;
+mod value;
 
 use std::collections::BTreeMap;
 
@@ -40,6 +41,7 @@ pub use layer::{
 pub use lease::{Lease, LeasePolicy};
 pub use logs::Logs;
 pub use tag::Tag;
+pub use value::{Value, values};
 
 /// Where the image keeps it.
 pub const PATH: &str = "/etc/hostkit/host.toml";
@@ -60,6 +62,17 @@ pub enum Role {
     Agent,
     /// An ECS container host.
     Ecs,
+}
+
+impl Role {
+    /// Its name, as in `host.toml`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Controller => "controller",
+            Self::Agent => "agent",
+            Self::Ecs => "ecs",
+        }
+    }
 }
 
 /// A whole `host.toml`.

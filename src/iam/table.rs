@@ -16,6 +16,7 @@ pub enum Role {
     /// The instance role of a build agent.
     Agent,
     /// The instance role of a container host, beside what the ECS agent needs.
+    #[value(name = "ecs-node", alias = "ecs")]
     Ecs,
 }
 
@@ -61,6 +62,10 @@ pub enum On {
     FileSystems,
     /// Auto Scaling Groups.
     Groups,
+    /// Something of ECS: `cluster`, `container-instance`, …
+    OfEcs(&'static str),
+    /// Target groups of load balancers.
+    TargetGroups,
     /// The keys that disks are encrypted with.
     Key,
 }
@@ -423,12 +428,17 @@ pub const GRANTS: &[Grant] = &[
         why: "parameters that are encrypted with a key of your own",
     },
     Grant {
-        sid: "FindHome",
-        roles: &[Controller],
-        actions: &["elasticfilesystem:DescribeMountTargets"],
+        sid: "FindFileSystems",
+        roles: &[Controller, Agent, Ecs],
+        actions: &[
+            "elasticfilesystem:DescribeFileSystems",
+            "elasticfilesystem:DescribeMountTargetSecurityGroups",
+            "elasticfilesystem:DescribeMountTargets",
+        ],
         on: &[On::FileSystems],
         when: When::Always,
-        why: "the mount target of the home; without it, it is found by DNS, in this zone only",
+        why: "the mount targets of the home and of [[mount]]; without it they are found by DNS, in \
+              this zone only. Whether one is in one zone only; whose packets are dropped",
     },
     Grant {
         sid: "TellGroup",
@@ -445,12 +455,51 @@ pub const GRANTS: &[Grant] = &[
         sid: "KnowGroup",
         roles: &[Controller, Agent, Ecs],
         actions: &[
+            "autoscaling:DescribeAutoScalingGroups",
             "autoscaling:DescribeAutoScalingInstances",
             "autoscaling:DescribeLifecycleHooks",
         ],
         on: &[On::Everything],
         when: When::Region,
-        why: "which group this host is in, and whether a hook waits",
+        why: "which group this host is in, whether a hook waits, and what the group does with it",
+    },
+    Grant {
+        sid: "TellGroupUnhealthy",
+        roles: &[Controller, Agent, Ecs],
+        actions: &["autoscaling:SetInstanceHealth"],
+        on: &[On::Groups],
+        when: When::Always,
+        why: "a host that does not serve any more is replaced; without it, only a load balancer notices",
+    },
+    Grant {
+        sid: "KnowTargetGroups",
+        roles: &[Controller],
+        actions: &[
+            "elasticloadbalancing:DescribeTargetGroups",
+            "elasticloadbalancing:DescribeTargetHealth",
+        ],
+        on: &[On::Everything],
+        when: When::Region,
+        why: "whether the load balancer finds this host healthy, and why not",
+    },
+    Grant {
+        sid: "BeTarget",
+        roles: &[Controller],
+        actions: &[
+            "elasticloadbalancing:DeregisterTargets",
+            "elasticloadbalancing:RegisterTargets",
+        ],
+        on: &[On::TargetGroups],
+        when: When::Always,
+        why: "only with `alb.mode = \"explicit\"`: the host is a target before its launch hook ends",
+    },
+    Grant {
+        sid: "AnswerOperators",
+        roles: &[Controller],
+        actions: &["ssm:PutParameter"],
+        on: &[On::Parameters("/hostkit/asg/*/host")],
+        when: When::Always,
+        why: "how the controller stands, for whoever has it drained by the tag `hostkit:drain`",
     },
     Grant {
         sid: "FindAgents",
@@ -475,5 +524,33 @@ pub const GRANTS: &[Grant] = &[
         on: &[On::Everything],
         when: When::Region,
         why: "whether the last holder of the home is gone: else a crash is never got over",
+    },
+    Grant {
+        sid: "KnowCluster",
+        roles: &[Ecs],
+        actions: &[
+            "ecs:DescribeCapacityProviders",
+            "ecs:DescribeClusters",
+            "ecs:DescribeContainerInstances",
+            "ecs:DescribeTasks",
+            "ecs:ListContainerInstances",
+            "ecs:ListTasks",
+        ],
+        on: &[
+            On::OfEcs("capacity-provider"),
+            On::OfEcs("cluster"),
+            On::OfEcs("container-instance"),
+            On::OfEcs("task"),
+        ],
+        when: When::Always,
+        why: "whether ECS has this host, what runs there, and who drains it",
+    },
+    Grant {
+        sid: "MoveTasks",
+        roles: &[Ecs],
+        actions: &["ecs:PutAttributes", "ecs:UpdateContainerInstancesState"],
+        on: &[On::OfEcs("container-instance")],
+        when: When::Always,
+        why: "a drain; attributes that have changed since the host was registered",
     },
 ];

@@ -4,10 +4,24 @@
 
 use std::io;
 
+use camino::Utf8Path;
+
 use crate::sys::Root;
 
 /// What says whose a file system is, on the file system: its id, in a line.
 pub const MARK: &str = ".hostkit/fs-id";
+
+/// What is there while the home of another Jenkins is being moved to its place: the id, in a line.
+pub const MOVING: &str = ".hostkit/moving-in";
+
+/// The folder that is the home.
+pub const HOME: &str = "home";
+
+/// What on a file system belongs to EFS and to AWS Backup, by its beginning.
+const OF_AWS: [&str; 3] = ["aws-backup-", "efs-replication-", "lost+found"];
+
+/// The element that Jenkins' configuration is, whatever its version.
+const ROOT_ELEMENT: &[u8] = b"<hudson";
 
 /// On what a child may work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,18 +40,95 @@ impl Ground {
     }
 }
 
-/// Something that neither an empty file system nor an interrupted first boot has.
-pub fn foreign(root: &Root) -> io::Result<Option<String>> {
-    for name in root.list("")? {
-        match name.as_str() {
-            ".hostkit" | "lost+found" => {}
-            "home" => {
-                if let Some(first) = root.list("home")?.first() {
-                    return Ok(Some(format!("home/{first}")));
-                }
-            }
-            _ => return Ok(Some(name)),
-        }
+/// What a file system without a mark holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing that anybody needs: it is new, or a first boot was interrupted.
+    Nothing,
+    /// The home of a Jenkins, in the folder where hostkit has it.
+    Home,
+    /// The home of a Jenkins, at the top of the file system; or what is left of one that is being
+    /// moved.
+    HomeAtTop,
+    /// Something else, by its name.
+    Other(String),
+}
+
+/// What a file system without a mark holds.
+pub fn look(root: &Root) -> io::Result<Found> {
+    if root.exists(MOVING)? {
+        return Ok(Found::HomeAtTop);
     }
-    Ok(None)
+    let mut names = root.list("")?.into_iter().filter(|name| !is_apart(name));
+    let other = names.next();
+    let inside = root.list(HOME)?.into_iter().next();
+    Ok(match (other, inside) {
+        (None, None) => Found::Nothing,
+        (None, Some(_)) if is_home(root, HOME)? => Found::Home,
+        (Some(_), None) if is_home(root, "")? => Found::HomeAtTop,
+        (Some(name), _) => Found::Other(name),
+        (None, Some(name)) => Found::Other(format!("{HOME}/{name}")),
+    })
+}
+
+/// Something that neither an empty file system, nor an interrupted first boot, nor another Jenkins
+/// has.
+pub fn foreign(root: &Root) -> io::Result<Option<String>> {
+    Ok(match look(root)? {
+        Found::Nothing | Found::Home | Found::HomeAtTop => None,
+        Found::Other(name) => Some(name),
+    })
+}
+
+/// Whether something at the top of a file system is no part of a home that lies there.
+pub fn is_apart(name: &str) -> bool {
+    [".hostkit", HOME].contains(&name) || OF_AWS.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn is_home(root: &Root, folder: &str) -> io::Result<bool> {
+    let path = Utf8Path::new(folder).join("config.xml");
+    // A link or a folder of that name is not Jenkins'.
+    if !root.metadata(&path)?.is_some_and(|meta| meta.is_file()) {
+        return Ok(false);
+    }
+    let text = root.read(&path)?.unwrap_or_default();
+    Ok(text.windows(ROOT_ELEMENT.len()).any(|bytes| bytes == ROOT_ELEMENT))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const CONFIG: &str = "<?xml version='1.1'?>\n<hudson>\n</hudson>\n";
+
+    fn found(files: &[(&str, &str)]) -> Found {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        look(&Root::strict(Utf8Path::from_path(folder.path()).unwrap()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_home_is_told_from_what_somebody_else_has_there() {
+        let other = |name: &str| Found::Other(name.to_owned());
+        assert_eq!(found(&[]), Found::Nothing);
+        assert_eq!(
+            found(&[(".hostkit/lease/head", ""), ("aws-backup-restore_1/x", "")]),
+            Found::Nothing
+        );
+        assert_eq!(found(&[("home/config.xml", CONFIG)]), Found::Home);
+        assert_eq!(found(&[("config.xml", CONFIG), ("jobs/a/config.xml", "")]), Found::HomeAtTop);
+        assert_eq!(found(&[("config.xml", "<project/>")]), other("config.xml"));
+        assert_eq!(found(&[("home/me/notes", "")]), other("home/me"));
+        assert_eq!(found(&[("config.xml", CONFIG), ("home/x", "")]), other("config.xml"));
+        assert_eq!(
+            found(&[("jobs/a", ""), (MOVING, "fs-1"), ("home/config.xml", CONFIG)]),
+            Found::HomeAtTop
+        );
+    }
 }

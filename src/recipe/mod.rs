@@ -23,6 +23,6 @@ pub mod vars;
 pub use check::{Pinned, is_file, is_package, is_source, is_wanted, is_word};
 pub use given::Given;
 pub use problem::Problem;
-pub use read::{Reading, read, read_text};
+pub use read::{Reading, read, read_host, read_text};
 pub use types::Recipe;
 pub use vars::Vars;

@@ -47,6 +47,21 @@ pub fn read_text(text: &str, assets: &Assets, given: &Given) -> Reading {
     understand(&[source], assets, given, Vec::new())
 }
 
+/// All that is wrong with a `host.toml` or a user-data, called `name`, and what it says as far as it
+/// is right.
+pub fn read_host(name: &str, text: &str) -> (host::HostConfig, Vec<Problem>) {
+    let source = Source { name: name.to_owned(), text: text.to_owned() };
+    let mut problems = Vec::new();
+    let mut document = Document::parse(&source, &mut problems);
+    let mut config = host::HostConfig::default();
+    if document.is_toml {
+        config = document.decode(&mut problems).unwrap_or_default();
+        check::host(&document, &config, &mut problems);
+    }
+    sort(&mut problems, &[source.clone()]);
+    (config, problems)
+}
+
 impl Reading {
     /// How many errors there are.
     pub fn errors(&self) -> usize {

@@ -15,6 +15,8 @@ use super::call::Caller;
 use super::conditions::Conditions;
 use super::disturbance::{Disturbance, Kind, Scene};
 use super::instance::{Credentials, Instance, Lifecycle};
+use super::notice::Notice;
+use super::own_group::{OwnGroup, Transition};
 use super::parameter_store::ParameterStore;
 use super::parameters::Parameters;
 use super::record::Record;
@@ -38,7 +40,7 @@ pub const ROLE: &str = "hostkit-vm";
 pub const GROUP: &str = "hostkit-vm";
 /// Its launch hook.
 pub const HOOK: &str = "launch";
-/// How long the hook waits for a heartbeat, unless [`Account::hook_timeout`] says otherwise.
+/// How long the hook waits for a heartbeat, unless [`Account::group`] says otherwise.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_mins(10);
 /// The first network card's address. Each guest has a network of its own, so all have the same.
 pub const PRIVATE_IP: &str = "10.0.2.15";
@@ -75,8 +77,8 @@ pub struct Account {
     pub file_systems: Vec<FileSystem>,
     /// What goes wrong with the services.
     pub disturbances: Vec<Disturbance>,
-    /// How long the hook of an instance launched from now on waits for a heartbeat.
-    pub hook_timeout: Duration,
+    /// The group that its guests are in.
+    pub group: OwnGroup,
     /// What it has in each region, by the region's name.
     pub regions: BTreeMap<String, Region>,
     /// The keys of whoever acts on it from outside, if anybody may.
@@ -104,7 +106,7 @@ impl Account {
             parameters,
             file_systems: Vec::new(),
             disturbances: Vec::new(),
-            hook_timeout: HEARTBEAT_TIMEOUT,
+            group: OwnGroup::default(),
             regions: BTreeMap::new(),
             operator: None,
             conditions: Conditions::default(),
@@ -170,7 +172,8 @@ impl Account {
 
     /// Its group launches an instance: `pending`, held by the launch hook from now on.
     pub fn launch(&mut self, recorder: Recorder) -> &mut Instance {
-        let instance = Instance::launch(self.now(), self.hook_timeout, recorder);
+        let hooks = self.group.hooks(Transition::Launching);
+        let instance = Instance::launch(self.now(), hooks, recorder);
         self.instances.push(instance);
         self.instances.last_mut().expect("there is the one just launched")
     }
@@ -199,6 +202,25 @@ impl Account {
     /// Where an instance's group has it.
     pub fn lifecycle(&mut self, id: &str) -> Option<Lifecycle> {
         self.instance_mut(id).map(|(instance, now)| instance.lifecycle(now))
+    }
+
+    /// The group lets an instance go: its terminate hooks wait. False where there is none such.
+    pub fn let_go(&mut self, id: &str) -> bool {
+        let now = self.now();
+        let hooks = self.group.hooks(Transition::Terminating);
+        let found = self.instances.iter_mut().find(|one| one.id == id && one.launch.is_none());
+        found.map(|instance| instance.leave(now, hooks)).is_some()
+    }
+
+    /// Something is announced to an instance, or done to it.
+    pub fn notice(&mut self, id: &str, notice: &Notice) {
+        let world = self.world();
+        if let Some((instance, now)) = self.instance_mut(id) {
+            instance.notice(now, world, notice);
+        }
+        if *notice == Notice::Terminate {
+            self.let_go(id);
+        }
     }
 
     /// Writes something down in the story of an instance.
@@ -291,9 +313,11 @@ mod tests {
         assert_ne!(first.id, second.id);
         assert_ne!(first.mac, second.mac);
         assert_ne!(first.credentials.access_key, second.credentials.access_key);
-        assert!(account.instance_mut(&first.id).is_some_and(|(one, now)| one.complete(now, true)));
+        assert!(
+            account.instance_mut(&first.id).is_some_and(|(one, now)| one.complete(now, HOOK, true))
+        );
         assert_eq!(account.lifecycle(&first.id), Some(Lifecycle::InService));
         let second = account.lifecycle(&second.id);
-        assert!(matches!(second, Some(Lifecycle::Waiting { .. })), "{second:?}");
+        assert!(matches!(second, Some(Lifecycle::Waiting)), "{second:?}");
     }
 }

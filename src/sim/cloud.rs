@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::account::{Account, REGION};
 use super::conditions::Conditions;
+use super::elb::health;
 use super::endpoint::{self, Shared, with};
 use super::faults;
 use super::http;
@@ -199,9 +200,11 @@ async fn serve(
     let server =
         http::serve_tcp_behind(listener, endpoint::gate(account), endpoint::services(account));
     let mut saved = with(account, |account| account.changes);
+    let mut asking = std::pin::pin!(health::watch(Arc::clone(account)));
     loop {
         tokio::select! {
             _ = &mut stopped => break,
+            () = &mut asking => {}
             () = tokio::time::sleep(SAVE_EVERY) => {}
         }
         let changes = with(account, |account| account.changes);

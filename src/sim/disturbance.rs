@@ -151,12 +151,13 @@ impl Kind {
                 Service::Ec2 => {
                     service.error(500, "InternalError", "An internal error has occurred")
                 }
-                Service::AutoScaling | Service::Sts => {
+                Service::AutoScaling | Service::Elb | Service::Sts => {
                     service.error(500, "InternalFailure", "An internal error has occurred.")
                 }
                 Service::Ebs => {
                     service.error(500, "InternalServerException", "An internal error has occurred.")
                 }
+                Service::Ecs => service.error(500, "ServerException", "Service is unavailable."),
                 Service::Efs | Service::Ssm => {
                     service.error(500, "InternalServerError", "An internal error has occurred.")
                 }
@@ -174,12 +175,14 @@ impl Kind {
                 Service::Ec2 => {
                     service.error(503, "RequestLimitExceeded", "Request limit exceeded.")
                 }
-                Service::AutoScaling | Service::Sts => {
+                Service::AutoScaling | Service::Elb | Service::Sts => {
                     service.error(400, "Throttling", "Rate exceeded")
                 }
                 Service::Ebs => ebs::throttled("ACCOUNT_THROTTLED"),
                 Service::Efs => service.error(429, "ThrottlingException", "Rate exceeded"),
-                Service::Ssm => service.error(400, "ThrottlingException", "Rate exceeded"),
+                Service::Ecs | Service::Ssm => {
+                    service.error(400, "ThrottlingException", "Rate exceeded")
+                }
             }),
             Self::Slow(_)
             | Self::Stale(_)
@@ -216,9 +219,11 @@ fn denied(service: Service, action: &str, caller: &Caller) -> Reply {
             let message = format!("You are not authorized to perform this operation. {refusal}");
             service.error(403, "UnauthorizedOperation", &message)
         }
-        Service::AutoScaling | Service::Sts => service.error(403, "AccessDenied", &refusal),
+        Service::AutoScaling | Service::Elb | Service::Sts => {
+            service.error(403, "AccessDenied", &refusal)
+        }
         Service::Efs | Service::Ebs => service.error(403, "AccessDeniedException", &refusal),
-        Service::Ssm => service.error(400, "AccessDeniedException", &refusal),
+        Service::Ecs | Service::Ssm => service.error(400, "AccessDeniedException", &refusal),
     }
 }
 

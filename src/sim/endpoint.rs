@@ -12,7 +12,7 @@ use super::http::{Gate, Handler, Reply, Request};
 use super::record::{Record, Subject};
 use super::service::Service;
 use super::signature::{self, Refusal};
-use super::{autoscaling, ebs, ec2, efs, imds, random, ssm, sts};
+use super::{autoscaling, ebs, ec2, ecs, efs, elb, imds, random, ssm, sts};
 
 /// The account as its servers share it.
 pub type Shared = Arc<Mutex<Account>>;
@@ -145,7 +145,9 @@ fn dispatch(account: &mut Account, call: &Call<'_>, as_of: Instant) -> Turn {
         Service::AutoScaling => autoscaling::answer(account, call.request, &call.region),
         Service::Ebs => return ebs::answer(account, call),
         Service::Ec2 => ec2::answer(account, call, as_of),
+        Service::Ecs => ecs::answer(account, call),
         Service::Efs => efs::answer(account, call.caller.name(), call.request),
+        Service::Elb => elb::answer(account, call.request, &call.region),
         Service::Ssm => ssm::answer(account, call),
         Service::Sts => sts::answer(call),
     })
@@ -188,9 +190,9 @@ fn refuse(service: Service, refusal: &Refusal) -> Reply {
         Refusal::Skewed(why) => why.clone(),
     };
     match service {
-        Service::Ssm => ssm::error(json, &message),
+        Service::Ecs | Service::Ssm => service.error(400, json, &message),
         Service::Ebs | Service::Efs => service.error(403, json, &message),
-        Service::AutoScaling | Service::Sts => service.error(403, query, &message),
+        Service::AutoScaling | Service::Elb | Service::Sts => service.error(403, query, &message),
         Service::Ec2 => {
             let (status, message) = match refusal {
                 Refusal::Unsigned => (400, "The request must contain the parameter AWSAccessKeyId"),

@@ -145,8 +145,8 @@ fn leaves(instance: &mut Instance, now: Instant, with_tags: bool) -> BTreeMap<St
     put("meta-data/ami-launch-index", &launch.map_or(0, |one| one.index).to_string());
     if let Some(lifecycle) = group {
         let target = match lifecycle {
-            Lifecycle::Waiting { .. } | Lifecycle::InService => "InService",
-            Lifecycle::Terminating => "Terminated",
+            Lifecycle::Waiting | Lifecycle::InService => "InService",
+            Lifecycle::Draining | Lifecycle::Terminating => "Terminated",
         };
         put("meta-data/autoscaling/target-lifecycle-state", target);
     }
@@ -169,6 +169,9 @@ fn leaves(instance: &mut Instance, now: Instant, with_tags: bool) -> BTreeMap<St
     put("meta-data/services/partition", "aws");
     if !instance.public_key.is_empty() {
         put("meta-data/public-keys/0/openssh-key", &login_key(instance));
+    }
+    for (path, value) in instance.announced.leaves() {
+        put(&format!("meta-data/{path}"), &value);
     }
     card(instance, &mut put);
     if with_tags {
@@ -412,6 +415,24 @@ mod tests {
         assert_eq!(get(&mut instance, "/1999-01-01/meta-data/instance-id").status, 404);
     }
 
+    #[test]
+    fn what_is_announced_is_told_where_ec2_tells_it() {
+        use crate::sim::notice::Notice;
+        let mut instance = running();
+        let (now, world) = (Instant::now(), jiff::Timestamp::now());
+        for notice in [Notice::SpotInterruption, Notice::Rebalance, Notice::Maintenance] {
+            instance.notice(now, world, &notice);
+        }
+        let mut ask = |path: &str| get(&mut instance, &format!("/latest/meta-data/{path}"));
+        let action: serde_json::Value =
+            serde_json::from_str(&ask("spot/instance-action").body).unwrap();
+        let at: jiff::Timestamp = action["time"].as_str().unwrap().parse().unwrap();
+        assert!((119..=120).contains(&at.duration_since(world).as_secs()), "{at}");
+        assert!(ask("events/recommendations/rebalance").body.contains("noticeTime"));
+        assert!(ask("events/maintenance/scheduled").body.contains("system-reboot"));
+        assert_eq!(ask("events/").body, "maintenance/\nrecommendations/");
+    }
+
     fn launched() -> Instance {
         let [tokens, tags] = ["optional", "enabled"].map(|word| Some(word.to_owned()));
         Instance::run(
@@ -482,7 +503,7 @@ mod tests {
         let mut instance = running();
         let path = "/latest/meta-data/autoscaling/target-lifecycle-state";
         assert_eq!(get(&mut instance, path).body, "InService");
-        instance.complete(Instant::now(), false);
+        instance.complete(Instant::now(), crate::sim::account::HOOK, false);
         assert_eq!(get(&mut instance, path).body, "Terminated");
     }
 }

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::account::{GROUP, REGION};
 use super::ec2::launch::{Launch, Shutdown};
+use super::notice::{Announced, Notice};
+use super::own_group::OwnHook;
 use super::random;
 use super::timeline::{Milestone, Recorder};
 
@@ -112,16 +114,13 @@ pub enum Ending {
 /// Where the instance is in the life that its group gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifecycle {
-    /// `Pending:Wait`: the launch hook holds it.
-    Waiting {
-        /// When the hook gives up if it hears nothing.
-        until: Instant,
-        /// When it gives up whatever it hears.
-        at_most: Instant,
-    },
-    /// The hook got CONTINUE.
+    /// `Pending:Wait`: launch hooks hold it.
+    Waiting,
+    /// The hooks got CONTINUE, or there is none.
     InService,
-    /// The hook got ABANDON, or nothing in time; or the instance is being terminated.
+    /// `Terminating:Wait`: its group lets it go, and terminate hooks hold it.
+    Draining,
+    /// A launch hook got ABANDON, or nothing in time; or the instance is being terminated.
     Terminating,
 }
 
@@ -129,10 +128,28 @@ impl Lifecycle {
     /// AWS's word for it.
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Waiting { .. } => "Pending:Wait",
+            Self::Waiting => "Pending:Wait",
             Self::InService => "InService",
+            Self::Draining => "Terminating:Wait",
             Self::Terminating => "Terminating",
         }
+    }
+}
+
+/// A hook that waits for the instance.
+#[derive(Clone, Debug)]
+struct Action {
+    hook: OwnHook,
+    /// When it gives up if it hears nothing.
+    until: Instant,
+    /// When it gives up whatever it hears.
+    at_most: Instant,
+}
+
+impl Action {
+    fn new(hook: &OwnHook, now: Instant) -> Self {
+        let (until, at_most) = (now + hook.timeout, now + hook.timeout * GLOBAL_TIMEOUTS);
+        Self { hook: hook.clone(), until, at_most }
     }
 }
 
@@ -167,9 +184,17 @@ pub struct Instance {
     pub reason: Option<(&'static str, &'static str)>,
     /// What was said of it when somebody launched it; none of a guest, which its group launched.
     pub launch: Option<Box<Launch>>,
-    /// How long its launch hook waits for a heartbeat.
-    hook_timeout: Duration,
+    /// Whether its group was told that it is unhealthy.
+    pub unhealthy: bool,
+    /// What was announced to it.
+    pub announced: Announced,
+    /// Its ports that can be reached from here, and the ports of 127.0.0.1 that lead to them.
+    pub ports: BTreeMap<u16, u16>,
+    /// The hooks that wait for it.
+    actions: Vec<Action>,
     lifecycle: Lifecycle,
+    /// Whether its terminate hooks have waited.
+    drained: bool,
     /// What EC2 said of it, and since when: for answers that lag behind.
     history: Vec<(Instant, State)>,
 }
@@ -189,8 +214,14 @@ const INSTANCE_INITIATED: (&str, &str) = (
 );
 
 impl Instance {
-    /// A fresh one, `pending`, held by its launch hook from `now` on.
-    pub(super) fn launch(now: Instant, hook_timeout: Duration, recorder: Recorder) -> Self {
+    /// A fresh one, `pending`, held by these hooks from `now` on.
+    pub(super) fn launch<'a>(
+        now: Instant,
+        hooks: impl Iterator<Item = &'a OwnHook>,
+        recorder: Recorder,
+    ) -> Self {
+        let actions: Vec<_> = hooks.map(|hook| Action::new(hook, now)).collect();
+        let held = !actions.is_empty();
         let mac = random::hex(6);
         Self {
             id: format!("i-{}", random::hex(17)),
@@ -210,11 +241,12 @@ impl Instance {
             ending: None,
             reason: None,
             launch: None,
-            hook_timeout,
-            lifecycle: Lifecycle::Waiting {
-                until: now + hook_timeout,
-                at_most: now + hook_timeout * GLOBAL_TIMEOUTS,
-            },
+            unhealthy: false,
+            announced: Announced::default(),
+            ports: BTreeMap::new(),
+            actions,
+            lifecycle: if held { Lifecycle::Waiting } else { Lifecycle::InService },
+            drained: false,
             history: vec![(now, State::Pending)],
         }
     }
@@ -226,7 +258,7 @@ impl Instance {
             tags: BTreeMap::new(),
             launch: Some(Box::new(launch)),
             lifecycle: Lifecycle::InService,
-            ..Self::launch(now, Duration::ZERO, Recorder::silent())
+            ..Self::launch(now, std::iter::empty(), Recorder::silent())
         }
     }
 
@@ -253,36 +285,100 @@ impl Instance {
         self.history.iter().rev().find(|(_, one)| *one == state).map(|(since, _)| *since)
     }
 
-    /// Where its group has it. A hook that has waited too long takes its default result.
+    /// Where its group has it. A hook that has waited too long takes its default result, and a spot
+    /// instance whose time is over is taken back.
     pub fn lifecycle(&mut self, now: Instant) -> Lifecycle {
-        if let Lifecycle::Waiting { until, at_most } = self.lifecycle
-            && now >= until.min(at_most)
+        if self.announced.spot.is_some_and(|(_, at)| now >= at)
+            && self.lifecycle != Lifecycle::Terminating
         {
+            self.recorder.mark(Milestone::TakenBack);
+            self.terminate(now, Ending::SkipOsShutdown);
+        }
+        let expired = |action: &Action| now >= action.until.min(action.at_most);
+        while let Some(index) = self.actions.iter().position(expired) {
             self.recorder.mark(Milestone::HookTimeout);
-            self.terminate(now, Ending::Graceful);
+            let action = self.actions.remove(index);
+            self.concluded(now, action.hook.goes_on);
         }
         self.lifecycle
     }
 
-    /// It is still at work. False when no hook waits.
-    pub fn heartbeat(&mut self, now: Instant) -> bool {
-        let Lifecycle::Waiting { at_most, .. } = self.lifecycle(now) else { return false };
+    /// Where its group has it, in AWS's words.
+    pub fn lifecycle_word(&mut self, now: Instant) -> &'static str {
+        match self.lifecycle(now) {
+            Lifecycle::Terminating if self.drained => "Terminating:Proceed",
+            lifecycle => lifecycle.word(),
+        }
+    }
+
+    /// It is still at work. False when no such hook waits.
+    pub fn heartbeat(&mut self, now: Instant, hook: &str) -> bool {
+        self.lifecycle(now);
+        let Some(action) = self.actions.iter_mut().find(|one| one.hook.name == hook) else {
+            return false;
+        };
+        action.until = now + action.hook.timeout;
         self.recorder.mark(Milestone::Heartbeat);
-        self.lifecycle = Lifecycle::Waiting { until: now + self.hook_timeout, at_most };
         true
     }
 
-    /// The hook's result. False when no hook waits.
-    pub fn complete(&mut self, now: Instant, go_on: bool) -> bool {
-        let Lifecycle::Waiting { .. } = self.lifecycle(now) else { return false };
-        if go_on {
-            self.recorder.mark(Milestone::Continue);
-            self.lifecycle = Lifecycle::InService;
-        } else {
-            self.recorder.mark(Milestone::Abandon);
-            self.terminate(now, Ending::Graceful);
-        }
+    /// A hook's result. False when no such hook waits.
+    pub fn complete(&mut self, now: Instant, hook: &str, go_on: bool) -> bool {
+        let before = self.lifecycle(now);
+        let Some(index) = self.actions.iter().position(|one| one.hook.name == hook) else {
+            return false;
+        };
+        self.actions.remove(index);
+        self.recorder.mark(match (before, go_on) {
+            (Lifecycle::Draining, _) => Milestone::Drained,
+            (_, true) => Milestone::Continue,
+            (_, false) => Milestone::Abandon,
+        });
+        self.concluded(now, go_on);
         true
+    }
+
+    /// One hook does not wait any more. What is abandoned is not held by the others either.
+    fn concluded(&mut self, now: Instant, go_on: bool) {
+        match self.lifecycle {
+            Lifecycle::Waiting if !go_on => self.terminate(now, Ending::Graceful),
+            Lifecycle::Waiting if self.actions.is_empty() => self.lifecycle = Lifecycle::InService,
+            Lifecycle::Draining if !go_on || self.actions.is_empty() => {
+                self.drained = true;
+                self.terminate(now, Ending::Graceful);
+            }
+            _ => {}
+        }
+    }
+
+    /// Its group lets it go: these hooks wait before it is terminated. One that is not in service
+    /// yet has nothing to drain.
+    pub fn leave<'a>(&mut self, now: Instant, hooks: impl Iterator<Item = &'a OwnHook>) {
+        match self.lifecycle(now) {
+            Lifecycle::Terminating | Lifecycle::Draining => {}
+            Lifecycle::Waiting => self.terminate(now, Ending::Graceful),
+            Lifecycle::InService => {
+                self.recorder.mark(Milestone::Leaving);
+                self.actions = hooks.map(|hook| Action::new(hook, now)).collect();
+                self.lifecycle = Lifecycle::Draining;
+                if self.actions.is_empty() {
+                    self.terminate(now, Ending::Graceful);
+                }
+            }
+        }
+    }
+
+    /// Something is announced to it, or changed about it. Its group is told apart.
+    pub(super) fn notice(&mut self, now: Instant, world: Timestamp, notice: &Notice) {
+        self.recorder.mark(Milestone::Notice(notice.to_string()));
+        self.announced.announce(notice, now, world);
+        if let Notice::Tag(key, value) = notice {
+            if value.is_empty() {
+                self.tags.remove(key);
+            } else {
+                self.tags.insert(key.clone(), value.clone());
+            }
+        }
     }
 
     /// Its machine was switched on.
@@ -295,6 +391,7 @@ impl Instance {
     /// Somebody terminates it: its group, or who asks EC2.
     pub fn terminate(&mut self, now: Instant, ending: Ending) {
         self.lifecycle = Lifecycle::Terminating;
+        self.actions.clear();
         match self.state() {
             State::Terminated => {}
             // No machine: nothing that would have to end.
@@ -380,11 +477,18 @@ impl Instance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::account::HEARTBEAT_TIMEOUT;
+    use crate::sim::account::{HEARTBEAT_TIMEOUT, HOOK};
+    use crate::sim::notice::SPOT_WARNING;
+    use crate::sim::own_group::{OwnGroup, Transition};
+
+    fn launched(now: Instant) -> Instance {
+        let group = OwnGroup::default();
+        Instance::launch(now, group.hooks(Transition::Launching), Recorder::silent())
+    }
 
     fn running() -> (Instance, Instant) {
         let now = Instant::now();
-        let mut instance = Instance::launch(now, HEARTBEAT_TIMEOUT, Recorder::silent());
+        let mut instance = launched(now);
         instance.switched_on(now);
         (instance, now)
     }
@@ -394,10 +498,10 @@ mod tests {
         let (mut instance, mut now) = running();
         for _ in 0..99 {
             now += HEARTBEAT_TIMEOUT.saturating_sub(Duration::from_secs(1));
-            assert!(instance.heartbeat(now));
+            assert!(instance.heartbeat(now, HOOK));
         }
         now += HEARTBEAT_TIMEOUT;
-        assert!(!instance.heartbeat(now));
+        assert!(!instance.heartbeat(now, HOOK));
         assert_eq!(instance.lifecycle(now), Lifecycle::Terminating);
     }
 
@@ -412,8 +516,8 @@ mod tests {
     #[test]
     fn a_hook_completes_once() {
         let (mut instance, now) = running();
-        assert!(instance.complete(now, true));
-        assert!(!instance.complete(now, false));
+        assert!(instance.complete(now, HOOK, true));
+        assert!(!instance.complete(now, HOOK, false));
         assert_eq!(instance.lifecycle(now), Lifecycle::InService);
     }
 
@@ -455,7 +559,7 @@ mod tests {
     #[test]
     fn what_does_not_start_is_what_it_was_before() {
         let now = Instant::now();
-        let mut instance = Instance::launch(now, HEARTBEAT_TIMEOUT, Recorder::silent());
+        let mut instance = launched(now);
         instance.not_started(now);
         assert_eq!((instance.state(), instance.reason), (State::Terminated, Some(NOT_STARTED)));
         let (mut instance, now) = running();
@@ -474,5 +578,67 @@ mod tests {
         assert_eq!(instance.state_at(now + minute / 2), Some(State::Running));
         let before = now.checked_sub(minute).unwrap();
         assert_eq!(instance.state_at(before), None, "not launched yet");
+    }
+
+    #[test]
+    fn of_several_hooks_all_must_go_on() {
+        let now = Instant::now();
+        let mut group = OwnGroup::default();
+        group.put(OwnHook::new("dns", Transition::Launching, HEARTBEAT_TIMEOUT));
+        let hooks = || group.hooks(Transition::Launching);
+        let mut instance = Instance::launch(now, hooks(), Recorder::silent());
+        assert!(!instance.complete(now, "other", true));
+        assert!(instance.complete(now, "dns", true));
+        assert_eq!(instance.lifecycle(now), Lifecycle::Waiting);
+        assert!(instance.complete(now, HOOK, true));
+        assert_eq!(instance.lifecycle(now), Lifecycle::InService);
+        let mut instance = Instance::launch(now, hooks(), Recorder::silent());
+        assert!(instance.complete(now, "dns", false));
+        assert_eq!(instance.lifecycle(now), Lifecycle::Terminating);
+        assert!(!instance.heartbeat(now, HOOK), "nobody waits any more");
+        let without = Instance::launch(now, std::iter::empty(), Recorder::silent()).lifecycle(now);
+        assert_eq!(without, Lifecycle::InService);
+    }
+
+    #[test]
+    fn a_terminate_hook_holds_the_machine_until_it_is_told_or_gives_up() {
+        let (mut instance, now) = running();
+        instance.complete(now, HOOK, true);
+        let hook = OwnHook::new("drain", Transition::Terminating, HEARTBEAT_TIMEOUT);
+        let mut other = instance.clone();
+        instance.leave(now, [&hook].into_iter());
+        assert_eq!(instance.lifecycle_word(now), "Terminating:Wait");
+        assert_eq!(instance.state(), State::Running);
+        assert!(instance.heartbeat(now, "drain"));
+        assert!(instance.complete(now, "drain", true));
+        assert_eq!(instance.lifecycle_word(now), "Terminating:Proceed");
+        assert_eq!(instance.state(), State::ShuttingDown);
+        other.leave(now, [&hook].into_iter());
+        assert_eq!(other.lifecycle(now + HEARTBEAT_TIMEOUT), Lifecycle::Terminating);
+        let (mut bare, now) = running();
+        bare.complete(now, HOOK, true);
+        bare.leave(now, std::iter::empty());
+        assert_eq!(bare.state(), State::ShuttingDown);
+    }
+
+    #[test]
+    fn a_spot_instance_is_taken_back_at_the_time_that_was_announced() {
+        let (mut instance, now) = running();
+        instance.complete(now, HOOK, true);
+        instance.notice(now, Timestamp::now(), &Notice::SpotInterruption);
+        let early = SPOT_WARNING.saturating_sub(Duration::from_secs(1));
+        assert_eq!(instance.lifecycle(now + early), Lifecycle::InService);
+        assert_eq!(instance.lifecycle(now + SPOT_WARNING), Lifecycle::Terminating);
+        assert_eq!(instance.ending, Some(Ending::SkipOsShutdown));
+    }
+
+    #[test]
+    fn a_tag_comes_and_goes() {
+        let (mut instance, now) = running();
+        let tag = |value: &str| Notice::Tag("hostkit:drain".to_owned(), value.to_owned());
+        instance.notice(now, Timestamp::now(), &tag("quiet"));
+        assert_eq!(instance.tags["hostkit:drain"], "quiet");
+        instance.notice(now, Timestamp::now(), &tag(""));
+        assert!(!instance.tags.contains_key("hostkit:drain"));
     }
 }

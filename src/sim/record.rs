@@ -147,7 +147,9 @@ mod tests {
     #[test]
     fn every_protocol_says_what_went_wrong() {
         let code = |service: Service| error_code(&service.error(400, "Wrong", "x"));
-        for service in [Service::Ec2, Service::Sts, Service::Ebs, Service::Ssm, Service::Efs] {
+        for service in
+            [Service::Ec2, Service::Sts, Service::Ebs, Service::Ssm, Service::Efs, Service::Ecs]
+        {
             assert_eq!(code(service).as_deref(), Some("Wrong"), "{service:?}");
         }
     }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::account::ACCOUNT_ID;
+use super::cluster::{CLUSTER, CapacityProvider, Cluster};
 use super::ec2::id::Kind;
 use super::group::Group;
 use super::image::{self, Image};
@@ -19,6 +20,7 @@ use super::network::{self, Subnet, Vpc};
 use super::parameter_store::ParameterStore;
 use super::security_group::SecurityGroup;
 use super::snapshot::{self, Snapshot, Writing};
+use super::target_group::{LoadBalancer, TargetGroup};
 use super::volume::Volume;
 
 /// See the module.
@@ -46,8 +48,16 @@ pub struct Region {
     pub volumes: BTreeMap<String, Volume>,
     /// Auto Scaling Groups by name.
     pub groups: BTreeMap<String, Group>,
+    /// Target groups by ARN.
+    pub target_groups: BTreeMap<String, TargetGroup>,
+    /// Load balancers by ARN.
+    pub load_balancers: BTreeMap<String, LoadBalancer>,
     /// Launch configurations by name: the image of each.
     pub launch_configurations: BTreeMap<String, String>,
+    /// Clusters of ECS by name.
+    pub clusters: BTreeMap<String, Cluster>,
+    /// Capacity providers of ECS by name.
+    pub capacity_providers: BTreeMap<String, CapacityProvider>,
     /// Its Parameter Store.
     pub parameters: ParameterStore,
     /// Whether what is made is encrypted unasked.
@@ -67,6 +77,7 @@ impl Region {
             security_groups: BTreeMap::from([(group.id.clone(), group)]),
             subnets: subnets.map(|subnet| (subnet.id.clone(), subnet)).collect(),
             vpcs: BTreeMap::from([(vpc.id.clone(), vpc)]),
+            clusters: ["default", CLUSTER].map(|it| (it.to_owned(), Cluster::new(it))).into(),
             ..Self::default()
         }
     }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::http::{Reply, Request};
-use super::{autoscaling, ebs, ec2, efs, signature, ssm, sts};
+use super::{autoscaling, ebs, ec2, ecs, efs, elb, signature, ssm, sts};
 
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -15,8 +15,12 @@ pub enum Service {
     Ebs,
     /// EC2.
     Ec2,
+    /// Elastic Container Service.
+    Ecs,
     /// Elastic File System.
     Efs,
+    /// Elastic Load Balancing, version 2.
+    Elb,
     /// Systems Manager.
     Ssm,
     /// Security Token Service.
@@ -36,18 +40,24 @@ impl Service {
             return Some(Self::Ebs);
         }
         if let Some(target) = request.header("x-amz-target") {
+            if target.starts_with(ecs::TARGET) {
+                return Some(Self::Ecs);
+            }
             return target.starts_with(SSM_TARGET).then_some(Self::Ssm);
         }
         let asked = request.parameters();
         match asked.get("Version").map(String::as_str) {
             Some(autoscaling::VERSION) => Some(Self::AutoScaling),
             Some(ec2::VERSION) => Some(Self::Ec2),
+            Some(elb::VERSION) => Some(Self::Elb),
             Some(sts::VERSION) => Some(Self::Sts),
             _ => match signature::service(request)? {
                 "autoscaling" => Some(Self::AutoScaling),
                 "ebs" => Some(Self::Ebs),
                 "ec2" => Some(Self::Ec2),
+                "ecs" => Some(Self::Ecs),
                 "elasticfilesystem" => Some(Self::Efs),
+                "elasticloadbalancing" => Some(Self::Elb),
                 "ssm" => Some(Self::Ssm),
                 "sts" => Some(Self::Sts),
                 _ => None,
@@ -58,8 +68,12 @@ impl Service {
     /// What it asks this service to do, by the name that a policy gives it.
     pub fn action(self, request: &Request) -> String {
         match self {
-            Self::AutoScaling | Self::Ec2 | Self::Sts => {
+            Self::AutoScaling | Self::Ec2 | Self::Elb | Self::Sts => {
                 request.parameters().remove("Action").unwrap_or_default()
+            }
+            Self::Ecs => {
+                let target = request.header("x-amz-target").unwrap_or_default();
+                target.strip_prefix(ecs::TARGET).unwrap_or_default().to_owned()
             }
             Self::Ssm => {
                 let target = request.header("x-amz-target").unwrap_or_default();
@@ -76,19 +90,23 @@ impl Service {
             Self::AutoScaling => "autoscaling",
             Self::Ebs => "ebs",
             Self::Ec2 => "ec2",
+            Self::Ecs => "ecs",
             Self::Efs => "elasticfilesystem",
+            Self::Elb => "elasticloadbalancing",
             Self::Ssm => "ssm",
             Self::Sts => "sts",
         }
     }
 
-    /// An error in the shape of its protocol. That of SSM has no status of its own.
+    /// An error in the shape of its protocol. That of SSM and ECS has no status of its own.
     pub fn error(self, status: u16, code: &str, message: &str) -> Reply {
         match self {
             Self::AutoScaling => autoscaling::error(status, code, message),
             Self::Ebs => ebs::error(status, code, message, None),
             Self::Ec2 => ec2::error(status, code, message),
+            Self::Ecs => Reply { status, ..ecs::error(code, message) },
             Self::Efs => efs::error(status, code, message),
+            Self::Elb => elb::error(status, code, message),
             Self::Ssm => Reply { status, ..ssm::error(code, message) },
             Self::Sts => sts::error(status, code, message),
         }

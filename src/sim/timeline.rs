@@ -37,6 +37,14 @@ pub enum Milestone {
     Abandon,
     /// Its launch hook waited longer than its heartbeat time-out.
     HookTimeout,
+    /// Something was announced to it.
+    Notice(String),
+    /// Its group lets it go: its terminate hooks wait.
+    Leaving,
+    /// Its terminate hook got an answer.
+    Drained,
+    /// A spot instance was taken back.
+    TakenBack,
     /// A forwarded port answered 200 to a GET of this `port/path`.
     Answered(String),
     /// It let somebody in over SSH.
@@ -59,6 +67,10 @@ impl fmt::Display for Milestone {
             Self::Continue => "launch hook: CONTINUE",
             Self::Abandon => "launch hook: ABANDON",
             Self::HookTimeout => "launch hook timed out",
+            Self::Notice(what) => return write!(f, "announced: {what}"),
+            Self::Leaving => "its group lets it go",
+            Self::Drained => "terminate hook: answered",
+            Self::TakenBack => "taken back",
             Self::Answered(what) => return write!(f, "http 200 from guest port {what}"),
             Self::Login => "first login over ssh",
             Self::PowerOff => "power off",

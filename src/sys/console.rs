@@ -9,7 +9,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use camino::Utf8Path;
 use nix::fcntl::OFlag;
 
-/// Writes `text` to the consoles below `root`. A console that is stuck or absent is passed over.
+use crate::secret;
+
+/// Writes `text` to the consoles below `root`, without the secrets in it. A console that is stuck or absent is passed over.
 pub fn say(root: &Utf8Path, text: &str) {
     let active = fs::read_to_string(root.join("sys/class/tty/console/active")).unwrap_or_default();
     // `tty0` stands for the screen in front; the kernel's own alias is used where there is no list.
@@ -17,7 +19,7 @@ pub fn say(root: &Utf8Path, text: &str) {
     if consoles.is_empty() {
         consoles.push("console");
     }
-    let text = text.replace('\n', "\r\n");
+    let text = secret::redact(text).replace('\n', "\r\n");
     for console in consoles {
         let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = OpenOptions::new()

@@ -99,6 +99,11 @@ impl Folder {
         Ok(renameat(&self.0, from, &self.0, to)?)
     }
 
+    /// Moves an entry into another directory of the same file system, under the same name.
+    pub fn move_to(&self, name: &str, other: &Self) -> io::Result<()> {
+        Ok(renameat(&self.0, name, &other.0, name)?)
+    }
+
     /// Removes the name of a file. Says whether it was there.
     pub fn remove(&self, name: &str) -> io::Result<bool> {
         let gone = unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir);

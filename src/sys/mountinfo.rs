@@ -7,12 +7,21 @@ use camino::Utf8Path;
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
+    /// The numbers of its device: `0:26`.
+    pub device: String,
     /// Where.
     pub point: String,
     /// The file system's type.
     pub kind: String,
     /// What: a device, or `address:/path`.
     pub source: String,
+}
+
+impl Mount {
+    /// Whether it is a network file system of a kind that EFS is.
+    pub fn is_nfs(&self) -> bool {
+        self.kind.starts_with("nfs")
+    }
 }
 
 /// Everything that is mounted as the process whose `/proc` is below `root` sees it.
@@ -39,8 +48,10 @@ fn parse(text: &str) -> Vec<Mount> {
 fn parse_line(line: &str) -> Option<Mount> {
     let (left, right) = line.split_once(" - ")?;
     let mut right = right.split(' ');
+    let mut left = left.split(' ').skip(2);
     Some(Mount {
-        point: unescape(left.split(' ').nth(4)?),
+        device: left.next()?.to_owned(),
+        point: unescape(left.nth(1)?),
         kind: right.next()?.to_owned(),
         source: unescape(right.next()?),
     })
@@ -68,6 +79,7 @@ mod tests {
         let mounts = parse(TABLE);
         let home = containing(&mounts, "/var/lib/jenkins/home").unwrap();
         assert_eq!((home.kind.as_str(), home.source.as_str()), ("nfs4", "10.0.2.100:/"));
+        assert_eq!((home.device.as_str(), home.is_nfs()), ("0:26", true));
         assert_eq!(containing(&mounts, "/var/lib/jenkins2").unwrap().kind, "ext4");
         assert_eq!(at(&mounts, "/mnt/a b").unwrap().kind, "tmpfs");
         assert_eq!(at(&mounts, "/var/lib/jenkins/home"), None);

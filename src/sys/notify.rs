@@ -6,7 +6,7 @@ use sd_notify::NotifyState;
 ///
 /// It stays one line: what follows a line end would be taken for another message to systemd.
 pub fn status(line: &str) {
-    let line = line.replace(|c: char| c.is_control(), " ");
+    let line = crate::secret::redact(line).replace(|c: char| c.is_control(), " ");
     tell(&[NotifyState::Status(&line)]);
 }
 

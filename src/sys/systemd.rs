@@ -1,6 +1,7 @@
 //! What is asked of systemd: to start units, and how they are.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{Cmd, CmdError, Runner, Tool};
@@ -48,11 +49,30 @@ pub async fn kill(runner: &Runner, unit: &str, signal: &str) -> Result<(), CmdEr
     runner.run(&command).await.map(drop)
 }
 
+/// Restarts the machine: its units are stopped first. It is enqueued and not waited for.
+pub async fn reboot(runner: &Runner) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).args(["reboot", "--no-block", "--no-wall"]);
+    runner.run(&command.timeout(PATIENCE)).await.map(drop)
+}
+
 /// Restarts the machine without stopping units, which may hang: processes are killed, and what the
 /// kernel does not let go is left.
 pub async fn reboot_now(runner: &Runner) -> Result<(), CmdError> {
     let command = Cmd::new(Tool::Systemctl).args(["reboot", "--force", "--no-wall"]);
     runner.run(&command.timeout(PATIENCE)).await.map(drop)
+}
+
+/// The units whose jobs are under way; others wait for these. Evidence, as [`last_lines`].
+pub async fn running_jobs(runner: &Runner) -> Vec<String> {
+    let command =
+        Cmd::new(Tool::Systemctl).args(["list-jobs", "--no-legend", "--plain"]).timeout(PATIENCE);
+    let text = runner.run(&command).await.map(|output| output.text()).unwrap_or_default();
+    let running = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (unit, _, state) = (words.next()?, words.next()?, words.next()?);
+        (state == "running").then(|| unit.to_owned())
+    });
+    running.collect()
 }
 
 /// The last lines that `unit` wrote to the journal in this boot. Evidence for an error message:
@@ -69,6 +89,24 @@ pub async fn last_lines(runner: &Runner, unit: &str, count: u32) -> String {
 pub async fn daemon_reload(runner: &Runner) -> Result<(), CmdError> {
     let command = Cmd::new(Tool::Systemctl).args(["daemon-reload"]).timeout(RELOAD_PATIENCE);
     runner.run(&command).await.map(drop)
+}
+
+/// The name of the mount unit of an absolute path, as `systemd-escape --path --suffix=mount` gives it.
+pub fn mount_unit(path: &str) -> String {
+    let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let mut name = String::new();
+    for (at, byte) in parts.join("/").bytes().enumerate() {
+        match byte {
+            b'/' => name.push('-'),
+            b'.' if at == 0 => name.push_str("\\x2e"),
+            b':' | b'_' | b'.' => name.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => name.push(char::from(byte)),
+            _ => {
+                let _ = write!(name, "\\x{byte:02x}");
+            }
+        }
+    }
+    if name.is_empty() { "-.mount".to_owned() } else { format!("{name}.mount") }
 }
 
 /// The value of `name` in the property `Environment`: words, quoted where they hold spaces.
@@ -101,6 +139,18 @@ mod tests {
         assert_eq!(environment(property, "JAVA_OPTS"), Some("-Xmx1g -Da=b"));
         assert_eq!(environment(property, "JENKINS_HOME"), Some("/home"));
         assert_eq!(environment(property, "-Da"), None);
+    }
+
+    #[test]
+    fn a_mount_unit_is_called_after_its_path() {
+        for (path, unit) in [
+            ("/var/lib/jenkins", "var-lib-jenkins.mount"),
+            ("/srv/my-data/", "srv-my\\x2ddata.mount"),
+            ("/.x/a b", "\\x2ex-a\\x20b.mount"),
+            ("/", "-.mount"),
+        ] {
+            assert_eq!(mount_unit(path), unit);
+        }
     }
 
     #[tokio::test]

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::event::{Event, Outcome, Unit};
+use super::journal::Journal;
+use crate::event::{Event, Milestone, Outcome, Unit};
+use crate::sys::journal::Priority;
 
 /// In a log, a step is announced only when it has not ended after this long: most end at once,
 /// and their last line says it all.
@@ -20,6 +22,7 @@ pub struct Human {
     bars: HashMap<String, Bar>,
     live: bool,
     colour: bool,
+    journal: Option<Journal>,
 }
 
 #[derive(Debug)]
@@ -30,7 +33,8 @@ struct Bar {
 }
 
 impl Human {
-    /// Live lines on a terminal, plain lines in a log. `NO_COLOR` is honoured.
+    /// Live lines on a terminal, plain lines in a log, lines with fields in the journal. `NO_COLOR`
+    /// is honoured.
     pub fn new() -> Self {
         let live = std::io::stderr().is_terminal();
         let target = if live { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -40,6 +44,7 @@ impl Human {
             bars: HashMap::new(),
             live,
             colour: live && std::env::var_os("NO_COLOR").is_none(),
+            journal: Journal::here(),
         }
     }
 
@@ -48,8 +53,25 @@ impl Human {
         match event {
             Event::Started { step, title } => self.begin(step, title),
             Event::Progress { step, done, total, unit } => self.advance(step, *done, *total, *unit),
-            Event::Log { line, .. } => self.line(&format!("{:>21}{line}", "")),
-            Event::Finished { step, outcome, took } => self.end(step, outcome, *took),
+            Event::Log { line, .. } => self.say(event, &format!("{:>21}{line}", "")),
+            // The error that the command ends with says the same on a terminal.
+            Event::Milestone { milestone: Milestone::BootFailed, .. } if self.journal.is_none() => {
+            }
+            Event::Milestone { line, .. } => {
+                self.say(event, &format!("{}  {line}", self.clock()));
+            }
+            Event::Finished { step, outcome, took } => {
+                let text = self.end(step, outcome, *took);
+                self.say(event, &text);
+            }
+        }
+    }
+
+    /// Prints the text of an event.
+    fn say(&self, event: &Event, text: &str) {
+        match &self.journal {
+            Some(journal) => journal.event(event, text),
+            None => self.line(text),
         }
     }
 
@@ -87,7 +109,7 @@ impl Human {
         line.set_message(format!("{title}: {amount}"));
     }
 
-    fn end(&mut self, step: &str, outcome: &Outcome, took: Duration) {
+    fn end(&mut self, step: &str, outcome: &Outcome, took: Duration) -> String {
         let title = self.bars.remove(step).map_or_else(
             || step.to_owned(),
             |Bar { title, line, .. }| {
@@ -97,7 +119,7 @@ impl Human {
         );
         let word = self.paint(outcome);
         let took = took.as_secs_f64();
-        self.line(&format!("{}  {word} {title} ({took:.1} s){}", self.clock(), tail(outcome)));
+        format!("{}  {word} {title} ({took:.1} s){}", self.clock(), tail(outcome))
     }
 
     /// Seconds since the start of the command, as wide as the live lines' clock.
@@ -118,7 +140,9 @@ impl Human {
     }
 
     fn line(&self, line: &str) {
-        if self.live {
+        if let Some(journal) = &self.journal {
+            journal.text(Priority::Info, line);
+        } else if self.live {
             let _ = self.screen.println(line);
         } else {
             let _ = writeln!(std::io::stderr().lock(), "{line}");

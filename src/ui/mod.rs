@@ -5,6 +5,7 @@
 //! [`text`] and [`json`].
 
 pub mod human;
+pub mod journal;
 pub mod trace;
 
 use std::io::Write as _;
@@ -14,8 +15,9 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use crate::error;
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, Outcome};
 use crate::report::{Fold, Report};
+use crate::secret;
 
 /// How a command talks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -65,18 +67,34 @@ pub fn start(format: Format) -> (Events, Printer) {
 }
 
 /// A channel for an engine that has one step and goes on for months: what it says is printed line by
-/// line on standard error, for a journal that has the time already.
+/// line on standard error, or kept in the journal, which has the time already.
 pub fn lines() -> (Events, Printer) {
     let (events, mut receiver) = Events::channel();
     let printer = tokio::spawn(async move {
+        let journal = journal::Journal::here();
         while let Some(event) = receiver.recv().await {
-            if let Event::Log { line, .. } = event {
-                note(&line);
+            let Some(line) = spoken(&event) else { continue };
+            match &journal {
+                Some(journal) => journal.event(&event, &line),
+                None => note(&line),
             }
         }
         Report::default()
     });
     (events, Printer(printer))
+}
+
+/// What an event says in a line, if it says something.
+fn spoken(event: &Event) -> Option<String> {
+    match event {
+        Event::Log { line, .. } | Event::Milestone { line, .. } => Some(line.clone()),
+        Event::Started { title, .. } => Some(title.clone()),
+        Event::Finished { step, outcome: Outcome::Failed(why), .. } => {
+            Some(format!("{step} was given up: {why}"))
+        }
+        Event::Finished { outcome: Outcome::Skipped(why), .. } => Some(why.clone()),
+        Event::Finished { .. } | Event::Progress { .. } => None,
+    }
 }
 
 #[derive(Serialize)]
@@ -92,6 +110,7 @@ pub fn text(text: &str) {
 
 /// Prints a line for people on standard error, beside the results.
 pub fn note(line: &str) {
+    let line = secret::redact(line);
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
@@ -109,16 +128,21 @@ fn put(line: &str) {
 pub fn fail(format: Format, error: &anyhow::Error) {
     match format {
         Format::Human => {
-            let _ = write!(std::io::stderr().lock(), "{}", error::render(error));
+            let text = error::render(error);
+            let _ = write!(std::io::stderr().lock(), "{}", secret::redact(&text));
         }
         Format::Json => json(&Failure {
             version: crate::report::VERSION,
-            error: error.to_string(),
-            caused_by: error.chain().skip(1).map(ToString::to_string).collect(),
+            error: secret::redact(&error.to_string()).into_owned(),
+            caused_by: error.chain().skip(1).map(|cause| masked(&cause)).collect(),
             hint: error::fault(error).and_then(error::Fault::hint_text),
             exit_code: error::blame(error).exit_code(),
         }),
     }
+}
+
+fn masked(cause: &dyn ToString) -> String {
+    secret::redact(&cause.to_string()).into_owned()
 }
 
 #[derive(Serialize)]

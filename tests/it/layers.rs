@@ -23,11 +23,10 @@ const fn room(name: &'static str, may: &'static [&'static str]) -> Room {
 const EVERYBODY: &[&str] = &["digest", "error", "event", "report", "secret", "teardown", "host"];
 
 /// The vocabulary itself imports nothing but vocabulary.
-const VOCABULARY: &[&str] =
-    &["digest", "error", "event", "report", "secret", "teardown", "host", "ui"];
+const VOCABULARY: &[&str] = &["digest", "error", "event", "report", "secret", "teardown", "host"];
 
 /// What is done on a running host, or to one from outside, stands on these.
-const ON_A_HOST: &[&str] = &["lease", "jenkins", "facts", "sys", "aws"];
+const ON_A_HOST: &[&str] = &["lease", "jenkins", "group", "facts", "sys", "aws"];
 
 const ROOMS: &[Room] = &[
     // The command line knows everything, and alone knows the rehearsal account.
@@ -37,7 +36,7 @@ const ROOMS: &[Room] = &[
         "cli",
         &[
             "ui", "recipe", "plan", "step", "apply", "image", "boot", "guard", "doctor", "fleet",
-            "lease", "jenkins", "keys", "iam", "facts", "sim", "aws", "sys",
+            "lease", "jenkins", "group", "keys", "iam", "facts", "sim", "aws", "sys",
         ],
     ),
     // The shared vocabulary. Only `ui` prints.
@@ -48,7 +47,8 @@ const ROOMS: &[Room] = &[
     room("secret", &[]),
     room("teardown", &[]),
     room("host", &[]),
-    room("ui", &[]),
+    // To the journal of the machine, too.
+    room("ui", &["sys"]),
     // From what users write to what is done to a tree.
     room("recipe", &[]),
     room("plan", &["recipe", "step"]),
@@ -59,6 +59,8 @@ const ROOMS: &[Room] = &[
     room("facts", &["sys", "aws"]),
     room("lease", &["facts", "sys", "aws"]),
     room("jenkins", &["facts", "sys"]),
+    // What the boot and the guard both say to Auto Scaling.
+    room("group", &["lease", "sys", "aws"]),
     room("boot", ON_A_HOST),
     room("guard", ON_A_HOST),
     // The doctor must work where Jenkins does not.

@@ -9,6 +9,7 @@ use crate::support::{repository, scratch};
 const EXPOSURE: &[(&str, u32)] = &[
     ("hostkit-agents.service", 20),
     ("hostkit-boot.service", 30),
+    ("hostkit-guard.service", 20),
     ("hostkit-lease.service", 20),
     ("hostkit-shield.service", 20),
     ("hostkit-ssh-host-keys.service", 20),

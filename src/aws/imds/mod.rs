@@ -120,9 +120,10 @@ impl Imds {
         if document::is_zone_id(id) {
             return Ok(id.to_owned());
         }
-        let shown: String = id.chars().take(40).collect();
-        let what = format!("`{}` is no id of an availability zone", shown.escape_debug());
-        Err(Fault::environment(what).hint("something else answers as the metadata service").into())
+        let what = "what the instance metadata service gives as the id of the zone is none";
+        Err(Fault::environment(what)
+            .hint("this does not look like EC2: something else answers at its address")
+            .into())
     }
 
     /// The names of the instance's tags; `None` where its metadata options do not give them away,

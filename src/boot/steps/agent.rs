@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 
-use super::{CONFIG, HOOK, IDENTITY, LOGIN, Step, lifecycle};
+use super::{CONFIG, HOOK, IDENTITY, LOGIN, MOUNTS, Step, lifecycle};
 use crate::boot::{authorize, sshd};
 
 /// What a build agent does.
@@ -13,6 +13,7 @@ pub(super) static TABLE: &[Step] = &[
     CONFIG,
     LOGIN,
     HOOK,
+    MOUNTS,
     Step {
         name: "keys",
         title: "letting the controller's keys in",
@@ -29,5 +30,5 @@ pub(super) static TABLE: &[Step] = &[
         required: true,
         run: |context| sshd::run(context).boxed_local(),
     },
-    lifecycle(&["sshd", "hook"]),
+    lifecycle(&["sshd", "mounts", "hook"]),
 ];

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 
-use super::{CONFIG, HOOK, IDENTITY, LOGIN, Step, lifecycle};
-use crate::boot::{home, jenkins, keys, lease, mount, plugins, ready, render};
+use super::{CONFIG, HOOK, IDENTITY, LOGIN, MOUNTS, Step, lifecycle};
+use crate::boot::{home, jenkins, keys, lease, mount, plugins, ready, render, target};
 
 /// What a controller does.
 pub(super) static TABLE: &[Step] = &[
@@ -13,6 +13,7 @@ pub(super) static TABLE: &[Step] = &[
     CONFIG,
     LOGIN,
     HOOK,
+    MOUNTS,
     Step {
         name: "keys",
         title: "getting keys from Parameter Store",
@@ -51,7 +52,7 @@ pub(super) static TABLE: &[Step] = &[
         name: "plugins",
         title: "putting the plugins of the image into the home",
         after: &["home"],
-        timeout: Duration::from_mins(11),
+        timeout: Duration::from_mins(21),
         required: true,
         run: |context| plugins::run(context).boxed_local(),
     },
@@ -66,7 +67,7 @@ pub(super) static TABLE: &[Step] = &[
     Step {
         name: "jenkins",
         title: "starting Jenkins",
-        after: &["render", "plugins"],
+        after: &["render", "plugins", "mounts"],
         // `jenkins.start_timeout` ends it earlier.
         timeout: Duration::from_mins(140),
         required: true,
@@ -80,5 +81,22 @@ pub(super) static TABLE: &[Step] = &[
         required: true,
         run: |context| ready::run(context).boxed_local(),
     },
-    lifecycle(&["ready", "hook"]),
+    Step {
+        name: "target",
+        title: "becoming a healthy target of the load balancer",
+        after: &["ready", "hook"],
+        timeout: Duration::from_mins(16),
+        required: true,
+        run: |context| target::run(context).boxed_local(),
+    },
+    lifecycle(&["target", "hook"]),
+    Step {
+        name: "traffic",
+        title: "watching the load balancer find this host healthy",
+        after: &["lifecycle"],
+        timeout: Duration::from_mins(16),
+        // It serves. Why nobody reaches it is often not the fault of the host.
+        required: false,
+        run: |context| target::watch(context).boxed_local(),
+    },
 ];

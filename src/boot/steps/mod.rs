@@ -13,7 +13,7 @@ use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 
 use super::context::Context;
-use super::{config, identity, lifecycle, login};
+use super::{config, identity, lifecycle, login, mount};
 use crate::event::Outcome;
 use crate::host::Role;
 
@@ -95,6 +95,16 @@ const HOOK: Step = Step {
     timeout: Duration::from_mins(3),
     required: true,
     run: |context| lifecycle::find(context).boxed_local(),
+};
+
+/// Those at whose place containers and builds look come before them.
+const MOUNTS: Step = Step {
+    name: "mounts",
+    title: "mounting the further file systems",
+    after: &["config"],
+    timeout: Duration::from_mins(5),
+    required: true,
+    run: |context| mount::several::run(context).boxed_local(),
 };
 
 /// The last step of every table, after what `after` names.

@@ -27,7 +27,7 @@ async fn the_controllers_key_is_let_in_and_the_group_told() {
     assert_eq!(
         world.outcomes(),
         "config changed, hook unchanged, identity changed, keys changed, lifecycle changed, \
-         login changed, sshd unchanged"
+         login changed, mounts skipped, sshd unchanged"
     );
     assert_eq!(world.verdicts(), ["CONTINUE"]);
     assert_eq!(world.lets_in(), format!("restrict {LOGIN_KEY}\n"));

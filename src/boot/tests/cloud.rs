@@ -13,6 +13,8 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
+use super::container_service::{self, Cluster};
+
 pub(super) const INSTANCE: &str = "i-0bbbbbbbbbbbbbbbb";
 pub(super) const PRIVATE_KEY: &str =
     "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----";
@@ -25,6 +27,8 @@ pub(super) const LOGIN_KEY: &str =
 pub(super) struct Cloud {
     pub(super) parameters: BTreeMap<String, String>,
     pub(super) user_data: Option<Vec<u8>>,
+    /// How far AWS's clock is ahead of this machine's, where so far that it takes no signature.
+    pub(super) ahead: Option<jiff::SignedDuration>,
     /// The tags of the instance; without any they are not given away.
     pub(super) tags: BTreeMap<String, String>,
     /// Requests for a token are answered with this status where it is not 200.
@@ -41,6 +45,14 @@ pub(super) struct Cloud {
     pub(super) hiccups: BTreeMap<&'static str, Vec<u16>>,
     /// How often the launch hook is not active yet.
     pub(super) inactive: u32,
+    /// The group beyond its hook, and its load balancer.
+    pub(super) balancer: super::balancer::Balancer,
+    /// The mount targets of every file system.
+    pub(super) targets: Vec<Target>,
+    /// The zone of a file system that is in one only.
+    pub(super) one_zone: Option<&'static str>,
+    /// EFS may not be asked.
+    pub(super) efs_denied: bool,
     /// Everything that was asked: IMDS paths, AWS operations.
     pub(super) asked: Vec<String>,
     /// What the hook was told.
@@ -49,6 +61,9 @@ pub(super) struct Cloud {
     pub(super) groups: BTreeMap<&'static str, Vec<(&'static str, &'static str)>>,
     /// Instances that run, with their addresses and tags.
     pub(super) machines: Vec<Machine>,
+    /// What the group wants this host to be, where the metadata service says it.
+    pub(super) target: Option<&'static str>,
+    pub(super) cluster: Cluster,
     /// How long an answer of the metadata service takes, and one of AWS.
     pub(super) latency: Option<(Duration, Duration)>,
 }
@@ -66,6 +81,7 @@ impl Default for Cloud {
         Self {
             parameters: parameters.map(|(name, value)| (name.into(), value.into())).into(),
             user_data: None,
+            ahead: None,
             tags: BTreeMap::new(),
             token_status: 200,
             lifecycle_state: Some("Pending:Wait".to_owned()),
@@ -75,12 +91,33 @@ impl Default for Cloud {
             truncated: false,
             hiccups: BTreeMap::new(),
             inactive: 0,
+            balancer: super::balancer::Balancer::default(),
+            targets: vec![Target::new("fsmt-1", "euw1-az1")],
+            one_zone: None,
+            efs_denied: false,
             asked: Vec::new(),
             verdicts: Vec::new(),
             groups: BTreeMap::new(),
             machines: Vec::new(),
+            target: None,
+            cluster: Cluster::default(),
             latency: None,
         }
+    }
+}
+
+/// A mount target.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) id: &'static str,
+    pub(super) zone: &'static str,
+    pub(super) address: &'static str,
+    pub(super) state: &'static str,
+}
+
+impl Target {
+    pub(super) const fn new(id: &'static str, zone: &'static str) -> Self {
+        Self { id, zone, address: "127.0.0.1", state: "available" }
     }
 }
 
@@ -121,11 +158,17 @@ async fn answer(cloud: &Shared, request: Request<Incoming>) -> Response<Full<Byt
         let token = header("x-aws-ec2-metadata-token").map(str::to_owned);
         return cloud.metadata(head.method.as_str(), &path, token.as_deref());
     }
+    if let Some(ahead) = cloud.ahead {
+        return unsigned(jiff::Timestamp::now() + ahead);
+    }
     assert!(header("authorization").is_some_and(|it| it.contains("Credential=AKIATEST/")));
-    if path.ends_with("/mount-targets") {
-        return cloud.mount_targets(head.uri.query().unwrap_or_default());
+    if let Some(path) = path.strip_prefix("/2015-02-01/") {
+        return cloud.file_systems(path, head.uri.query().unwrap_or_default());
     }
     if let Some(target) = header("x-amz-target") {
+        if let Some(operation) = target.strip_prefix(container_service::TARGET) {
+            return cloud.container_service(operation, &body);
+        }
         assert_eq!(target, "AmazonSSM.GetParameters");
         return cloud.parameters(&body);
     }
@@ -140,6 +183,18 @@ fn reply(status: u16, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
         let ttl = "21600".parse().unwrap();
         response.headers_mut().insert("x-aws-ec2-metadata-token-ttl-seconds", ttl);
     }
+    response
+}
+
+/// What AWS says to a signature of another time, in all its protocols at once.
+fn unsigned(now: jiff::Timestamp) -> Response<Full<Bytes>> {
+    let mut response = reply(
+        403,
+        "<ErrorResponse><Error><Type>Sender</Type><Code>SignatureDoesNotMatch</Code><Message>\
+         Signature expired</Message></Error></ErrorResponse>",
+    );
+    let date = jiff::fmt::rfc2822::to_string(&now.to_zoned(jiff::tz::TimeZone::UTC)).unwrap();
+    response.headers_mut().insert("date", date.parse().unwrap());
     response
 }
 
@@ -163,6 +218,10 @@ impl Cloud {
             })
             .to_string(),
             "meta-data/placement/availability-zone-id" => "euw1-az1".to_owned(),
+            "meta-data/mac" => "02:00:00:00:00:01".to_owned(),
+            "meta-data/network/interfaces/macs/02:00:00:00:00:01/security-group-ids" => {
+                "sg-0aaaaaaaaaaaaaaaa".to_owned()
+            }
             "meta-data/local-hostname" => "ip-10-0-2-15.eu-west-1.compute.internal".to_owned(),
             "meta-data/public-keys/" => "0=me".to_owned(),
             "meta-data/public-keys/0/openssh-key" => LOGIN_KEY.to_owned(),
@@ -173,6 +232,9 @@ impl Cloud {
                 "Expiration": "2099-01-01T00:00:00Z",
             })
             .to_string(),
+            "meta-data/autoscaling/target-lifecycle-state" if self.target.is_some() => {
+                self.target.unwrap().to_owned()
+            }
             "meta-data/instance-life-cycle" => "on-demand".to_owned(),
             "meta-data/tags/instance" if !self.tags.is_empty() => {
                 self.tags.keys().cloned().collect::<Vec<_>>().join("\n")
@@ -189,6 +251,13 @@ impl Cloud {
             _ => return reply(404, ""),
         };
         reply(200, text)
+    }
+
+    fn container_service(&mut self, operation: &str, body: &[u8]) -> Response<Full<Bytes>> {
+        self.asked.push(operation.to_owned());
+        let (status, answer) =
+            self.cluster.answer(operation, &serde_json::from_slice(body).unwrap());
+        reply(status, answer.to_string())
     }
 
     fn hiccup(&mut self, what: &str) -> Option<u16> {
@@ -220,17 +289,38 @@ impl Cloud {
         reply(200, text)
     }
 
-    fn mount_targets(&mut self, query: &str) -> Response<Full<Bytes>> {
-        self.asked.push("DescribeMountTargets".to_owned());
-        if let Some(status) = self.hiccup("DescribeMountTargets") {
+    fn file_systems(&mut self, path: &str, query: &str) -> Response<Full<Bytes>> {
+        let action = match path.trim_end_matches('/') {
+            "mount-targets" => "DescribeMountTargets",
+            "file-systems" => "DescribeFileSystems",
+            _ => "DescribeMountTargetSecurityGroups",
+        };
+        self.asked.push(action.to_owned());
+        if let Some(status) = self.hiccup(action) {
             return reply(status, "{\"message\":\"later\"}");
         }
-        assert_eq!(query, "FileSystemId=fs-0123456789abcdef0");
-        let answer = serde_json::json!({"MountTargets": [{
-            "MountTargetId": "fsmt-1", "FileSystemId": "fs-0123456789abcdef0",
-            "SubnetId": "subnet-1", "LifeCycleState": "available", "IpAddress": "127.0.0.1",
-            "AvailabilityZoneId": "euw1-az1",
-        }]});
+        if self.efs_denied {
+            let denied = serde_json::json!({"__type": "AccessDeniedException", "Message": "no"});
+            return reply(403, denied.to_string());
+        }
+        let id = query.strip_prefix("FileSystemId=").unwrap_or_default();
+        let answer = match action {
+            "DescribeMountTargets" => serde_json::json!({
+                "MountTargets": self.targets.iter().map(|target| serde_json::json!({
+                    "MountTargetId": target.id, "FileSystemId": id, "SubnetId": "subnet-1",
+                    "LifeCycleState": target.state, "IpAddress": target.address,
+                    "AvailabilityZoneId": target.zone,
+                })).collect::<Vec<_>>(),
+            }),
+            "DescribeFileSystems" => serde_json::json!({"FileSystems": [{
+                "OwnerId": "123456789012", "CreationToken": "x", "FileSystemId": id,
+                "CreationTime": 1_700_000_000, "LifeCycleState": "available",
+                "NumberOfMountTargets": 1, "SizeInBytes": {"Value": 1},
+                "PerformanceMode": "generalPurpose", "Tags": [],
+                "AvailabilityZoneName": self.one_zone,
+            }]}),
+            _ => serde_json::json!({"SecurityGroups": ["sg-0bbbbbbbbbbbbbbbb"]}),
+        };
         reply(200, answer.to_string())
     }
 
@@ -243,6 +333,9 @@ impl Cloud {
         }
         if let Some(status) = self.hiccup(action) {
             return reply(status, "");
+        }
+        if let Some((status, body)) = self.balancer.answer(form, &mut self.lifecycle_state) {
+            return reply(status, body);
         }
         if action == "CompleteLifecycleAction" && self.inactive > 0 {
             self.inactive -= 1;
@@ -273,7 +366,9 @@ impl Cloud {
             "CompleteLifecycleAction" => {
                 assert_eq!(form["LifecycleHookName"], "launch");
                 self.verdicts.push(form["LifecycleActionResult"].clone());
-                self.lifecycle_state = Some("InService".to_owned());
+                let warm = self.lifecycle_state.as_ref().is_some_and(|it| it.starts_with("Warmed:"));
+                let next = if warm { "Warmed:Stopped" } else { "InService" };
+                self.lifecycle_state = Some(next.to_owned());
                 String::new()
             }
             "DescribeAutoScalingGroups" => self.auto_scaling_groups(form),

@@ -3,12 +3,22 @@
 
 mod agent;
 mod agents;
+mod balancer;
 mod casc;
 mod cloud;
+mod container_service;
 mod ecs;
+mod efs;
+mod group;
+mod home;
+mod mounts;
+mod only;
+mod plan;
 mod refused;
 mod served;
 mod speed;
+mod target;
+mod told;
 mod web;
 
 use std::collections::BTreeMap;
@@ -18,13 +28,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use futures::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::inside::{self, Ground, Request};
+use super::inside::{self, Answer, Ground, Request};
+use super::mount::name::Names;
+use super::mount::probe;
 use super::status::{State, Status};
-use super::{Machine, boot, probe};
+use super::{Machine, boot};
 use crate::error;
-use crate::event::Events;
+use crate::event::{Event, Events};
+use crate::group::ledger;
 use crate::lease::memory::{Memory, Standing};
 use crate::sys::Runner;
 use crate::sys::runner::Script;
@@ -38,6 +52,11 @@ const HOME_MOUNT: &str = "30 22 0:26 / /var/lib/jenkins rw - nfs4 127.0.0.1:/ rw
 const CONTROLLER: &str = "role = \"controller\"\n[efs]\nid = \"fs-0123456789abcdef0\"\n\
                           [jenkins.security]\nmode = \"local\"\n";
 
+/// The line of a mount that systemd has made.
+fn mount_line(point: &str) -> String {
+    HOME_MOUNT.replace("/var/lib/jenkins", point)
+}
+
 /// A machine below a temporary root, in a cloud of its own.
 struct World {
     _directory: tempfile::TempDir,
@@ -47,6 +66,8 @@ struct World {
     script: Arc<Mutex<Script>>,
     systemd: SharedSystemd,
     web: SharedWeb,
+    /// What the last boot said while it ran.
+    lines: Mutex<Vec<String>>,
 }
 
 impl World {
@@ -74,17 +95,36 @@ impl World {
             ssh: says("SSH-2.0-OpenSSH_test\r\n".to_owned()).await,
             ecs: says(registered("builds")).await,
             nfs_port: probe::tests::nfs_server().await.port(),
+            names: Names::Table(Arc::default()),
+            probe_patience: probe::PATIENCE,
             mount_budget: Duration::from_millis(300),
             step_limit: Duration::from_secs(10),
             pause: Duration::from_millis(20),
         };
-        Self { _directory: directory, root, cloud, machine, script, systemd: state, web }
+        Self {
+            _directory: directory,
+            root,
+            cloud,
+            machine,
+            script,
+            systemd: state,
+            web,
+            lines: Mutex::default(),
+        }
     }
 
     async fn boot(&self) -> Result<(), String> {
         let config = self.root.join("etc/hostkit/host.toml");
-        let work = boot(self.machine.clone(), config, Events::silent());
+        let (events, mut receiver) = Events::channel();
+        let work = boot(self.machine.clone(), config, events);
         let end = tokio::time::timeout(Duration::from_secs(20), work).await.expect("it ends soon");
+        let mut lines = Vec::new();
+        while let Some(Some(event)) = receiver.recv().now_or_never() {
+            if let Event::Log { line, .. } = event {
+                lines.push(line);
+            }
+        }
+        *self.lines.lock().unwrap() = lines;
         end.map_err(|error| {
             let text = error::render(&error);
             // What is wrong with the configuration is for another person than what failed on the way.
@@ -92,6 +132,31 @@ impl World {
             assert_eq!(error::blame(&error).exit_code(), expected, "{text}");
             text
         })
+    }
+
+    /// As [`World::boot`], with every line that was said, and the step that said it.
+    async fn boot_and_hear(&self) -> (Result<(), String>, Vec<String>) {
+        let (events, mut receiver) = Events::channel();
+        let work = boot(self.machine.clone(), self.config(), events);
+        let end = tokio::time::timeout(Duration::from_secs(20), work).await.expect("it ends soon");
+        let mut lines = Vec::new();
+        while let Some(event) = receiver.recv().await {
+            if let Event::Log { step, line } = event {
+                lines.push(format!("{step}: {line}"));
+            }
+        }
+        (end.map_err(|error| error::render(&error)), lines)
+    }
+
+    /// The image's `host.toml`.
+    fn config(&self) -> Utf8PathBuf {
+        self.root.join("etc/hostkit/host.toml")
+    }
+
+    /// What a person reads, without what differs from run to run.
+    fn plain(&self, text: &str) -> String {
+        let endpoint = self.machine.imds.as_deref().expect("every world has one");
+        text.replace(self.root.as_str(), "").replace(endpoint, "[endpoint]")
     }
 
     fn status(&self) -> Status {
@@ -116,6 +181,11 @@ impl World {
     fn count_of(&self, prefix: &str) -> usize {
         let seen = self.script.lock().unwrap().seen();
         seen.iter().filter(|call| call.starts_with(prefix)).count()
+    }
+
+    /// Whether the last boot said this.
+    fn said(&self, text: &str) -> bool {
+        self.lines.lock().unwrap().iter().any(|line| line.contains(text))
     }
 
     fn has(&self, path: &str) -> bool {
@@ -160,6 +230,14 @@ fn furnish(root: &Utf8Path, config: &str) {
 struct Systemd {
     /// What `systemd-mount` complains with, if it fails.
     mount_fails: Option<&'static str>,
+    /// What the mount units say in the journal.
+    journal: &'static str,
+    /// What is mounted by it.
+    mounted: Vec<String>,
+    /// As whom Jenkins runs; as whoever runs the tests if absent.
+    user: Option<&'static str>,
+    /// So often the child says that what is mounted is not there any more.
+    stale: u32,
     /// Whether what it mounts is there afterwards.
     mount_appears: bool,
     /// The state of Jenkins' unit.
@@ -172,13 +250,12 @@ struct Systemd {
     start_leads_to: &'static str,
     /// What the next starts make of it, the last one first; then it is as above.
     next_starts: Vec<&'static str>,
-    /// What a unit wrote to the journal.
-    words: &'static str,
     /// What a start makes of the lease's unit, which waits until this host may have the home.
     lease_leads_to: &'static str,
     /// How the lease's unit says that it stands, when it is started.
     lease_tells: Option<(Memory, Standing)>,
-    /// The other units that there are, and their states.
+    /// The other units that there are, and their states; `queued` is one whose start waits for
+    /// another, `given up` one that ended with status 5.
     others: BTreeMap<&'static str, &'static str>,
     /// The unit's `JENKINS_HOME`.
     home: &'static str,
@@ -190,19 +267,44 @@ impl Default for Systemd {
     fn default() -> Self {
         Self {
             mount_fails: None,
+            journal: "the last words of the unit",
+            mounted: Vec::new(),
+            user: None,
+            stale: 0,
             mount_appears: true,
             unit: "inactive",
             result: "success",
             restarts: 0,
             start_leads_to: "active",
             next_starts: Vec::new(),
-            words: "the last words of the unit",
             lease_leads_to: "active",
             lease_tells: None,
             others: [("hostkit-lease.service", "inactive")].into(),
             home: "/var/lib/jenkins/home",
             child_fails: None,
         }
+    }
+}
+
+impl Systemd {
+    fn mount(&mut self, mountinfo: &Utf8Path, point: &str) {
+        if self.mount_appears {
+            // systemd makes the mount point.
+            let root = mountinfo.ancestors().nth(3).expect("proc/self/mountinfo is below it");
+            fs::create_dir_all(root.join(point.trim_start_matches('/'))).unwrap();
+            self.mounted.push(point.to_owned());
+            self.tell(mountinfo);
+        }
+    }
+
+    fn unmount(&mut self, mountinfo: &Utf8Path, point: &str) {
+        self.mounted.retain(|mounted| mounted != point);
+        self.tell(mountinfo);
+    }
+
+    fn tell(&self, mountinfo: &Utf8Path) {
+        let lines: Vec<_> = self.mounted.iter().map(|point| mount_line(point)).collect();
+        fs::write(mountinfo, format!("{ROOT_MOUNT}{}", lines.concat())).unwrap();
     }
 }
 
@@ -213,17 +315,28 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
     let mountinfo = root.join("proc/self/mountinfo");
     let hostname = root.join("proc/sys/kernel/hostname");
     let may_start = root.join("run/hostkit/may-start");
-    let [mounts, starts, stops, resets, shows, known, children, says] =
-        [(); 8].map(|()| Arc::clone(state));
+    let [forgotten_mountinfo, helped_mountinfo] = [(); 2].map(|()| mountinfo.clone());
+    let [mounts, helped, forgets, journals, starts, stops, resets, shows, known, children] =
+        [(); 10].map(|()| Arc::clone(state));
     Script::default()
-        .on("systemd-mount", move |_| {
-            let mounts = mounts.lock().unwrap();
+        .on("systemd-mount", move |command| {
+            let mut mounts = mounts.lock().unwrap();
             if let Some(complaint) = mounts.mount_fails {
                 return Err((1, complaint.to_owned()));
             }
-            if mounts.mount_appears {
-                fs::write(&mountinfo, format!("{ROOT_MOUNT}{HOME_MOUNT}")).unwrap();
+            mounts.mount(&mountinfo, command.args.last().unwrap());
+            Ok(String::new())
+        })
+        // The call that makes a mount of amazon-efs-utils: only the home is mounted so in tests.
+        .on("busctl", move |_| {
+            let mut helped = helped.lock().unwrap();
+            if helped.mount_fails.is_none() {
+                helped.mount(&helped_mountinfo, "/var/lib/jenkins");
             }
+            Ok(String::new())
+        })
+        .on("systemd-run --no-ask-password --quiet --wait --collect umount", move |command| {
+            forgets.lock().unwrap().unmount(&forgotten_mountinfo, command.args.last().unwrap());
             Ok(String::new())
         })
         .on("hostnamectl", move |command| {
@@ -269,24 +382,52 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
         .on("systemctl show", move |command| {
             let others = &known.lock().unwrap().others;
             Ok(match others.get(command.args[1].as_str()) {
+                Some(&"queued") => "LoadState=loaded\nActiveState=inactive\nJob=7\n".to_owned(),
+                Some(&"given up") => {
+                    "LoadState=loaded\nActiveState=failed\nJob=\nResult=exit-code\n\
+                    ExecMainStatus=5\n"
+                        .to_owned()
+                }
                 Some(state) => format!("LoadState=loaded\nActiveState={state}\nJob=\n"),
                 None => "LoadState=not-found\nActiveState=inactive\n".to_owned(),
             })
         })
         .answer("systemctl daemon-reload", "")
-        .on("journalctl", move |_| Ok(says.lock().unwrap().words.to_owned()))
+        .answer(
+            "systemctl list-jobs",
+            "11 hostkit-boot.service start running\n12 cloud-final.service start running\n\
+             13 ecs.service start waiting\n",
+        )
+        .answer("systemctl reboot", "")
+        .on("hostkit inner ledger", |command| {
+            let request = serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
+            Ok(serde_json::to_string(&ledger::answer(&request, Ground::Any)).unwrap())
+        })
+        .on("journalctl", move |_| Ok(journals.lock().unwrap().journal.to_owned()))
         .on("hostkit inner home", move |command| {
-            if let Some(complaint) = children.lock().unwrap().child_fails {
+            let mut children = children.lock().unwrap();
+            if let Some(complaint) = children.child_fails {
                 return Err((1, complaint.to_owned()));
+            }
+            if children.stale > 0 {
+                children.stale -= 1;
+                let answer = Answer::Stale { why: "opening the home".to_owned() };
+                return Ok(serde_json::to_string(&answer).unwrap());
             }
             let mut request: Request =
                 serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
-            if let Request::Prepare { user, .. } | Request::Script { user, .. } = &mut request {
+            if let Request::Prepare { user, .. }
+            | Request::Plugins { user, .. }
+            | Request::Script { user, .. } = &mut request
+            {
                 // The machine of the test has no user `jenkins`.
-                *user = nix::unistd::User::from_uid(nix::unistd::Uid::current())
-                    .unwrap()
-                    .expect("every test machine knows its user")
-                    .name;
+                let me = || {
+                    nix::unistd::User::from_uid(nix::unistd::Uid::current())
+                        .unwrap()
+                        .expect("every test machine knows its user")
+                        .name
+                };
+                *user = children.user.map_or_else(me, str::to_owned);
             }
             Ok(serde_json::to_string(&inside::answer(&request, Ground::Any)).unwrap())
         })
@@ -310,6 +451,11 @@ async fn says(text: String) -> std::net::SocketAddr {
 /// What an ECS agent says that is in `cluster`.
 fn registered(cluster: &str) -> String {
     let arn = format!("arn:aws:ecs:eu-west-1:123456789012:container-instance/{cluster}/0a1b");
-    let body = format!("{{\"Cluster\":\"{cluster}\",\"ContainerInstanceArn\":\"{arn}\"}}");
+    introspection(cluster, &format!("\"{arn}\""))
+}
+
+/// The same of one that is not registered yet: its name is `null`.
+fn introspection(cluster: &str, arn: &str) -> String {
+    let body = format!("{{\"Cluster\":\"{cluster}\",\"ContainerInstanceArn\":{arn}}}");
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }

@@ -15,8 +15,8 @@ async fn a_missing_parameter_is_named_and_the_instance_abandoned() {
     assert_eq!(
         world.outcomes(),
         "config changed, efs changed, home changed, hook unchanged, identity changed, \
-         jenkins blocked, keys failed, lease changed, lifecycle blocked, login changed, plugins skipped, ready blocked, \
-         render blocked"
+         jenkins blocked, keys failed, lease changed, lifecycle blocked, login changed, mounts skipped, plugins skipped, ready blocked, \
+         render blocked, target blocked, traffic blocked"
     );
     assert_eq!(world.verdicts(), ["ABANDON"]);
     assert!(!world.was_run("systemctl start --no-block jenkins"));
@@ -52,7 +52,7 @@ async fn a_metadata_service_that_refuses_ends_the_boot_at_once() {
         let error = world.boot().await.unwrap_err();
         assert!(error.contains(&format!("HTTP {status}")), "{error}");
         assert!(error.contains("hint: set HttpEndpoint=enabled"), "{error}");
-        assert_eq!(world.status().report.count("blocked"), 12);
+        assert_eq!(world.status().report.count("blocked"), 15);
         assert_eq!(world.verdicts(), [""; 0]);
     }
 }
@@ -294,7 +294,7 @@ async fn a_jenkins_that_ends_again_and_again_is_told_with_how_often_and_its_last
     {
         let mut systemd = world.systemd.lock().unwrap();
         (systemd.start_leads_to, systemd.result, systemd.restarts) = ("failed", "exit-code", 2);
-        systemd.words = "java.lang.OutOfMemoryError: Java heap space";
+        systemd.journal = "java.lang.OutOfMemoryError: Java heap space";
     }
     insta::assert_snapshot!(world.boot().await.unwrap_err());
     assert_eq!(world.verdicts(), ["ABANDON"]);

@@ -11,8 +11,8 @@ async fn a_first_boot_serves_and_tells_the_group() {
     assert_eq!(
         world.outcomes(),
         "config changed, efs changed, home changed, hook unchanged, identity changed, \
-         jenkins changed, keys changed, lease changed, lifecycle changed, login changed, plugins skipped, \
-         ready unchanged, render changed"
+         jenkins changed, keys changed, lease changed, lifecycle changed, login changed, mounts skipped, plugins skipped, \
+         ready unchanged, render changed, target skipped, traffic skipped"
     );
     assert_eq!(world.verdicts(), ["CONTINUE"]);
     let status = world.status();

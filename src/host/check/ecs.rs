@@ -8,10 +8,14 @@ use crate::host::Ecs;
 /// Variables of the ECS agent that have a key of their own, or that hostkit decides.
 const OWN_VARIABLES: &[&str] = &[
     "ECS_AWSVPC_BLOCK_IMDS",
+    "ECS_BACKEND_HOST",
     "ECS_CLUSTER",
+    "ECS_CONTAINER_INSTANCE_PROPAGATE_TAGS_FROM",
+    "ECS_CONTAINER_INSTANCE_TAGS",
     "ECS_ENABLE_SPOT_INSTANCE_DRAINING",
     "ECS_INSTANCE_ATTRIBUTES",
     "ECS_RESERVED_MEMORY",
+    "ECS_WARM_POOLS_CHECK",
 ];
 
 /// More than any instance has, in MiB.

@@ -168,6 +168,7 @@ pub const CANON: &[Rule] = &[
     leftover("**/remoting/jarCache", CACHE),
     // ECS and containers.
     emptied("/var/lib/ecs/data", ECS),
+    identity("/var/lib/ecs/hostkit-instance", ECS),
     machine("/etc/ecs/ecs.config", "which cluster a host joins is decided at boot"),
     identity("/var/lib/docker/engine-id", SAME_ID),
     identity("/etc/docker/key.json", SAME_ID),

@@ -173,6 +173,12 @@ fn a_head_that_is_missing_is_told_by_what_else_there_is() {
     assert!(why(used.clerk().answer(&claim(&held(1, "i-0a")))).contains("config.xml"));
     assert_eq!(fs::read_dir(&used.root).unwrap().count(), 1);
 
+    // The home of a Jenkins that ran without hostkit is claimed before it is taken over.
+    let adopted = World::new();
+    adopted.put("config.xml", "<hudson/>");
+    assert_eq!(look(&adopted), Answer::Head(Head::New));
+    assert_eq!(adopted.clerk().answer(&claim(&held(1, "i-0a"))), Answer::Claimed);
+
     let interrupted = World::new();
     fs::create_dir(interrupted.root.join("home")).unwrap();
     assert_eq!(look(&interrupted), Answer::Head(Head::New));

@@ -29,7 +29,7 @@ use super::memory::{Memory, Phase, Standing};
 use super::order::Order;
 use super::record::{Record, State, VERSION};
 use crate::error::Fault;
-use crate::event::Events;
+use crate::event::{Events, Milestone};
 use crate::sys::{Runner, notify};
 
 const STEP: &str = "lease";
@@ -103,6 +103,16 @@ async fn hold_until(place: Place, events: Events, asked: Asked) -> anyhow::Resul
     }
 }
 
+/// What people look for in the journal.
+const fn milestone(phase: Phase) -> Option<Milestone> {
+    match phase {
+        Phase::Held => Some(Milestone::LeaseHeld),
+        Phase::Lost => Some(Milestone::LeaseLost),
+        Phase::Released => Some(Milestone::LeaseReleased),
+        Phase::Waiting | Phase::Refused | Phase::GivenUp => None,
+    }
+}
+
 /// What the phases share.
 struct Shell {
     place: Place,
@@ -132,7 +142,10 @@ impl Shell {
             return;
         }
         let line = hint.map_or_else(|| why.to_owned(), |hint| format!("{why}. hint: {hint}"));
-        self.events.log(STEP, &line);
+        match milestone(phase) {
+            Some(milestone) => self.events.milestone(STEP, milestone, &line),
+            None => self.events.log(STEP, &line),
+        }
         notify::status(&line);
         let hint = hint.map(str::to_owned);
         let (why, since) = (why.to_owned(), Timestamp::now());

@@ -77,9 +77,14 @@ pub(super) fn recipe(
     checker.tests(recipe);
     checker.twice();
     if let Some(settings) = settings {
-        checker.settings(&[Key::Name("host".to_owned())], settings);
+        sections::refused(document, &[Key::Name("host".to_owned())], settings, checker.problems);
     }
     checker.noted
+}
+
+/// Checks what a host is told, in a file of its own.
+pub(super) fn host(document: &Document<'_>, settings: &HostConfig, problems: &mut Vec<Problem>) {
+    sections::refused(document, &[], settings, problems);
 }
 
 struct Checker<'a, 's> {

@@ -6,8 +6,8 @@ use super::words::{
 };
 use super::{Checker, Pinned, entry};
 use crate::host::{self, HostConfig};
-use crate::recipe::problem::{Source, nearest, suggest};
-use crate::recipe::tree::Key;
+use crate::recipe::problem::{Problem, Source, nearest, suggest};
+use crate::recipe::tree::{Document, Key};
 use crate::recipe::types::{Fetch, Recipe, RepositoryKey, TestKind};
 use crate::recipe::vars::STAND_IN;
 
@@ -304,19 +304,26 @@ impl Checker<'_, '_> {
             }
         }
     }
+}
 
-    /// What a host is told, which stands in `section`.
-    pub(super) fn settings(&mut self, section: &[Key], settings: &HostConfig) {
-        for refused in host::refused(settings) {
-            let inside = refused.path.iter().map(|part| match part {
-                host::Part::Name(name) => Key::Name(name.clone()),
-                host::Part::Index(index) => Key::Index(*index),
-            });
-            let path: Vec<_> = section.iter().cloned().chain(inside).collect();
-            // Text that comes out empty is left out of the image.
-            if !refused.value.is_empty() && !refused.value.contains(STAND_IN) {
-                self.wrong(&path, refused.message(), Some(refused.hint));
-            }
+/// What a host is told, which stands in `section` of a file.
+pub(super) fn refused(
+    document: &Document<'_>,
+    section: &[Key],
+    settings: &HostConfig,
+    problems: &mut Vec<Problem>,
+) {
+    for refused in host::refused(settings) {
+        let inside = refused.path.iter().map(|part| match part {
+            host::Part::Name(name) => Key::Name(name.clone()),
+            host::Part::Index(index) => Key::Index(*index),
+        });
+        let path: Vec<_> = section.iter().cloned().chain(inside).collect();
+        // Text that comes out empty is left out of the image.
+        let left_out = !section.is_empty() && refused.value.is_empty();
+        if !left_out && !refused.value.contains(STAND_IN) {
+            let problem = Problem::error(refused.message()).at(document.place(&path));
+            problems.push(problem.hint(refused.hint));
         }
     }
 }

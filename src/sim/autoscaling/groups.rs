@@ -1,6 +1,7 @@
 //! Groups and launch configurations, described.
 
-use super::{Asked, list, validation};
+use super::{Asked, list, members, validation};
+use crate::sim::account::{Account, GROUP, REGION};
 use crate::sim::group::Group;
 use crate::sim::http::Reply;
 use crate::sim::region::Region;
@@ -11,8 +12,22 @@ const MOST: usize = 100;
 const USUAL: usize = 50;
 
 /// `DescribeAutoScalingGroups`: by names, or all, in pages.
-pub(super) fn describe(region: &Region, asked: &Asked) -> Result<String, Reply> {
+///
+/// The group of the guests is there where there are guests, or where it is asked for.
+pub(super) fn describe(
+    account: &mut Account,
+    region: &str,
+    asked: &Asked,
+) -> Result<String, Reply> {
     let names = list(asked, "AutoScalingGroupNames");
+    let has_guests = names.is_empty() && account.instances().iter().any(|it| it.launch.is_none());
+    let own = region == REGION && (has_guests || names.iter().any(|name| name == GROUP));
+    let own = own && asked.get("NextToken").is_none_or(String::is_empty);
+    let own = if own { node("member", &members::group(account)) } else { String::new() };
+    others(account.region(region), asked, &names, &own)
+}
+
+fn others(region: &Region, asked: &Asked, names: &[String], own: &str) -> Result<String, Reply> {
     let most = match asked.get("MaxRecords").map(|text| text.parse::<usize>()) {
         None => USUAL,
         Some(Ok(most)) if (1..=MOST).contains(&most) => most,
@@ -30,7 +45,7 @@ pub(super) fn describe(region: &Region, asked: &Asked) -> Result<String, Reply> 
     let next = part.last().filter(|_| found.next().is_some());
     let members: String = part.iter().map(|group| node("member", &shape(group))).collect();
     let token = next.map(|last| leaf("NextToken", &last.name));
-    Ok(node("AutoScalingGroups", &members) + &token.unwrap_or_default())
+    Ok(node("AutoScalingGroups", &(own.to_owned() + &members)) + &token.unwrap_or_default())
 }
 
 fn shape(group: &Group) -> String {
@@ -91,7 +106,8 @@ mod tests {
         }
         let ask = |asked: &[(&str, &str)]| {
             let asked = asked.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
-            describe(&region, &asked.collect())
+            let asked = asked.collect();
+            others(&region, &asked, &list(&asked, "AutoScalingGroupNames"), "")
         };
         let first = ask(&[("MaxRecords", "2")]).unwrap();
         assert!(first.contains("<NextToken>b</NextToken>"), "{first}");

@@ -1,13 +1,15 @@
-//! EC2 Auto Scaling, query protocol: one group with its instances and one launch hook, and other
-//! groups that can be looked at.
+//! EC2 Auto Scaling, query protocol: one group with its instances and hooks, and other groups that
+//! can be looked at.
 
 mod groups;
+mod hooks;
+mod members;
 
 use std::collections::BTreeMap;
 
-use super::account::{Account, GROUP, HOOK, ZONE, ZONE_ID};
+use super::account::{Account, GROUP};
+use super::elb;
 use super::http::{Reply, Request};
-use super::instance::{GLOBAL_TIMEOUTS, Instance, State};
 use super::random;
 use super::xml::{leaf, node};
 
@@ -21,19 +23,30 @@ pub fn answer(account: &mut Account, request: &Request, region: &str) -> Reply {
     let asked = request.parameters();
     let action = asked.get("Action").map_or("", String::as_str);
     let result = match action {
-        "DescribeAutoScalingGroups" => groups::describe(account.region(region), &asked),
+        "AttachLoadBalancerTargetGroups" => members::attach(account, &asked),
+        "DescribeAutoScalingGroups" => groups::describe(account, region, &asked),
         "DescribeLaunchConfigurations" => {
             Ok(groups::describe_configurations(account.region(region), &asked))
         }
-        "DescribeAutoScalingInstances" => Ok(describe_instances(account, &asked)),
-        "DescribeLifecycleHooks" => describe_hooks(account, &asked),
-        "RecordLifecycleActionHeartbeat" => heartbeat(account, &asked),
-        "CompleteLifecycleAction" => complete(account, &asked),
+        "DescribeAutoScalingInstances" => Ok(members::describe(account, &asked)),
+        "DescribeLoadBalancerTargetGroups" => members::target_groups(account, &asked),
+        "DetachLoadBalancerTargetGroups" => members::detach(account, &asked),
+        "ResumeProcesses" => members::suspend(account, &asked, false),
+        "SetInstanceHealth" => members::set_health(account, &asked),
+        "SuspendProcesses" => members::suspend(account, &asked, true),
+        "TerminateInstanceInAutoScalingGroup" => members::terminate(account, &asked),
+        "DeleteLifecycleHook" => hooks::delete(account, &asked),
+        "DescribeLifecycleHooks" => hooks::describe(account, &asked),
+        "PutLifecycleHook" => hooks::put(account, &asked),
+        "RecordLifecycleActionHeartbeat" => hooks::heartbeat(account, &asked),
+        "CompleteLifecycleAction" => hooks::complete(account, &asked),
         _ => {
             let message = format!("Could not find operation {action} for version {VERSION}");
             Err(error(400, "InvalidAction", &message))
         }
     };
+    // Who came into service, or leaves it, is registered, or is not any more.
+    elb::follow_group(account);
     result.map_or_else(|refusal| refusal, |inner| reply(action, &inner))
 }
 
@@ -49,94 +62,12 @@ pub fn error(status: u16, code: &str, message: &str) -> Reply {
     Reply::new(status, "text/xml", body)
 }
 
-fn describe_instances(account: &mut Account, asked: &Asked) -> String {
-    let ids = list(asked, "InstanceIds");
-    // An id that no group knows is left out, without an error; and one that is gone has left it.
-    let wanted = |one: &&Instance| {
-        let member = one.launch.is_none() && one.state() != State::Terminated;
-        member && (ids.is_empty() || ids.contains(&one.id))
-    };
-    let all = account.instances();
-    let found: Vec<(String, String)> =
-        all.iter().filter(wanted).map(|one| (one.id.clone(), one.image.clone())).collect();
-    let members = found.iter().map(|(id, image)| {
-        let state = account.lifecycle(id).map_or("Terminating", |lifecycle| lifecycle.word());
-        node("member", &member(id, image, state))
-    });
-    node("AutoScalingInstances", &members.collect::<String>())
-}
-
-fn member(id: &str, image: &str, lifecycle: &str) -> String {
-    let template = leaf("LaunchTemplateId", "lt-0f00d000000000001")
-        + &leaf("LaunchTemplateName", GROUP)
-        + &leaf("Version", "1");
-    leaf("InstanceId", id)
-        + &leaf("InstanceType", "m5.large")
-        + &leaf("AutoScalingGroupName", GROUP)
-        + &leaf("AvailabilityZone", ZONE)
-        + &leaf("AvailabilityZoneId", ZONE_ID)
-        + &leaf("LifecycleState", lifecycle)
-        + &leaf("HealthStatus", "HEALTHY")
-        + &node("LaunchTemplate", &template)
-        + &leaf("ImageId", image)
-        + &leaf("ProtectedFromScaleIn", "false")
-}
-
-fn describe_hooks(account: &Account, asked: &Asked) -> Result<String, Reply> {
-    check_group(asked)?;
-    let names = list(asked, "LifecycleHookNames");
-    if let Some(name) = names.iter().find(|name| *name != HOOK) {
-        return Err(validation(&format!("Lifecycle hook {name} not found")));
-    }
-    let seconds = account.hook_timeout.as_secs();
-    let hook = leaf("LifecycleHookName", HOOK)
-        + &leaf("AutoScalingGroupName", GROUP)
-        + &leaf("LifecycleTransition", "autoscaling:EC2_INSTANCE_LAUNCHING")
-        + &leaf("HeartbeatTimeout", &seconds.to_string())
-        + &leaf("GlobalTimeout", &(seconds * u64::from(GLOBAL_TIMEOUTS)).to_string())
-        + &leaf("DefaultResult", "ABANDON");
-    Ok(node("LifecycleHooks", &node("member", &hook)))
-}
-
-fn heartbeat(account: &mut Account, asked: &Asked) -> Result<String, Reply> {
-    let id = hooked(asked)?;
-    let waited = account.instance_mut(id).is_some_and(|(instance, now)| instance.heartbeat(now));
-    if waited { Ok(String::new()) } else { Err(no_action(id)) }
-}
-
-fn complete(account: &mut Account, asked: &Asked) -> Result<String, Reply> {
-    let id = hooked(asked)?;
-    let go_on = match required(asked, "LifecycleActionResult")? {
-        "CONTINUE" => true,
-        "ABANDON" => false,
-        other => {
-            let message = format!("LifecycleActionResult is CONTINUE or ABANDON, not {other}");
-            return Err(validation(&message));
-        }
-    };
-    let found = account.instance_mut(id);
-    let waited = found.is_some_and(|(instance, now)| instance.complete(now, go_on));
-    if waited { Ok(String::new()) } else { Err(no_action(id)) }
-}
-
 fn check_group(asked: &Asked) -> Result<(), Reply> {
     let group = required(asked, "AutoScalingGroupName")?;
     if group == GROUP {
         return Ok(());
     }
     Err(validation("AutoScalingGroup name not found - null"))
-}
-
-/// The instance whose hook is meant.
-fn hooked(asked: &Asked) -> Result<&str, Reply> {
-    check_group(asked)?;
-    let hook = required(asked, "LifecycleHookName")?;
-    // The token goes to notification targets, and there are none here: the instance's id it is.
-    match asked.get("InstanceId") {
-        Some(id) if hook == HOOK => Ok(id),
-        Some(id) => Err(no_action(id)),
-        None => Err(validation("Either LifecycleActionToken or InstanceId must be specified")),
-    }
 }
 
 fn no_action(id: &str) -> Reply {
@@ -155,6 +86,18 @@ fn required<'a>(asked: &'a Asked, name: &str) -> Result<&'a str, Reply> {
              Member must not be null"
         ))
     })
+}
+
+/// A number of seconds or instances within bounds.
+fn number(asked: &Asked, name: &str, least: u64, most: u64) -> Result<Option<u64>, Reply> {
+    let Some(text) = asked.get(name) else { return Ok(None) };
+    match text.parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(Some(number)),
+        _ => {
+            let message = format!("{name} must be between {least} and {most} inclusive.");
+            Err(validation(&message))
+        }
+    }
 }
 
 fn list(asked: &Asked, name: &str) -> Vec<String> {
@@ -180,7 +123,8 @@ fn request_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::instance::{Ending, Lifecycle};
+    use crate::sim::account::HOOK;
+    use crate::sim::instance::{Ending, Lifecycle, State};
     use crate::sim::timeline::Recorder;
 
     fn ask(account: &mut Account, form: &str) -> Reply {
@@ -256,5 +200,46 @@ mod tests {
         );
         let id = account.first().id.clone();
         assert_eq!(account.lifecycle(&id).map(Lifecycle::word), Some("Pending:Wait"));
+    }
+
+    #[test]
+    fn an_unhealthy_instance_is_let_go_and_its_terminate_hook_waits() {
+        let mut account = Account::for_tests();
+        let named = "AutoScalingGroupName=hostkit-vm";
+        let put = format!(
+            "Action=PutLifecycleHook&{named}&LifecycleHookName=drain&HeartbeatTimeout=60\
+             &LifecycleTransition=autoscaling:EC2_INSTANCE_TERMINATING"
+        );
+        assert_eq!(ask(&mut account, &put).status, 200);
+        let listed = ask(&mut account, &format!("Action=DescribeLifecycleHooks&{named}")).body;
+        assert!(listed.contains("<LifecycleHookName>drain<") && listed.contains(HOOK), "{listed}");
+        assert!(listed.contains("<GlobalTimeout>6000</GlobalTimeout>"), "{listed}");
+        let done =
+            format!("Action=CompleteLifecycleAction&LifecycleActionResult=CONTINUE&{HOOKED}");
+        ask(&mut account, &done);
+
+        let suspend =
+            format!("Action=SuspendProcesses&{named}&ScalingProcesses.member.1=ReplaceUnhealthy");
+        assert_eq!(ask(&mut account, &suspend).status, 200);
+        let sick = "Action=SetInstanceHealth&InstanceId={id}&HealthStatus=Unhealthy\
+                    &ShouldRespectGracePeriod=false";
+        assert_eq!(ask(&mut account, sick).status, 200);
+        let all = "Action=DescribeAutoScalingInstances";
+        let listed = ask(&mut account, all).body;
+        assert!(listed.contains("<HealthStatus>UNHEALTHY<") && listed.contains("InService"));
+        let group = ask(&mut account, "Action=DescribeAutoScalingGroups").body;
+        assert!(group.contains("<ProcessName>ReplaceUnhealthy<"), "{group}");
+
+        ask(&mut account, &suspend.replace("Suspend", "Resume"));
+        ask(&mut account, sick);
+        let listed = ask(&mut account, all).body;
+        assert!(listed.contains("Terminating:Wait"), "{listed}");
+        assert_eq!(account.first().state(), State::Running);
+        let drained = done.replace("LifecycleHookName=launch", "LifecycleHookName=drain");
+        assert_eq!(ask(&mut account, &drained).status, 200);
+        assert!(ask(&mut account, all).body.contains("Terminating:Proceed"));
+        assert_eq!(account.first().state(), State::ShuttingDown);
+        assert_eq!(ask(&mut account, &sick.replace("Unhealthy", "Ill")).status, 400);
+        assert_eq!(ask(&mut account, &sick.replace("{id}", "i-0")).status, 400);
     }
 }

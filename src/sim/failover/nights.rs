@@ -71,7 +71,7 @@ async fn blind(play: &mut Play) -> anyhow::Result<()> {
     play.fleet.disturb(Vec::new());
     play.fleet.ground.story.tell("EC2", "answers again");
     waits_for_running(&waiter, &holder).await?;
-    let kept = matches!(waiter.lifecycle(), Lifecycle::Waiting { .. });
+    let kept = matches!(waiter.lifecycle(), Lifecycle::Waiting);
     let seen = waiter.lifecycle().word();
     play.check(format!("{name}'s launch hook is kept waiting"), kept, seen);
     same_holder(play, &volume, &holder, before.as_ref());

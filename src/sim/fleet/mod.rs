@@ -88,7 +88,7 @@ impl Fleet {
         let (chosen, why) = acceleration::choose(options.acceleration, &runner, &run_dir).await?;
         events.log("prepare", format!("the processors: {why}"));
         let stage = Stage::open(None, &runner, &run_dir).await?;
-        with(&stage.account, |account| account.hook_timeout = HOOK_TIMEOUT);
+        with(&stage.account, |account| account.group.hold_for(HOOK_TIMEOUT));
         let ground = Arc::new(Ground {
             run_dir,
             runner,

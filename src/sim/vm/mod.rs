@@ -4,6 +4,7 @@
 //! with the run, whatever ends the run; nothing listens beyond the loopback interface.
 
 pub mod acceleration;
+mod announcer;
 pub mod command;
 pub mod console;
 mod firmware;
@@ -27,12 +28,18 @@ pub use self::options::{Acceleration, Firmware, Forward, Goal, Options, Session,
 use self::run_dir::RunDir;
 use self::stage::{Place, Stage};
 use self::watch::{Hook, Watch};
+use super::account::HEARTBEAT_TIMEOUT;
 use super::endpoint::{Shared, with};
+use super::instance::Ending;
 use super::nfs::Export;
+use super::own_group::{OwnHook, Transition};
 use super::timeline::{Milestone, Recorder, Timeline};
 use crate::error::{self, Blame, Fault};
 use crate::event::{Events, Outcome};
 use crate::sys::{Runner, Tool};
+
+/// The terminate hook of its group.
+const DRAIN: &str = "drain";
 
 /// How a rehearsal ended that did not fail.
 #[derive(Clone, Debug, Serialize)]
@@ -127,7 +134,7 @@ impl Rehearsal<'_> {
 
         let end = self.see_through(watch, &set, &mut machine).await;
         let switched_off = if end.is_ok() {
-            self.switch_off(watch, machine).await
+            self.switch_off(watch, &set, machine).await
         } else {
             machine.unplug().await;
             Ok(())
@@ -172,6 +179,13 @@ impl Rehearsal<'_> {
             Machine::start(&self.runner, self.run_dir, &self.options.image, &build).await?;
         say(format!("the instance is {}, its file system {}", set.place.instance, set.file_system));
         say(format!("its AWS is http://127.0.0.1:{}", set.stage.port));
+        let (account, instance) = set.instance();
+        with(account, |account| {
+            if let Some((instance, _)) = account.instance_mut(instance) {
+                let ports = machine.forwards.iter().map(|forward| (forward.guest, forward.host));
+                instance.ports = ports.collect();
+            }
+        });
         for forward in &machine.forwards {
             say(format!("127.0.0.1:{} leads to its port {}", forward.host, forward.guest));
         }
@@ -194,6 +208,9 @@ impl Rehearsal<'_> {
         } else {
             Some(Export::start(&self.runner, self.run_dir.path(), Path::new(&folder)).await?)
         };
+        with(&stage.account, |account| {
+            account.group.put(OwnHook::new(DRAIN, Transition::Terminating, HEARTBEAT_TIMEOUT));
+        });
         let place =
             stage.launch(self.run_dir, &self.recorder, &said, &file_system, export.as_ref())?;
         Ok(Set { stage, place, file_system: file_system.id, export })
@@ -208,12 +225,17 @@ impl Rehearsal<'_> {
         machine.power_on().await?;
         set.switched_on();
         self.recorder.power_on();
+        let (account, instance) = set.instance();
+        let _announcer = announcer::start(account, instance, &self.options.at);
         let (goals, session) = (&self.options.until, &self.options.session);
         if goals.is_empty() && *session == Session::None {
             return self.run_until_off(watch, set, machine).await.map(|why| (why, None));
         }
         for goal in goals {
             self.wait_for(goal, watch, set, machine).await?;
+        }
+        if *session == Session::None && !self.options.at.is_empty() {
+            return self.run_until_off(watch, set, machine).await.map(|why| (why, None));
         }
         if *session == Session::None {
             return Ok((Because::Done, None));
@@ -296,8 +318,18 @@ impl Rehearsal<'_> {
     }
 
     /// The power button, and the plug for a guest that does not react or for who is in a hurry.
-    async fn switch_off(&self, watch: &mut Watch, mut machine: Machine) -> anyhow::Result<()> {
-        if machine.process.ended().is_none() {
+    async fn switch_off(
+        &self,
+        watch: &mut Watch,
+        set: &Set,
+        mut machine: Machine,
+    ) -> anyhow::Result<()> {
+        let (account, instance) = set.instance();
+        let ending = with(account, |account| account.instance(instance).and_then(|it| it.ending));
+        if ending == Some(Ending::SkipOsShutdown) {
+            self.events.log("power-off", "it is taken back: the plug is pulled");
+            machine.unplug().await;
+        } else if machine.process.ended().is_none() {
             let off = async {
                 tokio::select! {
                     clean = machine.power_down() => {

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::error::Fault;
+use crate::sim::notice::Scheduled;
 
 /// The guest's SSH port.
 pub const SSH_PORT: u16 = 22;
@@ -40,6 +41,8 @@ pub struct Options {
     pub cpus: u8,
     /// What goes wrong on purpose.
     pub faults: Vec<Trouble>,
+    /// What is announced to the instance, and when. The machine then runs until it is off.
+    pub at: Vec<Scheduled>,
     /// What is done in the guest, over SSH, once everything in `until` has come.
     pub session: Session,
 }
@@ -78,6 +81,7 @@ impl Options {
             memory_mib: 2048,
             cpus: 2,
             faults: Vec::new(),
+            at: Vec::new(),
             session: Session::None,
         }
     }

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinHandle;
 
 use super::command::KEY;
 use super::machine::{IMDS_SOCKET, NFS_SOCKET};
 use super::run_dir::RunDir;
 use crate::error::Fault;
 use crate::sim::account::{Account, FileSystem};
+use crate::sim::elb::health;
 use crate::sim::endpoint::{self, Shared, with};
 use crate::sim::http::{Server, serve_tcp, serve_unix};
 use crate::sim::nfs::gate::Passage;
@@ -32,6 +34,17 @@ pub struct Stage {
     pub port: u16,
     login_key: String,
     _services: Server,
+    _balancer: Task,
+}
+
+/// Ends a task when it is dropped.
+#[derive(Debug)]
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Stage {
@@ -50,7 +63,8 @@ impl Stage {
         let port = listener.local_addr().context("reading the port's number")?.port();
         let account = Arc::new(Mutex::new(Account::new(parameters)));
         let services = serve_tcp(listener, endpoint::services(&account));
-        Ok(Self { account, port, login_key, _services: services })
+        let balancer = Task(tokio::spawn(health::watch(Arc::clone(&account))));
+        Ok(Self { account, port, login_key, _services: services, _balancer: balancer })
     }
 
     /// Makes a folder a file system of the account. Nothing serves it yet.

@@ -1,7 +1,7 @@
 //! Baked images in virtual machines: the real agent, systemd, NFS server, Docker and AWS SDK.
 //!
-//! What is not real: Jenkins is the package that `tests/fixtures/jenkins-package` builds, there is
-//! no ECS agent, and AWS is the rehearsal account (see docs/fidelity.md). Each image is baked once
+//! What is not real: Jenkins is the package that `tests/fixtures/jenkins-package` builds, the ECS agent
+//! that of `tests/fixtures/ecs-agent-package`, and AWS is the rehearsal account (see docs/fidelity.md). Each image is baked once
 //! for all tests, and one test at a time has the processors.
 
 mod agent;

@@ -1,0 +1,21 @@
+//! ECS: what it knows of a container host, the tasks that run there, and who drains it.
+//!
+//! A cluster is given by its name or its ARN, a container instance by its ARN. Nothing here waits:
+//! who calls decides how often it asks.
+
+pub mod drain;
+mod instance;
+mod provider;
+mod task;
+
+pub use instance::{ContainerInstance, State, find, look, put_attributes, set_state};
+pub use provider::{MANAGED_HOOK, managed_draining};
+pub use task::{Task, tasks};
+
+/// How many things one call may name.
+const AT_ONCE: usize = 100;
+
+/// Of an ARN, its last part; of a name, all.
+fn name_of(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}

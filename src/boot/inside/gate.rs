@@ -1,0 +1,95 @@
+//! Which Jenkins a home has seen, and whether that of the image may have it.
+//!
+//! Jenkins itself writes down its version once it is up, and hostkit before it starts one: the newer
+//! of the two counts, because a start that failed may have changed files already. Jenkins knows that
+//! it is older than its home and goes on all the same.
+
+use anyhow::Context as _;
+use camino::Utf8Path;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, aside, me};
+use crate::jenkins::Version;
+use crate::sys::Root;
+
+/// What last ran on this home.
+const RELEASE: &str = ".hostkit/release";
+
+/// Where Jenkins writes its version, in its home.
+const LAST: &str = "jenkins.install.InstallUtil.lastExecVersion";
+
+/// What the home is served by: a version of Jenkins and a set of plugins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Software {
+    /// The version of Jenkins, where it is known.
+    pub jenkins: Option<Version>,
+    /// What the image's plugins come to, where it brought any.
+    pub plugins: Option<String>,
+}
+
+/// [`RELEASE`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Release {
+    version: u32,
+    #[serde(flatten)]
+    software: Software,
+    image: String,
+    at: Timestamp,
+}
+
+/// What the home was served by. `folder` is where it is.
+pub(super) fn served_by(root: &Root, folder: &Utf8Path) -> anyhow::Result<Software> {
+    let last = root.read_text(folder.join(LAST)).with_context(|| format!("reading {LAST}"))?;
+    // What is no version does not forbid anything.
+    let last = last.and_then(|text| text.parse().ok());
+    let release = root.read(RELEASE).with_context(|| format!("reading {RELEASE}"))?;
+    let release = release.and_then(|bytes| serde_json::from_slice::<Release>(&bytes).ok());
+    let software = release.map(|release| release.software);
+    let plugins = software.as_ref().and_then(|it| it.plugins.clone());
+    let jenkins = last.max(software.and_then(|it| it.jenkins));
+    Ok(Software { jenkins, plugins })
+}
+
+/// Remembers what is about to serve the home.
+pub(super) fn remember(root: &Root, software: Software, image: &str) -> anyhow::Result<bool> {
+    let now = root.read(RELEASE).with_context(|| format!("reading {RELEASE}"))?;
+    let now = now.and_then(|bytes| serde_json::from_slice::<Release>(&bytes).ok());
+    if now.is_some_and(|now| now.software == software && now.image == image) {
+        return Ok(false);
+    }
+    let release = Release { version: 1, software, image: image.to_owned(), at: Timestamp::now() };
+    let text = serde_json::to_vec_pretty(&release).context("a release is plain data")?;
+    root.write(RELEASE, &text, 0o600, me()).with_context(|| format!("writing {RELEASE}"))
+}
+
+/// Why the Jenkins of the image may not have the home, if it may not.
+pub(super) fn refuse(
+    root: &Root,
+    folder: &Utf8Path,
+    image: Option<&Version>,
+    allow_downgrade: bool,
+) -> anyhow::Result<Option<Answer>> {
+    let home = served_by(root, folder)?.jenkins;
+    let (Some(home), Some(image)) = (home, image) else { return Ok(None) };
+    if home <= *image || allow_downgrade {
+        return Ok(None);
+    }
+    let way_back = match aside::newest_for(root, image)? {
+        Some(set) => format!(
+            "to go back for good, put `{set}` back first (docs/home.md, \"Going back\"); or"
+        ),
+        None => "nothing was kept aside that this version has written; to start it all the same,"
+            .to_owned(),
+    };
+    Ok(Some(Answer::Refused {
+        why: format!(
+            "the home was last served by Jenkins {home}, and this image has {image}: an older \
+             Jenkins may lose what a newer one has written"
+        ),
+        hint: format!(
+            "boot an image with Jenkins {home} or newer; {way_back} set `jenkins.allow_downgrade = \
+             true`"
+        ),
+    }))
+}

@@ -1,0 +1,134 @@
+//! The first contact with a home, and the look at it in every boot after.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use anyhow::Context as _;
+use camino::Utf8Path;
+
+use super::{Answer, gate, me, moving};
+use crate::jenkins::Version;
+use crate::lease::ground::{self, Found, HOME, MARK};
+use crate::sys::{Owner, Root};
+
+/// For whom a home is prepared.
+#[derive(Debug)]
+pub(super) struct Tenant<'a> {
+    /// The id of the file system.
+    pub file_system: &'a str,
+    /// The name of the home's owner.
+    pub user: &'a str,
+    /// The numbers of the home's owner.
+    pub owner: Owner,
+    /// The Jenkins of the image.
+    pub jenkins: Option<&'a Version>,
+    /// Whether a home that a newer one has used will do.
+    pub allow_downgrade: bool,
+}
+
+/// Makes the home of an empty file system, takes over that of another Jenkins, or looks whether it
+/// is the right one.
+pub(super) fn prepare(root: &Root, tenant: &Tenant<'_>) -> anyhow::Result<Answer> {
+    let mark = root.read_text(MARK).context("reading the mark of the file system")?;
+    if let Some(mark) = mark {
+        return check(root, mark.trim(), tenant);
+    }
+    match ground::look(root).context("listing the file system")? {
+        Found::Nothing => {
+            make(root, tenant)?;
+            mark_as(root, tenant.file_system)?;
+            Ok(Answer::done(true))
+        }
+        Found::Home => adopt(root, tenant, HOME.into()),
+        Found::HomeAtTop => adopt(root, tenant, "".into()),
+        Found::Other(found) => Ok(Answer::refused(
+            format!(
+                "the file system is not empty (it has `{found}`), it is not marked as a \
+                 controller's, and no JENKINS_HOME is at its top or in its folder `{HOME}`"
+            ),
+            "use an empty file system; or move what else is there away, so that a JENKINS_HOME \
+             is all that is at the top",
+        )),
+    }
+}
+
+fn make(root: &Root, tenant: &Tenant<'_>) -> anyhow::Result<()> {
+    root.make_dir(".hostkit", 0o700, me()).context("making .hostkit")?;
+    root.make_dir(HOME, 0o750, tenant.owner).context("making the home").map(drop)
+}
+
+/// The mark comes last: what is marked is whole.
+fn mark_as(root: &Root, file_system: &str) -> anyhow::Result<()> {
+    let mark = format!("{file_system}\n");
+    root.write(MARK, mark.as_bytes(), 0o600, me()).context("marking the file system").map(drop)
+}
+
+/// Takes over the home of a Jenkins that ran without hostkit.
+fn adopt(root: &Root, tenant: &Tenant<'_>, folder: &Utf8Path) -> anyhow::Result<Answer> {
+    // While it is being moved, the one or the other is there.
+    let places = [folder.join("config.xml"), Utf8Path::new(HOME).join("config.xml")];
+    for config in places {
+        let meta = root.metadata(&config).with_context(|| format!("looking at {config}"))?;
+        let Some(meta) = meta else { continue };
+        if let Some(refused) = other_owner(&config, meta.uid(), tenant) {
+            return Ok(refused);
+        }
+        let place = config.parent().unwrap_or(folder);
+        let refused = gate::refuse(root, place, tenant.jenkins, tenant.allow_downgrade)?;
+        if let Some(refused) = refused {
+            return Ok(refused);
+        }
+    }
+    make(root, tenant)?;
+    let told = if folder.as_str().is_empty() {
+        moving::into_place(root, tenant.file_system)?;
+        format!("the JENKINS_HOME that was at the top of the file system is now in `{HOME}`")
+    } else {
+        format!("the JENKINS_HOME that was in `{HOME}` is this controller's now")
+    };
+    mark_as(root, tenant.file_system)?;
+    moving::done(root)?;
+    let warning = "it had no mark of hostkit's: whatever else still runs a Jenkins on it must be \
+                   stopped, the lease cannot know of it";
+    Ok(Answer::Done { changed: true, told: vec![told, warning.to_owned()] })
+}
+
+fn check(root: &Root, mark: &str, tenant: &Tenant<'_>) -> anyhow::Result<Answer> {
+    if mark != tenant.file_system {
+        return Ok(Answer::refused(
+            format!("this file system is marked as {mark}, and not as {}", tenant.file_system),
+            "it is a copy or a restored backup: make sure that the other one has no controller, \
+             then write its own id into .hostkit/fs-id",
+        ));
+    }
+    moving::done(root)?;
+    let Some(meta) = root.metadata(HOME).context("looking at the home")? else {
+        return Ok(Answer::refused(
+            "this file system was a controller's, and its folder `home` is gone".to_owned(),
+            "restore it from a backup; hostkit does not start an empty Jenkins in its place",
+        ));
+    };
+    if !meta.is_dir() {
+        return Ok(Answer::refused(
+            "`home` on the file system is not a folder".to_owned(),
+            "hostkit follows no symbolic link there: move the home itself to this place",
+        ));
+    }
+    if let Some(refused) = other_owner(HOME.into(), meta.uid(), tenant) {
+        return Ok(refused);
+    }
+    let gate = gate::refuse(root, HOME.into(), tenant.jenkins, tenant.allow_downgrade)?;
+    Ok(gate.unwrap_or_else(|| Answer::done(false)))
+}
+
+fn other_owner(what: &Utf8Path, uid: u32, tenant: &Tenant<'_>) -> Option<Answer> {
+    let (user, own) = (tenant.user, tenant.owner.uid);
+    (uid != own).then(|| {
+        Answer::refused(
+            format!("`{what}` on the file system belongs to user {uid}, and `{user}` is user {own} here"),
+            &format!(
+                "bake the image with `--var jenkins_uid={uid}`: a chown of a whole home takes \
+                 hours, and every other image would refuse it then"
+            ),
+        )
+    })
+}

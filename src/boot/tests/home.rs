@@ -1,0 +1,167 @@
+//! First contact with a home, and homes that this image must not have.
+
+use super::*;
+
+const CONFIG: &str = "<?xml version='1.1'?>\n<hudson>\n  <version>2.500</version>\n</hudson>\n";
+const LAST: &str = "jenkins.install.InstallUtil.lastExecVersion";
+
+impl World {
+    /// Puts a file on the file system.
+    fn lay(&self, path: &str, text: &str) {
+        let path = self.root.join("var/lib/jenkins").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn on_efs(&self, path: &str) -> Option<String> {
+        fs::read_to_string(self.root.join("var/lib/jenkins").join(path)).ok()
+    }
+
+    /// Another image takes the place of this one.
+    fn has_jenkins(&self, version: &str) {
+        let status =
+            format!("Package: jenkins\nStatus: install ok installed\nVersion: {version}\n");
+        fs::write(self.root.join("var/lib/dpkg/status"), status).unwrap();
+    }
+
+    /// The image brings this plugin.
+    fn brings(&self, name: &str, text: &str) {
+        let folder = self.root.join("usr/share/hostkit/jenkins/plugins");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(name), text).unwrap();
+    }
+
+    /// What was kept aside, by name.
+    fn sets(&self) -> Vec<String> {
+        let folder = self.root.join("var/lib/jenkins/.hostkit/before");
+        let Ok(entries) = folder.read_dir_utf8() else { return Vec::new() };
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().to_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+#[tokio::test]
+async fn a_home_at_the_top_of_a_file_system_is_taken_over_and_that_is_told() {
+    let world = World::new().await;
+    world.lay("config.xml", CONFIG);
+    world.lay("jobs/build/config.xml", "<project/>");
+    world.boot().await.unwrap();
+    assert_eq!(world.on_efs("home/config.xml").as_deref(), Some(CONFIG));
+    assert_eq!(world.on_efs("home/jobs/build/config.xml").as_deref(), Some("<project/>"));
+    assert_eq!(world.on_efs("config.xml"), None);
+    assert_eq!(world.on_efs(".hostkit/fs-id").as_deref(), Some("fs-0123456789abcdef0\n"));
+    assert!(world.said("the JENKINS_HOME that was at the top of the file system is now in `home`"));
+    let console = fs::read_to_string(world.root.join("dev/ttyS0")).unwrap();
+    assert!(console.contains("whatever else still runs a Jenkins on it"), "{console}");
+    world.boot().await.unwrap();
+    assert!(world.outcomes().contains("home unchanged"), "{}", world.outcomes());
+}
+
+#[tokio::test]
+async fn a_home_in_its_place_without_a_mark_is_taken_over() {
+    let world = World::new().await;
+    world.lay("home/config.xml", CONFIG);
+    world.boot().await.unwrap();
+    assert!(world.said("is this controller's now"));
+    assert_eq!(world.on_efs("home/config.xml").as_deref(), Some(CONFIG));
+}
+
+#[tokio::test]
+async fn the_data_of_somebody_else_is_named_and_left_alone() {
+    let world = World::new().await;
+    world.lay("photos/one.jpg", "");
+    let error = world.boot().await.unwrap_err();
+    insta::assert_snapshot!(error);
+    assert_eq!(world.on_efs(".hostkit/fs-id"), None);
+    assert!(!world.has("var/lib/jenkins/home"));
+}
+
+#[tokio::test]
+async fn a_mark_of_another_file_system_is_told_with_what_to_do() {
+    let world = World::new().await;
+    world.lay(".hostkit/fs-id", "fs-0aaaaaaaaaaaaaaaa\n");
+    let error = world.boot().await.unwrap_err();
+    insta::assert_snapshot!(error);
+}
+
+#[tokio::test]
+async fn a_home_of_another_number_names_the_variable_that_changes_it() {
+    let world = World::new().await;
+    world.boot().await.unwrap();
+    // Another image, in which `jenkins` has another number.
+    world.systemd.lock().unwrap().user = Some("daemon");
+    let error = world.boot().await.unwrap_err();
+    let owner = nix::unistd::geteuid().as_raw().to_string();
+    let error = error.replace(&format!("user {owner},"), "user OWNER,");
+    insta::assert_snapshot!(error.replace(&format!("uid={owner}`"), "uid=OWNER`"));
+    assert!(!world.was_run("chown"));
+}
+
+#[tokio::test]
+async fn an_older_jenkins_does_not_get_the_home_of_a_newer_one_unless_told() {
+    let world = World::new().await;
+    world.boot().await.unwrap();
+    world.lay(&format!("home/{LAST}"), "2.568.2");
+    world.has_jenkins("2.541");
+    let error = world.boot().await.unwrap_err();
+    insta::assert_snapshot!(error);
+    assert_eq!(world.verdicts().last().map(String::as_str), Some("CONTINUE"), "of the first boot");
+    assert_eq!(world.sets(), [""; 0]);
+
+    world.cloud.lock().unwrap().user_data = Some("[jenkins]\nallow_downgrade = true\n".into());
+    world.boot().await.unwrap();
+    assert!(world.said("from Jenkins 2.568.2 to Jenkins 2.541"));
+    assert_eq!(world.sets().len(), 1);
+}
+
+#[tokio::test]
+async fn an_upgrade_keeps_configuration_and_plugins_aside_and_a_way_back_names_them() {
+    let world = World::new().await;
+    world.brings("git.jpi", "git 1");
+    world.boot().await.unwrap();
+    assert_eq!(world.sets(), [""; 0], "nothing was there before");
+    world.lay(&format!("home/{LAST}"), "2.541");
+    world.lay("home/config.xml", "<hudson>old</hudson>");
+
+    world.has_jenkins("2.568.2");
+    world.brings("git.jpi", "git 2");
+    world.boot().await.unwrap();
+    assert!(world.said("from Jenkins 2.541 to Jenkins 2.568.2"));
+    let [set] = world.sets().try_into().unwrap();
+    assert!(set.starts_with("2.541-2"), "{set}");
+    let kept = |path: &str| world.on_efs(&format!(".hostkit/before/{set}/{path}"));
+    assert_eq!(kept("home/plugins/git.jpi").as_deref(), Some("git 1"));
+    assert_eq!(kept("home/config.xml").as_deref(), Some("<hudson>old</hudson>"));
+    assert!(kept("release").unwrap().contains("2.541"));
+    assert_eq!(world.on_efs("home/plugins/git.jpi").as_deref(), Some("git 2"));
+    world.boot().await.unwrap();
+    assert_eq!(world.sets().len(), 1, "once is enough");
+
+    world.lay(&format!("home/{LAST}"), "2.568.2");
+    world.has_jenkins("2.541");
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains(&format!("put `.hostkit/before/{set}` back first")), "{error}");
+}
+
+#[tokio::test]
+async fn a_start_that_failed_counts_as_a_jenkins_that_has_seen_the_home() {
+    let world = World::new().await;
+    world.boot().await.unwrap();
+    world.has_jenkins("2.568.2");
+    world.boot().await.unwrap();
+    world.has_jenkins("2.541");
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("last served by Jenkins 2.568.2"), "{error}");
+}
+
+#[tokio::test]
+async fn an_image_that_does_not_say_its_version_is_told_and_not_refused() {
+    let world = World::new().await;
+    fs::remove_file(world.root.join("var/lib/dpkg/status")).unwrap();
+    world.lay("home/config.xml", CONFIG);
+    world.lay(&format!("home/{LAST}"), "2.999");
+    world.boot().await.unwrap();
+    assert!(world.said("the version of the image's Jenkins is not known"));
+}

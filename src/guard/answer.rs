@@ -1,0 +1,120 @@
+//! What the guard answers in Parameter Store, `/hostkit/asg/ASG/host`: how the controller stands.
+//!
+//! Whoever sets the tag `hostkit:drain` reads here what has become of it. Pure.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Answers are this far apart at least, in seconds; the last one always gets there.
+const APART: f64 = 10.0;
+
+/// After one that did not get there, the next is sent after so many seconds.
+const AFTER_FAILURE: f64 = 60.0;
+
+/// How a controller stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It serves, and begins builds.
+    Serving,
+    /// It serves, and begins no builds.
+    Quiet,
+    /// It goes.
+    Draining,
+    /// It has gone as far as it can by itself: Jenkins is down, the home is released.
+    Drained,
+}
+
+/// The answer, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The form of this answer: 1.
+    pub version: u32,
+    /// Of which instance.
+    pub instance: String,
+    /// How it stands.
+    pub state: State,
+    /// How many builds run; absent where nobody knows.
+    pub builds: Option<u32>,
+    /// Since when it stands so.
+    pub since: Timestamp,
+    /// Why, in a line; absent where it serves and all is well.
+    pub why: Option<String>,
+}
+
+/// The parameter of a group.
+pub fn parameter(group: &str) -> String {
+    format!("/hostkit/asg/{group}/host")
+}
+
+/// What was answered, and when.
+#[derive(Clone, Debug, Default)]
+pub struct Teller {
+    told: Option<Standing>,
+    last: Option<f64>,
+    failed: bool,
+}
+
+impl Teller {
+    /// What to answer at `now`, if that is news and the last answer is old enough. `since` is kept
+    /// while the state is the same.
+    pub fn next(&mut self, now: f64, mut standing: Standing) -> Option<Standing> {
+        if let Some(told) = self.told.as_ref().filter(|told| told.state == standing.state) {
+            standing.since = told.since;
+        }
+        let apart = if self.failed { AFTER_FAILURE } else { APART };
+        let is_new = self.failed || self.told.as_ref() != Some(&standing);
+        if !is_new || self.last.is_some_and(|last| now - last < apart) {
+            return None;
+        }
+        self.last = Some(now);
+        self.told = Some(standing.clone());
+        Some(standing)
+    }
+
+    /// Whether the last answer got there. True where that is news.
+    pub const fn arrived(&mut self, arrived: bool) -> bool {
+        let is_news = self.failed == arrived;
+        self.failed = !arrived;
+        is_news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(state: State, builds: u32, second: i64) -> Standing {
+        Standing {
+            version: 1,
+            instance: "i-0bbbbbbbbbbbbbbbb".to_owned(),
+            state,
+            builds: Some(builds),
+            since: Timestamp::from_second(1_795_000_000 + second).unwrap(),
+            why: (state == State::Quiet).then(|| "the tag hostkit:drain".to_owned()),
+        }
+    }
+
+    #[test]
+    fn only_news_is_told_not_too_often_and_the_last_always() {
+        let mut teller = Teller::default();
+        let told = teller.next(0.0, standing(State::Serving, 0, 0)).unwrap();
+        assert_eq!(told.builds, Some(0));
+        assert_eq!(teller.next(60.0, standing(State::Serving, 0, 60)), None);
+        let quiet = teller.next(61.0, standing(State::Quiet, 3, 61)).unwrap();
+        assert_eq!(teller.next(63.0, standing(State::Quiet, 2, 63)), None, "too soon");
+        let fewer = teller.next(71.0, standing(State::Quiet, 1, 71)).unwrap();
+        assert_eq!((fewer.builds, fewer.since), (Some(1), quiet.since));
+        assert!(teller.arrived(false) && !teller.arrived(false));
+        assert_eq!(teller.next(100.0, standing(State::Quiet, 1, 100)), None);
+        assert!(teller.next(131.0, standing(State::Quiet, 1, 131)).is_some(), "it did not arrive");
+        assert!(teller.arrived(true));
+    }
+
+    #[test]
+    fn it_reads_like_this() {
+        let text = serde_json::to_string_pretty(&standing(State::Quiet, 2, 0)).unwrap();
+        insta::assert_snapshot!(text);
+        assert_eq!(parameter("ci-controller"), "/hostkit/asg/ci-controller/host");
+    }
+}

@@ -1,0 +1,32 @@
+//! Announces to an instance what its schedule says, when it says so.
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::sim::endpoint::{Shared, with};
+use crate::sim::notice::Scheduled;
+
+/// At work until it is dropped.
+#[derive(Debug)]
+pub(super) struct Announcer(JoinHandle<()>);
+
+impl Drop for Announcer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Times count from now.
+pub(super) fn start(account: &Shared, instance: &str, schedule: &[Scheduled]) -> Announcer {
+    let (account, instance, began) = (Arc::clone(account), instance.to_owned(), Instant::now());
+    let mut schedule = schedule.to_vec();
+    schedule.sort_by_key(|one| one.after);
+    Announcer(tokio::spawn(async move {
+        for Scheduled { after, notice } in schedule {
+            tokio::time::sleep_until(began + after).await;
+            with(&account, |account| account.notice(&instance, &notice));
+        }
+    }))
+}
