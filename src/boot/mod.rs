@@ -5,8 +5,8 @@
 //! Nothing here touches the mounted home in this process: a dead NFS server would hang it for
 //! ever. Such work is done by a child with a deadline ([`inside`]).
 
-pub mod agents;
 pub mod about;
+pub mod agents;
 pub mod analyze;
 mod authorize;
 pub mod bundle;
@@ -21,7 +21,6 @@ mod host_key;
 mod identity;
 pub mod inside;
 mod jenkins;
-mod kept;
 mod keys;
 mod lease;
 mod lifecycle;

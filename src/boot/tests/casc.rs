@@ -130,7 +130,7 @@ async fn what_a_plugin_does_not_take_is_replaced_by_the_last_known_good() {
                  configuration elements for type: class Mailer : smtpHosst\n\tat java.base";
     {
         let mut systemd = world.systemd.lock().unwrap();
-        systemd.words = words;
+        systemd.journal = words;
         systemd.next_starts = vec!["failed"];
     }
     world.boot().await.unwrap();

@@ -434,7 +434,7 @@ async fn an_agent_that_does_not_show_the_host_key_of_its_pool_is_not_put_into_se
     // A server that does not take the new key.
     let (runner, script) = systemd_and(&world.root, &world.systemd, |script| script);
     (world.machine.runner, world.script) = (runner, script);
-    world.machine.step_limit = Duration::from_secs(2);
+    world.machine.step_limit = Duration::from_secs(6);
     let error = world.boot().await.unwrap_err();
     assert!(error.contains("it shows the host key SHA256:"), "{error}");
     assert_eq!(world.verdicts(), ["ABANDON"]);

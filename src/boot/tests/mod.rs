@@ -3,26 +3,26 @@
 
 mod agent;
 mod agents;
-mod casc;
 mod balancer;
+mod casc;
 mod cloud;
 mod container_service;
 mod ecs;
-mod keys;
-mod refused;
-mod served;
-mod speed;
-mod sshd;
-mod web;
 mod efs;
 mod group;
 mod home;
+mod keys;
 mod masked;
 mod mounts;
 mod only;
 mod plan;
+mod refused;
+mod served;
+mod speed;
+mod sshd;
 mod target;
 mod told;
+mod web;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -254,8 +254,6 @@ struct Systemd {
     start_leads_to: &'static str,
     /// What the next starts make of it, the last one first; then it is as above.
     next_starts: Vec<&'static str>,
-    /// What a unit wrote to the journal.
-    words: &'static str,
     /// What a start makes of the lease's unit, which waits until this host may have the home.
     lease_leads_to: &'static str,
     /// How the lease's unit says that it stands, when it is started.
@@ -283,7 +281,6 @@ impl Default for Systemd {
             restarts: 0,
             start_leads_to: "active",
             next_starts: Vec::new(),
-            words: "the last words of the unit",
             lease_leads_to: "active",
             lease_tells: None,
             others: [("hostkit-lease.service", "inactive")].into(),
@@ -332,8 +329,8 @@ fn systemd_and(
     let hostname = root.join("proc/sys/kernel/hostname");
     let may_start = root.join("run/hostkit/may-start");
     let [forgotten_mountinfo, helped_mountinfo] = [(); 2].map(|()| mountinfo.clone());
-    let [mounts, helped, forgets, journals, starts, stops, resets, shows, known, children, says] =
-        [(); 11].map(|()| Arc::clone(state));
+    let [mounts, helped, forgets, journals, starts, stops, resets, shows, known, children] =
+        [(); 10].map(|()| Arc::clone(state));
     more(Script::default())
         .on("systemd-mount", move |command| {
             let mut mounts = mounts.lock().unwrap();
@@ -408,6 +405,7 @@ fn systemd_and(
                 None => "LoadState=not-found\nActiveState=inactive\n".to_owned(),
             })
         })
+        .answer("systemctl daemon-reload", "")
         .answer(
             "systemctl list-jobs",
             "11 hostkit-boot.service start running\n12 cloud-final.service start running\n\
@@ -418,13 +416,7 @@ fn systemd_and(
             let request = serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
             Ok(serde_json::to_string(&ledger::answer(&request, Ground::Any)).unwrap())
         })
-        .answer("systemctl daemon-reload", "")
-        .on("journalctl", move |_| {
-            let usual = Systemd::default().words;
-            let said = says.lock().unwrap().words;
-            let said = if said == usual { journals.lock().unwrap().journal } else { said };
-            Ok(said.to_owned())
-        })
+        .on("journalctl", move |_| Ok(journals.lock().unwrap().journal.to_owned()))
         .on("hostkit inner home", move |command| {
             let mut children = children.lock().unwrap();
             if let Some(complaint) = children.child_fails {

@@ -294,7 +294,7 @@ async fn a_jenkins_that_ends_again_and_again_is_told_with_how_often_and_its_last
     {
         let mut systemd = world.systemd.lock().unwrap();
         (systemd.start_leads_to, systemd.result, systemd.restarts) = ("failed", "exit-code", 2);
-        systemd.words = "java.lang.OutOfMemoryError: Java heap space";
+        systemd.journal = "java.lang.OutOfMemoryError: Java heap space";
     }
     insta::assert_snapshot!(world.boot().await.unwrap_err());
     assert_eq!(world.verdicts(), ["ABANDON"]);
