@@ -68,7 +68,10 @@
 //! - [`boot`]: the agent; [`boot::steps`] has a table for each role (controller, build agent,
 //!   container host), [`boot::graph`] its order, [`boot::run`] runs it, and each step has a file of
 //!   its own
-//! - [`boot::inside`]: what is done on the mounted home, in a child that can be killed
+//! - `boot::mount`: file systems are found, probed and mounted, and every way in which that fails is
+//!   told apart
+//! - [`boot::inside`]: what is done on the mounted home, in a child that can be killed: first contact,
+//!   the gate between versions, plugins, and what is kept aside for the way back
 //! - [`boot::plan`]: what a boot would do, with which values and who said them; [`boot::only`]: one
 //!   step again, by hand
 //! - [`boot::status`]: the report of a boot, and how `hostkit status` tells about it

@@ -17,6 +17,7 @@ mod container_service;
 mod ec2;
 mod engine;
 mod fleet;
+mod home;
 mod host_config;
 mod hygiene;
 mod iam;
