@@ -84,6 +84,9 @@
 //!   [`lease::visit`] is a person's look at the lease, or break
 //! - [`group`]: what a host says to its Auto Scaling group, when it boots and when it goes: hooks that
 //!   wait, and its health; [`group::ledger`] counts how often
+//! - [`boot::records`]: a record of every boot, here and on the home; [`boot::analyze`]: where the time
+//!   of one went; [`boot::bundle`]: what somebody needs who was not there
+//! - [`logs`]: the journal, shipped to CloudWatch Logs
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
 //! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values
 //!
@@ -107,7 +110,8 @@
 //!
 //! - [`event`]: what engines say while they work
 //! - [`report`]: what a run did, folded from its events
-//! - [`secret`]: values that are used and never shown or kept
+//! - [`secret`]: values that are used and never shown or kept; what leaves a process goes through
+//!   [`secret::redact()`]
 //! - [`error`]: errors sorted by who must act
 //! - [`ui`]: how events, results and errors are printed
 //! - [`cli`]: the command line, one file a verb
@@ -179,6 +183,7 @@ pub mod iam;
 pub mod image;
 pub mod jenkins;
 pub mod lease;
+pub mod logs;
 pub mod plan;
 pub mod recipe;
 pub mod report;

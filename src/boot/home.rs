@@ -7,7 +7,6 @@ use super::inside::{self, Answer, Request};
 use crate::event::Outcome;
 use crate::jenkins::Version;
 use crate::sys::console;
-use crate::sys::mountinfo::{self, Mount};
 
 /// Who owns the home: the user of Jenkins' own package.
 pub(super) const OWNER: &str = "jenkins";

@@ -20,6 +20,7 @@ pub mod init;
 pub mod inner;
 pub mod lease;
 pub mod lock;
+pub mod logs;
 #[cfg(feature = "sim")]
 pub mod machines;
 pub mod plan;
@@ -33,6 +34,7 @@ pub mod shell;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod status;
+pub mod support_bundle;
 mod table;
 #[cfg(feature = "sim")]
 pub mod test;
@@ -126,6 +128,11 @@ pub enum Command {
     Analyze(analyze::Analyze),
     /// List the boots of this host, and of all that had its home before
     History(history::History),
+    /// Gather what somebody needs who was not there, without secrets
+    SupportBundle(support_bundle::SupportBundle),
+    /// Ship the journal of this host
+    #[command(subcommand)]
+    Logs(logs::Logs),
     /// Show who holds the home of this host, or declare the holder dead
     #[command(subcommand)]
     Lease(lease::Lease),
@@ -194,6 +201,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status => status::run(format).await,
         Command::Analyze(args) => analyze::run(args, format).await,
         Command::History(args) => history::run(&args, format).await,
+        Command::SupportBundle(args) => Box::pin(support_bundle::run(args, format)).await,
+        Command::Logs(verb) => Box::pin(logs::run(&verb, format)).await,
         Command::Lease(verb) => Box::pin(lease::run(verb, format)).await,
         Command::Inner(command) => Ok(inner::run(&command)),
     }

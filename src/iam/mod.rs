@@ -85,6 +85,7 @@ fn arns(on: On, scope: &Scope) -> Vec<String> {
                 "arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/*"
             )
         }
+        On::LogStreams => format!("arn:aws:logs:{region}:{account}:log-group:*"),
         On::OfEcs(what) => format!("arn:aws:ecs:{region}:{account}:{what}/*"),
         On::TargetGroups => {
             format!("arn:aws:elasticloadbalancing:{region}:{account}:targetgroup/*")

@@ -62,6 +62,8 @@ pub enum On {
     FileSystems,
     /// Auto Scaling Groups.
     Groups,
+    /// Log groups, and the streams in them.
+    LogStreams,
     /// Something of ECS: `cluster`, `container-instance`, …
     OfEcs(&'static str),
     /// Target groups of load balancers.
@@ -450,6 +452,14 @@ pub const GRANTS: &[Grant] = &[
         on: &[On::Groups],
         when: When::Always,
         why: "a launch hook waits for the boot",
+    },
+    Grant {
+        sid: "ShipJournal",
+        roles: &[Controller, Agent, Ecs],
+        actions: &["logs:CreateLogStream", "logs:PutLogEvents"],
+        on: &[On::LogStreams],
+        when: When::Always,
+        why: "only with `logs.group`: the journal, in a stream of the instance's own",
     },
     Grant {
         sid: "KnowGroup",

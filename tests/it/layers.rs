@@ -36,7 +36,7 @@ const ROOMS: &[Room] = &[
         "cli",
         &[
             "ui", "recipe", "plan", "step", "apply", "image", "boot", "guard", "doctor", "fleet",
-            "lease", "jenkins", "group", "keys", "iam", "facts", "sim", "aws", "sys",
+            "lease", "logs", "jenkins", "group", "keys", "iam", "facts", "sim", "aws", "sys",
         ],
     ),
     // The shared vocabulary. Only `ui` prints.
@@ -61,6 +61,7 @@ const ROOMS: &[Room] = &[
     room("jenkins", &["facts", "sys"]),
     // What the boot and the guard both say to Auto Scaling.
     room("group", &["lease", "sys", "aws"]),
+    room("logs", &["facts", "sys", "aws"]),
     room("boot", ON_A_HOST),
     room("guard", ON_A_HOST),
     // The doctor must work where Jenkins does not.

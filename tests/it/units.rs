@@ -10,6 +10,7 @@ const EXPOSURE: &[(&str, u32)] = &[
     ("hostkit-boot.service", 30),
     ("hostkit-guard.service", 20),
     ("hostkit-lease.service", 20),
+    ("hostkit-logs.service", 25),
     ("hostkit-shield.service", 20),
     ("hostkit-ssh-host-keys.service", 20),
 ];

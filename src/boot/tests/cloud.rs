@@ -223,9 +223,6 @@ impl Cloud {
                 "Expiration": "2099-01-01T00:00:00Z",
             })
             .to_string(),
-            "meta-data/tags/instance/aws:autoscaling:groupName" if self.balancer.tags => {
-                "ci".to_owned()
-            }
             "meta-data/autoscaling/target-lifecycle-state" if self.target.is_some() => {
                 self.target.unwrap().to_owned()
             }

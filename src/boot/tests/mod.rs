@@ -9,6 +9,7 @@ mod ecs;
 mod efs;
 mod group;
 mod home;
+mod masked;
 mod mounts;
 mod only;
 mod plan;
