@@ -39,8 +39,11 @@ impl Outcome {
     /// Whether steps that come after this one may run.
     pub const fn is_ok(&self) -> bool {
         match self {
-            Self::Unchanged | Self::Changed | Self::Differs => true,
-            Self::Skipped(_) | Self::Degraded(_) => true,
+            Self::Unchanged
+            | Self::Changed
+            | Self::Differs
+            | Self::Skipped(_)
+            | Self::Degraded(_) => true,
             Self::Blocked(_) | Self::Failed(_) => false,
         }
     }
@@ -60,7 +63,7 @@ impl Outcome {
     /// What is told of it beside the word, for people.
     const fn text_mut(&mut self) -> Option<&mut String> {
         match self {
-            Self::Skipped(text) | Self::Failed(text) => Some(text),
+            Self::Skipped(text) | Self::Degraded(text) | Self::Failed(text) => Some(text),
             Self::Unchanged | Self::Changed | Self::Differs | Self::Blocked(_) => None,
         }
     }
@@ -68,7 +71,7 @@ impl Outcome {
     /// What is told of it beside the word.
     pub fn text(&self) -> Option<&str> {
         match self {
-            Self::Skipped(text) | Self::Failed(text) => Some(text),
+            Self::Skipped(text) | Self::Degraded(text) | Self::Failed(text) => Some(text),
             Self::Unchanged | Self::Changed | Self::Differs | Self::Blocked(_) => None,
         }
     }
