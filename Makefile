@@ -58,6 +58,10 @@ bench: setup-for-bench ## how long bakes and uploads take, beside mkosi, mmdebst
 bench-lease: setup-for-tests ## what the lease costs a controller, in a virtual machine (as root)
 	cargo bench --locked --bench lease
 
+.PHONY: bench-agents
+bench-agents: ## how long Jenkins takes to know a thousand build agents
+	cargo bench --locked --bench agents
+
 .PHONY: bench-boot
 bench-boot: setup-for-tests ## how long a boot takes, beside cloud-init, in a virtual machine (as root)
 	cargo bench --locked --bench boot

@@ -5,19 +5,23 @@
 //! Nothing here touches the mounted home in this process: a dead NFS server would hang it for
 //! ever. Such work is done by a child with a deadline ([`inside`]).
 
+pub mod agents;
 pub mod about;
 pub mod analyze;
 mod authorize;
 pub mod bundle;
 mod config;
 pub mod context;
+mod credentials;
 mod ecs;
 pub mod graph;
 pub mod history;
 mod home;
+mod host_key;
 mod identity;
 pub mod inside;
 mod jenkins;
+mod kept;
 mod keys;
 mod lease;
 mod lifecycle;
@@ -29,21 +33,25 @@ mod permission;
 pub mod plan;
 mod plugins;
 mod policy;
-mod public_key;
 mod ready;
 mod reboots;
 mod recorder;
+pub mod refresh;
 pub mod records;
 mod render;
 pub mod run;
+mod secrets;
 mod service;
+mod site;
 mod shipping;
 mod sshd;
+mod start_limits;
 pub mod status;
 pub mod steps;
 mod target;
 #[cfg(test)]
 mod tests;
+mod timer;
 mod texts;
 
 use std::sync::Arc;
