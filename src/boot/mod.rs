@@ -6,20 +6,25 @@
 //! ever. Such work is done by a child with a deadline ([`inside`]).
 
 pub mod about;
+pub mod agents;
 pub mod analyze;
 mod authorize;
+pub mod bundle;
 mod config;
 pub mod context;
+mod credentials;
 mod ecs;
 pub mod graph;
 pub mod history;
 mod home;
+mod host_key;
 mod identity;
 pub mod inside;
 mod jenkins;
 mod keys;
 mod lease;
 mod lifecycle;
+pub mod live;
 mod login;
 mod mount;
 pub mod only;
@@ -27,20 +32,25 @@ mod permission;
 pub mod plan;
 mod plugins;
 mod policy;
-mod public_key;
 mod ready;
 mod reboots;
 mod recorder;
+pub mod refresh;
 pub mod records;
 mod render;
 pub mod run;
+mod secrets;
 mod service;
+mod site;
+mod shipping;
 mod sshd;
+mod start_limits;
 pub mod status;
 pub mod steps;
 mod target;
 #[cfg(test)]
 mod tests;
+mod timer;
 mod texts;
 
 use std::sync::Arc;
