@@ -35,14 +35,14 @@ mod policy;
 mod ready;
 mod reboots;
 mod recorder;
-pub mod refresh;
 pub mod records;
+pub mod refresh;
 mod render;
 pub mod run;
 mod secrets;
 mod service;
-mod site;
 mod shipping;
+mod site;
 mod sshd;
 mod start_limits;
 pub mod status;
@@ -50,8 +50,8 @@ pub mod steps;
 mod target;
 #[cfg(test)]
 mod tests;
-mod timer;
 mod texts;
+mod timer;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -287,7 +287,8 @@ impl Cloud {
             names.into_iter().partition(|name| self.parameters.contains_key(*name));
         let found = found.iter().map(|name| {
             let kind = if self.plain.contains(name) { "String" } else { "SecureString" };
-            let (bare, selector) = name.split_once(':').map_or((*name, None), |it| (it.0, Some(it.1)));
+            let (bare, selector) =
+                name.split_once(':').map_or((*name, None), |it| (it.0, Some(it.1)));
             let selector = selector.map(|it| format!(":{it}"));
             let value = &self.parameters[*name];
             serde_json::json!({"Name": bare, "Selector": selector, "Type": kind, "Value": value})
