@@ -8,6 +8,7 @@ CACHE := $(shell . .ci/common.sh && echo "$$cache")
 export PATH := $(shell . .ci/common.sh && echo "$$PATH")
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export HOSTKIT_TEST_PYTHON := $(CACHE)/python/bin/python
+export HOSTKIT_TEST_MINISTACK := $(CACHE)/ministack/bin/ministack
 export HOSTKIT_CACHE := $(CACHE)
 
 # Chroots, mounts and the NFS server need root; cargo itself does not.

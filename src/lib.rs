@@ -63,11 +63,17 @@
 //!
 //! What happens on a host:
 //!
-//! - [`host`]: the types of `host.toml`; pure, and known to all
+//! - [`host`]: the types of `host.toml`, one file a section; how its layers are merged, and what its
+//!   values may be; pure, and known to all
 //! - [`boot`]: the agent; [`boot::steps`] has a table for each role (controller, build agent,
 //!   container host), [`boot::graph`] its order, [`boot::run`] runs it, and each step has a file of
 //!   its own
-//! - [`boot::inside`]: what is done on the mounted home, in a child that can be killed
+//! - `boot::mount`: file systems are found, probed and mounted, and every way in which that fails is
+//!   told apart
+//! - [`boot::inside`]: what is done on the mounted home, in a child that can be killed: first contact,
+//!   the gate between versions, plugins, and what is kept aside for the way back
+//! - [`boot::plan`]: what a boot would do, with which values and who said them; [`boot::only`]: one
+//!   step again, by hand
 //! - [`boot::status`]: the report of a boot, and how `hostkit status` tells about it
 //! - [`guard`]: what lives as long as the host. [`guard::wish`] is what is wanted of it,
 //!   [`guard::drain`] how it goes, both without I/O; [`guard::envoy`] is the child that speaks to AWS
@@ -78,8 +84,14 @@
 //!   [`lease::visit`] is a person's look at the lease, or break
 //! - [`group`]: what a host says to its Auto Scaling group, when it boots and when it goes: hooks that
 //!   wait, and its health; [`group::ledger`] counts how often
+//! - [`boot::records`]: a record of every boot, here and on the home; [`boot::analyze`]: where the time
+//!   of one went; [`boot::bundle`]: what somebody needs who was not there
+//! - [`logs`]: the journal, shipped to CloudWatch Logs
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
-//! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values
+//! - [`keys`]: what counts as a key, asking for keys, and making and exchanging them from outside;
+//!   what a host does with its keys is in [`boot`], at boot and when [`boot::refresh`] reads them again
+//! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values;
+//!   [`facts::ecs_agent`], what its ECS agent says
 //!
 //! What is done to AWS from outside:
 //!
@@ -94,13 +106,15 @@
 //!   and again), files below a root ([`sys::root`]) and by the handle of their directory
 //!   ([`sys::folder`]), namespaces ([`sys::namespaces`]), systemd ([`sys::systemd`])
 //! - [`aws`]: thin functions over the SDK's clients, one file a service, our types out; as whom calls
-//!   are made is [`aws::operator`]'s for a person, and the instance role's on a host
+//!   are made is [`aws::operator`]'s for a person, and the instance role's on a host;
+//!   [`aws::imds`] is the metadata service, asked without the SDK
 //!
 //! What is said, and to whom:
 //!
 //! - [`event`]: what engines say while they work
 //! - [`report`]: what a run did, folded from its events
-//! - [`secret`]: values that are used and never shown or kept
+//! - [`secret`]: values that are used and never shown or kept; what leaves a process goes through
+//!   [`secret::redact()`]
 //! - [`error`]: errors sorted by who must act
 //! - [`ui`]: how events, results and errors are printed
 //! - [`cli`]: the command line, one file a verb
@@ -111,8 +125,9 @@
 //! - [`sim`]: a simulated AWS whose instances are virtual machines; a cargo feature, on by default,
 //!   that only [`cli`] knows
 //! - [`sim::cloud`]: the account as a server, for hostkit, boto3, the AWS CLI and coldsnap; one file a
-//!   service ([`sim::ebs`], [`sim::ec2`], [`sim::ssm`]), what goes wrong on purpose ([`sim::faults`]),
-//!   and [`sim::machines`], the virtual machines of the instances that are launched in it
+//!   service ([`sim::ebs`], [`sim::ec2`], [`sim::ecs`], [`sim::ssm`]), what goes wrong on purpose
+//!   ([`sim::faults`]), and [`sim::machines`], the virtual machines of the instances that are launched
+//!   in it
 //! - [`sim::vm`]: one machine, seen through a boot. [`sim::fleet`]: several of them on file systems
 //!   that they share. [`sim::failover`]: the bad nights that are played on them
 //! - [`sim::nfs`]: its file systems, the record of which machine changed what in them, and the check
@@ -171,7 +186,9 @@ pub mod host;
 pub mod iam;
 pub mod image;
 pub mod jenkins;
+pub mod keys;
 pub mod lease;
+pub mod logs;
 pub mod plan;
 pub mod recipe;
 pub mod report;

@@ -22,6 +22,7 @@ pub mod instances;
 pub mod inventory;
 pub mod keypair;
 pub mod launch_template;
+pub mod logs;
 pub mod operator;
 pub mod patience;
 pub mod remove;

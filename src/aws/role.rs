@@ -37,6 +37,8 @@ impl Role {
         let asked = tokio::time::timeout(ROUND, self.ask()).await;
         let why = match asked.unwrap_or_else(|_elapsed| Err(silent())) {
             Ok(found) => {
+                crate::secret::learn(found.secret_access_key());
+                crate::secret::learn(found.session_token().unwrap_or_default());
                 *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
                 return Ok(found);
             }

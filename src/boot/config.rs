@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::context::Context;
+use super::shipping;
 use super::steps::CONFIG_STEP as STEP;
 use super::texts::Tags;
 use crate::error::Fault;
@@ -12,7 +13,6 @@ use crate::event::Outcome;
 use crate::host::{self, HostConfig};
 use crate::sys::atomic;
 
-#[expect(clippy::unused_async, reason = "every row of the table has the same shape")]
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let texts = &context.must_know().texts;
     if let Some(fault) = texts.fault() {
@@ -29,6 +29,9 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let effective = context.machine.path(host::EFFECTIVE);
     let changed = atomic::write(&effective, host::to_effective(&config).as_bytes(), 0o600)
         .with_context(|| format!("writing {effective}"))?;
+    if config.logs.group.is_some() {
+        shipping::start(&context).await;
+    }
     let first = context.config.set(config).is_ok();
     debug_assert!(first, "this step runs once");
     Ok(Outcome::changed(changed))

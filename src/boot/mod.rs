@@ -5,22 +5,27 @@
 //! Nothing here touches the mounted home in this process: a dead NFS server would hang it for
 //! ever. Such work is done by a child with a deadline ([`inside`]).
 
-pub mod about;
 pub mod agents;
+pub mod about;
 pub mod analyze;
 mod authorize;
+pub mod bundle;
 mod config;
 pub mod context;
+mod credentials;
 mod ecs;
 pub mod graph;
 pub mod history;
 mod home;
+mod host_key;
 mod identity;
 pub mod inside;
 mod jenkins;
+mod kept;
 mod keys;
 mod lease;
 mod lifecycle;
+pub mod live;
 mod login;
 mod mount;
 pub mod only;
@@ -28,14 +33,17 @@ mod permission;
 pub mod plan;
 mod plugins;
 mod policy;
-mod public_key;
 mod ready;
 mod reboots;
 mod recorder;
+pub mod refresh;
 pub mod records;
 mod render;
 pub mod run;
+mod secrets;
 mod service;
+mod site;
+mod shipping;
 mod sshd;
 mod start_limits;
 pub mod status;
@@ -43,6 +51,7 @@ pub mod steps;
 mod target;
 #[cfg(test)]
 mod tests;
+mod timer;
 mod texts;
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use tokio::time::timeout;
 
 use super::context::{Context, Machine};
@@ -85,7 +85,7 @@ impl Place {
 
     fn keep_here(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let parent = self.folder.parent().unwrap_or(&self.folder);
-        atomic::make_directory(parent, 0o755).with_context(|| format!("making {parent}"))?;
+        atomic::make_directory(parent, 0o700).with_context(|| format!("making {parent}"))?;
         atomic::make_directory(&self.folder, 0o700)
             .with_context(|| format!("making {}", self.folder))?;
         let path = self.folder.join(name);
@@ -133,6 +133,14 @@ async fn on_home(machine: &Machine) -> Option<anyhow::Result<Vec<String>>> {
     })
 }
 
+/// The records of this host alone, as JSON lines. Touches no home.
+pub(super) fn of_host(machine: &Machine) -> anyhow::Result<String> {
+    let texts = here(machine)?;
+    let boots = texts.iter().filter_map(|text| Status::parse(text).ok());
+    let lines = boots.map(|boot| serde_json::to_string(&boot).expect("a status is JSON"));
+    Ok(lines.map(|line| line + "\n").collect())
+}
+
 fn here(machine: &Machine) -> anyhow::Result<Vec<String>> {
     let folder = machine.path(FOLDER);
     let mut texts = Vec::new();
@@ -153,7 +161,7 @@ fn is_mounted(machine: &Machine) -> bool {
 }
 
 /// The names of the records in a folder that may not be there.
-fn names(folder: &Utf8PathBuf) -> anyhow::Result<Vec<String>> {
+fn names(folder: &Utf8Path) -> anyhow::Result<Vec<String>> {
     let entries = match folder.read_dir_utf8() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(|| format!("listing {folder}"))?,

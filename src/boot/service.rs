@@ -35,6 +35,8 @@ pub(super) struct Look {
     result: String,
     status: String,
     job: String,
+    /// Whether systemd knows an older unit than the one on disk.
+    is_stale: bool,
     /// How often systemd has started it again by itself.
     restarts: u32,
     exit: Option<i32>,
@@ -51,6 +53,7 @@ impl Look {
         self.state == "failed"
     }
 
+    /// Whether nothing of it runs, and nothing is about to.
     /// Whether it does not run and nothing is about to start it.
     pub(super) fn is_down(&self) -> bool {
         ["inactive", "failed"].contains(&self.state.as_str()) && self.job.is_empty()
@@ -81,8 +84,9 @@ impl Service {
             "Result",
             "StatusText",
             "Job",
-            "ExecMainStatus",
             "NRestarts",
+            "NeedDaemonReload",
+            "ExecMainStatus",
         ];
         let mut shown = systemd::show(&context.machine.runner, self.unit, &names).await?;
         let mut take = |name: &str| shown.remove(name).unwrap_or_default();
@@ -94,6 +98,7 @@ impl Service {
             result: take("Result"),
             status: take("StatusText"),
             job: take("Job"),
+            is_stale: take("NeedDaemonReload") == "yes",
             restarts: take("NRestarts").parse().unwrap_or(0),
             exit: take("ExecMainStatus").parse().ok(),
         }))
@@ -134,6 +139,10 @@ impl Service {
             // Too many starts in a short time: until that is forgotten, no start is even tried.
             "failed" => systemd::reset_failed(&machine.runner, self.unit).await?,
             _ => {}
+        }
+        // Somebody had it loaded before the boot wrote what belongs to it.
+        if before.is_stale {
+            systemd::daemon_reload(&machine.runner).await?;
         }
         let until = Instant::now() + patience;
         systemd::start_no_block(&machine.runner, self.unit).await?;

@@ -19,8 +19,10 @@ pub mod iam;
 pub mod images;
 pub mod init;
 pub mod inner;
+pub mod keys;
 pub mod lease;
 pub mod lock;
+pub mod logs;
 #[cfg(feature = "sim")]
 pub mod machines;
 pub mod plan;
@@ -34,6 +36,7 @@ pub mod shell;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod status;
+pub mod support_bundle;
 mod table;
 #[cfg(feature = "sim")]
 pub mod test;
@@ -127,9 +130,17 @@ pub enum Command {
     Analyze(analyze::Analyze),
     /// List the boots of this host, and of all that had its home before
     History(history::History),
+    /// Gather what somebody needs who was not there, without secrets
+    SupportBundle(support_bundle::SupportBundle),
+    /// Ship the journal of this host
+    #[command(subcommand)]
+    Logs(logs::Logs),
     /// Show who holds the home of this host, or declare the holder dead
     #[command(subcommand)]
     Lease(lease::Lease),
+    /// Make, show and exchange the keys of controllers and build agents
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Tell Jenkins which build agents there are
     #[command(subcommand)]
     Agents(agents::Agents),
@@ -193,11 +204,14 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "sim")]
         Command::Rehearse(verb) => Box::pin(rehearse::run(verb, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,
+        Command::Keys(verb) => Box::pin(keys::run(verb, format)).await,
         Command::Drain(arguments) => Box::pin(drain::run(arguments, format)).await,
         Command::Guard => Box::pin(guard::run(format)).await,
         Command::Status => status::run(format).await,
         Command::Analyze(args) => analyze::run(args, format).await,
         Command::History(args) => history::run(&args, format).await,
+        Command::SupportBundle(args) => Box::pin(support_bundle::run(args, format)).await,
+        Command::Logs(verb) => Box::pin(logs::run(&verb, format)).await,
         Command::Lease(verb) => Box::pin(lease::run(verb, format)).await,
         Command::Agents(verb) => Box::pin(agents::run(verb, format)).await,
         Command::Inner(command) => Ok(inner::run(&command)),

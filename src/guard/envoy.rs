@@ -3,6 +3,7 @@
 //! The guard stays for months and must be small, so the SDK, its credentials and their memory live in
 //! a process of their own, started when there is something to say. It always answers.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -34,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Sender {
     /// The instance.
     pub instance_id: String,
+    /// Its address.
+    pub address: Ipv4Addr,
     /// The region that is called.
     pub region: String,
     /// Where AWS is, if not at its own addresses.
@@ -237,7 +240,9 @@ async fn run(question: &Question) -> Result<Answer, Fault> {
             ssm::write(&us.aws, parameter, text).await?;
             Answer::Done(None)
         }
-        Errand::Leave { target_group } => leave(&us, target_group.as_ref()).await?,
+        Errand::Leave { target_group } => {
+            leave(&us, question.sender.address, target_group.as_ref()).await?
+        }
         Errand::Move { cluster } => match of_ecs(&us, cluster).await? {
             Some(arn) => match drain::begin(&us.aws, cluster, &arn).await? {
                 drain::Begun::Asked => Answer::Done(None),
@@ -339,7 +344,7 @@ fn choose(hooks: Vec<Hook>, wanted: Option<&str>, group: &str) -> Result<Option<
     }))
 }
 
-async fn leave(us: &Us, target_group: Option<&String>) -> Result<Answer, Fault> {
+async fn leave(us: &Us, address: Ipv4Addr, target_group: Option<&String>) -> Result<Answer, Fault> {
     let groups = match target_group {
         Some(arn) => vec![arn.clone()],
         None => match asg::membership(&us.aws, &us.instance_id).await? {
@@ -353,8 +358,12 @@ async fn leave(us: &Us, target_group: Option<&String>) -> Result<Answer, Fault> 
     if groups.is_empty() {
         return Ok(Answer::Done(Some("no load balancer knows this host".to_owned())));
     }
+    // What its targets are is known to the boot, which has registered it; here it may be denied.
+    let known = elb::target_groups(&us.aws, &groups).await.unwrap_or_default();
     for arn in &groups {
-        elb::deregister(&us.aws, arn, &us.instance_id).await?;
+        let by_address = known.iter().any(|it| it.arn == *arn && it.kind == elb::Kind::Address);
+        let target = if by_address { address.to_string() } else { us.instance_id.clone() };
+        elb::deregister(&us.aws, arn, &target).await?;
     }
     Ok(Answer::Done(None))
 }

@@ -46,7 +46,7 @@ use crate::aws::imds::Imds;
 use crate::error::Fault;
 use crate::event::Events;
 use crate::host;
-use crate::sys::notify;
+use crate::sys::{journal, notify, secrets};
 use post::Watched;
 use watch::{STEP, Watch};
 
@@ -71,6 +71,8 @@ pub async fn guard(post: Post, events: Events) -> anyhow::Result<()> {
         .map_err(|error| Fault::environment(format!("signals cannot be listened for: {error}")))?;
     let mut interrupt = signal(SignalKind::interrupt())
         .map_err(|error| Fault::environment(format!("signals cannot be listened for: {error}")))?;
+    // What it says and answers has none of them.
+    secrets::learn(&post.root);
     notify::ready();
     tokio::select! {
         biased;
@@ -88,6 +90,7 @@ async fn watch_for_ever(post: &Post, events: &Events) -> anyhow::Result<()> {
         let host = boot_of(post, events).await;
         let told = told(post);
         let metadata = Imds::lasting(post.imds.as_deref(), METADATA)?;
+        journal::name_instance(&host.identity.instance_id);
         events.log(STEP, format!("watching {}", host.identity.instance_id));
         let mut watch = Watch::new(host, metadata);
         while watch.is_draining() || self::told(post) == told {

@@ -115,6 +115,7 @@ impl Watched {
     pub(super) fn sender(&self) -> Sender {
         Sender {
             instance_id: self.identity.instance_id.clone(),
+            address: self.identity.private_ip,
             region: self.config.aws.region.clone().unwrap_or_else(|| self.identity.region.clone()),
             endpoint_url: self.config.aws.endpoint_url.clone(),
             imds: self.post.imds.clone(),

@@ -12,9 +12,10 @@ use super::metrics::Numbers;
 use super::post::Watched;
 use super::pulse::Pulse;
 use super::resources;
+use super::watch::STEP;
 use super::wish::{Interruption, Maintenance, Signs, Tag};
 use crate::aws::imds::Imds;
-use crate::host::{HOME, Role};
+use crate::host::{EcsAgent, HOME, Role};
 use crate::lease::memory::Phase;
 
 /// Certificates are to be good for so long.
@@ -70,8 +71,6 @@ pub(super) const SENSES: &[(Sense, f64)] = &[
 pub(super) struct Eyes {
     metadata: Imds,
     pulse: Pulse,
-    /// Whether this is a spot instance; absent as long as it was not asked.
-    spot: Option<bool>,
     /// Questions in a row that had no answer.
     silent: u32,
     pub(super) signs: Signs,
@@ -83,7 +82,7 @@ impl Eyes {
         let numbers =
             Numbers { role: format!("{:?}", host.role).to_lowercase(), ..Numbers::default() };
         let pulse = Pulse::new(host.post.runner.clone());
-        Self { metadata, pulse, spot: None, silent: 0, signs: Signs::default(), numbers }
+        Self { metadata, pulse, silent: 0, signs: Signs::default(), numbers }
     }
 
     /// Looks. What is wrong with parts of the host is returned, and what is well.
@@ -108,9 +107,11 @@ impl Eyes {
                 Vec::new()
             }
             Sense::Rebalance => {
-                if self.is_spot().await
-                    && let Ok(notice) = self.ask("meta-data/events/recommendations/rebalance").await
-                {
+                let asked = self.ask("meta-data/events/recommendations/rebalance").await;
+                if let Ok(notice) = asked {
+                    if self.signs.rebalance.is_none() && notice.is_some() {
+                        host.events.log(STEP, "EC2 recommends to leave this machine");
+                    }
                     self.signs.rebalance = notice;
                 }
                 Vec::new()
@@ -155,19 +156,8 @@ impl Eyes {
         (self.silent >= SILENT).then(|| what.to_owned())
     }
 
-    async fn is_spot(&mut self) -> bool {
-        if self.spot.is_none()
-            && let Ok(kind) = self.ask("meta-data/instance-life-cycle").await
-        {
-            self.spot = Some(kind.is_some_and(|kind| kind.trim() == "spot"));
-        }
-        self.spot.unwrap_or(true)
-    }
-
     async fn interruption(&mut self) -> Vec<(Part, Option<String>)> {
-        if self.is_spot().await
-            && let Ok(action) = self.ask("meta-data/spot/instance-action").await
-        {
+        if let Ok(action) = self.ask("meta-data/spot/instance-action").await {
             self.signs.interruption = action.as_deref().and_then(Interruption::read);
         }
         Vec::new()
@@ -192,6 +182,7 @@ impl Eyes {
                 };
                 vec![(Part::Ssh, problem)]
             }
+            Role::Ecs if host.config.ecs.agent == EcsAgent::Optional => Vec::new(),
             Role::Ecs => {
                 // By its control group: to start a program every few seconds costs more than all else.
                 let path = host.post.path("sys/fs/cgroup/system.slice/ecs.service/cgroup.events");

@@ -18,7 +18,9 @@ use super::senses::{Eyes, SENSES, Sense, TICK};
 use super::wish::{Reason, Tag, Wish, wish};
 use super::world;
 use crate::aws::imds::Imds;
+use crate::event::Milestone;
 use crate::host::{HOME, Role};
+use crate::secret;
 use crate::sys::{atomic, notify};
 
 /// The name of what it says.
@@ -57,9 +59,10 @@ pub(super) struct Watch {
     quiet_again: f64,
     /// Whether an ECS host was made quiet by the tag.
     moved: bool,
+    /// The host has left by itself, and its group does not know yet.
+    unwanted: bool,
     /// Lines that are said once, while they are true.
     said: Vec<String>,
-    metrics: bool,
 }
 
 impl Watch {
@@ -80,8 +83,8 @@ impl Watch {
             errand: None,
             quiet_again: 0.0,
             moved: false,
+            unwanted: false,
             said: Vec::new(),
-            metrics: true,
         }
     }
 
@@ -126,8 +129,10 @@ impl Watch {
                 // Before the boot is done nothing is as it should be.
                 let counts = self.ready || matches!(part, Part::Metadata | Part::Maintenance);
                 let problem = problem.filter(|_| counts);
+                let milestone =
+                    if problem.is_some() { Milestone::Trouble } else { Milestone::TroubleOver };
                 if let Some(line) = self.health.find(now, part, problem) {
-                    self.host.events.log(STEP, line);
+                    self.host.events.milestone(STEP, milestone, line);
                 }
             }
         }
@@ -184,7 +189,7 @@ impl Watch {
             }
             None => {
                 let line = format!("this host goes, because {}", reason.why());
-                self.host.events.log(STEP, line);
+                self.host.events.milestone(STEP, Milestone::DrainStarted, line);
                 self.going = Some(Going::new(&self.host, begun));
             }
         }
@@ -231,17 +236,14 @@ impl Watch {
         } else {
             format!("this host is drained; what was given up: {}", failed.join(", "))
         };
-        self.host.events.log(STEP, line);
+        self.host.events.milestone(STEP, Milestone::DrainEnded, line);
         let mut begun = going.begun;
         begun.ended = true;
         if let Err(error) = self.host.notes.keep(&begun) {
             self.host.events.log(STEP, format!("that could not be written down: {error}"));
         }
         // Nobody else replaces a host that has left by itself.
-        if begun.reason == Reason::Rebalance {
-            let why = "EC2 recommended to leave the machine, and the host is drained".to_owned();
-            self.errand(About::Unhealthy, Errand::Unhealthy { why, home: None });
-        }
+        self.unwanted = begun.reason == Reason::Rebalance;
     }
 
     /// A drain that is not wanted any more is taken back.
@@ -262,8 +264,11 @@ impl Watch {
         };
         self.host.events.log(STEP, line);
         // What the drain made quiet begins builds again.
-        let _ = self.host.notes.quiet(true);
-        self.moved = self.host.role == Role::Ecs;
+        match self.host.role {
+            Role::Controller => _ = self.host.notes.quiet(true),
+            Role::Ecs => self.moved = true,
+            Role::Agent => {}
+        }
     }
 
     /// A boot after a drain begins anew.
@@ -374,6 +379,8 @@ impl Watch {
             why,
         };
         if let Some(standing) = self.teller.next(now, standing) {
+            let mut standing = standing;
+            standing.why = standing.why.map(|why| secret::redact(&why).into_owned());
             let text = serde_json::to_string(&standing).expect("it has only string keys");
             self.errand(About::Answer, Errand::Report { parameter: parameter(&group), text });
         }
@@ -381,6 +388,11 @@ impl Watch {
 
     /// Tells the group where this host does not serve.
     fn report(&mut self, now: f64) {
+        if self.unwanted && self.errand.is_none() {
+            let why = "EC2 recommended to leave the machine, and the host is drained".to_owned();
+            self.errand(About::Unhealthy, Errand::Unhealthy { why, home: None });
+            self.unwanted = false;
+        }
         let guard = &self.host.config.guard;
         let drains = self.going.is_some() || self.host.notes.begun().is_some();
         if !self.ready || !guard.report_unhealthy || drains || self.errand.is_some() {
@@ -495,15 +507,12 @@ impl Watch {
             numbers.boot = self.host.boot().as_ref().and_then(boot_seconds);
         }
         let path = self.host.post.path(path);
-        let written = atomic::write(&path, numbers.text().as_bytes(), 0o644);
-        if let Err(error) = written
-            && std::mem::replace(&mut self.metrics, false)
-        {
+        if let Err(error) = atomic::write(&path, numbers.text().as_bytes(), 0o644) {
             let line = format!(
                 "{path} cannot be written: {error}; a path outside of /run/hostkit needs a \
                  ReadWritePaths= for hostkit-guard.service"
             );
-            self.host.events.log(STEP, line);
+            self.say_once(line);
         }
     }
 }

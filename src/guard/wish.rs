@@ -130,7 +130,9 @@ pub enum Wish {
 /// What is wanted, the strongest of what is said. `begun` is why a drain is under way that was not
 /// taken back: what was begun is carried on though the sign for it is gone.
 pub fn wish(signs: &Signs, begun: Option<Reason>, on_rebalance: bool) -> Wish {
-    let terminated = signs.target_state.as_deref() == Some("Terminated");
+    let state = signs.target_state.as_deref().unwrap_or_default();
+    // From a warm pool, too.
+    let terminated = state.strip_prefix("Warmed:").unwrap_or(state) == "Terminated";
     let cancelled = signs.tag == Some(Tag::Cancel);
     if signs.interruption.is_some() {
         return Wish::Drain(Reason::Spot);

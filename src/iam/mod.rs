@@ -85,6 +85,7 @@ fn arns(on: On, scope: &Scope) -> Vec<String> {
                 "arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/*"
             )
         }
+        On::LogStreams => format!("arn:aws:logs:{region}:{account}:log-group:*"),
         On::OfEcs(what) => format!("arn:aws:ecs:{region}:{account}:{what}/*"),
         On::TargetGroups => {
             format!("arn:aws:elasticloadbalancing:{region}:{account}:targetgroup/*")
@@ -159,9 +160,28 @@ mod tests {
                     .any(|it| verb.starts_with(it));
                 // A host that is no target any more is still there.
                 let membership = *action == "elasticloadbalancing:DeregisterTargets";
-                assert!(!removes || membership || grant.when == When::Ours, "{action}");
+                // By its name: nobody else makes one with this ending.
+                let next = grant.on == [On::Parameters("/devops-tools/jenkins/*.next")];
+                let ours = grant.when == When::Ours;
+                assert!(!removes || membership || next || ours, "{action}");
             }
         }
+    }
+
+    #[test]
+    fn an_agent_never_reads_the_key_with_which_it_is_logged_in_on() {
+        let read = policy(&[Role::Agent], &Scope::default());
+        let parameters: Vec<_> = read["Statement"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|it| it["Resource"].as_array().unwrap())
+            .filter_map(|it| it.as_str()?.split_once(":parameter").map(|it| it.1.to_owned()))
+            .collect();
+        assert_eq!(
+            parameters,
+            ["/devops-tools/jenkins/id_rsa.pub", "/hostkit/pools/*/host_key"]
+        );
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub enum Role {
     Publish,
     /// `hostkit images` on AWS, and `hostkit gc`.
     Prune,
+    /// `hostkit keys generate`, `status` and `rotate`.
+    Keys,
     /// The instance role of a Jenkins controller.
     Controller,
     /// The instance role of a build agent.
@@ -22,11 +24,12 @@ pub enum Role {
 
 impl Role {
     /// All there are.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Bake,
         Self::BakeInstance,
         Self::Publish,
         Self::Prune,
+        Self::Keys,
         Self::Controller,
         Self::Agent,
         Self::Ecs,
@@ -62,6 +65,8 @@ pub enum On {
     FileSystems,
     /// Auto Scaling Groups.
     Groups,
+    /// Log groups, and the streams in them.
+    LogStreams,
     /// Something of ECS: `cluster`, `container-instance`, …
     OfEcs(&'static str),
     /// Target groups of load balancers.
@@ -104,7 +109,7 @@ pub struct Grant {
     pub why: &'static str,
 }
 
-use Role::{Agent, Bake, BakeInstance, Controller, Ecs, Prune, Publish};
+use Role::{Agent, Bake, BakeInstance, Controller, Ecs, Keys, Prune, Publish};
 
 /// The table.
 pub const GRANTS: &[Grant] = &[
@@ -402,6 +407,39 @@ pub const GRANTS: &[Grant] = &[
         when: When::ForAws,
         why: "EBS uses the key for as long as the disk is there",
     },
+    // Keys.
+    Grant {
+        sid: "MakeKeys",
+        roles: &[Keys],
+        actions: &["ssm:GetParameters", "ssm:PutParameter"],
+        on: &[On::Parameters("/devops-tools/jenkins/*"), On::Parameters("/hostkit/pools/*")],
+        when: When::Always,
+        why: "key pairs are made, compared and exchanged",
+    },
+    Grant {
+        sid: "EndRotation",
+        roles: &[Keys],
+        actions: &["ssm:DeleteParameter"],
+        on: &[On::Parameters("/devops-tools/jenkins/*.next")],
+        when: When::Always,
+        why: "the key that followed is in its place, and goes from where it waited",
+    },
+    Grant {
+        sid: "LookForKeys",
+        roles: &[Keys],
+        actions: &["ec2:DescribeInstances", "ssm:DescribeParameters"],
+        on: &[On::Everything],
+        when: When::Region,
+        why: "the agents of a pool; which key of KMS a parameter keeps",
+    },
+    Grant {
+        sid: "SealKeys",
+        roles: &[Keys],
+        actions: &["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"],
+        on: &[On::Key],
+        when: When::Always,
+        why: "private keys that are encrypted with a key of your own",
+    },
     // On a host.
     Grant {
         sid: "ReadKeys",
@@ -409,7 +447,8 @@ pub const GRANTS: &[Grant] = &[
         actions: &["ssm:GetParameters"],
         on: &[On::Parameters("/devops-tools/jenkins/*")],
         when: When::Always,
-        why: "the key pair of the build agents, the first administrator's password",
+        why: "the key pair of the build agents, the first administrator's password; what \
+              [secrets] names lies elsewhere and needs a statement of your own",
     },
     Grant {
         sid: "ReadPublicKey",
@@ -417,7 +456,15 @@ pub const GRANTS: &[Grant] = &[
         actions: &["ssm:GetParameters"],
         on: &[On::Parameters("/devops-tools/jenkins/id_rsa.pub")],
         when: When::Always,
-        why: "who may log in",
+        why: "who may log in: never the private half, with which an agent could get into all others",
+    },
+    Grant {
+        sid: "ReadPoolHostKey",
+        roles: &[Agent],
+        actions: &["ssm:GetParameters"],
+        on: &[On::Parameters("/hostkit/pools/*/host_key")],
+        when: When::Always,
+        why: "the host key that all agents of a pool have; name the pool to keep pools apart",
     },
     Grant {
         sid: "DecryptKeys",
@@ -450,6 +497,14 @@ pub const GRANTS: &[Grant] = &[
         on: &[On::Groups],
         when: When::Always,
         why: "a launch hook waits for the boot",
+    },
+    Grant {
+        sid: "ShipJournal",
+        roles: &[Controller, Agent, Ecs],
+        actions: &["logs:CreateLogStream", "logs:PutLogEvents"],
+        on: &[On::LogStreams],
+        when: When::Always,
+        why: "only with `logs.group`: the journal, in a stream of the instance's own",
     },
     Grant {
         sid: "KnowGroup",

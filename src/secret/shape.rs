@@ -101,10 +101,10 @@ fn named(text: &str, spans: &mut Spans) {
         let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
         let end = found.end() + run(&text[found.end()..], is_part);
         let before = text[..found.start()].trim_end_matches(is_part);
-        if let Some(value) = value_after(text, before, end) {
-            if is_value(&text[value.clone()]) {
-                spans.add(value);
-            }
+        if let Some(value) = value_after(text, before, end)
+            && is_value(&text[value.clone()])
+        {
+            spans.add(value);
         }
     }
 }

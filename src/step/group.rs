@@ -48,10 +48,14 @@ pub(super) fn is_free(accounts: &str, kind: &str, name: &str, id: u32) -> anyhow
         (Some(now), _) if now == id => Ok(false),
         (Some(now), _) => {
             let what = format!("the {kind} `{name}` is there with the number {now}, not {id}");
-            Err(Fault::step(what).into())
+            let hint = format!("give the recipe the number {now}, or start from another base");
+            Err(Fault::step(what).hint(hint).into())
         }
         (None, Some(other)) => {
-            Err(Fault::step(format!("the number {id} is that of the {kind} `{other}`")).into())
+            let what = format!("the number {id} is that of the {kind} `{other}`");
+            let hint = "choose one that is free on every base: the recipes that come with hostkit \
+                        have variables for it (jenkins_uid, admin_uid)";
+            Err(Fault::step(what).hint(hint).into())
         }
         (None, None) => Ok(true),
     }

@@ -137,7 +137,7 @@ impl Script {
         begin.map_or_else(|| Box::new(|_: &str| Reply::Ended) as Talk, |(_, begin)| begin(cmd))
     }
 
-    fn play(&mut self, cmd: &Cmd) -> Result<Output, CmdError> {
+    pub(super) fn play(&mut self, cmd: &Cmd) -> Result<Output, CmdError> {
         let command = cmd.to_string();
         self.seen.push(cmd.clone());
         if self.hanging.iter().any(|prefix| command.starts_with(prefix)) {

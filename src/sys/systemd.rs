@@ -30,6 +30,25 @@ pub async fn start_no_block(runner: &Runner, unit: &str) -> Result<(), CmdError>
     runner.run(&command).await.map(drop)
 }
 
+/// Enqueues a restart of `unit` and does not wait for it.
+pub async fn restart_no_block(runner: &Runner, unit: &str) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).args(["restart", "--no-block", unit]).timeout(PATIENCE);
+    runner.run(&command).await.map(drop)
+}
+
+/// Has `unit` read its configuration again, by a restart if it cannot otherwise; nothing where it
+/// does not run.
+pub async fn reload_if_running(runner: &Runner, unit: &str) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).args(["try-reload-or-restart", unit]).timeout(PATIENCE);
+    runner.run(&command).await.map(drop)
+}
+
+/// Has systemd read its units again. On a machine that boots this takes seconds.
+pub async fn daemon_reload(runner: &Runner) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).args(["daemon-reload"]).timeout(RELOAD_PATIENCE);
+    runner.run(&command).await.map(drop)
+}
+
 /// Forgets that `unit` failed, and how often it was started.
 pub async fn reset_failed(runner: &Runner, unit: &str) -> Result<(), CmdError> {
     let command = Cmd::new(Tool::Systemctl).args(["reset-failed", unit]).timeout(PATIENCE);
@@ -83,12 +102,6 @@ pub async fn last_lines(runner: &Runner, unit: &str, count: u32) -> String {
         .args([format!("--unit={unit}"), format!("--lines={count}")])
         .timeout(PATIENCE);
     runner.run(&command).await.map(|output| output.text()).unwrap_or_default()
-}
-
-/// Has systemd read its units again. On a machine that boots this takes seconds.
-pub async fn daemon_reload(runner: &Runner) -> Result<(), CmdError> {
-    let command = Cmd::new(Tool::Systemctl).args(["daemon-reload"]).timeout(RELOAD_PATIENCE);
-    runner.run(&command).await.map(drop)
 }
 
 /// The name of the mount unit of an absolute path, as `systemd-escape --path --suffix=mount` gives it.

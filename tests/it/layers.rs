@@ -26,7 +26,7 @@ const EVERYBODY: &[&str] = &["digest", "error", "event", "report", "secret", "te
 const VOCABULARY: &[&str] = &["digest", "error", "event", "report", "secret", "teardown", "host"];
 
 /// What is done on a running host, or to one from outside, stands on these.
-const ON_A_HOST: &[&str] = &["lease", "jenkins", "group", "facts", "sys", "aws"];
+const ON_A_HOST: &[&str] = &["lease", "jenkins", "group", "keys", "facts", "sys", "aws"];
 
 const ROOMS: &[Room] = &[
     // The command line knows everything, and alone knows the rehearsal account.
@@ -36,7 +36,7 @@ const ROOMS: &[Room] = &[
         "cli",
         &[
             "ui", "recipe", "plan", "step", "apply", "image", "boot", "guard", "doctor", "fleet",
-            "lease", "jenkins", "group", "keys", "iam", "facts", "sim", "aws", "sys",
+            "lease", "logs", "jenkins", "group", "keys", "iam", "facts", "sim", "aws", "sys",
         ],
     ),
     // The shared vocabulary. Only `ui` prints.
@@ -61,12 +61,14 @@ const ROOMS: &[Room] = &[
     room("jenkins", &["facts", "sys"]),
     // What the boot and the guard both say to Auto Scaling.
     room("group", &["lease", "sys", "aws"]),
+    room("logs", &["facts", "sys", "aws"]),
     room("boot", ON_A_HOST),
     room("guard", ON_A_HOST),
     // The doctor must work where Jenkins does not.
     Room { name: "doctor", may: ON_A_HOST, never: &["jenkins::client"] },
     // To AWS from outside.
-    room("keys", &["aws"]),
+    // It has ssh-keygen make them, and ssh ask who lets them in.
+    room("keys", &["sys", "aws"]),
     room("iam", &["aws"]),
     room(
         "fleet",

@@ -9,8 +9,10 @@ use crate::support::{repository, scratch};
 const EXPOSURE: &[(&str, u32)] = &[
     ("hostkit-agents.service", 20),
     ("hostkit-boot.service", 30),
+    ("hostkit-keys.service", 20),
     ("hostkit-guard.service", 20),
     ("hostkit-lease.service", 20),
+    ("hostkit-logs.service", 25),
     ("hostkit-shield.service", 20),
     ("hostkit-ssh-host-keys.service", 20),
 ];

@@ -15,11 +15,28 @@ pub(super) fn connect(lines: &mut [Line], role: Option<Role>) {
     let table = role.map(|role| steps::table(Some(role))).or(guessed).unwrap_or_default();
     let names: Vec<String> = lines.iter().map(|line| line.step.clone()).collect();
     for line in lines.iter_mut() {
-        let row = table.iter().find(|row| row.name == line.step);
-        let after = row.map(|row| row.after).unwrap_or_default().iter().copied();
-        line.after =
-            after.filter(|name| names.iter().any(|it| it == name)).map(str::to_owned).collect();
+        line.after = before(table, &line.step, &names);
     }
+}
+
+/// The steps of `ran` that `step` waited for. One that another hostkit has not stands for those that
+/// it waits for itself.
+fn before(table: &[Step], step: &str, ran: &[String]) -> Vec<String> {
+    let Some(row) = table.iter().find(|row| row.name == step) else { return Vec::new() };
+    let mut found = Vec::new();
+    for name in row.after {
+        let names = if ran.iter().any(|it| it == name) {
+            vec![(*name).to_owned()]
+        } else {
+            before(table, name, ran)
+        };
+        for name in names {
+            if !found.contains(&name) {
+                found.push(name);
+            }
+        }
+    }
+    found
 }
 
 /// Fills in slack, and returns the critical path.

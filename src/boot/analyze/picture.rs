@@ -27,13 +27,13 @@ text { font: 12px system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', s
 .back { fill: #ffffff } .stripe { fill: #f4f6f8 }
 .title { font-size: 17px; font-weight: 600 } .muted { fill: #66727f } .strong { font-weight: 600 }
 .grid { stroke: #dfe4e9; stroke-width: 1 } .slack { stroke: #9aa5b1; stroke-width: 1.5; stroke-dasharray: 2 3 }
-.edge { fill: none; stroke: #aab4be; stroke-width: 1.2 } .edge.hot { stroke: #c2410c; stroke-width: 2 }
+.edge { fill: none; stroke: #aab4be; stroke-width: 1.2 } .edge.way { stroke: #c2410c; stroke-width: 2 }
 .ok { fill: #4a7fb5 } .hot { fill: #ea580c } .skipped { fill: #b8c2cc } .failed { fill: #b91c1c }
 .p0 { fill: #94a3b8 } .p1 { fill: #0f766e } .p2 { fill: #7c6bb0 }
 @media (prefers-color-scheme: dark) {
   text { fill: #e4e9ee; stroke: #14191f } .back { fill: #14191f } .stripe { fill: #1b222a }
   .muted { fill: #97a3af } .grid { stroke: #2c353f } .slack { stroke: #6b7885 }
-  .edge { stroke: #56626e } .edge.hot { stroke: #fb923c }
+  .edge { stroke: #56626e } .edge.way { stroke: #fb923c }
   .ok { fill: #5b93cb } .hot { fill: #f97316 } .skipped { fill: #4a5662 } .failed { fill: #ef4444 }
   .p0 { fill: #64748b } .p1 { fill: #2dd4bf } .p2 { fill: #a594e0 }
 }";
@@ -163,7 +163,7 @@ fn edges(svg: &mut String, analysis: &Analysis, scale: &Scale, hot: bool) {
             let (x1, x2) = (scale.x(steps[from].end()), scale.x(line.at).max(LEFT + 2.0));
             let y1 = top(from) + (ROW + BAR) / 2.0;
             let y2 = top(index) + (ROW - BAR) / 2.0;
-            let class = if hot { "edge hot" } else { "edge" };
+            let class = if hot { "edge way" } else { "edge" };
             let between = top(from) + ROW;
             let start = x1 - 1.0;
             let end = x2 + 1.0;

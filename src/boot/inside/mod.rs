@@ -5,7 +5,6 @@
 
 mod aside;
 mod gate;
-mod kept;
 mod moving;
 mod plugins;
 mod prepare;
@@ -22,6 +21,7 @@ use nix::unistd::{User, getegid, geteuid};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::kept;
 use crate::error::Fault;
 use crate::jenkins::Version;
 pub use crate::lease::ground::Ground;
@@ -246,13 +246,9 @@ fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
         }
         Request::Kept { file_system, .. } => kept::read(&root, file_system).map(Answer::Text),
         Request::Keep { file_system, text, .. } => {
-            let changed = kept::write(&root, file_system, text, me())?;
-            Ok(Answer::Done { changed, told: Vec::new() })
+            kept::write(&root, file_system, text, me()).map(Answer::done)
         }
-        Request::Script { user, .. } => {
-            let changed = kept::script(&root, owner(user)?)?;
-            Ok(Answer::Done { changed, told: Vec::new() })
-        }
+        Request::Script { user, .. } => kept::script(&root, owner(user)?).map(Answer::done),
         Request::Record { file_system, name, text, .. } => {
             record::leave(&root, file_system, name, text)
         }

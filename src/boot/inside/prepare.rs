@@ -124,7 +124,9 @@ fn other_owner(what: &Utf8Path, uid: u32, tenant: &Tenant<'_>) -> Option<Answer>
     let (user, own) = (tenant.user, tenant.owner.uid);
     (uid != own).then(|| {
         Answer::refused(
-            format!("`{what}` on the file system belongs to user {uid}, and `{user}` is user {own} here"),
+            format!(
+                "`{what}` on the file system belongs to user {uid}, and `{user}` is user {own} here"
+            ),
             &format!(
                 "bake the image with `--var jenkins_uid={uid}`: a chown of a whole home takes \
                  hours, and every other image would refuse it then"

@@ -124,14 +124,17 @@ fn lay(root: &Utf8Path, files: &[(&str, &str)]) {
 fn a_home_that_is_half_moved_is_moved_on() {
     let (_directory, root) = empty();
     // As an interrupted boot leaves it: the configuration goes last.
-    lay(&root, &[
-        (".hostkit/moving-in", "fs-1\n"),
-        (".hostkit/lease/head", "{}"),
-        ("home/jobs/a/config.xml", "<project/>"),
-        ("secrets/master.key", "x"),
-        ("config.xml", CONFIG),
-        ("aws-backup-restore_1/x", ""),
-    ]);
+    lay(
+        &root,
+        &[
+            (".hostkit/moving-in", "fs-1\n"),
+            (".hostkit/lease/head", "{}"),
+            ("home/jobs/a/config.xml", "<project/>"),
+            ("secrets/master.key", "x"),
+            ("config.xml", CONFIG),
+            ("aws-backup-restore_1/x", ""),
+        ],
+    );
     let Answer::Done { changed: true, told } = prepare_here(&root, "fs-1") else { panic!() };
     assert_eq!(told.len(), 2, "{told:?}");
     let names: Vec<_> = fs::read_dir(&root).unwrap().map(|it| it.unwrap().file_name()).collect();
@@ -146,12 +149,15 @@ fn a_home_that_is_half_moved_is_moved_on() {
 #[test]
 fn nothing_is_moved_over_what_is_there_already() {
     let (_directory, root) = empty();
-    lay(&root, &[
-        (".hostkit/moving-in", "fs-1\n"),
-        ("home/jobs/a", "new"),
-        ("jobs/a", "old"),
-        ("config.xml", CONFIG),
-    ]);
+    lay(
+        &root,
+        &[
+            (".hostkit/moving-in", "fs-1\n"),
+            ("home/jobs/a", "new"),
+            ("jobs/a", "old"),
+            ("config.xml", CONFIG),
+        ],
+    );
     let Answer::Refused { why, hint } = prepare_here(&root, "fs-1") else { panic!() };
     assert!(why.contains("`jobs` is at the top") && hint.contains("move the one away"), "{why}");
     assert_eq!(fs::read_to_string(root.join("home/jobs/a")).unwrap(), "new");
@@ -183,21 +189,24 @@ fn sets(root: &Utf8Path) -> Vec<String> {
 fn used() -> (tempfile::TempDir, Utf8PathBuf) {
     let (directory, path) = empty();
     let root = path.join("efs");
-    lay(&root, &[
-        (".hostkit/fs-id", "fs-1\n"),
-        ("home/config.xml", CONFIG),
-        ("home/credentials.xml", "<c/>"),
-        ("home/jenkins.install.InstallUtil.lastExecVersion", "2.500"),
-        ("home/jobs/a/config.xml", "<a/>"),
-        ("home/jobs/a/builds/1/build.xml", "<build/>"),
-        ("home/jobs/folder/jobs/b/config.xml", "<b/>"),
-        ("home/users/users.xml", "<users/>"),
-        ("home/users/me_1/config.xml", "<me/>"),
-        ("home/nodes/n/config.xml", "<n/>"),
-        ("home/secrets/master.key", "secret"),
-        ("home/plugins/git.jpi", "git 1"),
-        ("home/plugins/git/META-INF/MANIFEST.MF", ""),
-    ]);
+    lay(
+        &root,
+        &[
+            (".hostkit/fs-id", "fs-1\n"),
+            ("home/config.xml", CONFIG),
+            ("home/credentials.xml", "<c/>"),
+            ("home/jenkins.install.InstallUtil.lastExecVersion", "2.500"),
+            ("home/jobs/a/config.xml", "<a/>"),
+            ("home/jobs/a/builds/1/build.xml", "<build/>"),
+            ("home/jobs/folder/jobs/b/config.xml", "<b/>"),
+            ("home/users/users.xml", "<users/>"),
+            ("home/users/me_1/config.xml", "<me/>"),
+            ("home/nodes/n/config.xml", "<n/>"),
+            ("home/secrets/master.key", "secret"),
+            ("home/plugins/git.jpi", "git 1"),
+            ("home/plugins/git/META-INF/MANIFEST.MF", ""),
+        ],
+    );
     (directory, root)
 }
 
@@ -214,9 +223,10 @@ fn what_is_kept_aside_is_what_the_way_back_needs_and_takes_no_room() {
     let mut folders = vec![set.join("home")];
     while let Some(folder) = folders.pop() {
         for entry in folder.read_dir_utf8().unwrap().map(Result::unwrap) {
-            match entry.file_type().unwrap().is_dir() {
-                true => folders.push(entry.path().to_owned()),
-                false => kept.push(entry.path().strip_prefix(set.join("home")).unwrap().to_string()),
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path().to_owned());
+            } else {
+                kept.push(entry.path().strip_prefix(set.join("home")).unwrap().to_string());
             }
         }
     }
@@ -272,7 +282,10 @@ fn whoever_was_interrupted_while_keeping_aside_carries_on() {
     fs::remove_file(root.join(".hostkit/release")).unwrap();
     serve(&root, "2.510", "git 2");
     assert_eq!(sets(&root), [name.clone()]);
-    assert_eq!(fs::read_to_string(before.join(&name).join("home/plugins/git.jpi")).unwrap(), "git 1");
+    assert_eq!(
+        fs::read_to_string(before.join(&name).join("home/plugins/git.jpi")).unwrap(),
+        "git 1"
+    );
 
     // What was begun for another image is begun anew.
     fs::rename(before.join(&name), before.join(".unfinished")).unwrap();

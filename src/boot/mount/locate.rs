@@ -150,7 +150,8 @@ async fn without_efs(
     let (known, wanted) = (context.must_know(), attempts.wanted);
     let identity = &known.identity;
     let region = known.aws.region.as_deref().unwrap_or(&identity.region);
-    let names = name::of(&wanted.id, region, &identity.availability_zone, name::suffix(region));
+    let suffix = &identity.partition.dns_suffix;
+    let names = name::of(&wanted.id, region, &identity.availability_zone, suffix);
     for name in &names {
         if let Some(address) = context.machine.names.address(name).await {
             let how = format!("DNS name {name} (EFS was not to be asked: {fault})");

@@ -39,32 +39,15 @@ pub(super) fn of(id: &str, region: &str, zone: &str, suffix: &str) -> [String; 2
     [regional, zonal]
 }
 
-/// What the names of AWS's services end with in the partition of a region.
-pub(super) fn suffix(region: &str) -> &'static str {
-    let table = [
-        ("cn-", "amazonaws.com.cn"),
-        ("eusc-", "amazonaws.eu"),
-        ("us-isob-", "sc2s.sgov.gov"),
-        ("us-isof-", "csp.hci.ic.gov"),
-        ("us-iso-", "c2s.ic.gov"),
-        ("eu-isoe-", "cloud.adc-e.uk"),
-    ];
-    let own = table.iter().find(|(prefix, _)| region.starts_with(prefix));
-    own.map_or("amazonaws.com", |(_, suffix)| suffix)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_whole_and_of_the_partition_of_its_region() {
-        let of = |region: &str| of("fs-1", region, "z", suffix(region));
-        assert_eq!(of("eu-west-1")[0], "fs-1.efs.eu-west-1.amazonaws.com.");
-        assert_eq!(of("eu-west-1")[1], "z.fs-1.efs.eu-west-1.amazonaws.com.");
-        assert_eq!(of("us-gov-west-1")[0], "fs-1.efs.us-gov-west-1.amazonaws.com.");
-        assert_eq!(of("cn-north-1")[0], "fs-1.efs.cn-north-1.amazonaws.com.cn.");
-        assert_eq!(of("us-isob-east-1")[0], "fs-1.efs.us-isob-east-1.sc2s.sgov.gov.");
+    fn a_name_is_whole() {
+        let [regional, zonal] = of("fs-1", "cn-north-1", "cn-north-1a", "amazonaws.com.cn");
+        assert_eq!(regional, "fs-1.efs.cn-north-1.amazonaws.com.cn.");
+        assert_eq!(zonal, "cn-north-1a.fs-1.efs.cn-north-1.amazonaws.com.cn.");
     }
 
     #[tokio::test]

@@ -51,18 +51,15 @@ impl Wanted {
         })
     }
 
-    /// All of `[[mount]]`, those above others first.
+    /// All of `[[mount]]`.
     pub(super) fn others(config: &HostConfig) -> Vec<Self> {
-        let mut all: Vec<_> = config.mount.iter().cloned().map(Self::other).collect();
-        all.sort_by_key(|wanted| wanted.point.matches('/').count());
-        all
+        config.mount.iter().cloned().map(Self::other).collect()
     }
 
     fn other(mount: host::Mount) -> Self {
-        let point = mount.path.trim_end_matches('/').to_owned();
         Self {
             id: mount.id,
-            point,
+            point: mount.path,
             cross_az: mount.cross_az,
             addresses: BTreeMap::new(),
             tls: mount.tls,
@@ -130,14 +127,5 @@ mod tests {
         let utils = "tls,iam,accesspoint=fsap-1,mounttargetip=10.0.2.100";
         assert_eq!(home.options(address, 2049), format!("{NFS},{utils}"));
         assert_eq!(Wanted::home(&config("")), None);
-    }
-
-    #[test]
-    fn what_lies_below_another_mount_comes_after_it() {
-        let all = config(
-            "[[mount]]\nid = 'fs-1'\npath = '/srv/a/b'\n[[mount]]\nid = 'fs-2'\npath = '/srv/'",
-        );
-        let points: Vec<_> = Wanted::others(&all).into_iter().map(|it| it.point).collect();
-        assert_eq!(points, ["/srv", "/srv/a/b"]);
     }
 }

@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{STEP, put, template, url, values};
 use crate::boot::context::Context;
+use crate::boot::credentials;
 use crate::boot::jenkins::UNIT;
 use crate::error::Fault;
 use crate::host::SecurityMode;
@@ -139,7 +140,8 @@ pub(super) fn present(context: &Context) -> anyhow::Result<Vec<File>> {
         let (path, name) = (entry.path(), entry.file_name().to_owned());
         if name != casc::FLEET {
             let text = std::fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
-            files.push(File { name, text });
+            // As another host would need it, which has no copies of secrets.
+            files.push(File { name, text: credentials::refer_to_credentials(&text) });
         }
     }
     files.sort();
@@ -155,7 +157,8 @@ pub(super) fn write(context: &Context, files: &[File]) -> anyhow::Result<bool> {
     }
     let mut changed = false;
     for file in files {
-        changed |= put(&folder.join(&file.name), &file.text)?;
+        let text = credentials::refer_to_copies(&context.machine, &file.text);
+        changed |= put(&folder.join(&file.name), &text)?;
     }
     let stays = |name: &str| name == casc::FLEET || files.iter().any(|file| file.name == name);
     for entry in folder.read_dir_utf8().with_context(|| format!("reading {folder}"))? {

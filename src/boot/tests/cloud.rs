@@ -16,11 +16,11 @@ use tokio::net::TcpListener;
 use super::container_service::{self, Cluster};
 
 pub(super) const INSTANCE: &str = "i-0bbbbbbbbbbbbbbbb";
-pub(super) const PRIVATE_KEY: &str =
-    "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----";
+/// A key of nobody's, and its public half.
+pub(super) use crate::keys::private::tests::KEY as PRIVATE_KEY;
 pub(super) const PASSWORD: &str = "correct horse";
 pub(super) const LOGIN_KEY: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0m9w0Vd6b0oQ0sYb1tq1m8m2Yx3o8xq5dQ0r3m9Zc1 me";
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKOMjvgYcvA0vR5g7ePQkT7Y+d8iD26/jktXHHbXWE9d me";
 
 /// What this cloud is like; a test changes it before or between boots.
 #[derive(Debug)]
@@ -39,6 +39,10 @@ pub(super) struct Cloud {
     pub(super) denied: Option<&'static str>,
     /// Parameters that were asked for.
     pub(super) read: Vec<String>,
+    /// What Parameter Store refuses a call with that names one of these parameters: code, message.
+    pub(super) refused: BTreeMap<&'static str, (&'static str, &'static str)>,
+    /// Parameters that are plain `String`s.
+    pub(super) plain: Vec<&'static str>,
     /// Answers of Parameter Store end too early.
     pub(super) truncated: bool,
     /// The next answers to an operation or a metadata path: statuses; then it answers well.
@@ -57,15 +61,15 @@ pub(super) struct Cloud {
     pub(super) asked: Vec<String>,
     /// What the hook was told.
     pub(super) verdicts: Vec<String>,
-    /// The instances of the groups of build agents, with their lifecycle states.
-    pub(super) groups: BTreeMap<&'static str, Vec<(&'static str, &'static str)>>,
-    /// Instances that run, with their addresses and tags.
-    pub(super) machines: Vec<Machine>,
     /// What the group wants this host to be, where the metadata service says it.
     pub(super) target: Option<&'static str>,
     pub(super) cluster: Cluster,
     /// How long an answer of the metadata service takes, and one of AWS.
     pub(super) latency: Option<(Duration, Duration)>,
+    /// The instances of the groups of build agents, with their lifecycle states.
+    pub(super) groups: BTreeMap<&'static str, Vec<(&'static str, &'static str)>>,
+    /// Instances that run, with their addresses and tags.
+    pub(super) machines: Vec<Machine>,
 }
 
 /// An instance: its id, its address and its tags.
@@ -88,6 +92,8 @@ impl Default for Cloud {
             holder_state: "running",
             denied: None,
             read: Vec::new(),
+            refused: BTreeMap::new(),
+            plain: Vec::new(),
             truncated: false,
             hiccups: BTreeMap::new(),
             inactive: 0,
@@ -97,11 +103,11 @@ impl Default for Cloud {
             efs_denied: false,
             asked: Vec::new(),
             verdicts: Vec::new(),
-            groups: BTreeMap::new(),
-            machines: Vec::new(),
             target: None,
             cluster: Cluster::default(),
             latency: None,
+            groups: BTreeMap::new(),
+            machines: Vec::new(),
         }
     }
 }
@@ -274,10 +280,17 @@ impl Cloud {
         let names = request["Names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
         let names: Vec<_> = names.collect();
         self.read.extend(names.iter().map(|name| (*name).to_owned()));
+        if let Some((code, message)) = names.iter().find_map(|name| self.refused.get(name)) {
+            return reply(400, serde_json::json!({"__type": code, "message": message}).to_string());
+        }
         let (found, missing): (Vec<_>, Vec<_>) =
             names.into_iter().partition(|name| self.parameters.contains_key(*name));
         let found = found.iter().map(|name| {
-            serde_json::json!({"Name": name, "Type": "SecureString", "Value": self.parameters[*name]})
+            let kind = if self.plain.contains(name) { "String" } else { "SecureString" };
+            let (bare, selector) = name.split_once(':').map_or((*name, None), |it| (it.0, Some(it.1)));
+            let selector = selector.map(|it| format!(":{it}"));
+            let value = &self.parameters[*name];
+            serde_json::json!({"Name": bare, "Selector": selector, "Type": kind, "Value": value})
         });
         let answer = serde_json::json!({
             "Parameters": found.collect::<Vec<_>>(), "InvalidParameters": missing,

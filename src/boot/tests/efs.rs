@@ -65,7 +65,7 @@ async fn the_name_of_a_one_zone_file_system_is_tried_too() {
 
 #[tokio::test]
 async fn what_host_toml_remembers_is_taken_when_nobody_answers() {
-    let text = "role = \"controller\"\n[efs]\nid = \"fs-0123456789abcdef0\"\n\
+    let text = "role = \"controller\"\njenkins.security.mode = \"local\"\n[efs]\nid = \"fs-0123456789abcdef0\"\n\
                 [efs.addresses]\neuw1-az1 = \"127.0.0.1\"\n";
     let mut world = World::told(text).await;
     world.machine.mount_budget = Duration::from_secs(3);
@@ -85,7 +85,7 @@ async fn a_zone_without_a_target_is_told_with_the_zones_that_have_one() {
 #[tokio::test]
 async fn another_zone_will_do_where_it_may_and_its_price_is_told() {
     let world = World::told(
-        "role = \"controller\"\n[efs]\nid = \"fs-0123456789abcdef0\"\ncross_az = true\n",
+        "role = \"controller\"\njenkins.security.mode = \"local\"\n[efs]\nid = \"fs-0123456789abcdef0\"\ncross_az = true\n",
     )
     .await;
     world.targets(&[Target::new("fsmt-2", "euw1-az2")]);
@@ -192,7 +192,7 @@ async fn a_mount_that_has_gone_stale_is_made_again_once() {
     insta::assert_snapshot!(plain(&world));
 }
 
-const ENCRYPTED: &str = "role = \"controller\"\n[efs]\nid = \"fs-0123456789abcdef0\"\ntls = true\n\
+const ENCRYPTED: &str = "role = \"controller\"\njenkins.security.mode = \"local\"\n[efs]\nid = \"fs-0123456789abcdef0\"\ntls = true\n\
                          iam = true\naccess_point = \"fsap-0123456789abcdef0\"\n";
 
 #[tokio::test]
@@ -243,7 +243,7 @@ async fn a_new_access_point_may_be_denied_for_a_while() {
 #[tokio::test]
 async fn the_kernel_reads_ahead_as_far_as_it_is_told() {
     let world = World::told(
-        "role = \"controller\"\n[efs]\nid = \"fs-0123456789abcdef0\"\nread_ahead = 1024\n",
+        "role = \"controller\"\njenkins.security.mode = \"local\"\n[efs]\nid = \"fs-0123456789abcdef0\"\nread_ahead = 1024\n",
     )
     .await;
     let knob = world.root.join("sys/class/bdi/0:26/read_ahead_kb");
@@ -251,4 +251,14 @@ async fn the_kernel_reads_ahead_as_far_as_it_is_told() {
     fs::write(&knob, "128\n").unwrap();
     world.boot().await.unwrap();
     assert_eq!(fs::read_to_string(knob).unwrap().trim_end_matches("\n").trim_start(), "1024");
+}
+
+#[tokio::test]
+async fn a_home_that_died_after_its_mount_does_not_hang_the_boot() {
+    let world = World::new().await;
+    world.boot().await.unwrap();
+    world.script.lock().unwrap().hang("hostkit inner home");
+    world.boot().await.unwrap_err();
+    insta::assert_snapshot!(plain(&world));
+    assert_eq!(world.count_of("systemd-mount"), 1, "nothing is mounted over it");
 }

@@ -3,23 +3,26 @@
 
 mod agent;
 mod agents;
-mod balancer;
 mod casc;
+mod balancer;
 mod cloud;
 mod container_service;
 mod ecs;
-mod efs;
-mod group;
-mod home;
-mod mounts;
-mod only;
-mod plan;
+mod keys;
 mod refused;
 mod served;
 mod speed;
+mod sshd;
+mod web;
+mod efs;
+mod group;
+mod home;
+mod masked;
+mod mounts;
+mod only;
+mod plan;
 mod target;
 mod told;
-mod web;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -45,7 +48,8 @@ use crate::sys::runner::Script;
 use cloud::{Cloud, INSTANCE, PASSWORD, PRIVATE_KEY};
 use web::{SharedWeb, Web, jenkins};
 
-const ROOT_MOUNT: &str = "22 1 259:3 / / rw shared:1 - ext4 /dev/root rw\n";
+const ROOT_MOUNT: &str = "22 1 259:3 / / rw shared:1 - ext4 /dev/root rw\n\
+    23 22 0:22 / /run rw shared:2 - tmpfs tmpfs rw\n";
 const HOME_MOUNT: &str = "30 22 0:26 / /var/lib/jenkins rw - nfs4 127.0.0.1:/ rw,vers=4.1\n";
 
 /// What the image of a controller says.
@@ -230,7 +234,7 @@ fn furnish(root: &Utf8Path, config: &str) {
 struct Systemd {
     /// What `systemd-mount` complains with, if it fails.
     mount_fails: Option<&'static str>,
-    /// What the mount units say in the journal.
+    /// What units say in the journal.
     journal: &'static str,
     /// What is mounted by it.
     mounted: Vec<String>,
@@ -312,13 +316,22 @@ type SharedSystemd = Arc<Mutex<Systemd>>;
 
 /// A systemd whose mounts and units are seen by those who look afterwards.
 fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>>) {
+    systemd_and(root, state, |script| script)
+}
+
+/// The same, and what `more` says comes first.
+fn systemd_and(
+    root: &Utf8Path,
+    state: &SharedSystemd,
+    more: impl FnOnce(Script) -> Script,
+) -> (Runner, Arc<Mutex<Script>>) {
     let mountinfo = root.join("proc/self/mountinfo");
     let hostname = root.join("proc/sys/kernel/hostname");
     let may_start = root.join("run/hostkit/may-start");
     let [forgotten_mountinfo, helped_mountinfo] = [(); 2].map(|()| mountinfo.clone());
     let [mounts, helped, forgets, journals, starts, stops, resets, shows, known, children] =
         [(); 10].map(|()| Arc::clone(state));
-    Script::default()
+    more(Script::default())
         .on("systemd-mount", move |command| {
             let mut mounts = mounts.lock().unwrap();
             if let Some(complaint) = mounts.mount_fails {
@@ -392,7 +405,6 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
                 None => "LoadState=not-found\nActiveState=inactive\n".to_owned(),
             })
         })
-        .answer("systemctl daemon-reload", "")
         .answer(
             "systemctl list-jobs",
             "11 hostkit-boot.service start running\n12 cloud-final.service start running\n\
@@ -403,6 +415,7 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
             let request = serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
             Ok(serde_json::to_string(&ledger::answer(&request, Ground::Any)).unwrap())
         })
+        .answer("systemctl daemon-reload", "")
         .on("journalctl", move |_| Ok(journals.lock().unwrap().journal.to_owned()))
         .on("hostkit inner home", move |command| {
             let mut children = children.lock().unwrap();

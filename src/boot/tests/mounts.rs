@@ -67,20 +67,12 @@ async fn one_that_is_mounted_and_hangs_does_not_hang_the_boot() {
 }
 
 #[tokio::test]
-async fn a_place_that_hostkit_cannot_see_is_refused() {
-    let world = World::with_two().await;
-    world.cloud.lock().unwrap().user_data =
-        Some("[[mount]]\nid = \"fs-0aaaaaaaaaaaaaaaa\"\npath = \"/home/cache\"\n".into());
-    let error = world.boot().await.unwrap_err();
-    assert!(error.contains("/home is not hostkit's to mount in"), "{error}");
-    assert!(!world.was_run("systemd-mount"));
-}
-
-#[tokio::test]
 async fn a_build_agent_and_a_controller_have_them_too() {
     let mount = "[[mount]]\nid = \"fs-0aaaaaaaaaaaaaaaa\"\npath = \"/srv/cache\"\n";
-    for role in ["role = \"agent\"\n", "role = \"controller\"\nefs.id = \"fs-0123456789abcdef0\"\n"]
-    {
+    for role in [
+        "role = \"agent\"\n",
+        "role = \"controller\"\njenkins.security.mode = \"local\"\nefs.id = \"fs-0123456789abcdef0\"\n",
+    ] {
         let world = World::told(&format!("{role}{mount}")).await;
         world.boot().await.unwrap();
         assert!(world.outcomes().contains("mounts changed"), "{}", world.outcomes());

@@ -33,7 +33,7 @@ impl Look {
             self.require(good, key("alb.target_group"), arn, hint);
         }
         let patience = config.alb.patience;
-        let hint = "wanted are 10 to 3600 seconds";
-        self.require((10..=3600).contains(&patience), key("alb.patience"), patience, hint);
+        let hint = "wanted are 10 to 840 seconds";
+        self.require((10..=840).contains(&patience), key("alb.patience"), patience, hint);
     }
 }

@@ -7,7 +7,7 @@ use crate::host::{Efs, HOME, HostConfig, Mount};
 /// What a machine has of its own: a file system that is mounted there, or above, takes it away.
 const OWN: &[&str] = &[
     "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin",
-    "/sys", "/tmp", "/usr",
+    "/sys", "/tmp", "/usr", "/var/tmp",
 ];
 
 const ID: &str = "wanted is the id of a file system, as \"fs-0123456789abcdef0\"";

@@ -30,7 +30,7 @@ use super::order::Order;
 use super::record::{Record, State, VERSION};
 use crate::error::Fault;
 use crate::event::{Events, Milestone};
-use crate::sys::{Runner, notify};
+use crate::sys::{Runner, journal, notify};
 
 const STEP: &str = "lease";
 
@@ -82,6 +82,9 @@ pub async fn hold(place: Place, events: Events) -> anyhow::Result<Ended> {
 async fn hold_until(place: Place, events: Events, asked: Asked) -> anyhow::Result<Ended> {
     let order = Order::read(&place.root)?;
     let memory = Memory::new(&place.root, &order.me.boot_id);
+    if let Some(instance) = &order.me.instance_id {
+        journal::name_instance(instance);
+    }
     let desk = Desk::new(place.runner.clone(), &order.mount_point, &order.me.fs_id);
     let mut shell =
         Shell { place, order, memory, events, asked, told: None, since: None, age: None };

@@ -8,6 +8,7 @@ mod agent;
 mod ami;
 mod builder;
 mod controller;
+mod drain;
 mod ecs;
 mod failover;
 mod lease;
