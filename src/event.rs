@@ -39,8 +39,11 @@ impl Outcome {
     /// Whether steps that come after this one may run.
     pub const fn is_ok(&self) -> bool {
         match self {
-            Self::Unchanged | Self::Changed | Self::Differs => true,
-            Self::Skipped(_) | Self::Degraded(_) => true,
+            Self::Unchanged
+            | Self::Changed
+            | Self::Differs
+            | Self::Skipped(_)
+            | Self::Degraded(_) => true,
             Self::Blocked(_) | Self::Failed(_) => false,
         }
     }

@@ -137,7 +137,8 @@ fn furnish(folder: &Utf8Path) -> (String, Tokens) {
     assert!(groovy::PATH.ends_with("hostkit.groovy"));
     fs::write(script, groovy::SCRIPT).expect("the script can be written");
     let java = folder.join("java");
-    fs::write(&java, "#!/bin/sh\necho 'openjdk version \"21.0.1\"' >&2\n").expect("it can be written");
+    fs::write(&java, "#!/bin/sh\necho 'openjdk version \"21.0.1\"' >&2\n")
+        .expect("it can be written");
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(&java, executable).expect("its mode can be set");
     let values = Values {

@@ -107,7 +107,8 @@ async fn batch_of(client: &Client, names: &[String]) -> Result<Found, Failure> {
             let arn = parameter.arn.unwrap_or_default() + &selector;
             let name = if names.contains(&arn) { arn } else { name };
             let written = parameter.last_modified_date;
-            let written = written.and_then(|at| Timestamp::from_millisecond(at.to_millis().ok()?).ok());
+            let written =
+                written.and_then(|at| Timestamp::from_millisecond(at.to_millis().ok()?).ok());
             let is_secret = parameter.r#type == Some(ParameterType::SecureString);
             let value = Zeroizing::new(parameter.value?);
             Some((name, Parameter { value, is_secret, written }))

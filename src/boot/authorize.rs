@@ -49,8 +49,9 @@ pub(super) fn host_key(config: &HostConfig) -> Option<String> {
 
 /// The host key of the pool, which is always of the kind that sshd is told to use.
 fn host_key_in(name: &str, values: &ssm::Values) -> Result<PrivateKey, Fault> {
-    let key = PrivateKey::read(values.get(name).unwrap_or_default())
-        .map_err(|wrong| Fault::aws(format!("the parameter `{name}` {wrong}")).hint(wrong.hint()))?;
+    let key = PrivateKey::read(values.get(name).unwrap_or_default()).map_err(|wrong| {
+        Fault::aws(format!("the parameter `{name}` {wrong}")).hint(wrong.hint())
+    })?;
     if key.public().is_some_and(|public| public.kind() == ED25519) {
         return Ok(key);
     }
@@ -75,7 +76,9 @@ pub(super) async fn take(site: &Site<'_>, host_key: Option<&str>) -> anyhow::Res
     wanted.extend(host_key.map(|name| Wanted::secret(name, POOL_SETTING)));
     match ask(site.aws, &wanted, site.budget).await {
         Ok(values) => {
-            warnings(&wanted, &values).into_iter().for_each(|line| site.events.log(site.step, line));
+            warnings(&wanted, &values)
+                .into_iter()
+                .for_each(|line| site.events.log(site.step, line));
             let text = values.get(name).unwrap_or_default();
             Ok(Taken::Letting(let_in(site, name, text, &path)?, values))
         }

@@ -39,7 +39,9 @@ pub(super) fn list(machine: &Machine, names: &[String]) -> anyhow::Result<bool> 
     }
     let line = |name: &String| format!("LoadCredential={name}:/run/hostkit/secrets/{name}\n");
     let lines: String = names.iter().map(line).collect();
-    let text = format!("# Written by every boot: the secrets that this host is told to have.\n[Service]\n{lines}");
+    let text = format!(
+        "# Written by every boot: the secrets that this host is told to have.\n[Service]\n{lines}"
+    );
     let folder = path.parent().unwrap_or(Utf8Path::new("/"));
     atomic::make_directory(folder, 0o755).with_context(|| format!("making {folder}"))?;
     write(&path, text.as_bytes(), 0o644)
@@ -127,7 +129,10 @@ mod tests {
         std::fs::create_dir_all(machine.run(FRESH)).unwrap();
         std::fs::write(machine.run(FRESH).join("agent_key"), "").unwrap();
         let there = refer_to_copies(&machine, text);
-        assert_eq!(there, text.replace("${agent_key}", "${readFile:/run/hostkit/jenkins/fresh/agent_key}"));
+        assert_eq!(
+            there,
+            text.replace("${agent_key}", "${readFile:/run/hostkit/jenkins/fresh/agent_key}")
+        );
         assert_eq!(refer_to_copies(&machine, &there), there);
         assert_eq!(refer_to_credentials(&there), text);
     }

@@ -56,7 +56,9 @@ async fn reload(context: &Context) -> anyhow::Result<()> {
         let service = Service { step: STEP, unit, name: "SSH" };
         if service.look(context).await?.is_some() {
             let runner = &context.machine.runner;
-            return systemd::reload_if_running(runner, unit).await.context("having SSH take the key");
+            return systemd::reload_if_running(runner, unit)
+                .await
+                .context("having SSH take the key");
         }
     }
     context.events.log(STEP, "this image has no ssh.service and no sshd.service");

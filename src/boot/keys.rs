@@ -116,8 +116,9 @@ pub(super) fn names(config: &HostConfig) -> Vec<String> {
 }
 
 fn private(site: &Site<'_>, name: &str, values: &ssm::Values) -> Result<PrivateKey, Fault> {
-    let key = PrivateKey::read(values.get(name).unwrap_or_default())
-        .map_err(|wrong| Fault::aws(format!("the parameter `{name}` {wrong}")).hint(wrong.hint()))?;
+    let key = PrivateKey::read(values.get(name).unwrap_or_default()).map_err(|wrong| {
+        Fault::aws(format!("the parameter `{name}` {wrong}")).hint(wrong.hint())
+    })?;
     if key.mended {
         let what = format!("the lines of `{name}` end as on Windows; they are mended here");
         site.events.log(site.step, what);
@@ -135,7 +136,8 @@ fn check_list(site: &Site<'_>, private: &PrivateKey, list: &str) {
     let listed = |half: &PublicKey| keys.iter().any(|key| key.is(half));
     if let Some(half) = private.public().filter(|half| !listed(half)) {
         let print = half.fingerprint();
-        let what = format!("no line of `{name}` is the private key's ({print}): no agent lets it in");
+        let what =
+            format!("no line of `{name}` is the private key's ({print}): no agent lets it in");
         site.events.log(site.step, what);
     }
 }

@@ -5,8 +5,8 @@
 //! Nothing here touches the mounted home in this process: a dead NFS server would hang it for
 //! ever. Such work is done by a child with a deadline ([`inside`]).
 
-pub mod agents;
 pub mod about;
+pub mod agents;
 pub mod analyze;
 mod authorize;
 pub mod bundle;
@@ -21,7 +21,6 @@ mod host_key;
 mod identity;
 pub mod inside;
 mod jenkins;
-mod kept;
 mod keys;
 mod lease;
 mod lifecycle;
@@ -36,14 +35,14 @@ mod policy;
 mod ready;
 mod reboots;
 mod recorder;
-pub mod refresh;
 pub mod records;
+pub mod refresh;
 mod render;
 pub mod run;
 mod secrets;
 mod service;
-mod site;
 mod shipping;
+mod site;
 mod sshd;
 mod start_limits;
 pub mod status;
@@ -51,8 +50,8 @@ pub mod steps;
 mod target;
 #[cfg(test)]
 mod tests;
-mod timer;
 mod texts;
+mod timer;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -44,7 +44,8 @@ impl Secrets {
 
     /// Whether a secret is there with exactly this value.
     pub(super) fn has(&self, name: &str, value: &str) -> bool {
-        fs::read(self.0.join(name)).is_ok_and(|old| zeroize::Zeroizing::new(old).as_slice() == value.as_bytes())
+        fs::read(self.0.join(name))
+            .is_ok_and(|old| zeroize::Zeroizing::new(old).as_slice() == value.as_bytes())
     }
 
     /// Writes a secret. Says whether it is another one than before.
@@ -67,8 +68,10 @@ fn full(error: io::Error, what: &str) -> anyhow::Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             let text = format!("/run is full: {what} cannot be written");
             Fault::environment(text)
-                .hint("find what fills it: du -xa /run | sort -n | tail; the journal may: \
-                       journalctl --rotate --vacuum-size=16M")
+                .hint(
+                    "find what fills it: du -xa /run | sort -n | tail; the journal may: \
+                       journalctl --rotate --vacuum-size=16M",
+                )
                 .into()
         }
         _ => error.into(),
@@ -94,7 +97,9 @@ fn sweep(folder: &Utf8PathBuf) {
         let name = entry.file_name();
         let process = name.strip_prefix('.').and_then(|rest| rest.rsplit_once('.')?.1.parse().ok());
         let lives = |process: i32| kill(Pid::from_raw(process), None).is_ok();
-        if process.is_some_and(|process| !lives(process) || process == std::process::id().cast_signed()) {
+        if process
+            .is_some_and(|process| !lives(process) || process == std::process::id().cast_signed())
+        {
             let _ = fs::remove_file(entry.path());
         }
     }

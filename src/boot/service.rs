@@ -53,7 +53,6 @@ impl Look {
         self.state == "failed"
     }
 
-    /// Whether nothing of it runs, and nothing is about to.
     /// Whether it does not run and nothing is about to start it.
     pub(super) fn is_down(&self) -> bool {
         ["inactive", "failed"].contains(&self.state.as_str()) && self.job.is_empty()

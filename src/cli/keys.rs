@@ -154,11 +154,9 @@ async fn generate(args: &Generate, format: Format) -> anyhow::Result<ExitCode> {
     match format {
         Format::Json => json(&made),
         Format::Human => {
-            let what = if made.completed { "was there, and has its public half now" } else { "made" };
-            ui::text(&format!(
-                "{} {what}\n{}\n{}",
-                made.fingerprint, made.private, made.public
-            ));
+            let what =
+                if made.completed { "was there, and has its public half now" } else { "made" };
+            ui::text(&format!("{} {what}\n{}\n{}", made.fingerprint, made.private, made.public));
         }
     }
     Ok(ExitCode::SUCCESS)

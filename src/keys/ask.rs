@@ -135,7 +135,8 @@ fn refusal(one: &Wanted, failure: &Failure) -> Fault {
     let (name, said) = (&one.name, failure.message());
     let key_is = |word: &str| said.to_ascii_lowercase().contains(word);
     let code = failure.code().unwrap_or_default();
-    let of_key = code.contains("KeyId") || code.contains("KMS") || key_is("kms") || key_is("master key");
+    let of_key =
+        code.contains("KeyId") || code.contains("KMS") || key_is("kms") || key_is("master key");
     if failure.is_denied() && of_key {
         let text = format!("the key of KMS that encrypts `{name}` may not be used: {said}");
         return Fault::aws(text).hint(
@@ -176,7 +177,8 @@ async fn missing(config: &SdkConfig, wanted: &[Wanted], found: &ssm::Found) -> F
         let bare = ssm::parameters(config, &[one.bare()]).await;
         if bare.is_ok_and(|bare| bare.missing.is_empty()) {
             let selector = &one.name[one.bare().len() + 1..];
-            let text = format!("the parameter `{}` has no version or label `{selector}`", one.bare());
+            let text =
+                format!("the parameter `{}` has no version or label `{selector}`", one.bare());
             return Fault::aws(text).hint(format!(
                 "the last hundred versions are kept: aws ssm get-parameter-history --name {}",
                 one.bare()
@@ -196,7 +198,11 @@ async fn missing(config: &SdkConfig, wanted: &[Wanted], found: &ssm::Found) -> F
         ));
     }
     let pools = gone.iter().any(|it| it.setting == super::POOL_SETTING);
-    let make = if pools { "hostkit keys generate --pool POOL makes it" } else { "create it in Parameter Store of this region" };
+    let make = if pools {
+        "hostkit keys generate --pool POOL makes it"
+    } else {
+        "create it in Parameter Store of this region"
+    };
     fault.hint(format!("{make}, or name another one in {settings} of host.toml"))
 }
 
@@ -210,8 +216,10 @@ mod tests {
             ("/x/key:3", "/x/key"),
             ("/x/key", "/x/key"),
             ("key:label", "key"),
-            ("arn:aws:ssm:eu-west-1:123456789012:parameter/x/key:3",
-             "arn:aws:ssm:eu-west-1:123456789012:parameter/x/key"),
+            (
+                "arn:aws:ssm:eu-west-1:123456789012:parameter/x/key:3",
+                "arn:aws:ssm:eu-west-1:123456789012:parameter/x/key",
+            ),
         ] {
             assert_eq!(Wanted::plain(name, "x").bare(), bare);
         }
@@ -230,17 +238,24 @@ mod tests {
             let fault = refusal(&Wanted::secret("/x/key", "[keys]"), &failure);
             format!("{fault}\n  hint: {}", fault.hint_text().unwrap())
         };
-        let user = "User: arn:aws:sts::123456789012:assumed-role/ci/i-1 is not authorized to perform:";
+        let user =
+            "User: arn:aws:sts::123456789012:assumed-role/ci/i-1 is not authorized to perform:";
         let parameter = "on resource: arn:aws:ssm:eu-west-1:123456789012:parameter/x/key";
         let all = [
             refused("AccessDeniedException", &format!("{user} ssm:GetParameters {parameter}")),
-            refused("AccessDeniedException", &format!("{user} kms:Decrypt on resource: arn:aws:kms:k")),
+            refused(
+                "AccessDeniedException",
+                &format!("{user} kms:Decrypt on resource: arn:aws:kms:k"),
+            ),
             refused(
                 "AccessDeniedException",
                 "The ciphertext refers to a customer master key that does not exist, does not exist \
                  in this region, or you are not allowed to access.",
             ),
-            refused("InvalidKeyId", "arn:aws:kms:…:key/k is disabled. (Service: Kms, Status Code: 400)"),
+            refused(
+                "InvalidKeyId",
+                "arn:aws:kms:…:key/k is disabled. (Service: Kms, Status Code: 400)",
+            ),
             refused("InvalidKeyId", "arn:aws:kms:…:key/k is pending deletion. (Service: Kms)"),
             refused("InvalidKeyId", "Invalid keyId 'k'"),
             refused("ValidationException", "Parameter name must be a fully qualified name."),

@@ -53,14 +53,14 @@ pub async fn generate(
 ) -> anyhow::Result<Made> {
     let (private, public) = (place.private.as_str(), place.public.as_str());
     let found = ssm::parameters(config, &[private, public]).await.map_err(|it| fault(&it))?;
-    let comment = place.pool.as_ref().map_or_else(|| "jenkins".to_owned(), |it| format!("pool-{it}"));
+    let comment =
+        place.pool.as_ref().map_or_else(|| "jenkins".to_owned(), |it| format!("pool-{it}"));
     let (half, completed) = match (found.values.get(private), found.values.get(public)) {
         (_, Some(_)) => return Err(taken(config, place, public).into()),
         (Some(value), None) => {
             let what = || format!("the parameter `{private}`");
-            let there = PrivateKey::read(value).map_err(|wrong| {
-                Fault::aws(format!("{} {wrong}", what())).hint(wrong.hint())
-            })?;
+            let there = PrivateKey::read(value)
+                .map_err(|wrong| Fault::aws(format!("{} {wrong}", what())).hint(wrong.hint()))?;
             (make::half_of(&there).await.with_context(what)?.with_comment(comment), true)
         }
         (None, None) => {
@@ -100,7 +100,8 @@ async fn create(
 
 fn taken(config: &SdkConfig, place: &Place, name: &str) -> Fault {
     let region = region(config);
-    let text = format!("the parameter `{name}` is there already in {region}, and is not overwritten");
+    let text =
+        format!("the parameter `{name}` is there already in {region}, and is not overwritten");
     Fault::usage(text).hint(if place.pool.is_some() {
         "the agents of a pool keep their host key: name another pool"
     } else {

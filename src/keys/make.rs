@@ -95,7 +95,8 @@ pub async fn half_of(private: &PrivateKey) -> anyhow::Result<PublicKey> {
     }
     let folder = Folder::make()?;
     let file = folder.file("key")?;
-    crate::sys::atomic::write(&file, private.text().as_bytes(), 0o600).context("writing the key")?;
+    crate::sys::atomic::write(&file, private.text().as_bytes(), 0o600)
+        .context("writing the key")?;
     let keygen = Cmd::new(Tool::SshKeygen).args(["-y", "-P", "", "-f", file.as_str()]);
     let said = Runner::Direct.run(&keygen).await.map_err(|error| {
         anyhow::Error::from(error).context(

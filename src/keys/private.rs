@@ -169,7 +169,8 @@ pub(crate) mod tests {
         assert_eq!(of(&lines[..4].join("\n")), Wrong::Cut);
         assert_eq!(of(&[lines[0], lines[1], lines[6]].join("\n")), Wrong::Broken);
         assert_eq!(of(&KEY.replace("ABG5vbmUAAAAEbm9uZQ", "ACmFlczI1Ni1jdHIAAA")), Wrong::Broken);
-        let locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIE\n-----END ENCRYPTED PRIVATE KEY-----";
+        let locked =
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIE\n-----END ENCRYPTED PRIVATE KEY-----";
         assert_eq!(of(locked), Wrong::Passphrase);
     }
 }

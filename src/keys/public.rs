@@ -132,7 +132,8 @@ pub(super) fn field(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn not_a_kind(line: &str, first: &str) -> Wrong {
-    let has_key = line.split([' ', '\t']).skip(1).any(|it| KINDS.iter().any(|(kind, _)| *kind == it));
+    let has_key =
+        line.split([' ', '\t']).skip(1).any(|it| KINDS.iter().any(|(kind, _)| *kind == it));
     if has_key {
         Wrong::Options
     } else if first.starts_with("ssh-") || first.starts_with("ecdsa-") || first.starts_with("sk-") {

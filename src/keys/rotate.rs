@@ -50,13 +50,22 @@ pub async fn plan(config: &SdkConfig, rotation: &Rotation) -> anyhow::Result<Vec
         let new = seen.next.as_ref().map(PublicKey::fingerprint).unwrap_or("a new key".into());
         lines.push(match &step {
             Move::Make => {
-                format!("make a key of the kind {:?}, kept in {} meanwhile", rotation.kind, next_of(private))
+                format!(
+                    "make a key of the kind {:?}, kept in {} meanwhile",
+                    rotation.kind,
+                    next_of(private)
+                )
             }
             Move::Add(_) => format!("add {new} to {public}"),
-            Move::AwaitAgents(left) => format!("wait {}: every agent reads {public} again", time(*left)),
+            Move::AwaitAgents(left) => {
+                format!("wait {}: every agent reads {public} again", time(*left))
+            }
             Move::Replace => format!("replace {private}"),
             Move::AwaitControllers(left) => {
-                format!("wait {}: every controller reads {private} again, and Jenkins takes it", time(*left))
+                format!(
+                    "wait {}: every controller reads {private} again, and Jenkins takes it",
+                    time(*left)
+                )
             }
             Move::Remove(_, old) => format!("remove {old} from {public}"),
             Move::Clear(_) => format!("remove {}", next_of(private)),
@@ -64,15 +73,20 @@ pub async fn plan(config: &SdkConfig, rotation: &Rotation) -> anyhow::Result<Vec
         match step {
             // Of a key that is not made yet nothing is known.
             Move::Make => {
-                let (left, old) = (time(rotation.refresh * rotation::REFRESHES), seen.private.fingerprint());
+                let (left, old) =
+                    (time(rotation.refresh * rotation::REFRESHES), seen.private.fingerprint());
                 lines.push(format!("add its public half to {public}"));
                 lines.push(format!("wait {left}: every agent reads {public} again"));
                 lines.push(format!("replace {private}"));
-                lines.push(format!("wait {left}: every controller reads {private} again, and Jenkins takes it"));
+                lines.push(format!(
+                    "wait {left}: every controller reads {private} again, and Jenkins takes it"
+                ));
                 lines.push(format!("remove {old} from {public}, and {}", next_of(private)));
                 return Ok(lines);
             }
-            Move::Add(list) | Move::Remove(list, _) => (seen.list, seen.list_age) = (list, Duration::ZERO),
+            Move::Add(list) | Move::Remove(list, _) => {
+                (seen.list, seen.list_age) = (list, Duration::ZERO)
+            }
             Move::Replace => {
                 seen.private = seen.next.clone().context("a key that follows was seen")?;
                 seen.private_age = Duration::ZERO;
@@ -116,7 +130,8 @@ pub async fn rotate(
         act(config, rotation, &store, &step).await?;
         if let Move::Clear(known) = step {
             if !known {
-                let what = "the list does not say which key the new one replaced: remove it by hand";
+                let what =
+                    "the list does not say which key the new one replaced: remove it by hand";
                 events.log(name, what);
             }
             events.finished(name, Outcome::Changed, Duration::ZERO);
@@ -166,12 +181,14 @@ async fn act(
 async fn look(config: &SdkConfig, place: &Place) -> anyhow::Result<Store> {
     let Place { private, public, .. } = place;
     let next = next_of(private);
-    let found = ssm::parameters(config, &[private, public, &next]).await.map_err(|it| fault(&it))?;
+    let found =
+        ssm::parameters(config, &[private, public, &next]).await.map_err(|it| fault(&it))?;
     let now = clock::now(config).await.map_err(|it| fault(&it))?;
     let there = |name: &str| {
         found.values.parameter(name).ok_or_else(|| {
-            Fault::aws(format!("the parameter `{name}` does not exist"))
-                .hint("`hostkit keys generate` makes a pair; check --region, --private and --public")
+            Fault::aws(format!("the parameter `{name}` does not exist")).hint(
+                "`hostkit keys generate` makes a pair; check --region, --private and --public",
+            )
         })
     };
     let (used, list) = (there(private)?, there(public)?);
@@ -212,11 +229,17 @@ fn read(name: &str, value: &str) -> Result<PrivateKey, Fault> {
 
 fn time(left: Duration) -> String {
     let seconds = left.as_secs_f64().ceil();
-    if seconds < 120.0 { format!("{seconds} s") } else { format!("{:.0} min", (seconds / 60.0).ceil()) }
+    if seconds < 120.0 {
+        format!("{seconds} s")
+    } else {
+        format!("{:.0} min", (seconds / 60.0).ceil())
+    }
 }
 
 fn until(left: Duration) -> String {
-    let end = SignedDuration::try_from(left).ok().and_then(|left| Timestamp::now().checked_add(left).ok());
+    let end = SignedDuration::try_from(left)
+        .ok()
+        .and_then(|left| Timestamp::now().checked_add(left).ok());
     let end = end.map_or_else(String::new, |end| end.strftime(", until %H:%M:%S UTC").to_string());
     format!("for {}{end}; Ctrl-C is safe, and the same command carries on", time(left))
 }

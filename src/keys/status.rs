@@ -102,7 +102,8 @@ pub async fn stored(config: &SdkConfig, place: &Place) -> anyhow::Result<Stored>
             match parameter {
                 None => stored.problems.push(format!("the parameter `{private}` does not exist")),
                 Some(parameter) if !parameter.is_secret => {
-                    let text = format!("the parameter `{private}` is a String: make it a SecureString");
+                    let text =
+                        format!("the parameter `{private}` is a String: make it a SecureString");
                     stored.problems.push(text);
                 }
                 Some(_) => {}
@@ -197,7 +198,12 @@ pub async fn hosts(question: &Question) -> anyhow::Result<Vec<Accepts>> {
     Ok(answers)
 }
 
-async fn one(question: &Question, name: &str, address: SocketAddr, files: &[Utf8PathBuf]) -> Accepts {
+async fn one(
+    question: &Question,
+    name: &str,
+    address: SocketAddr,
+    files: &[Utf8PathBuf],
+) -> Accepts {
     let mut answer = Accepts {
         host: name.to_owned(),
         host_key: None,

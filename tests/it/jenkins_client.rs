@@ -94,7 +94,10 @@ fn it_is_quieted_and_let_go_again_by_hostkits_own_user() {
         assert!(!client.quiet().await.unwrap().is_quiet);
         client.quiet_down("back in a moment: 100 % & more").await.unwrap();
         let quiet = client.quiet().await.unwrap();
-        assert_eq!((quiet.is_quiet, quiet.reason.as_deref()), (true, Some("back in a moment: 100 % & more")));
+        assert_eq!(
+            (quiet.is_quiet, quiet.reason.as_deref()),
+            (true, Some("back in a moment: 100 % & more"))
+        );
         client.cancel_quiet_down().await.unwrap();
         assert!(!client.quiet().await.unwrap().is_quiet);
         assert_eq!(client.version().await.unwrap(), "2.568.2");

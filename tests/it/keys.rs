@@ -158,7 +158,8 @@ fn a_pair_is_made_once_and_never_overwritten() {
 #[test]
 fn a_pool_has_a_host_key_of_its_own() {
     let stage = Stage::empty();
-    let made: Value = serde_json::from_str(&stage.said("generate --pool linux --format json")).unwrap();
+    let made: Value =
+        serde_json::from_str(&stage.said("generate --pool linux --format json")).unwrap();
     assert_eq!(made["private"], "/hostkit/pools/linux/host_key");
     assert_eq!(stage.stored("/hostkit/pools/linux/host_key").unwrap().1, Kind::SecureString);
     let public = PublicKey::parse(&stage.value("/hostkit/pools/linux/host_key.pub")).unwrap();
@@ -242,7 +243,8 @@ fn two_who_rotate_at_the_same_time_do_the_same() {
     let stage = Stage::empty();
     stage.said("generate");
     let old = stage.in_use();
-    let start = || stage.command("rotate --refresh 2 --yes").stdout(Stdio::piped()).spawn().unwrap();
+    let start =
+        || stage.command("rotate --refresh 2 --yes").stdout(Stdio::piped()).spawn().unwrap();
     let both = [start(), start()];
     let mut ends = both.map(|child| child.wait_with_output().unwrap());
     stage.holds();
@@ -265,9 +267,11 @@ fn nothing_is_rotated_unasked() {
     }
     assert_eq!(stage.count("PutParameter"), before);
     // A key that no agent lets in is put right by a person.
-    let other = Parameters::default()
-        .with(PRIVATE, Kind::SecureString, stage.value(PRIVATE))
-        .with(LIST, Kind::String, "# nobody\n");
+    let other = Parameters::default().with(PRIVATE, Kind::SecureString, stage.value(PRIVATE)).with(
+        LIST,
+        Kind::String,
+        "# nobody\n",
+    );
     let broken = Stage::with(other).run("rotate --yes");
     assert_eq!(broken.status.code(), Some(6), "{}", words(&broken));
     assert!(words(&broken).contains("the controller gets in nowhere"), "{}", words(&broken));
@@ -496,7 +500,8 @@ async fn a_rotation_while_agents_are_logged_in_on_loses_no_login() {
     assert!(server.login(&old).await.is_err(), "the old key is out");
     assert_ne!(fs::read(&key).unwrap(), fs::read(&old).unwrap());
     assert_eq!(reloads.load(Ordering::Relaxed), before + 1, "Jenkins was told once");
-    let yaml = fs::read_to_string(controller.path("run/hostkit/jenkins/casc/hostkit.yaml")).unwrap();
+    let yaml =
+        fs::read_to_string(controller.path("run/hostkit/jenkins/casc/hostkit.yaml")).unwrap();
     assert!(yaml.contains("${readFile:/run/hostkit/jenkins/fresh/agent_key}"), "{yaml}");
 }
 

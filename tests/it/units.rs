@@ -52,7 +52,8 @@ fn root_with_units() -> tempfile::TempDir {
         fs::write(units.join(format!("{other}.service")), unit).unwrap();
     }
     fs::create_dir_all(root.path().join("usr/sbin")).unwrap();
-    let programs = ["hostkit", "ssh-keygen", "rm", "mv", "sync", "true", "echo", "cat"];
+    let programs = ["hostkit", "ssh-keygen", "rm", "mv", "sync", "true", "echo", "cat", "sh"];
+    std::os::unix::fs::symlink("usr/bin", root.path().join("bin")).unwrap();
     let programs = programs.map(|program| format!("bin/{program}"));
     for program in programs.iter().map(String::as_str).chain(["sbin/nft"]) {
         let to = root.path().join("usr").join(program);

@@ -5,6 +5,7 @@
 
 mod aside;
 mod gate;
+mod kept;
 mod moving;
 mod plugins;
 mod prepare;
@@ -246,9 +247,13 @@ fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
         }
         Request::Kept { file_system, .. } => kept::read(&root, file_system).map(Answer::Text),
         Request::Keep { file_system, text, .. } => {
-            kept::write(&root, file_system, text, me()).map(Answer::done)
+            let changed = kept::write(&root, file_system, text, me())?;
+            Ok(Answer::Done { changed, told: Vec::new() })
         }
-        Request::Script { user, .. } => kept::script(&root, owner(user)?).map(Answer::done),
+        Request::Script { user, .. } => {
+            let changed = kept::script(&root, owner(user)?)?;
+            Ok(Answer::Done { changed, told: Vec::new() })
+        }
         Request::Record { file_system, name, text, .. } => {
             record::leave(&root, file_system, name, text)
         }

@@ -61,15 +61,15 @@ pub(super) struct Cloud {
     pub(super) asked: Vec<String>,
     /// What the hook was told.
     pub(super) verdicts: Vec<String>,
+    /// The instances of the groups of build agents, with their lifecycle states.
+    pub(super) groups: BTreeMap<&'static str, Vec<(&'static str, &'static str)>>,
+    /// Instances that run, with their addresses and tags.
+    pub(super) machines: Vec<Machine>,
     /// What the group wants this host to be, where the metadata service says it.
     pub(super) target: Option<&'static str>,
     pub(super) cluster: Cluster,
     /// How long an answer of the metadata service takes, and one of AWS.
     pub(super) latency: Option<(Duration, Duration)>,
-    /// The instances of the groups of build agents, with their lifecycle states.
-    pub(super) groups: BTreeMap<&'static str, Vec<(&'static str, &'static str)>>,
-    /// Instances that run, with their addresses and tags.
-    pub(super) machines: Vec<Machine>,
 }
 
 /// An instance: its id, its address and its tags.
@@ -103,11 +103,11 @@ impl Default for Cloud {
             efs_denied: false,
             asked: Vec::new(),
             verdicts: Vec::new(),
+            groups: BTreeMap::new(),
+            machines: Vec::new(),
             target: None,
             cluster: Cluster::default(),
             latency: None,
-            groups: BTreeMap::new(),
-            machines: Vec::new(),
         }
     }
 }
@@ -287,7 +287,8 @@ impl Cloud {
             names.into_iter().partition(|name| self.parameters.contains_key(*name));
         let found = found.iter().map(|name| {
             let kind = if self.plain.contains(name) { "String" } else { "SecureString" };
-            let (bare, selector) = name.split_once(':').map_or((*name, None), |it| (it.0, Some(it.1)));
+            let (bare, selector) =
+                name.split_once(':').map_or((*name, None), |it| (it.0, Some(it.1)));
             let selector = selector.map(|it| format!(":{it}"));
             let value = &self.parameters[*name];
             serde_json::json!({"Name": bare, "Selector": selector, "Type": kind, "Value": value})

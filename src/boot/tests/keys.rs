@@ -44,8 +44,6 @@ impl World {
 
 #[tokio::test]
 async fn everything_that_can_be_wrong_with_a_parameter_has_words_of_its_own() {
-    const USER: &str = "User: arn:aws:sts::123456789012:assumed-role/ci/i-1 is not authorized to \
-        perform: ";
     let mut told = Vec::new();
     let mut tell = async |what: &str, spoil: &dyn Fn(&World)| {
         let mut world = World::new().await;
@@ -65,12 +63,13 @@ async fn everything_that_can_be_wrong_with_a_parameter_has_words_of_its_own() {
     tell("one line", &|world| world.put(PRIVATE, &PRIVATE_KEY.replace('\n', " "))).await;
     tell("cut off", &|world| world.put(PRIVATE, &PRIVATE_KEY[..200])).await;
     tell("a passphrase", &|world| {
-        let text = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIE\n-----END ENCRYPTED PRIVATE KEY-----";
+        let text =
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIE\n-----END ENCRYPTED PRIVATE KEY-----";
         world.put(PRIVATE, text);
     })
     .await;
     tell("not allowed", &|world| {
-        let message: &str = concat!(
+        let message = concat!(
             "User: arn:aws:sts::123456789012:assumed-role/ci/i-1 is not authorized to perform: ",
             "ssm:GetParameters on resource: ",
             "arn:aws:ssm:eu-west-1:123456789012:parameter/devops-tools/jenkins/admin_password"
@@ -93,7 +92,6 @@ async fn everything_that_can_be_wrong_with_a_parameter_has_words_of_its_own() {
         world.refuse(LIST, "ThrottlingException", "Rate exceeded");
     })
     .await;
-    assert!(!told.concat().contains(USER) || told.concat().contains("ssm:GetParameters"));
     assert!(!told.concat().contains("hunter2"), "a wrong value is never shown");
     insta::assert_snapshot!(told.join("\n\n"));
 }
@@ -103,7 +101,10 @@ async fn a_version_that_is_not_there_is_told_apart_from_a_parameter_that_is_not(
     let config = format!("{CONTROLLER}[keys]\nprivate = \"{PRIVATE}:7\"\n");
     let world = World::told(&config).await;
     let cause = world.cause().await;
-    assert!(cause.contains("`/devops-tools/jenkins/id_rsa` has no version or label `7`"), "{cause}");
+    assert!(
+        cause.contains("`/devops-tools/jenkins/id_rsa` has no version or label `7`"),
+        "{cause}"
+    );
     world.put(&format!("{PRIVATE}:7"), PRIVATE_KEY);
     world.boot().await.unwrap();
 }
@@ -136,10 +137,11 @@ async fn no_secret_is_written_to_a_disk() {
     let world = World::new().await;
     let table = ROOT_MOUNT.lines().next().unwrap().to_owned() + "\n";
     fs::write(world.root.join("proc/self/mountinfo"), table).unwrap();
-    let error = world.boot().await.unwrap_err();
-    // The mount of the home is written to the same table, so the whole text is another one.
-    assert!(error.contains("would be on a disk (ext4)") || world.has("run/hostkit/secrets"), "{error}");
-    assert!(!world.has("run/hostkit/secrets/agent_key") || !error.contains("on a disk"), "{error}");
+    // What is mounted is written to the same table.
+    world.systemd.lock().unwrap().mount_appears = false;
+    let cause = world.cause().await;
+    assert!(cause.contains("/run/hostkit/secrets would be on a disk (ext4)"), "{cause}");
+    assert!(!world.has("run/hostkit/secrets"));
 }
 
 #[tokio::test]
@@ -164,12 +166,11 @@ impl Tiny {
             return None;
         }
         fs::create_dir_all(&path).unwrap();
-        let none = None::<&str>;
         let options = Some("size=4k,mode=0700");
         let flags = nix::mount::MsFlags::empty();
         match nix::mount::mount(Some("tmpfs"), path.as_std_path(), Some("tmpfs"), flags, options) {
             Err(error) => {
-                eprintln!("SKIPPED: nothing can be mounted here: {error} {none:?}");
+                eprintln!("SKIPPED: nothing can be mounted here: {error}");
                 None
             }
             Ok(()) => Some(Self(path)),
@@ -213,7 +214,8 @@ async fn what_a_killed_run_has_half_written_is_swept_away() {
 
 #[tokio::test]
 async fn secrets_that_a_host_is_told_to_have_become_credentials_of_jenkins() {
-    let config = format!("{CONTROLLER}[secrets]\nGITHUB_TOKEN = \"/ci/github\"\nNEXUS = \"/ci/nexus\"\n");
+    let config =
+        format!("{CONTROLLER}[secrets]\nGITHUB_TOKEN = \"/ci/github\"\nNEXUS = \"/ci/nexus\"\n");
     let world = World::told(&config).await;
     world.put("/ci/github", "ghp_1");
     world.put("/ci/nexus", "n3xus\n");
@@ -221,7 +223,10 @@ async fn secrets_that_a_host_is_told_to_have_become_credentials_of_jenkins() {
     assert_eq!(world.text("run/hostkit/secrets/GITHUB_TOKEN"), "ghp_1");
     let unit = world.text("run/systemd/system/jenkins.service.d/50-hostkit-secrets.conf");
     insta::assert_snapshot!(unit);
-    assert_eq!(world.cloud.lock().unwrap().asked.iter().filter(|it| *it == "GetParameters").count(), 1);
+    assert_eq!(
+        world.cloud.lock().unwrap().asked.iter().filter(|it| *it == "GetParameters").count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -241,7 +246,8 @@ async fn serving() -> World {
     world.boot().await.unwrap();
     Tokens::keep(&world.root.join("run/hostkit/secrets")).unwrap();
     let (uid, gid) = (nix::unistd::Uid::current(), nix::unistd::Gid::current());
-    fs::write(world.root.join("etc/passwd"), format!("jenkins:x:{uid}:{gid}::/:/bin/sh\n")).unwrap();
+    fs::write(world.root.join("etc/passwd"), format!("jenkins:x:{uid}:{gid}::/:/bin/sh\n"))
+        .unwrap();
     world
 }
 
@@ -275,7 +281,10 @@ async fn jenkins_is_given_a_new_key_without_a_restart() {
     let mode = fs::metadata(world.root.join(copy)).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o400);
     let there = "${readFile:/run/hostkit/jenkins/fresh/agent_key}";
-    assert!(world.configuration().contains(there) && world.configuration().contains("${admin_password}"));
+    assert!(
+        world.configuration().contains(there)
+            && world.configuration().contains("${admin_password}")
+    );
 
     assert_eq!(world.refresh().await.unwrap(), News::None);
     // A boot that is run again leaves Jenkins what it has.
@@ -393,7 +402,8 @@ async fn agent_of_the_pool() -> Option<(World, Sshd)> {
 }
 
 #[tokio::test]
-async fn two_agents_with_one_baked_host_name_have_names_of_their_own_and_the_host_key_of_the_pool() {
+async fn two_agents_with_one_baked_host_name_have_names_of_their_own_and_the_host_key_of_the_pool()
+{
     let Some((one, one_server)) = agent_of_the_pool().await else { return };
     let Some((other, other_server)) = agent_of_the_pool().await else { return };
     let login = one.root.join("made/login");
@@ -424,7 +434,7 @@ async fn an_agent_that_does_not_show_the_host_key_of_its_pool_is_not_put_into_se
     // A server that does not take the new key.
     let (runner, script) = systemd_and(&world.root, &world.systemd, |script| script);
     (world.machine.runner, world.script) = (runner, script);
-    world.machine.step_limit = Duration::from_secs(2);
+    world.machine.step_limit = Duration::from_secs(6);
     let error = world.boot().await.unwrap_err();
     assert!(error.contains("it shows the host key SHA256:"), "{error}");
     assert_eq!(world.verdicts(), ["ABANDON"]);

@@ -3,26 +3,26 @@
 
 mod agent;
 mod agents;
-mod casc;
 mod balancer;
+mod casc;
 mod cloud;
 mod container_service;
 mod ecs;
-mod keys;
-mod refused;
-mod served;
-mod speed;
-mod sshd;
-mod web;
 mod efs;
 mod group;
 mod home;
+mod keys;
 mod masked;
 mod mounts;
 mod only;
 mod plan;
+mod refused;
+mod served;
+mod speed;
+mod sshd;
 mod target;
 mod told;
+mod web;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -234,7 +234,7 @@ fn furnish(root: &Utf8Path, config: &str) {
 struct Systemd {
     /// What `systemd-mount` complains with, if it fails.
     mount_fails: Option<&'static str>,
-    /// What units say in the journal.
+    /// What the mount units say in the journal.
     journal: &'static str,
     /// What is mounted by it.
     mounted: Vec<String>,
@@ -405,6 +405,7 @@ fn systemd_and(
                 None => "LoadState=not-found\nActiveState=inactive\n".to_owned(),
             })
         })
+        .answer("systemctl daemon-reload", "")
         .answer(
             "systemctl list-jobs",
             "11 hostkit-boot.service start running\n12 cloud-final.service start running\n\
@@ -415,7 +416,6 @@ fn systemd_and(
             let request = serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
             Ok(serde_json::to_string(&ledger::answer(&request, Ground::Any)).unwrap())
         })
-        .answer("systemctl daemon-reload", "")
         .on("journalctl", move |_| Ok(journals.lock().unwrap().journal.to_owned()))
         .on("hostkit inner home", move |command| {
             let mut children = children.lock().unwrap();

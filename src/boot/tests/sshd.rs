@@ -97,7 +97,8 @@ impl Sshd {
             proxy: None,
         };
         let command = login.command(Duration::from_secs(20)).arg("true");
-        let status = tokio::process::Command::new("ssh").args(&command.args).output().await.unwrap();
+        let status =
+            tokio::process::Command::new("ssh").args(&command.args).output().await.unwrap();
         status.status.success()
     }
 }

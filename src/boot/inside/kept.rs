@@ -1,7 +1,7 @@
 //! What is written for Jenkins on the file system of its home: the configuration that it was last
 //! seen to serve with, which must outlive this host, and the script that it runs when it has started.
 //!
-//! All of this is done in the child of [`super::inside`].
+//! All of this is done in the child.
 
 use anyhow::Context as _;
 
