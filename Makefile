@@ -8,6 +8,7 @@ CACHE := $(shell . .ci/common.sh && echo "$$cache")
 export PATH := $(shell . .ci/common.sh && echo "$$PATH")
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export HOSTKIT_TEST_PYTHON := $(CACHE)/python/bin/python
+export HOSTKIT_TEST_MINISTACK := $(CACHE)/ministack/bin/ministack
 export HOSTKIT_CACHE := $(CACHE)
 
 # Chroots, mounts and the NFS server need root; cargo itself does not.
@@ -56,6 +57,10 @@ bench: setup-for-bench ## how long bakes and uploads take, beside mkosi, mmdebst
 .PHONY: bench-lease
 bench-lease: setup-for-tests ## what the lease costs a controller, in a virtual machine (as root)
 	cargo bench --locked --bench lease
+
+.PHONY: bench-agents
+bench-agents: ## how long Jenkins takes to know a thousand build agents
+	cargo bench --locked --bench agents
 
 .PHONY: bench-boot
 bench-boot: setup-for-tests ## how long a boot takes, beside cloud-init, in a virtual machine (as root)

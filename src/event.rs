@@ -27,6 +27,8 @@ pub enum Outcome {
     Differs,
     /// It did not apply here, and why.
     Skipped(String),
+    /// It is done, but not as it was meant to be, and why: somebody should look.
+    Degraded(String),
     /// A step that it needs did not succeed: its name.
     Blocked(String),
     /// It did not succeed: the whole chain of causes, readable.
@@ -36,7 +38,14 @@ pub enum Outcome {
 impl Outcome {
     /// Whether steps that come after this one may run.
     pub const fn is_ok(&self) -> bool {
-        matches!(self, Self::Unchanged | Self::Changed | Self::Differs | Self::Skipped(_))
+        match self {
+            Self::Unchanged
+            | Self::Changed
+            | Self::Differs
+            | Self::Skipped(_)
+            | Self::Degraded(_) => true,
+            Self::Blocked(_) | Self::Failed(_) => false,
+        }
     }
 
     /// `Changed` when `changed`, else `Unchanged`.
@@ -54,7 +63,7 @@ impl Outcome {
     /// What is told of it beside the word, for people.
     const fn text_mut(&mut self) -> Option<&mut String> {
         match self {
-            Self::Skipped(text) | Self::Failed(text) => Some(text),
+            Self::Skipped(text) | Self::Degraded(text) | Self::Failed(text) => Some(text),
             Self::Unchanged | Self::Changed | Self::Differs | Self::Blocked(_) => None,
         }
     }
@@ -62,7 +71,7 @@ impl Outcome {
     /// What is told of it beside the word.
     pub fn text(&self) -> Option<&str> {
         match self {
-            Self::Skipped(text) | Self::Failed(text) => Some(text),
+            Self::Skipped(text) | Self::Degraded(text) | Self::Failed(text) => Some(text),
             Self::Unchanged | Self::Changed | Self::Differs | Self::Blocked(_) => None,
         }
     }
@@ -74,6 +83,7 @@ impl Outcome {
             Self::Changed => "changed",
             Self::Differs => "differs",
             Self::Skipped(_) => "skipped",
+            Self::Degraded(_) => "degraded",
             Self::Blocked(_) => "blocked",
             Self::Failed(_) => "failed",
         }

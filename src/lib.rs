@@ -88,7 +88,10 @@
 //!   of one went; [`boot::bundle`]: what somebody needs who was not there
 //! - [`logs`]: the journal, shipped to CloudWatch Logs
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
-//! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values
+//! - [`keys`]: what counts as a key, asking for keys, and making and exchanging them from outside;
+//!   what a host does with its keys is in [`boot`], at boot and when [`boot::refresh`] reads them again
+//! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values;
+//!   [`facts::ecs_agent`], what its ECS agent says
 //!
 //! What is done to AWS from outside:
 //!
@@ -122,8 +125,9 @@
 //! - [`sim`]: a simulated AWS whose instances are virtual machines; a cargo feature, on by default,
 //!   that only [`cli`] knows
 //! - [`sim::cloud`]: the account as a server, for hostkit, boto3, the AWS CLI and coldsnap; one file a
-//!   service ([`sim::ebs`], [`sim::ec2`], [`sim::ssm`]), what goes wrong on purpose ([`sim::faults`]),
-//!   and [`sim::machines`], the virtual machines of the instances that are launched in it
+//!   service ([`sim::ebs`], [`sim::ec2`], [`sim::ecs`], [`sim::ssm`]), what goes wrong on purpose
+//!   ([`sim::faults`]), and [`sim::machines`], the virtual machines of the instances that are launched
+//!   in it
 //! - [`sim::vm`]: one machine, seen through a boot. [`sim::fleet`]: several of them on file systems
 //!   that they share. [`sim::failover`]: the bad nights that are played on them
 //! - [`sim::nfs`]: its file systems, the record of which machine changed what in them, and the check
@@ -182,6 +186,7 @@ pub mod host;
 pub mod iam;
 pub mod image;
 pub mod jenkins;
+pub mod keys;
 pub mod lease;
 pub mod logs;
 pub mod plan;

@@ -27,7 +27,7 @@ ssh_genkeytypes: [ed25519]
 users: [{name: admin, ssh_authorized_keys: ["$key"]}]
 mounts: [['$server', /mnt/bench, nfs4, 'nfsvers=4.1,hard,noresvport,_netdev', '0', '0']]
 write_files:
-- {path: /run/bench/jenkins.yaml, encoding: b64, content: $(base64 -w0 /run/hostkit/jenkins/jenkins.yaml)}
+- {path: /run/bench/jenkins.yaml, encoding: b64, content: $(base64 -w0 /run/hostkit/jenkins/casc/00-hostkit.yaml)}
 - {path: /run/bench/environment, encoding: b64, content: $(base64 -w0 /run/hostkit/jenkins/environment)}
 DATA
 systemctl daemon-reload

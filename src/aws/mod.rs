@@ -6,6 +6,7 @@
 //! said by the SDK's own variable, `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
 
 pub mod account;
+pub mod agents;
 pub mod asg;
 pub mod base_ami;
 pub mod clock;

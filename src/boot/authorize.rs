@@ -1,19 +1,23 @@
 //! Lets the controller's keys in on a build agent.
 //!
-//! Only the public half is ever asked for. The keys get a file of their own, which sshd reads beside
-//! the user's; what was let in before stays until there is something better.
+//! Only the public half is ever asked for; with it, in the same call, the host key that all agents of
+//! a pool share. The keys get a file of their own, which sshd reads beside the user's; what was let in
+//! before stays until there is something better.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use camino::Utf8Path;
-use tokio::time::timeout;
 
 use super::context::Context;
-use super::public_key::is_key;
+use super::site::Site;
 use crate::aws::ssm;
 use crate::error::Fault;
-use crate::event::{Events, Outcome};
+use crate::event::Outcome;
+use crate::host::HostConfig;
+use crate::keys::ask::{Trouble, Wanted, ask, warnings};
+use crate::keys::public::ED25519;
+use crate::keys::{POOL_SETTING, PrivateKey, PublicKey, host_key_of, lines};
 use crate::sys::atomic;
 
 const STEP: &str = "keys";
@@ -22,66 +26,91 @@ const STEP: &str = "keys";
 pub(super) const FOLDER: &str = "etc/ssh/authorized_keys.d";
 
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
-    let config = context.config();
-    let path = context.machine.path(FOLDER).join(&config.agent.user);
-    let name = config.keys.public.as_str();
-    let aws = context.aws().await?;
-    // A store that hangs must not take this step's whole time: keys of an earlier boot may be there.
-    let asked = timeout(context.time_for(STEP), ssm::parameters(aws, &[name])).await;
-    let problem = match asked {
-        Ok(Ok(found)) => return let_in(&context, name, &found, &path),
-        Ok(Err(failure)) if !failure.is_passing() => return Err(Fault::from(failure).into()),
-        Ok(Err(failure)) => Fault::from(failure),
-        Err(_elapsed) => Fault::aws("Parameter Store did not answer in time"),
-    };
-    if !has_keys(&path) {
-        return Err(problem.into());
-    }
-    context.events.log(STEP, problem.to_string());
-    let what = "Parameter Store cannot be asked: the keys of an earlier boot stay";
-    Ok(Outcome::Skipped(what.to_owned()))
-}
-
-/// Writes the keys of the parameter `name` to `path`.
-fn let_in(
-    context: &Context,
-    name: &str,
-    found: &ssm::Found,
-    path: &Utf8Path,
-) -> anyhow::Result<Outcome> {
-    let Some(value) = found.values.get(name) else {
-        let known = context.must_know();
-        let region = known.aws.region.as_deref().unwrap_or(&known.identity.region);
-        return Err(Fault::aws(format!("the parameter `{name}` does not exist in {region}"))
-            .hint("put the controller's public key there, or name another one in `keys.public`")
-            .into());
-    };
-    let keys = keys_in(value, &context.events);
-    if keys.is_empty() {
-        return Err(no_keys(name, value).into());
-    }
-    let options = options(&context.config().agent.from);
-    let lines: Vec<_> = keys.iter().map(|key| format!("{options} {key}")).collect();
-    let text = lines.join("\n") + "\n";
-    let folder = context.machine.path(FOLDER);
-    atomic::make_directory(&folder, 0o755).with_context(|| format!("making {folder}"))?;
-    let changed =
-        atomic::write(path, text.as_bytes(), 0o644).with_context(|| format!("writing {path}"))?;
-    Ok(Outcome::changed(changed))
-}
-
-/// Every line that is a key. One that is not is told by its number: it may be anything.
-fn keys_in<'a>(value: &'a str, events: &Events) -> Vec<&'a str> {
-    let mut keys = Vec::new();
-    for (index, line) in value.lines().map(str::trim).enumerate() {
-        if is_key(line) {
-            keys.push(line);
-        } else if !line.is_empty() && !line.starts_with('#') {
-            let number = index + 1;
-            events.log(STEP, format!("line {number} of the parameter is no public key; left out"));
+    let site = Site::of(&context, STEP).await?;
+    let host_key = host_key(site.config);
+    match take(&site, host_key.as_deref()).await? {
+        Taken::Letting(outcome, values) => {
+            let key = host_key.map(|name| host_key_in(&name, &values)).transpose()?;
+            let first = context.host_key.set(key).is_ok();
+            debug_assert!(first, "this step runs once");
+            super::timer::set(&site).await;
+            Ok(outcome)
         }
+        Taken::Kept(why) => Ok(Outcome::Skipped(why)),
     }
-    keys
+}
+
+/// The parameter with the private host key of this agent's pool.
+pub(super) fn host_key(config: &HostConfig) -> Option<String> {
+    let agent = &config.agent;
+    let pool = agent.pool.as_deref()?;
+    Some(agent.host_key.clone().unwrap_or_else(|| host_key_of(pool)))
+}
+
+/// The host key of the pool, which is always of the kind that sshd is told to use.
+fn host_key_in(name: &str, values: &ssm::Values) -> Result<PrivateKey, Fault> {
+    let key = PrivateKey::read(values.get(name).unwrap_or_default()).map_err(|wrong| {
+        Fault::aws(format!("the parameter `{name}` {wrong}")).hint(wrong.hint())
+    })?;
+    if key.public().is_some_and(|public| public.kind() == ED25519) {
+        return Ok(key);
+    }
+    Err(Fault::aws(format!("the parameter `{name}` holds no host key of the kind {ED25519}"))
+        .hint("hostkit keys generate --pool POOL makes one"))
+}
+
+/// What came of asking.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// These keys are let in; and all that was asked for.
+    Letting(Outcome, ssm::Values),
+    /// The store cannot be asked, and the keys that were good before still are.
+    Kept(String),
+}
+
+/// Asks for the keys, and for the parameter `host_key` with them, and lets the keys in.
+pub(super) async fn take(site: &Site<'_>, host_key: Option<&str>) -> anyhow::Result<Taken> {
+    let name = site.config.keys.public.as_str();
+    let path = site.machine.path(FOLDER).join(&site.config.agent.user);
+    let mut wanted = vec![Wanted::plain(name, "`keys.public`")];
+    wanted.extend(host_key.map(|name| Wanted::secret(name, POOL_SETTING)));
+    match ask(site.aws, &wanted, site.budget).await {
+        Ok(values) => {
+            warnings(&wanted, &values)
+                .into_iter()
+                .for_each(|line| site.events.log(site.step, line));
+            let text = values.get(name).unwrap_or_default();
+            Ok(Taken::Letting(let_in(site, name, text, &path)?, values))
+        }
+        Err(Trouble::Passing(problem)) if has_keys(&path) => {
+            site.events.log(site.step, problem.to_string());
+            let what = "Parameter Store cannot be asked: the keys of an earlier boot stay";
+            Ok(Taken::Kept(what.to_owned()))
+        }
+        Err(trouble) => Err(Fault::from(trouble).into()),
+    }
+}
+
+/// Writes the keys of the parameter `name`, which are in `text`, to `path`.
+fn let_in(site: &Site<'_>, name: &str, text: &str, path: &Utf8Path) -> anyhow::Result<Outcome> {
+    let (keys, wrong) = lines(text);
+    for (number, why) in wrong {
+        site.events.log(site.step, format!("line {number} of `{name}` is left out: {why}"));
+    }
+    if keys.is_empty() {
+        return Err(no_keys(name, text).into());
+    }
+    let options = options(&site.config.agent.from);
+    let lines: Vec<_> = keys.iter().map(|key| format!("{options} {}", key.line())).collect();
+    let folder = site.machine.path(FOLDER);
+    atomic::make_directory(&folder, 0o755).with_context(|| format!("making {folder}"))?;
+    let changed = atomic::write(path, (lines.join("\n") + "\n").as_bytes(), 0o644)
+        .with_context(|| format!("writing {path}"))?;
+    if changed {
+        let prints: Vec<_> = keys.iter().map(PublicKey::fingerprint).collect();
+        site.events.log(site.step, format!("let in: {}", prints.join(", ")));
+    }
+    Ok(Outcome::changed(changed))
 }
 
 fn no_keys(name: &str, value: &str) -> Fault {

@@ -20,6 +20,7 @@ use crate::event::Events;
 use crate::facts::{Facts, Identity};
 use crate::group::Found;
 use crate::host::{self, Asg, Aws, HostConfig, Layer, Role};
+use crate::keys::PrivateKey;
 use crate::sys::Runner;
 
 /// Where things are on this machine, and how patient to be. Tests have another one.
@@ -126,11 +127,16 @@ pub struct Context {
     pub(super) taken: watch::Sender<Option<String>>,
     /// Whether an earlier run, since the kernel started, has made this host ready.
     pub(super) was_ready: bool,
+    /// The host key of this agent's pool, as the store has it; `None`: there is none, or the store
+    /// cannot be asked.
+    pub(super) host_key: OnceLock<Option<PrivateKey>>,
     /// The steps of this host's role.
     pub(super) table: OnceLock<&'static [Step]>,
     /// Whether this boot has written secrets or configuration that Jenkins or the ECS agent has not
     /// read.
     pub(super) news: AtomicBool,
+    /// Whether Jenkins reads an older configuration than that of this image.
+    pub(super) fell_back: AtomicBool,
     /// The units that this boot has started, and that a host that gives up must stop.
     pub(super) started: Mutex<Vec<&'static str>>,
     /// Tasks that live while the boot does.
@@ -149,10 +155,12 @@ impl Context {
             config: OnceLock::new(),
             aws: OnceCell::new(),
             launch: OnceLock::new(),
+            host_key: OnceLock::new(),
             taken: watch::Sender::new(None),
             was_ready: false,
             table: OnceLock::new(),
             news: AtomicBool::new(false),
+            fell_back: AtomicBool::new(false),
             started: Mutex::new(Vec::new()),
             background: Mutex::new(JoinSet::new()),
         }

@@ -10,10 +10,10 @@ use anyhow::Context as _;
 
 use super::authorize::FOLDER;
 use super::context::Context;
-use super::public_key::is_key;
 use crate::aws::imds::Imds;
 use crate::event::Outcome;
 use crate::host;
+use crate::keys::PublicKey;
 use crate::sys::atomic;
 
 const STEP: &str = "login";
@@ -23,7 +23,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let known = context.must_know();
     let mut lines = Vec::new();
     for line in offered(&known.imds).await?.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        if is_key(line) {
+        if PublicKey::parse(line).is_ok() {
             lines.push(line.to_owned());
         } else {
             context.events.log(STEP, "a line of the key pair is not a public key; left out");

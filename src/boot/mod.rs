@@ -6,15 +6,18 @@
 //! ever. Such work is done by a child with a deadline ([`inside`]).
 
 pub mod about;
+pub mod agents;
 pub mod analyze;
 mod authorize;
 pub mod bundle;
 mod config;
 pub mod context;
+mod credentials;
 mod ecs;
 pub mod graph;
 pub mod history;
 mod home;
+mod host_key;
 mod identity;
 pub mod inside;
 mod jenkins;
@@ -29,22 +32,26 @@ mod permission;
 pub mod plan;
 mod plugins;
 mod policy;
-mod public_key;
 mod ready;
 mod reboots;
 mod recorder;
 pub mod records;
+pub mod refresh;
 mod render;
 pub mod run;
+mod secrets;
 mod service;
 mod shipping;
+mod site;
 mod sshd;
+mod start_limits;
 pub mod status;
 pub mod steps;
 mod target;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod timer;
 
 use std::sync::Arc;
 use std::time::Duration;

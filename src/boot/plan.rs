@@ -10,7 +10,7 @@ use super::context::Machine;
 use super::run;
 use super::steps::{self, Step};
 use super::texts::{Tags, Texts, of_image, texts};
-use crate::aws::imds::Imds;
+use crate::aws::imds::{self, Imds};
 use crate::error::Fault;
 use crate::facts::{Facts, Identity};
 use crate::host::{self, Role, Value};
@@ -20,9 +20,6 @@ pub const VERSION: u32 = 1;
 
 /// A person waits: less than a boot does.
 const BUDGET: Duration = Duration::from_secs(5);
-
-/// The variable that puts the metadata service elsewhere.
-const VARIABLE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 
 /// What a boot would do.
 #[derive(Clone, Debug, Serialize)]
@@ -197,7 +194,7 @@ async fn ask(machine: &Machine, config: &Utf8Path) -> Asked {
 
 /// Why this machine should have a metadata service, if it should.
 fn has_metadata(machine: &Machine) -> Option<&'static str> {
-    let said = std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty());
+    let said = std::env::var_os(imds::VARIABLE).is_some_and(|value| !value.is_empty());
     if machine.imds.is_some() || said {
         return Some("its metadata service was named");
     }

@@ -31,8 +31,8 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     for line in told {
         context.events.log(STEP, line);
     }
-    Ok(match brings_none {
-        true => Outcome::Skipped("the image brings none".to_owned()),
-        false => Outcome::changed(changed),
-    })
+    if brings_none {
+        return Ok(Outcome::Skipped("the image brings none".to_owned()));
+    }
+    Ok(Outcome::changed(changed))
 }

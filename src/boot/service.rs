@@ -2,6 +2,8 @@
 //!
 //! The start is enqueued and not waited for: a unit that waits for another one can wait for ever.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::context::Context;
@@ -33,6 +35,10 @@ pub(super) struct Look {
     result: String,
     status: String,
     job: String,
+    /// Whether systemd knows an older unit than the one on disk.
+    is_stale: bool,
+    /// How often systemd has started it again by itself.
+    restarts: u32,
     exit: Option<i32>,
 }
 
@@ -71,7 +77,16 @@ impl Look {
 impl Service {
     /// How it stands; `None` where there is no such unit.
     pub(super) async fn look(&self, context: &Context) -> anyhow::Result<Option<Look>> {
-        let names = ["LoadState", "ActiveState", "Result", "StatusText", "Job", "ExecMainStatus"];
+        let names = [
+            "LoadState",
+            "ActiveState",
+            "Result",
+            "StatusText",
+            "Job",
+            "NRestarts",
+            "NeedDaemonReload",
+            "ExecMainStatus",
+        ];
         let mut shown = systemd::show(&context.machine.runner, self.unit, &names).await?;
         let mut take = |name: &str| shown.remove(name).unwrap_or_default();
         if take("LoadState") == "not-found" {
@@ -82,6 +97,8 @@ impl Service {
             result: take("Result"),
             status: take("StatusText"),
             job: take("Job"),
+            is_stale: take("NeedDaemonReload") == "yes",
+            restarts: take("NRestarts").parse().unwrap_or(0),
             exit: take("ExecMainStatus").parse().ok(),
         }))
     }
@@ -104,6 +121,17 @@ impl Service {
         before: &Look,
         tell: impl Fn(&str),
     ) -> anyhow::Result<Outcome> {
+        self.start_within(context, before, context.time_for(self.step), tell).await
+    }
+
+    /// As [`Service::start_and_tell`], and waits no longer than `patience`.
+    pub(super) async fn start_within(
+        &self,
+        context: &Context,
+        before: &Look,
+        patience: Duration,
+        tell: impl Fn(&str),
+    ) -> anyhow::Result<Outcome> {
         let machine = &context.machine;
         match before.state.as_str() {
             "active" => return Ok(Outcome::Unchanged),
@@ -111,7 +139,11 @@ impl Service {
             "failed" => systemd::reset_failed(&machine.runner, self.unit).await?,
             _ => {}
         }
-        let until = Instant::now() + context.time_for(self.step);
+        // Somebody had it loaded before the boot wrote what belongs to it.
+        if before.is_stale {
+            systemd::daemon_reload(&machine.runner).await?;
+        }
+        let until = Instant::now() + patience;
         systemd::start_no_block(&machine.runner, self.unit).await?;
         let mut last = String::new();
         let mut queued = 0;
@@ -124,7 +156,9 @@ impl Service {
                 "failed" | "inactive" if now.job.is_empty() => {
                     return Err(self.failed(context, &now).await);
                 }
-                _ if Instant::now() > until => return Err(self.late(context, &now).await),
+                _ if Instant::now() > until => {
+                    return Err(self.late(context, &now, patience).await);
+                }
                 _ => {}
             }
             queued += u32::from(now.state == "inactive");
@@ -153,15 +187,25 @@ impl Service {
         let inactive = look.state == "inactive";
         let result = if inactive { "an assertion, or a unit that it needs" } else { &look.result };
         let (name, state) = (self.name, &look.state);
-        self.blame(context, format!("{name} did not start: the unit is {state} ({result})")).await
+        let again = match look.restarts {
+            0 => String::new(),
+            often => format!(", and ended each of the {} times that it was started", often + 1),
+        };
+        let what = format!("{name} did not start: the unit is {state} ({result}){again}");
+        self.blame(context, what).await
     }
 
-    async fn late(&self, context: &Context, look: &Look) -> anyhow::Error {
-        let seconds = context.time_for(self.step).as_secs();
+    async fn late(&self, context: &Context, look: &Look, patience: Duration) -> anyhow::Error {
+        let seconds = patience.as_secs();
         let status = if look.status.is_empty() { "nothing" } else { look.status.as_str() };
         let (name, state) = (self.name, &look.state);
-        let what =
-            format!("{name} was not up within {seconds} s: the unit is {state} and says {status}");
+        let again = match look.restarts {
+            0 => String::new(),
+            often => format!(", and systemd has started it again {often} times"),
+        };
+        let what = format!(
+            "{name} was not up within {seconds} s: the unit is {state} and says {status}{again}"
+        );
         self.blame(context, what).await
     }
 

@@ -1,4 +1,4 @@
-//! Proves that the controller finds an SSH server on this host.
+//! Proves that the controller finds an SSH server on this host, and knows it.
 //!
 //! It needs no restart for new keys: it reads them at every login.
 
@@ -6,14 +6,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::context::Context;
+use super::host_key;
 use crate::error::Fault;
 use crate::event::Outcome;
+use crate::keys::{PublicKey, handshake};
 
 const STEP: &str = "sshd";
 
@@ -24,13 +26,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let address = context.machine.ssh;
+    let expected = host_key::expected(&context)?;
     let until = Instant::now() + context.time_for(STEP);
     loop {
-        let problem = match timeout(PATIENCE, greeting(address)).await {
-            Ok(Ok(said)) if said == GREETING => return Ok(Outcome::Unchanged),
-            Ok(Ok(_)) => anyhow::anyhow!("what answers on {address} is no SSH server"),
+        let problem = match timeout(PATIENCE, look(address, expected.as_ref())).await {
+            Ok(Ok(())) => return Ok(Outcome::Unchanged),
             Ok(Err(error)) => error,
-            Err(_elapsed) => anyhow::anyhow!("{address} says nothing"),
+            Err(_elapsed) => anyhow!("{address} says nothing"),
         };
         if Instant::now() > until {
             let what = format!("SSH does not answer after {} s", context.time_for(STEP).as_secs());
@@ -40,6 +42,20 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
         }
         tokio::time::sleep(context.machine.pause).await;
     }
+}
+
+/// What is wrong with the server at `address`, if anything is.
+async fn look(address: SocketAddr, expected: Option<&PublicKey>) -> anyhow::Result<()> {
+    if greeting(address).await? != GREETING {
+        return Err(anyhow!("what answers on {address} is no SSH server"));
+    }
+    let Some(expected) = expected else { return Ok(()) };
+    let shown = handshake::host_key(address).await.context("asking for its host key")?;
+    if shown.is(expected) {
+        return Ok(());
+    }
+    let (shown, expected) = (shown.fingerprint(), expected.fingerprint());
+    Err(anyhow!("it shows the host key {shown}, and that of its pool is {expected}"))
 }
 
 async fn greeting(address: SocketAddr) -> anyhow::Result<[u8; GREETING.len()]> {

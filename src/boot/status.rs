@@ -138,7 +138,10 @@ impl Status {
     pub fn headline(&self) -> String {
         let seconds = self.seconds();
         match (self.state, self.failure()) {
-            (State::Ready, _) => format!("ready in {seconds:.1} s"),
+            (State::Ready, _) => match self.degraded().as_slice() {
+                [] => format!("ready in {seconds:.1} s"),
+                steps => format!("ready in {seconds:.1} s, degraded: {}", steps.join(", ")),
+            },
             (State::Failed, Some((step, cause))) => {
                 format!("failed at {}: {}", step.step, cause.lines().next().unwrap_or_default())
             }
@@ -156,6 +159,12 @@ impl Status {
                 }
             }
         }
+    }
+
+    /// The steps that are not done as they were meant to be.
+    fn degraded(&self) -> Vec<&str> {
+        let is = |step: &&StepReport| matches!(step.outcome, Some(Outcome::Degraded(_)));
+        self.report.steps.iter().filter(is).map(|step| step.step.as_str()).collect()
     }
 
     /// The step that the boot failed at: the first in the table that failed and had to succeed.
@@ -216,6 +225,7 @@ fn row(step: &StepReport, total: f64) -> String {
             ("✓", outcome.word(), "")
         }
         Some(outcome @ Outcome::Skipped(why)) => ("–", outcome.word(), why.as_str()),
+        Some(outcome @ Outcome::Degraded(why)) => ("!", outcome.word(), why.as_str()),
         Some(outcome @ Outcome::Blocked(by)) => ("·", outcome.word(), by.as_str()),
         Some(outcome @ Outcome::Failed(_)) => ("✗", outcome.word(), ""),
     };

@@ -1,5 +1,6 @@
 //! The command line: types for the parser, and one file per verb that calls one function each.
 
+pub mod agents;
 pub mod analyze;
 pub mod apply;
 pub mod aws;
@@ -18,6 +19,7 @@ pub mod iam;
 pub mod images;
 pub mod init;
 pub mod inner;
+pub mod keys;
 pub mod lease;
 pub mod lock;
 pub mod logs;
@@ -136,6 +138,12 @@ pub enum Command {
     /// Show who holds the home of this host, or declare the holder dead
     #[command(subcommand)]
     Lease(lease::Lease),
+    /// Make, show and exchange the keys of controllers and build agents
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Tell Jenkins which build agents there are
+    #[command(subcommand)]
+    Agents(agents::Agents),
     /// Write what is generated: schemas, the reference, man pages, completions
     #[command(subcommand)]
     Docs(docs::Docs),
@@ -196,6 +204,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "sim")]
         Command::Rehearse(verb) => Box::pin(rehearse::run(verb, format)).await,
         Command::Boot(arguments) => boot::run(arguments, format).await,
+        Command::Keys(verb) => Box::pin(keys::run(verb, format)).await,
         Command::Drain(arguments) => Box::pin(drain::run(arguments, format)).await,
         Command::Guard => Box::pin(guard::run(format)).await,
         Command::Status => status::run(format).await,
@@ -204,6 +213,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::SupportBundle(args) => Box::pin(support_bundle::run(args, format)).await,
         Command::Logs(verb) => Box::pin(logs::run(&verb, format)).await,
         Command::Lease(verb) => Box::pin(lease::run(verb, format)).await,
+        Command::Agents(verb) => Box::pin(agents::run(verb, format)).await,
         Command::Inner(command) => Ok(inner::run(&command)),
     }
 }

@@ -30,7 +30,7 @@ use crate::error::Fault;
 use crate::event::Events;
 
 /// The name of the group, among the tags of the instance.
-const TAG: &str = "/latest/meta-data/tags/instance/aws:autoscaling:groupName";
+const TAG: &str = "aws:autoscaling:groupName";
 
 /// This host, as its group knows it, and how it is spoken for.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl Us {
             Err(failure) if failure.is_denied() => failure,
             asked => return Ok(asked?),
         };
-        match self.imds.get(TAG, |_| {}).await {
+        match self.imds.tag(TAG).await {
             Ok(Some(group)) if !group.trim().is_empty() => {
                 let group = group.trim().to_owned();
                 Ok(Some(Membership { group, state: String::new() }))

@@ -9,9 +9,6 @@ use crate::sys::{CmdError, systemd};
 /// Its unit.
 pub(super) const UNIT: &str = "jenkins.service";
 
-/// hostkit's own user there.
-const USER: &str = "hostkit";
-
 /// Where the tokens are.
 const SECRETS: &str = "run/hostkit/secrets";
 
@@ -43,7 +40,8 @@ fn client(host: &Watched) -> Result<Client, Trouble> {
     let tokens = Tokens::read(&folder).map_err(|error| {
         Trouble::Unreachable(format!("hostkit's token cannot be read from {folder}: {error}"))
     })?;
-    Ok(Client::new(host.post.jenkins, USER, &tokens))
+    let user = &host.config.jenkins.security.hostkit_user;
+    Ok(Client::new(host.post.jenkins, user, &tokens))
 }
 
 /// Has it begin no more builds.

@@ -63,7 +63,6 @@ pub(super) struct Watch {
     unwanted: bool,
     /// Lines that are said once, while they are true.
     said: Vec<String>,
-    metrics: bool,
 }
 
 impl Watch {
@@ -86,7 +85,6 @@ impl Watch {
             moved: false,
             unwanted: false,
             said: Vec::new(),
-            metrics: true,
         }
     }
 
@@ -509,15 +507,12 @@ impl Watch {
             numbers.boot = self.host.boot().as_ref().and_then(boot_seconds);
         }
         let path = self.host.post.path(path);
-        let written = atomic::write(&path, numbers.text().as_bytes(), 0o644);
-        if let Err(error) = written
-            && std::mem::replace(&mut self.metrics, false)
-        {
+        if let Err(error) = atomic::write(&path, numbers.text().as_bytes(), 0o644) {
             let line = format!(
                 "{path} cannot be written: {error}; a path outside of /run/hostkit needs a \
                  ReadWritePaths= for hostkit-guard.service"
             );
-            self.host.events.log(STEP, line);
+            self.say_once(line);
         }
     }
 }

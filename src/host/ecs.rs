@@ -13,14 +13,15 @@ pub struct Ecs {
     pub cluster: Option<String>,
     /// Whether a host without the ECS agent is an error.
     pub agent: EcsAgent,
-    /// What tasks are placed by, as `pool = "builds"`. ECS takes them at the first registration
-    /// only.
+    /// What tasks are placed by, as `pool = "builds"`. What has changed since the host was
+    /// registered is told to ECS at boot; one that is not named any more stays.
     pub attributes: BTreeMap<String, String>,
     /// Tags of the container instance.
     pub tags: BTreeMap<String, String>,
     /// Whether the tags of the EC2 instance become tags of the container instance.
     pub propagate_tags: bool,
-    /// Memory in MiB that ECS leaves to the host; a share of what there is if absent.
+    /// Memory in MiB that ECS leaves to the host; if absent 1/32 of what there is, between 256 and
+    /// 2048, and at most a quarter.
     pub reserved_memory: Option<u32>,
     /// Whether the tasks are moved away when a spot instance is about to be taken back.
     pub spot_draining: bool,

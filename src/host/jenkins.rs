@@ -55,6 +55,8 @@ pub struct Security {
     pub admin_user: String,
     /// With `local`: the SSM parameter with the administrator's password.
     pub admin_password: String,
+    /// As whom hostkit asks Jenkins. With `casc` your own files give this user its rights.
+    pub hostkit_user: String,
 }
 
 impl Default for Security {
@@ -63,6 +65,7 @@ impl Default for Security {
             mode: None,
             admin_user: "admin".to_owned(),
             admin_password: "/devops-tools/jenkins/admin_password".to_owned(),
+            hostkit_user: "hostkit".to_owned(),
         }
     }
 }

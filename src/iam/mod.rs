@@ -160,9 +160,27 @@ mod tests {
                     .any(|it| verb.starts_with(it));
                 // A host that is no target any more is still there.
                 let membership = *action == "elasticloadbalancing:DeregisterTargets";
-                assert!(!removes || membership || grant.when == When::Ours, "{action}");
+                // By its name: nobody else makes one with this ending.
+                let next = grant.on == [On::Parameters("/devops-tools/jenkins/*.next")];
+                let ours = grant.when == When::Ours;
+                assert!(!removes || membership || next || ours, "{action}");
             }
         }
+    }
+
+    #[test]
+    fn an_agent_never_reads_the_key_with_which_it_is_logged_in_on() {
+        let read = policy(&[Role::Agent], &Scope::default());
+        let parameters: Vec<_> = read["Statement"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|it| it["Resource"].as_array().unwrap())
+            .filter_map(|it| it.as_str()?.split_once(":parameter").map(|it| it.1.to_owned()))
+            // Where the guard answers.
+            .filter(|it| !it.starts_with("/hostkit/asg/"))
+            .collect();
+        assert_eq!(parameters, ["/devops-tools/jenkins/id_rsa.pub", "/hostkit/pools/*/host_key"]);
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub enum Role {
     Publish,
     /// `hostkit images` on AWS, and `hostkit gc`.
     Prune,
+    /// `hostkit keys generate`, `status` and `rotate`.
+    Keys,
     /// The instance role of a Jenkins controller.
     Controller,
     /// The instance role of a build agent.
@@ -22,11 +24,12 @@ pub enum Role {
 
 impl Role {
     /// All there are.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Bake,
         Self::BakeInstance,
         Self::Publish,
         Self::Prune,
+        Self::Keys,
         Self::Controller,
         Self::Agent,
         Self::Ecs,
@@ -106,7 +109,7 @@ pub struct Grant {
     pub why: &'static str,
 }
 
-use Role::{Agent, Bake, BakeInstance, Controller, Ecs, Prune, Publish};
+use Role::{Agent, Bake, BakeInstance, Controller, Ecs, Keys, Prune, Publish};
 
 /// The table.
 pub const GRANTS: &[Grant] = &[
@@ -404,6 +407,39 @@ pub const GRANTS: &[Grant] = &[
         when: When::ForAws,
         why: "EBS uses the key for as long as the disk is there",
     },
+    // Keys.
+    Grant {
+        sid: "MakeKeys",
+        roles: &[Keys],
+        actions: &["ssm:GetParameters", "ssm:PutParameter"],
+        on: &[On::Parameters("/devops-tools/jenkins/*"), On::Parameters("/hostkit/pools/*")],
+        when: When::Always,
+        why: "key pairs are made, compared and exchanged",
+    },
+    Grant {
+        sid: "EndRotation",
+        roles: &[Keys],
+        actions: &["ssm:DeleteParameter"],
+        on: &[On::Parameters("/devops-tools/jenkins/*.next")],
+        when: When::Always,
+        why: "the key that followed is in its place, and goes from where it waited",
+    },
+    Grant {
+        sid: "LookForKeys",
+        roles: &[Keys],
+        actions: &["ec2:DescribeInstances", "ssm:DescribeParameters"],
+        on: &[On::Everything],
+        when: When::Region,
+        why: "the agents of a pool; which key of KMS a parameter keeps",
+    },
+    Grant {
+        sid: "SealKeys",
+        roles: &[Keys],
+        actions: &["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"],
+        on: &[On::Key],
+        when: When::Always,
+        why: "private keys that are encrypted with a key of your own",
+    },
     // On a host.
     Grant {
         sid: "ReadKeys",
@@ -411,7 +447,8 @@ pub const GRANTS: &[Grant] = &[
         actions: &["ssm:GetParameters"],
         on: &[On::Parameters("/devops-tools/jenkins/*")],
         when: When::Always,
-        why: "the key pair of the build agents, the first administrator's password",
+        why: "the key pair of the build agents, the first administrator's password; what \
+              [secrets] names lies elsewhere and needs a statement of your own",
     },
     Grant {
         sid: "ReadPublicKey",
@@ -419,7 +456,15 @@ pub const GRANTS: &[Grant] = &[
         actions: &["ssm:GetParameters"],
         on: &[On::Parameters("/devops-tools/jenkins/id_rsa.pub")],
         when: When::Always,
-        why: "who may log in",
+        why: "who may log in: never the private half, with which an agent could get into all others",
+    },
+    Grant {
+        sid: "ReadPoolHostKey",
+        roles: &[Agent],
+        actions: &["ssm:GetParameters"],
+        on: &[On::Parameters("/hostkit/pools/*/host_key")],
+        when: When::Always,
+        why: "the host key that all agents of a pool have; name the pool to keep pools apart",
     },
     Grant {
         sid: "DecryptKeys",
@@ -510,6 +555,22 @@ pub const GRANTS: &[Grant] = &[
         on: &[On::Parameters("/hostkit/asg/*/host")],
         when: When::Always,
         why: "how the controller stands, for whoever has it drained by the tag `hostkit:drain`",
+    },
+    Grant {
+        sid: "FindAgents",
+        roles: &[Controller],
+        actions: &["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances"],
+        on: &[On::Everything],
+        when: When::Region,
+        why: "the build agents of the pools, by their groups or their tags",
+    },
+    Grant {
+        sid: "ReadHostKeysOfPools",
+        roles: &[Controller],
+        actions: &["ssm:GetParameters"],
+        on: &[On::Parameters("/hostkit/pools/*.pub")],
+        when: When::Always,
+        why: "the public host keys by which agents are recognised",
     },
     Grant {
         sid: "KnowHolder",

@@ -42,5 +42,5 @@ pub async fn page(address: SocketAddr, path: &str) -> Result<Page, Trouble> {
 
 /// The page that unlocks a new Jenkins names the file with the first password, in every language.
 fn shows_wizard(text: &str) -> bool {
-    text.contains("initialAdminPassword") || text.contains("setupWizard")
+    text.contains("initialAdminPassword")
 }

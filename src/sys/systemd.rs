@@ -9,6 +9,9 @@ use super::{Cmd, CmdError, Runner, Tool};
 /// A question to systemd is answered at once; the first one after power-on takes seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// It runs every generator and reads every unit.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(90);
+
 /// Properties of a unit, by name.
 pub type Properties = HashMap<String, String>;
 
@@ -24,6 +27,25 @@ pub async fn show(runner: &Runner, unit: &str, names: &[&str]) -> Result<Propert
 /// Enqueues the start of `unit` and does not wait for it.
 pub async fn start_no_block(runner: &Runner, unit: &str) -> Result<(), CmdError> {
     let command = Cmd::new(Tool::Systemctl).args(["start", "--no-block", unit]).timeout(PATIENCE);
+    runner.run(&command).await.map(drop)
+}
+
+/// Enqueues a restart of `unit` and does not wait for it.
+pub async fn restart_no_block(runner: &Runner, unit: &str) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).args(["restart", "--no-block", unit]).timeout(PATIENCE);
+    runner.run(&command).await.map(drop)
+}
+
+/// Has `unit` read its configuration again, by a restart if it cannot otherwise; nothing where it
+/// does not run.
+pub async fn reload_if_running(runner: &Runner, unit: &str) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).args(["try-reload-or-restart", unit]).timeout(PATIENCE);
+    runner.run(&command).await.map(drop)
+}
+
+/// Has systemd read its units again. On a machine that boots this takes seconds.
+pub async fn daemon_reload(runner: &Runner) -> Result<(), CmdError> {
+    let command = Cmd::new(Tool::Systemctl).args(["daemon-reload"]).timeout(RELOAD_PATIENCE);
     runner.run(&command).await.map(drop)
 }
 
@@ -102,12 +124,21 @@ pub fn mount_unit(path: &str) -> String {
 
 /// The value of `name` in the property `Environment`: words, quoted where they hold spaces.
 pub fn environment<'a>(property: &'a str, name: &str) -> Option<&'a str> {
+    variables(property).find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// The names in the property `Environment`.
+pub fn environment_names(property: &str) -> Vec<String> {
+    variables(property).map(|(name, _)| name.to_owned()).collect()
+}
+
+fn variables(property: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut quoted = false;
-    let words = property.split(|c: char| {
+    let words = property.split(move |c: char| {
         quoted ^= c == '"';
         c == '"' || (c == ' ' && !quoted)
     });
-    words.filter_map(|word| word.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v)
+    words.filter_map(|word| word.split_once('='))
 }
 
 #[cfg(test)]

@@ -133,6 +133,7 @@ impl Human {
             Outcome::Changed | Outcome::Differs => "33",
             Outcome::Unchanged => "32",
             Outcome::Skipped(_) => "36",
+            Outcome::Degraded(_) => "33",
             Outcome::Blocked(_) | Outcome::Failed(_) => "31",
         };
         if self.colour { format!("\x1b[{colour}m{word}\x1b[0m") } else { word }
@@ -158,7 +159,7 @@ impl Default for Human {
 fn tail(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Unchanged | Outcome::Changed | Outcome::Differs => String::new(),
-        Outcome::Skipped(why) => format!(": {why}"),
+        Outcome::Skipped(why) | Outcome::Degraded(why) => format!(": {why}"),
         Outcome::Blocked(by) => format!(": `{by}` did not succeed"),
         // The whole chain is the error that the command ends with.
         Outcome::Failed(why) => format!(": {}", why.lines().next().unwrap_or_default()),

@@ -67,8 +67,8 @@ impl Setting {
         let (url, services) = serve(endpoint::services(&account)).await;
         let (imds, metadata) = serve(endpoint::metadata(&account, &id)).await;
         let port = Port::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let _servers = [services, metadata];
-        Self { account, instance: id, keys, url, imds, port, folder, _servers }
+        let servers = [services, metadata];
+        Self { account, instance: id, keys, url, imds, port, folder, _servers: servers }
     }
 
     fn path(&self, path: &str) -> PathBuf {

@@ -38,7 +38,7 @@ fn what_a_layer_leaves_open_is_no_error() {
     let mut command = hostkit();
     command.current_dir(folder.path()).args(["check", "--host", "user-data"]);
     insta::assert_snapshot!(said(&command.assert().success()));
-    fs::write(folder.path().join("user-data"), "#!/bin/sh\n").unwrap();
+    fs::write(folder.path().join("user-data"), "#!/bin/sh\nset -e\n").unwrap();
     let mut command = hostkit();
     command.current_dir(folder.path()).args(["check", "--host", "user-data"]).assert().code(3);
     let right = repository("src/host/check/right.toml");

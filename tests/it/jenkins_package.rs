@@ -21,14 +21,14 @@ const LOAD_SECONDS: &str = "0.4";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One home, with a Java that says what version it is, a port, and an ear for notifications.
-struct Setting {
+pub(crate) struct Setting {
     folder: TempDir,
     port: u16,
     notifications: UnixDatagram,
 }
 
 /// A started stand-in; it is killed when the test ends.
-struct Jenkins(Child);
+pub(crate) struct Jenkins(Child);
 
 impl Drop for Jenkins {
     fn drop(&mut self) {
@@ -38,7 +38,7 @@ impl Drop for Jenkins {
 }
 
 impl Setting {
-    fn new(configuration: &str) -> Self {
+    pub(crate) fn new(configuration: &str) -> Self {
         let folder = scratch();
         let path = folder.path();
         fs::create_dir(path.join("home")).unwrap();
@@ -53,12 +53,16 @@ impl Setting {
         setting
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn home(&self, name: &str) -> PathBuf {
+    pub(crate) fn home(&self, name: &str) -> PathBuf {
         self.path("home").join(name)
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
     }
 
     fn install_java(&self, version: u32) {
@@ -73,7 +77,7 @@ impl Setting {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the test watches this process while it runs")]
-    fn start_with(&self, change: impl FnOnce(&mut std::process::Command)) -> Jenkins {
+    pub(crate) fn start_with(&self, change: impl FnOnce(&mut std::process::Command)) -> Jenkins {
         let program = repository("tests/fixtures/jenkins-package/root/usr/bin/jenkins");
         let mut command = std::process::Command::new("perl");
         command
@@ -94,7 +98,7 @@ impl Setting {
     }
 
     /// Reads notifications up to the first that has `word` in it; gives what came before, and it.
-    fn notified(&self, word: &str) -> String {
+    pub(crate) fn notified(&self, word: &str) -> String {
         let mut seen = String::new();
         let mut buffer = [0; 4096];
         while !seen.contains(word) {

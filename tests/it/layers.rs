@@ -26,7 +26,7 @@ const EVERYBODY: &[&str] = &["digest", "error", "event", "report", "secret", "te
 const VOCABULARY: &[&str] = &["digest", "error", "event", "report", "secret", "teardown", "host"];
 
 /// What is done on a running host, or to one from outside, stands on these.
-const ON_A_HOST: &[&str] = &["lease", "jenkins", "group", "facts", "sys", "aws"];
+const ON_A_HOST: &[&str] = &["lease", "jenkins", "group", "keys", "facts", "sys", "aws"];
 
 const ROOMS: &[Room] = &[
     // The command line knows everything, and alone knows the rehearsal account.
@@ -67,7 +67,8 @@ const ROOMS: &[Room] = &[
     // The doctor must work where Jenkins does not.
     Room { name: "doctor", may: ON_A_HOST, never: &["jenkins::client"] },
     // To AWS from outside.
-    room("keys", &["aws"]),
+    // It has ssh-keygen make them, and ssh ask who lets them in.
+    room("keys", &["sys", "aws"]),
     room("iam", &["aws"]),
     room(
         "fleet",

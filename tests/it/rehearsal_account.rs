@@ -42,16 +42,16 @@ def state(instance):
 ";
 
 /// An account with two instances that run, served on loopback.
-struct Setting {
-    account: Shared,
-    ids: [String; 2],
-    keys: Credentials,
-    url: String,
+pub(crate) struct Setting {
+    pub(crate) account: Shared,
+    pub(crate) ids: [String; 2],
+    pub(crate) keys: Credentials,
+    pub(crate) url: String,
     _server: http::Server,
 }
 
 impl Setting {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let mut account = Account::new(Parameters::default());
         account.file_systems.push(FileSystem::of_folder("/srv/home"));
         let now = account.now();
@@ -74,7 +74,7 @@ impl Setting {
     }
 
     /// Runs a script as the first instance.
-    async fn run(&self, python: &PathBuf, script: &str) {
+    pub(crate) async fn run(&self, python: &PathBuf, script: &str) {
         let mut command = Command::new(python);
         command.arg("-c").arg(format!("{HEAD}{script}")).arg(&self.url);
         command.args([

@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use crate::error::Fault;
 pub use document::Document;
 use session::{Session, Verdict};
+pub use wire::VARIABLE;
 use wire::Wire;
 
 /// How long the service may be silent; EC2 has been seen to need more than two minutes.

@@ -33,7 +33,7 @@ const LONGEST: usize = 256 << 10;
 const PLACES: [&str; 2] = ["169.254.169.254:80", "[fd00:ec2::254]:80"];
 
 /// Where somebody else has put it; the SDKs' own variable.
-const VARIABLE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+pub const VARIABLE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 
 /// The places of the service, and the connections to them.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 
 mod aside;
 mod gate;
+mod kept;
 mod moving;
 mod plugins;
 mod prepare;
@@ -21,6 +22,7 @@ use nix::unistd::{User, getegid, geteuid};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::kept;
 use crate::error::Fault;
 use crate::jenkins::Version;
 pub use crate::lease::ground::Ground;
@@ -71,6 +73,29 @@ pub enum Request {
         /// The id of the image.
         image: String,
     },
+    /// Read the configuration of Jenkins that it was last seen to serve with.
+    Kept {
+        /// Where the file system is mounted.
+        mount_point: Utf8PathBuf,
+        /// Its id.
+        file_system: String,
+    },
+    /// Keep a configuration of Jenkins with which it serves.
+    Keep {
+        /// Where the file system is mounted.
+        mount_point: Utf8PathBuf,
+        /// Its id.
+        file_system: String,
+        /// JSON.
+        text: String,
+    },
+    /// Put what Jenkins runs when it has started into the home.
+    Script {
+        /// Where the file system is mounted.
+        mount_point: Utf8PathBuf,
+        /// Who owns the home.
+        user: String,
+    },
     /// Leave a record of a boot.
     Record {
         /// Where the file system is mounted.
@@ -94,7 +119,9 @@ impl Request {
     pub const fn changes_the_home(&self) -> bool {
         match self {
             Self::Prepare { .. } | Self::Plugins { .. } => true,
-            Self::ReadMark { .. } | Self::Record { .. } | Self::Boots { .. } => false,
+            Self::Script { .. } | Self::Keep { .. } => true,
+            Self::ReadMark { .. } | Self::Kept { .. } => false,
+            Self::Record { .. } | Self::Boots { .. } => false,
         }
     }
 
@@ -103,6 +130,9 @@ impl Request {
             Self::ReadMark { mount_point }
             | Self::Prepare { mount_point, .. }
             | Self::Plugins { mount_point, .. }
+            | Self::Kept { mount_point, .. }
+            | Self::Keep { mount_point, .. }
+            | Self::Script { mount_point, .. }
             | Self::Record { mount_point, .. }
             | Self::Boots { mount_point } => mount_point,
         }
@@ -115,6 +145,8 @@ impl Request {
 pub enum Answer {
     /// The id that the file system is marked with, if any.
     Mark(Option<String>),
+    /// What is kept, if anything is.
+    Text(Option<String>),
     /// It is done, and whether anything had to be.
     Done {
         /// Whether anything was changed.
@@ -212,6 +244,15 @@ fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
         }
         Request::Plugins { from, user, jenkins, image, .. } => {
             plugins::change(&root, from.as_deref(), owner(user)?, jenkins.clone(), image)
+        }
+        Request::Kept { file_system, .. } => kept::read(&root, file_system).map(Answer::Text),
+        Request::Keep { file_system, text, .. } => {
+            let changed = kept::write(&root, file_system, text, me())?;
+            Ok(Answer::Done { changed, told: Vec::new() })
+        }
+        Request::Script { user, .. } => {
+            let changed = kept::script(&root, owner(user)?)?;
+            Ok(Answer::Done { changed, told: Vec::new() })
         }
         Request::Record { file_system, name, text, .. } => {
             record::leave(&root, file_system, name, text)

@@ -223,11 +223,10 @@ fn what_is_kept_aside_is_what_the_way_back_needs_and_takes_no_room() {
     let mut folders = vec![set.join("home")];
     while let Some(folder) = folders.pop() {
         for entry in folder.read_dir_utf8().unwrap().map(Result::unwrap) {
-            match entry.file_type().unwrap().is_dir() {
-                true => folders.push(entry.path().to_owned()),
-                false => {
-                    kept.push(entry.path().strip_prefix(set.join("home")).unwrap().to_string())
-                }
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path().to_owned());
+            } else {
+                kept.push(entry.path().strip_prefix(set.join("home")).unwrap().to_string());
             }
         }
     }

@@ -36,6 +36,6 @@ pub(crate) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     }
     match missing.as_slice() {
         [] => Ok(Outcome::changed(changed)),
-        points => Ok(Outcome::Skipped(format!("without {}: optional", points.join(", ")))),
+        points => Ok(Outcome::Degraded(format!("without {}: optional", points.join(", ")))),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 
 use super::{CONFIG, HOOK, IDENTITY, LOGIN, MOUNTS, Step, lifecycle};
-use crate::boot::{authorize, sshd};
+use crate::boot::{authorize, host_key, sshd};
 
 /// What a build agent does.
 pub(super) static TABLE: &[Step] = &[
@@ -23,9 +23,17 @@ pub(super) static TABLE: &[Step] = &[
         run: |context| authorize::run(context).boxed_local(),
     },
     Step {
+        name: "host-key",
+        title: "taking the host key of the pool",
+        after: &["keys"],
+        timeout: Duration::from_mins(1),
+        required: true,
+        run: |context| host_key::run(context).boxed_local(),
+    },
+    Step {
         name: "sshd",
         title: "proving that SSH answers",
-        after: &["keys"],
+        after: &["host-key"],
         timeout: Duration::from_mins(3),
         required: true,
         run: |context| sshd::run(context).boxed_local(),

@@ -60,7 +60,7 @@ pub(super) static TABLE: &[Step] = &[
         name: "render",
         title: "rendering the configuration of Jenkins",
         after: &["home", "keys"],
-        timeout: Duration::from_secs(30),
+        timeout: Duration::from_mins(1),
         required: true,
         run: |context| render::run(context).boxed_local(),
     },
@@ -68,7 +68,8 @@ pub(super) static TABLE: &[Step] = &[
         name: "jenkins",
         title: "starting Jenkins",
         after: &["render", "plugins", "mounts"],
-        timeout: Duration::from_mins(20),
+        // `jenkins.start_timeout` ends it earlier.
+        timeout: Duration::from_mins(140),
         required: true,
         run: |context| jenkins::run(context).boxed_local(),
     },

@@ -26,8 +26,8 @@ async fn the_controllers_key_is_let_in_and_the_group_told() {
     world.boot().await.unwrap();
     assert_eq!(
         world.outcomes(),
-        "config changed, hook unchanged, identity changed, keys changed, lifecycle changed, \
-         login changed, mounts skipped, sshd unchanged"
+        "config changed, hook unchanged, host-key skipped, identity changed, keys changed, \
+         lifecycle changed, login changed, mounts skipped, sshd unchanged"
     );
     assert_eq!(world.verdicts(), ["CONTINUE"]);
     assert_eq!(world.lets_in(), format!("restrict {LOGIN_KEY}\n"));

@@ -16,11 +16,11 @@ use tokio::net::TcpListener;
 use super::container_service::{self, Cluster};
 
 pub(super) const INSTANCE: &str = "i-0bbbbbbbbbbbbbbbb";
-pub(super) const PRIVATE_KEY: &str =
-    "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----";
+/// A key of nobody's, and its public half.
+pub(super) use crate::keys::private::tests::KEY as PRIVATE_KEY;
 pub(super) const PASSWORD: &str = "correct horse";
 pub(super) const LOGIN_KEY: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0m9w0Vd6b0oQ0sYb1tq1m8m2Yx3o8xq5dQ0r3m9Zc1 me";
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKOMjvgYcvA0vR5g7ePQkT7Y+d8iD26/jktXHHbXWE9d me";
 
 /// What this cloud is like; a test changes it before or between boots.
 #[derive(Debug)]
@@ -39,6 +39,10 @@ pub(super) struct Cloud {
     pub(super) denied: Option<&'static str>,
     /// Parameters that were asked for.
     pub(super) read: Vec<String>,
+    /// What Parameter Store refuses a call with that names one of these parameters: code, message.
+    pub(super) refused: BTreeMap<&'static str, (&'static str, &'static str)>,
+    /// Parameters that are plain `String`s.
+    pub(super) plain: Vec<&'static str>,
     /// Answers of Parameter Store end too early.
     pub(super) truncated: bool,
     /// The next answers to an operation or a metadata path: statuses; then it answers well.
@@ -57,12 +61,19 @@ pub(super) struct Cloud {
     pub(super) asked: Vec<String>,
     /// What the hook was told.
     pub(super) verdicts: Vec<String>,
+    /// The instances of the groups of build agents, with their lifecycle states.
+    pub(super) groups: BTreeMap<&'static str, Vec<(&'static str, &'static str)>>,
+    /// Instances that run, with their addresses and tags.
+    pub(super) machines: Vec<Machine>,
     /// What the group wants this host to be, where the metadata service says it.
     pub(super) target: Option<&'static str>,
     pub(super) cluster: Cluster,
     /// How long an answer of the metadata service takes, and one of AWS.
     pub(super) latency: Option<(Duration, Duration)>,
 }
+
+/// An instance: its id, its address and its tags.
+pub(super) type Machine = (&'static str, Option<&'static str>, Vec<(&'static str, &'static str)>);
 
 impl Default for Cloud {
     fn default() -> Self {
@@ -81,6 +92,8 @@ impl Default for Cloud {
             holder_state: "running",
             denied: None,
             read: Vec::new(),
+            refused: BTreeMap::new(),
+            plain: Vec::new(),
             truncated: false,
             hiccups: BTreeMap::new(),
             inactive: 0,
@@ -90,6 +103,8 @@ impl Default for Cloud {
             efs_denied: false,
             asked: Vec::new(),
             verdicts: Vec::new(),
+            groups: BTreeMap::new(),
+            machines: Vec::new(),
             target: None,
             cluster: Cluster::default(),
             latency: None,
@@ -265,10 +280,18 @@ impl Cloud {
         let names = request["Names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
         let names: Vec<_> = names.collect();
         self.read.extend(names.iter().map(|name| (*name).to_owned()));
+        if let Some((code, message)) = names.iter().find_map(|name| self.refused.get(name)) {
+            return reply(400, serde_json::json!({"__type": code, "message": message}).to_string());
+        }
         let (found, missing): (Vec<_>, Vec<_>) =
             names.into_iter().partition(|name| self.parameters.contains_key(*name));
         let found = found.iter().map(|name| {
-            serde_json::json!({"Name": name, "Type": "SecureString", "Value": self.parameters[*name]})
+            let kind = if self.plain.contains(name) { "String" } else { "SecureString" };
+            let (bare, selector) =
+                name.split_once(':').map_or((*name, None), |it| (it.0, Some(it.1)));
+            let selector = selector.map(|it| format!(":{it}"));
+            let value = &self.parameters[*name];
+            serde_json::json!({"Name": bare, "Selector": selector, "Type": kind, "Value": value})
         });
         let answer = serde_json::json!({
             "Parameters": found.collect::<Vec<_>>(), "InvalidParameters": missing,
@@ -362,6 +385,10 @@ impl Cloud {
                 self.lifecycle_state = Some(next.to_owned());
                 String::new()
             }
+            "DescribeAutoScalingGroups" => self.auto_scaling_groups(form),
+            "DescribeInstances" if form.contains_key("Filter.1.Name") => {
+                return reply(200, self.instances(form));
+            }
             "DescribeInstances" => {
                 let state = format!("<code>16</code><name>{}</name>", self.holder_state);
                 return reply(
@@ -382,6 +409,68 @@ impl Cloud {
             format!(
                 "<{action}Response><{action}Result>{result}</{action}Result></{action}Response>"
             ),
+        )
+    }
+
+    fn auto_scaling_groups(&self, form: &BTreeMap<String, String>) -> String {
+        let named = |name: &str| {
+            let mut all = form.iter().filter(|(key, _)| key.contains("GroupNames"));
+            all.any(|(_, value)| value == name)
+        };
+        let member = |(id, state): &(&str, &str)| {
+            format!(
+                "<member><InstanceId>{id}</InstanceId><LifecycleState>{state}</LifecycleState>\
+                 <AvailabilityZone>eu-west-1a</AvailabilityZone><HealthStatus>Healthy</HealthStatus>\
+                 <ProtectedFromScaleIn>false</ProtectedFromScaleIn></member>"
+            )
+        };
+        let groups = self.groups.iter().filter(|(name, _)| named(name));
+        let groups = groups.map(|(name, members)| {
+            let members: String = members.iter().map(member).collect();
+            format!(
+                "<member><AutoScalingGroupName>{name}</AutoScalingGroupName><MinSize>0</MinSize>\
+                 <MaxSize>9</MaxSize><DesiredCapacity>1</DesiredCapacity>\
+                 <DefaultCooldown>300</DefaultCooldown><HealthCheckType>EC2</HealthCheckType>\
+                 <CreatedTime>2026-11-20T00:00:00Z</CreatedTime>\
+                 <AvailabilityZones/><Instances>{members}</Instances></member>"
+            )
+        });
+        format!("<AutoScalingGroups>{}</AutoScalingGroups>", groups.collect::<String>())
+    }
+
+    fn instances(&self, form: &BTreeMap<String, String>) -> String {
+        assert_eq!(form["Filter.2.Value.1"], "running");
+        let wanted: Vec<_> = form
+            .iter()
+            .filter(|(key, _)| key.starts_with("Filter.1.Value."))
+            .map(|(_, value)| value.as_str())
+            .collect();
+        let by_tag = form["Filter.1.Name"] == "tag:hostkit:pool";
+        let fits = |(id, _, tags): &&Machine| {
+            let pool = tags.iter().find(|(key, _)| *key == "hostkit:pool").map(|(_, it)| *it);
+            if by_tag {
+                pool.is_some_and(|pool| wanted.contains(&pool))
+            } else {
+                wanted.contains(id)
+            }
+        };
+        let items = self.machines.iter().filter(fits).map(|(id, address, tags)| {
+            let tags = tags
+                .iter()
+                .map(|(key, value)| format!("<item><key>{key}</key><value>{value}</value></item>"));
+            let address = address.map_or_else(String::new, |it| {
+                format!("<privateIpAddress>{it}</privateIpAddress>")
+            });
+            format!(
+                "<item><instancesSet><item><instanceId>{id}</instanceId>{address}\
+                 <tagSet>{}</tagSet></item></instancesSet></item>",
+                tags.collect::<String>()
+            )
+        });
+        format!(
+            "<DescribeInstancesResponse><reservationSet>{}</reservationSet>\
+             </DescribeInstancesResponse>",
+            items.collect::<String>()
         )
     }
 }

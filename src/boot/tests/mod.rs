@@ -2,13 +2,16 @@
 //! server, Jenkins, SSH and the ECS agent are local servers that speak the wire.
 
 mod agent;
+mod agents;
 mod balancer;
+mod casc;
 mod cloud;
 mod container_service;
 mod ecs;
 mod efs;
 mod group;
 mod home;
+mod keys;
 mod masked;
 mod mounts;
 mod only;
@@ -16,8 +19,10 @@ mod plan;
 mod refused;
 mod served;
 mod speed;
+mod sshd;
 mod target;
 mod told;
+mod web;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -41,9 +46,15 @@ use crate::lease::memory::{Memory, Standing};
 use crate::sys::Runner;
 use crate::sys::runner::Script;
 use cloud::{Cloud, INSTANCE, PASSWORD, PRIVATE_KEY};
+use web::{SharedWeb, Web, jenkins};
 
-const ROOT_MOUNT: &str = "22 1 259:3 / / rw shared:1 - ext4 /dev/root rw\n";
+const ROOT_MOUNT: &str = "22 1 259:3 / / rw shared:1 - ext4 /dev/root rw\n\
+    23 22 0:22 / /run rw shared:2 - tmpfs tmpfs rw\n";
 const HOME_MOUNT: &str = "30 22 0:26 / /var/lib/jenkins rw - nfs4 127.0.0.1:/ rw,vers=4.1\n";
+
+/// What the image of a controller says.
+const CONTROLLER: &str = "role = \"controller\"\n[efs]\nid = \"fs-0123456789abcdef0\"\n\
+                          [jenkins.security]\nmode = \"local\"\n";
 
 /// The line of a mount that systemd has made.
 fn mount_line(point: &str) -> String {
@@ -66,11 +77,7 @@ struct World {
 impl World {
     /// A controller.
     async fn new() -> Self {
-        Self::told(
-            "role = \"controller\"\n[efs]\nid = \"fs-0123456789abcdef0\"\n\
-             [jenkins.security]\nmode = \"local\"\n",
-        )
-        .await
+        Self::told(CONTROLLER).await
     }
 
     /// A host whose image tells it what to be.
@@ -81,7 +88,7 @@ impl World {
         let address = cloud::serve(Arc::clone(&cloud)).await;
         furnish(&root, &format!("{config}[aws]\nendpoint_url = \"http://{address}\"\n"));
         let state = SharedSystemd::default();
-        let web = Arc::new(Mutex::new(Web { login: 200, front: 403, named: true }));
+        let web = Arc::new(Mutex::new(Web::default()));
         let (runner, script) = systemd(&root, &state);
         let machine = Machine {
             root: root.clone(),
@@ -251,8 +258,14 @@ struct Systemd {
     mount_appears: bool,
     /// The state of Jenkins' unit.
     unit: &'static str,
+    /// Its result.
+    result: &'static str,
+    /// How often systemd has started it again by itself.
+    restarts: u32,
     /// What a start makes of it.
     start_leads_to: &'static str,
+    /// What the next starts make of it, the last one first; then it is as above.
+    next_starts: Vec<&'static str>,
     /// What a start makes of the lease's unit, which waits until this host may have the home.
     lease_leads_to: &'static str,
     /// How the lease's unit says that it stands, when it is started.
@@ -276,7 +289,10 @@ impl Default for Systemd {
             stale: 0,
             mount_appears: true,
             unit: "inactive",
+            result: "success",
+            restarts: 0,
             start_leads_to: "active",
+            next_starts: Vec::new(),
             lease_leads_to: "active",
             lease_tells: None,
             others: [("hostkit-lease.service", "inactive")].into(),
@@ -312,13 +328,22 @@ type SharedSystemd = Arc<Mutex<Systemd>>;
 
 /// A systemd whose mounts and units are seen by those who look afterwards.
 fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>>) {
+    systemd_and(root, state, |script| script)
+}
+
+/// The same, and what `more` says comes first.
+fn systemd_and(
+    root: &Utf8Path,
+    state: &SharedSystemd,
+    more: impl FnOnce(Script) -> Script,
+) -> (Runner, Arc<Mutex<Script>>) {
     let mountinfo = root.join("proc/self/mountinfo");
     let hostname = root.join("proc/sys/kernel/hostname");
     let may_start = root.join("run/hostkit/may-start");
     let [forgotten_mountinfo, helped_mountinfo] = [(); 2].map(|()| mountinfo.clone());
     let [mounts, helped, forgets, journals, starts, stops, resets, shows, known, children] =
         [(); 10].map(|()| Arc::clone(state));
-    Script::default()
+    more(Script::default())
         .on("systemd-mount", move |command| {
             let mut mounts = mounts.lock().unwrap();
             if let Some(complaint) = mounts.mount_fails {
@@ -360,7 +385,7 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
             if state.unit == "failed" {
                 return Err((1, "start request repeated too quickly".to_owned()));
             }
-            state.unit = state.start_leads_to;
+            state.unit = state.next_starts.pop().unwrap_or(state.start_leads_to);
             Ok(String::new())
         })
         .on("systemctl stop", move |_| {
@@ -374,9 +399,9 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
         .on("systemctl show jenkins.service", move |_| {
             let state = shows.lock().unwrap();
             Ok(format!(
-                "LoadState=loaded\nActiveState={}\nResult=success\nJob=\nStatusText=loading\n\
-                 Environment=SECRETS=%d JENKINS_HOME={}\n",
-                state.unit, state.home
+                "LoadState=loaded\nActiveState={}\nResult={}\nJob=\nStatusText=loading\n\
+                 NRestarts={}\nEnvironment=SECRETS=%d JENKINS_HOME={}\n",
+                state.unit, state.result, state.restarts, state.home
             ))
         })
         .on("systemctl show", move |command| {
@@ -392,6 +417,7 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
                 None => "LoadState=not-found\nActiveState=inactive\n".to_owned(),
             })
         })
+        .answer("systemctl daemon-reload", "")
         .answer(
             "systemctl list-jobs",
             "11 hostkit-boot.service start running\n12 cloud-final.service start running\n\
@@ -415,7 +441,10 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
             }
             let mut request: Request =
                 serde_json::from_slice(command.stdin.as_ref().unwrap()).unwrap();
-            if let Request::Prepare { user, .. } | Request::Plugins { user, .. } = &mut request {
+            if let Request::Prepare { user, .. }
+            | Request::Plugins { user, .. }
+            | Request::Script { user, .. } = &mut request
+            {
                 // The machine of the test has no user `jenkins`.
                 let me = || {
                     nix::unistd::User::from_uid(nix::unistd::Uid::current())
@@ -454,35 +483,4 @@ fn registered(cluster: &str) -> String {
 fn introspection(cluster: &str, arn: &str) -> String {
     let body = format!("{{\"Cluster\":\"{cluster}\",\"ContainerInstanceArn\":{arn}}}");
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-}
-
-/// How Jenkins answers; a test changes it before a boot.
-#[derive(Clone, Copy, Debug)]
-struct Web {
-    /// The status of `/login`.
-    login: u16,
-    /// The status of `/`.
-    front: u16,
-    /// Whether it says that it is Jenkins.
-    named: bool,
-}
-
-type SharedWeb = Arc<Mutex<Web>>;
-
-/// Answers every connection as `web` says.
-async fn jenkins(web: SharedWeb) -> std::net::SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 1024];
-            let _ = stream.read(&mut request).await;
-            let Web { login, front, named } = *web.lock().unwrap();
-            let status = if request.starts_with(b"GET /login ") { login } else { front };
-            let name = if named { "X-Jenkins: 2.541\r\n" } else { "" };
-            let page = format!("HTTP/1.1 {status} X\r\n{name}Content-Length: 0\r\n\r\n");
-            let _ = stream.write_all(page.as_bytes()).await;
-        }
-    });
-    address
 }

@@ -52,7 +52,7 @@ async fn one_that_is_optional_may_be_missing_and_another_one_may_not() {
     );
     world.systemd.lock().unwrap().mount_fails = Some("Job failed");
     world.boot().await.unwrap();
-    assert!(world.outcomes().contains("mounts skipped"), "{}", world.outcomes());
+    assert!(world.outcomes().contains("mounts degraded"), "{}", world.outcomes());
     assert!(world.status().render().contains("without /srv/cache: optional"));
 }
 

@@ -145,7 +145,7 @@ async fn a_mount_that_does_not_appear_is_not_written_to() {
 #[tokio::test]
 async fn a_host_that_gives_up_stops_the_jenkins_that_it_started() {
     let world = World::new().await;
-    world.web.lock().unwrap().named = false;
+    world.web.lock().unwrap().version = None;
     let error = world.boot().await.unwrap_err();
     assert!(error.contains("is not Jenkins"), "{error}");
     assert!(world.was_run("systemctl stop --no-block jenkins.service"));
@@ -271,9 +271,12 @@ async fn a_file_system_that_hangs_is_told_and_so_is_the_group() {
 #[tokio::test]
 async fn a_jenkins_that_does_not_say_that_it_is_one_or_serves_nothing_is_not_put_into_service() {
     for (web, told) in [
-        (Web { login: 200, front: 403, named: false }, "is not Jenkins"),
-        (Web { login: 503, front: 503, named: false }, "/login answers 503"),
-        (Web { login: 200, front: 302, named: true }, "/ answers 302, and not 403"),
+        (Web { version: None, ..Web::default() }, "is not Jenkins"),
+        (Web { login: 503, front: 503, version: None, ..Web::default() }, "/login answers 503"),
+        (Web { front: 302, ..Web::default() }, "/ answers 302, and not 403"),
+        (Web { console: 200, ..Web::default() }, "open to everybody"),
+        (Web { version: Some("2.528.1"), ..Web::default() }, "this image has 2.541"),
+        (Web { page: "secrets/initialAdminPassword", ..Web::default() }, "shows its setup wizard"),
     ] {
         let mut world = World::new().await;
         world.machine.step_limit = Duration::from_secs(1);
@@ -282,4 +285,51 @@ async fn a_jenkins_that_does_not_say_that_it_is_one_or_serves_nothing_is_not_put
         assert!(error.contains(told), "{error}");
         assert_eq!(world.verdicts(), ["ABANDON"]);
     }
+}
+
+#[tokio::test]
+async fn a_jenkins_that_ends_again_and_again_is_told_with_how_often_and_its_last_words() {
+    let world = World::new().await;
+    {
+        let mut systemd = world.systemd.lock().unwrap();
+        (systemd.start_leads_to, systemd.result, systemd.restarts) = ("failed", "exit-code", 2);
+        systemd.journal = "java.lang.OutOfMemoryError: Java heap space";
+    }
+    insta::assert_snapshot!(world.boot().await.unwrap_err());
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+}
+
+#[tokio::test]
+async fn a_jenkins_that_is_never_ready_is_told_with_what_it_said_last() {
+    let mut world = World::new().await;
+    world.machine.step_limit = Duration::from_secs(2);
+    world.systemd.lock().unwrap().start_leads_to = "activating";
+    insta::assert_snapshot!(world.boot().await.unwrap_err());
+    assert_eq!(world.verdicts(), ["ABANDON"]);
+}
+
+#[tokio::test]
+async fn another_version_the_wizard_and_another_program_are_told_apart() {
+    for (name, web) in [
+        ("another version", Web { version: Some("2.528.1"), ..Web::default() }),
+        ("the setup wizard", Web { page: "secrets/initialAdminPassword", ..Web::default() }),
+        ("another program", Web { version: None, ..Web::default() }),
+        ("open", Web { console: 200, ..Web::default() }),
+    ] {
+        let world = World::new().await;
+        *world.web.lock().unwrap() = web;
+        let error = world.boot().await.unwrap_err();
+        insta::assert_snapshot!(name, error.replace(&world.machine.jenkins.to_string(), "ADDRESS"));
+        assert!(world.was_run("systemctl stop --no-block jenkins.service"), "{name}");
+        assert_eq!(world.verdicts(), ["ABANDON"]);
+    }
+}
+
+#[tokio::test]
+async fn a_user_of_hostkits_that_jenkins_does_not_know_degrades_and_does_not_fail() {
+    let world = World::new().await;
+    world.web.lock().unwrap().user = 401;
+    world.boot().await.unwrap();
+    insta::assert_snapshot!(casc::why_of(&world, "ready"));
+    assert_eq!(world.verdicts(), ["CONTINUE"]);
 }

@@ -45,6 +45,7 @@ struct World {
 
 /// The units of the host, and how they behave.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing that goes well or does not")]
 struct Systemd {
     units: BTreeMap<String, &'static str>,
     /// Jenkins ends when it is asked to.
@@ -277,7 +278,7 @@ fn script(
                     systemd.units.insert(unit, state);
                 }
                 "hostkit-lease.service" => {
-                    let down = systemd.units["jenkins.service"] == "inactive";
+                    let down = ["inactive", "failed"].contains(&systemd.units["jenkins.service"]);
                     systemd.units.insert(unit, "inactive");
                     if down && systemd.releases {
                         memory.give_up().unwrap();

@@ -13,6 +13,7 @@ impl Look {
         for (at, name) in [
             ("jenkins.security.admin_user", &security.admin_user),
             ("jenkins.agent_user", &jenkins.agent_user),
+            ("jenkins.security.hostkit_user", &security.hostkit_user),
         ] {
             self.require(is_user_name(name), key(at), name, USER_NAME);
         }

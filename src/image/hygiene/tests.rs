@@ -44,6 +44,7 @@ fn what_packages_and_programs_left_is_removed_and_the_rest_stays() {
         ("var/lib/apt/lists/mirror_Packages", "x"),
         ("var/lib/cloud/instances/i-1/sem/x", "x"),
         ("var/lib/ecs/data/agent.db", "x"),
+        ("var/lib/ecs/hostkit-instance", "i-0123456789abcdef0"),
         ("var/lib/docker/engine-id", "x"),
         ("var/cache/dnf/updates/repodata/repomd.xml", "x"),
         ("var/lib/systemd/credential.secret", "x"),

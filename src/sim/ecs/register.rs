@@ -9,6 +9,7 @@ use super::{Answer, Tag, input, last, refusal, tags_of};
 use crate::sim::account::Account;
 use crate::sim::call::{Call, Caller};
 use crate::sim::cluster::{Host, Standing};
+use crate::sim::http::Reply;
 use crate::sim::random;
 
 #[derive(Default, Deserialize)]
@@ -67,7 +68,7 @@ pub(super) fn register(account: &mut Account, call: &Call<'_>) -> Answer {
 }
 
 /// The host that an agent says it is, if it is.
-fn known(host: Option<&Host>, instance: &str) -> Result<Host, crate::sim::http::Reply> {
+fn known(host: Option<&Host>, instance: &str) -> Result<Host, Reply> {
     match host {
         Some(host) if host.instance == instance && host.standing != Standing::Inactive => {
             Ok(host.clone())
@@ -81,11 +82,7 @@ fn known(host: Option<&Host>, instance: &str) -> Result<Host, crate::sim::http::
 }
 
 /// The instance that the document is of. A host can only register itself.
-fn instance(
-    account: &Account,
-    call: &Call<'_>,
-    document: Option<&str>,
-) -> Result<String, crate::sim::http::Reply> {
+fn instance(account: &Account, call: &Call<'_>, document: Option<&str>) -> Result<String, Reply> {
     let invalid = || refusal::invalid("Instance identity document is not valid.");
     let document: Value =
         serde_json::from_str(document.unwrap_or_default()).map_err(|_| invalid())?;

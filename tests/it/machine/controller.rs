@@ -143,7 +143,7 @@ fn the_image_did_its_part(said: &HashMap<String, String>) {
     assert_eq!(said["host keys"], host_keys);
     let secrets = &said["secrets"];
     assert!(secrets.starts_with("700 root /run/hostkit/secrets\n"), "{secrets}");
-    assert_eq!(secrets.matches("400 root ").count(), 2, "{secrets}");
+    assert_eq!(secrets.matches("400 root ").count(), 4, "{secrets}");
     for option in ["nfs4", "vers=4.1", "hard", "noresvport", "rsize=1048576", "timeo=600"] {
         assert!(said["mount"].contains(option), "{option}: {}", said["mount"]);
     }
@@ -159,7 +159,7 @@ fn jenkins_got_what_was_meant_for_it(efs: &Path, keys: &Keys) {
     assert_eq!(given["agent_key"], digest(&keys.private));
     assert_eq!(given["admin_password"], digest(&keys.password));
     let configuration = fs::read_to_string(home.join("casc-received.yaml")).unwrap();
-    for line in ["numExecutors: 0", "allowAnonymousRead: false", "privateKey: \"${agent_key}\""] {
+    for line in ["numExecutors: 0", "- \"Overall/Manage\"", "privateKey: \"${agent_key}\""] {
         assert!(configuration.contains(line), "{line} is not in\n{configuration}");
     }
     let mark = fs::read_to_string(efs.join(".hostkit/fs-id")).unwrap();

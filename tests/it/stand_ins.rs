@@ -1,0 +1,163 @@
+//! hostkit's own calls against stand-ins for AWS that others have made: moto for Parameter Store and
+//! load balancers, ministack for EFS and for the tokens of the metadata service. What the rehearsal
+//! account and hostkit might both have wrong, these need not.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hostkit::aws::imds::Imds;
+use hostkit::aws::{efs, elb, ssm};
+
+use crate::rehearsal_group::config;
+use crate::support::{pause, python, tell};
+
+/// What it takes until such a server answers, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A server of somebody else's, on loopback.
+struct StandIn {
+    child: Child,
+    url: String,
+}
+
+impl StandIn {
+    /// Starts it and waits until it answers.
+    fn start(make: impl FnOnce(u16) -> Command) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let mut command = make(port);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < deadline, "{command:?} does not answer");
+            pause();
+        }
+        Self { child, url: format!("http://127.0.0.1:{port}") }
+    }
+
+    fn moto(python: &std::path::Path) -> Self {
+        let program = python.with_file_name("moto_server");
+        Self::start(|port| {
+            let mut command = Command::new(program);
+            command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+            command
+        })
+    }
+
+    /// It would listen on every address, and for MQTT too.
+    fn ministack(program: PathBuf) -> Self {
+        Self::start(|port| {
+            let mut command = Command::new(program);
+            command.env("GATEWAY_PORT", port.to_string()).env("BIND_HOST", "127.0.0.1");
+            command.env("IOT_MTLS_ENABLED", "0").env("MINISTACK_IMDS_V2_REQUIRED", "1");
+            command
+        })
+    }
+
+    /// Runs a script that has boto3, with clients of this server by `at`.
+    fn prepare(&self, python: &std::path::Path, script: &str) -> String {
+        let head = "import boto3, sys\n\
+                    def at(service): return boto3.client(service, endpoint_url=sys.argv[1],\n\
+                        region_name='eu-west-1', aws_access_key_id='AKIATEST',\n\
+                        aws_secret_access_key='s')\n";
+        let output = Command::new(python)
+            .args(["-c", &format!("{head}{script}"), &self.url])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// ministack, in an environment of its own: it wants another botocore. Says so where it is not there.
+fn ministack() -> Option<PathBuf> {
+    let program = std::env::var_os("HOSTKIT_TEST_MINISTACK")
+        .map_or_else(|| "/var/cache/hostkit/ministack/bin/ministack".into(), PathBuf::from);
+    if !program.exists() {
+        tell("SKIPPED: ministack is not there (.ci/setup --test)");
+    }
+    program.exists().then_some(program)
+}
+
+#[tokio::test]
+async fn moto_has_parameters_and_targets_that_are_understood() {
+    let Some(python) = python() else { return };
+    let moto = StandIn::moto(&python);
+    let arn = moto.prepare(
+        &python,
+        "ssm, elb, ec2 = at('ssm'), at('elbv2'), at('ec2')\n\
+         ssm.put_parameter(Name='/ci/key', Type='SecureString', Value='secret')\n\
+         ssm.put_parameter(Name='/ci/key.pub', Type='String', Value='ssh-ed25519 AAAA')\n\
+         vpc = ec2.describe_vpcs()['Vpcs'][0]['VpcId']\n\
+         [tg] = elb.create_target_group(Name='ci', Protocol='HTTP', Port=8080, VpcId=vpc,\n\
+             HealthCheckPath='/login')['TargetGroups']\n\
+         print(tg['TargetGroupArn'])\n",
+    );
+    let aws = config(&moto.url, "AKIATEST", "s", None);
+    let found = ssm::parameters(&aws, &["/ci/key", "/ci/key.pub", "/ci/none"]).await.unwrap();
+    assert_eq!(found.values.get("/ci/key"), Some("secret"));
+    assert_eq!(found.values.get("/ci/key.pub"), Some("ssh-ed25519 AAAA"));
+    assert_eq!(found.missing, ["/ci/none"]);
+
+    let [group] = &elb::target_groups(&aws, std::slice::from_ref(&arn)).await.unwrap()[..] else {
+        panic!("there is one")
+    };
+    assert_eq!((group.name.as_str(), group.kind), ("ci", elb::Kind::Instance));
+    assert_eq!(group.check, "HTTP 8080/login");
+    let instance = "i-0123456789abcdef0";
+    elb::register(&aws, &arn, instance).await.unwrap();
+    // It never asks.
+    assert!(elb::health(&aws, &arn, instance).await.unwrap().is_healthy());
+    elb::deregister(&aws, &arn, instance).await.unwrap();
+    let health = elb::health(&aws, &arn, instance).await.unwrap();
+    assert_eq!((health.state.as_str(), health.is_healthy()), ("unused", false), "{health:?}");
+    let gone = elb::target_groups(&aws, &[arn.replace("/ci/", "/other/")]).await.unwrap_err();
+    assert_eq!(gone.code(), Some("TargetGroupNotFound"), "{gone}");
+}
+
+#[tokio::test]
+async fn ministack_has_mount_targets_and_tokens_that_are_understood() {
+    let (Some(python), Some(program)) = (python(), ministack()) else { return };
+    let ministack = StandIn::ministack(program);
+    let id = ministack.prepare(
+        &python,
+        "efs, ec2 = at('efs'), at('ec2')\n\
+         id = efs.create_file_system(CreationToken='ci')['FileSystemId']\n\
+         subnet = ec2.describe_subnets()['Subnets'][0]['SubnetId']\n\
+         efs.create_mount_target(FileSystemId=id, SubnetId=subnet)\n\
+         print(id)\n",
+    );
+    let aws = config(&ministack.url, "AKIATEST", "s", None);
+    let targets = efs::mount_targets(&aws, &id).await.unwrap();
+    assert_eq!(targets.len(), 1, "{targets:?}");
+    assert_eq!(targets[0].state, efs::TargetState::Available);
+    let none = efs::mount_targets(&aws, "fs-0aaaaaaaaaaaaaaaa").await.unwrap_err();
+    assert_eq!(none.code(), Some("FileSystemNotFound"), "{none}");
+
+    // Without a token it answers 401, as an instance does that requires version 2.
+    let status = |header: &[&str]| {
+        let url = format!("{}/latest/meta-data/instance-id", ministack.url);
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}"]);
+        let output = command.args(header).arg(url).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(status(&[]), "401");
+    assert_eq!(status(&["--header", "X-aws-ec2-metadata-token: made-up"]), "401");
+    let imds = Imds::new(Some(&ministack.url), Duration::from_secs(20)).unwrap();
+    let told = imds.get("/latest/meta-data/instance-id", |_| {}).await.unwrap().unwrap();
+    assert!(told.starts_with("i-"), "{told}");
+    let absent = imds.get("/latest/meta-data/spot/instance-action", |_| {}).await.unwrap();
+    assert_eq!(absent, None, "what is not there is no error");
+}
