@@ -16,7 +16,7 @@ fn tags(world: &World, tags: &[(&str, &str)]) {
 fn configured(world: &World, end: Result<(), String>) {
     assert!(world.outcomes().contains("config changed"), "{}", world.outcomes());
     if let Err(error) = end {
-        assert!(error.contains("boot failed at `host-key`"), "{error}");
+        assert!(error.contains("/host_key` does not exist"), "{error}");
     }
 }
 
