@@ -22,7 +22,6 @@ use nix::unistd::{User, getegid, geteuid};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::kept;
 use crate::error::Fault;
 use crate::jenkins::Version;
 pub use crate::lease::ground::Ground;
