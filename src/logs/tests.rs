@@ -192,7 +192,7 @@ fn identity() -> String {
         "instance_id": INSTANCE, "account_id": "123456789012", "region": "eu-west-1",
         "availability_zone": "eu-west-1a", "availability_zone_id": "euw1-az1",
         "image_id": "ami-1", "private_ip": "10.0.2.15", "hostname": "ip-10-0-2-15",
-        "partition": "aws", "boot_id": BOOT,
+        "boot_id": BOOT,
     })
     .to_string()
 }
