@@ -12,6 +12,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
 
 use super::imds::Imds;
+use crate::secret;
 
 const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -37,8 +38,7 @@ impl Role {
         let asked = tokio::time::timeout(ROUND, self.ask()).await;
         let why = match asked.unwrap_or_else(|_elapsed| Err(silent())) {
             Ok(found) => {
-                crate::secret::learn(found.secret_access_key());
-                crate::secret::learn(found.session_token().unwrap_or_default());
+                learn(&found);
                 *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
                 return Ok(found);
             }
@@ -70,6 +70,12 @@ impl Role {
             (pause, attempt) = (pause * 2, attempt + 1);
         }
     }
+}
+
+/// Has what AWS takes for us masked. Its own are long: what a stand-in gives may be a common word.
+fn learn(credentials: &Credentials) {
+    let texts = [Some(credentials.secret_access_key()), credentials.session_token()];
+    texts.into_iter().flatten().filter(|text| text.len() >= 16).for_each(secret::learn);
 }
 
 impl ProvideCredentials for Role {

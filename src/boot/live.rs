@@ -94,6 +94,10 @@ fn notes(status: &Status) -> Vec<String> {
             let why = why.lines().next().unwrap_or_default();
             Some(format!("the step `{}` failed, and the host serves without it: {why}", step.step))
         }
+        Some(Outcome::Degraded(why)) => {
+            let why = why.lines().next().unwrap_or_default();
+            Some(format!("the step `{}` is not as it was meant to be: {why}", step.step))
+        }
         _ => None,
     });
     told.collect()

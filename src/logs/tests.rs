@@ -171,9 +171,9 @@ impl Host {
             }
             stop.send(()).unwrap();
         };
-        let both = async { tokio::join!(work, watch) };
-        let (end, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.expect("it ends");
-        end.unwrap();
+        let both = async { tokio::try_join!(work, async { Ok(watch.await) }) };
+        let end = tokio::time::timeout(Duration::from_secs(60), both).await;
+        let ((), ()) = end.expect("it ends").unwrap();
         listener
     }
 

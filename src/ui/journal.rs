@@ -95,7 +95,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::sys::journal::tests::listen;
+    use crate::sys::journal::tests::{heard, listen};
 
     #[test]
     fn a_step_is_found_by_its_fields() {
@@ -109,10 +109,7 @@ mod tests {
             took: Duration::from_millis(1500),
         };
         journal.event(&event, "    2.5 s  failed    mounting the home (1.5 s): no answer");
-        let mut heard = [0; 1024];
-        let length = socket.recv(&mut heard).unwrap();
-        let text = std::str::from_utf8(&heard[..length]).unwrap();
-        insta::assert_snapshot!(text);
+        insta::assert_snapshot!(String::from_utf8(heard(&socket)).unwrap());
     }
 
     #[test]

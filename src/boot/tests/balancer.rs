@@ -65,7 +65,8 @@ impl Balancer {
                 self.reported += 1;
                 String::new()
             }
-            "DescribeAutoScalingGroups" => {
+            // Other groups are those of build agents.
+            "DescribeAutoScalingGroups" if form.values().any(|name| name == "ci") => {
                 let arns = format!("<TargetGroupARNs><member>{ARN}</member></TargetGroupARNs>");
                 let arns = if self.attached { arns } else { String::new() };
                 format!(

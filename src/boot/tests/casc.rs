@@ -77,7 +77,7 @@ async fn a_broken_file_of_the_users_and_a_contradiction_fall_back_too() {
 #[tokio::test]
 async fn a_last_known_good_that_does_not_fit_any_more_is_not_used() {
     let world = World::told(&format!("{CONTROLLER}[secrets]\nSMTP = \"/smtp\"\n")).await;
-    world.cloud.lock().unwrap().parameters.insert("/smtp".into(), "secret".into());
+    world.cloud.lock().unwrap().parameters.insert("/smtp".into(), "swordfish".into());
     put(&world, OWN, "unclassified:\n  x: \"${SMTP}\"\n");
     world.boot().await.unwrap();
     replace(&world);

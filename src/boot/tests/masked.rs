@@ -28,12 +28,6 @@ async fn a_failure_that_holds_secrets_shows_none_of_them_anywhere() {
     let error = end.unwrap_err();
     assert!(error.contains("[secret]"), "{error}");
     let read = |path: &str| fs::read_to_string(world.root.join(path)).unwrap();
-    let one_of = |folder: &str| {
-        let mut files = world.root.join(folder).read_dir_utf8().unwrap();
-        let file = files.next().expect("there is a record").unwrap();
-        assert!(files.next().is_none(), "{folder}");
-        fs::read_to_string(file.path()).unwrap()
-    };
     let status = world.status();
     let analysis = super::super::analyze::Analysis::new(&status, status.started);
     let sinks = [
@@ -42,8 +36,8 @@ async fn a_failure_that_holds_secrets_shows_none_of_them_anywhere() {
         ("the console", read("dev/ttyS0")),
         ("the report", read("run/hostkit/report.json")),
         ("status", status.render()),
-        ("the record here", one_of("var/lib/hostkit/boots")),
-        ("the record on the home", one_of("var/lib/jenkins/.hostkit/boots")),
+        ("the record here", world.record_text("var/lib/hostkit/boots")),
+        ("the record on the home", world.record_text("var/lib/jenkins/.hostkit/boots")),
         ("the analysis", analysis.text()),
         ("the picture", analysis.svg()),
     ];
@@ -78,8 +72,7 @@ async fn every_boot_leaves_a_record_and_history_reads_it() {
 
 #[tokio::test]
 async fn the_journal_is_shipped_where_a_group_is_set_and_nowhere_else() {
-    let config =
-        "role = \"controller\"\n[efs]\nid = \"fs-0123456789abcdef0\"\n[logs]\ngroup = \"ci\"\n";
+    let config = "role = \"controller\"\n[efs]\nid = \"fs-0123456789abcdef0\"\n[jenkins.security]\nmode = \"local\"\n[logs]\ngroup = \"ci\"\n";
     for (config, shipped) in [(config, true), (&config[..config.find("[logs]").unwrap()], false)] {
         let world = World::told(config).await;
         world.systemd.lock().unwrap().others.insert("hostkit-logs.service", "inactive");

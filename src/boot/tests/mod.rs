@@ -168,6 +168,18 @@ impl World {
         serde_json::from_str(&text).unwrap()
     }
 
+    /// The only record of a boot in a folder.
+    fn record_text(&self, folder: &str) -> String {
+        let mut files = self.root.join(folder).read_dir_utf8().unwrap();
+        let file = files.next().expect("there is a record").unwrap();
+        assert!(files.next().is_none(), "{folder}");
+        fs::read_to_string(file.path()).unwrap()
+    }
+
+    fn record(&self, folder: &str) -> Status {
+        Status::parse(&self.record_text(folder)).unwrap()
+    }
+
     /// The outcome of every step, in one line.
     fn outcomes(&self) -> String {
         let mut steps = self.status().report.steps;

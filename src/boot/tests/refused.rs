@@ -26,8 +26,8 @@ async fn a_missing_parameter_is_named_and_the_instance_abandoned() {
     // The host is about to go: the cause is on its console and on the home.
     let console = fs::read_to_string(world.root.join("dev/ttyS0")).unwrap();
     assert!(console.contains("`keys` failed") && console.contains("id_rsa"), "{console}");
-    let left = format!("var/lib/jenkins/.hostkit/boots/{INSTANCE}.json");
-    assert!(fs::read_to_string(world.root.join(left)).unwrap().contains("\"failed\": \"keys\""));
+    let left = world.record("var/lib/jenkins/.hostkit/boots");
+    assert_eq!(left.failure().map(|(step, _)| step.step.as_str()), Some("keys"));
 }
 
 #[tokio::test]
@@ -124,8 +124,7 @@ async fn an_answer_that_cannot_be_read_is_never_repeated() {
     assert!(error.contains("boot failed at `keys`"), "{error}");
     assert!(error.contains("cannot be read") && error.contains("endpoint_url"), "{error}");
     let console = fs::read_to_string(world.root.join("dev/ttyS0")).unwrap();
-    let left = world.root.join(format!("var/lib/jenkins/.hostkit/boots/{INSTANCE}.json"));
-    let left = fs::read_to_string(left).unwrap();
+    let left = format!("{:?}", world.record("var/lib/jenkins/.hostkit/boots"));
     let report = format!("{:?}", world.status());
     for said in [error, console, left, report] {
         assert!(!said.contains(MARKER) && !said.contains("a (b"), "{said}");

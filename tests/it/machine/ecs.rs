@@ -13,7 +13,10 @@ tar --create --directory / --transform 's,.*/,,' "$(readlink -f /usr/bin/busybox
     docker import - box >/dev/null
 docker network create other >/dev/null
 metadata() { docker run --rm "$@" box /busybox wget -T 20 -O - http://169.254.169.254/latest/meta-data/ 2>&1; }
-agent() { busybox wget -q -O - http://127.0.0.1:51678/v1/$1; echo; }
+agent() {
+    for _ in $(seq 60); do busybox wget -q -O - http://127.0.0.1:51678/v1/$1 && break; sleep 1; done
+    echo
+}
 echo "@@ status"; hostkit status
 echo "@@ agent"; agent metadata
 echo "@@ tasks"; agent tasks
@@ -27,7 +30,7 @@ echo "@@ from another network"; metadata --network other
 echo "@@ shield"; nft list table inet hostkit_shield
 echo "@@ ecs.config"; cat /etc/ecs/ecs.config; stat -c '%a %U' /etc/ecs/ecs.config
 echo "@@ again"; systemctl restart hostkit-boot && hostkit status | head -n 1
-echo "@@ started again"; systemctl restart ecs; sleep 5; agent metadata
+echo "@@ started again"; systemctl restart ecs; agent metadata
 echo "@@ without the shield"; systemctl stop hostkit-shield; systemctl is-active docker.service
 systemctl start docker.service; systemctl is-active hostkit-shield.service
 echo "@@ somebody else's state"; systemctl stop ecs; echo i-0123456789abcdef0 >/var/lib/ecs/hostkit-instance
