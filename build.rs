@@ -1,8 +1,6 @@
 //! Tells the linker in which order code comes, so that the processes that stay for months are small.
 //! Makes nothing, and asks nothing of the machine.
 
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
-
 fn main() {
     let order = concat!(env!("CARGO_MANIFEST_DIR"), "/link/resident.ld");
     println!("cargo::rerun-if-changed={order}");

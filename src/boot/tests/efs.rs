@@ -167,13 +167,20 @@ async fn a_connection_that_is_reset_is_tried_again() {
         systemd.mount_fails = Some("Job failed");
         systemd.journal = "mount.nfs4: Connection reset by peer";
     }
-    let systemd = Arc::clone(&world.systemd);
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        systemd.lock().unwrap().mount_fails = None;
-    });
+    succeeds_after_one(&world, "systemd-mount");
     world.boot().await.unwrap();
     assert!(world.count_of("systemd-mount") > 1);
+}
+
+/// Lets mounts succeed once `program` has failed.
+fn succeeds_after_one(world: &World, program: &'static str) {
+    let (systemd, script) = (Arc::clone(&world.systemd), Arc::clone(&world.script));
+    tokio::spawn(async move {
+        while !script.lock().unwrap().seen().iter().any(|call| call.starts_with(program)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        systemd.lock().unwrap().mount_fails = None;
+    });
 }
 
 #[tokio::test]
@@ -231,11 +238,7 @@ async fn a_new_access_point_may_be_denied_for_a_while() {
         systemd.mount_fails = Some("Job failed");
         systemd.journal = "b'mount.nfs4: access denied by server while mounting 127.0.0.1:/'";
     }
-    let systemd = Arc::clone(&world.systemd);
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        systemd.lock().unwrap().mount_fails = None;
-    });
+    succeeds_after_one(&world, "busctl");
     world.boot().await.unwrap();
     assert!(world.count_of("busctl") > 1);
 }

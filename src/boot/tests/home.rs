@@ -18,7 +18,8 @@ impl World {
     }
 
     /// Another image takes the place of this one.
-    fn has_jenkins(&self, version: &str) {
+    fn has_jenkins(&self, version: &'static str) {
+        self.web.lock().unwrap().version = Some(version);
         let status =
             format!("Package: jenkins\nStatus: install ok installed\nVersion: {version}\n");
         fs::write(self.root.join("var/lib/dpkg/status"), status).unwrap();
