@@ -159,7 +159,7 @@ pub(crate) mod tests {
             (&*format!("restrict {KEY}"), Wrong::Options),
             (&*format!("ssh-rsa {blob}"), Wrong::Broken),
             (&KEY[..60], Wrong::Broken),
-            (&*format!("ssh-ed25519 {}AAAA", blob), Wrong::Broken),
+            (&*format!("ssh-ed25519 {blob}AAAA"), Wrong::Broken),
             (&*format!("{KEY}\u{7}"), Wrong::NoKey),
             ("ssh-dss AAAAB3NzaC1kc3MAAACBAJ0m9w0Vd6b0oQ0sYb1tq1m8m2Yx3o8xq5dQ", Wrong::Kind),
             ("ssh-ed25519 short", Wrong::Broken),

@@ -47,7 +47,7 @@ pub async fn plan(config: &SdkConfig, rotation: &Rotation) -> anyhow::Result<Vec
     let mut lines = vec![format!("in use: {}", seen.private.fingerprint())];
     loop {
         let step = rotation::next(&seen, rotation.refresh)?;
-        let new = seen.next.as_ref().map(PublicKey::fingerprint).unwrap_or("a new key".into());
+        let new = seen.next.as_ref().map_or("a new key".into(), PublicKey::fingerprint);
         lines.push(match &step {
             Move::Make => {
                 format!(
@@ -85,7 +85,7 @@ pub async fn plan(config: &SdkConfig, rotation: &Rotation) -> anyhow::Result<Vec
                 return Ok(lines);
             }
             Move::Add(list) | Move::Remove(list, _) => {
-                (seen.list, seen.list_age) = (list, Duration::ZERO)
+                (seen.list, seen.list_age) = (list, Duration::ZERO);
             }
             Move::Replace => {
                 seen.private = seen.next.clone().context("a key that follows was seen")?;

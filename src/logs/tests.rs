@@ -1,4 +1,4 @@
-//! The shipping of a journal, against a local server that speaks the wire of CloudWatch Logs and of
+//! The shipping of a journal, against a local server that speaks the wire of `CloudWatch` Logs and of
 //! the metadata service. Only `journalctl` is scripted.
 
 use std::fs;
@@ -171,8 +171,13 @@ impl Host {
             }
             stop.send(()).unwrap();
         };
-        let both = async { tokio::try_join!(work, async { Ok(watch.await) }) };
-        let end = tokio::time::timeout(Duration::from_secs(60), both).await;
+        let both = async {
+            tokio::try_join!(work, async {
+                let _: () = watch.await;
+                Ok(())
+            })
+        };
+        let end = tokio::time::timeout(Duration::from_mins(1), both).await;
         let ((), ()) = end.expect("it ends").unwrap();
         listener
     }

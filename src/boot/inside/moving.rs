@@ -1,4 +1,4 @@
-//! A JENKINS_HOME at the top of a file system is moved to where hostkit has it, entry by entry.
+//! A `JENKINS_HOME` at the top of a file system is moved to where hostkit has it, entry by entry.
 //!
 //! Each move is a rename on the server, whatever is below it, so a home of any size takes a second.
 //! What says that it is under way comes first, and the configuration last: whoever is interrupted

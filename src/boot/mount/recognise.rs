@@ -27,7 +27,7 @@ pub(super) async fn recognise(
         let mark = match inside::ask(&context.machine.runner, &request).await {
             Ok(Answer::Mark(mark)) => mark,
             Ok(other) => return Err(Problem::last(anyhow::anyhow!("the child said {other:?}"))),
-            Err(error) if error.chain().any(|cause| cause.is::<Stale>()) => {
+            Err(error) if error.chain().any(<dyn std::error::Error + 'static>::is::<Stale>) => {
                 return Err(stale(context, step, attempts, error).await);
             }
             Err(error) => return Err(Problem::passing(error)),

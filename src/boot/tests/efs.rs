@@ -253,7 +253,7 @@ async fn the_kernel_reads_ahead_as_far_as_it_is_told() {
     fs::create_dir_all(knob.parent().unwrap()).unwrap();
     fs::write(&knob, "128\n").unwrap();
     world.boot().await.unwrap();
-    assert_eq!(fs::read_to_string(knob).unwrap().trim_end_matches("\n").trim_start(), "1024");
+    assert_eq!(fs::read_to_string(knob).unwrap().trim_end_matches('\n').trim_start(), "1024");
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ impl World {
     fn report_of(&self, step: &str) -> String {
         let steps = self.status().report.steps;
         let step = steps.iter().find(|one| one.step == step).unwrap();
-        format!("{:?}", step)
+        format!("{step:?}")
     }
 }
 

@@ -72,7 +72,7 @@ impl Look {
         self.require(home, at("path"), path, hint);
         let own = |own: &&str| covers(own, path) || covers(path, own);
         let hint = "the machine's own files are there: take another path, as \"/srv/shared\"";
-        self.require(!OWN.iter().any(|one| own(&one)), at("path"), path, hint);
+        self.require(!OWN.iter().any(own), at("path"), path, hint);
         let meets = |other: &&Mount| covers(&other.path, path) || covers(path, &other.path);
         if let Some(other) = before.iter().find(meets) {
             let hint = format!("it meets another [[mount]], of {} at {}", other.id, other.path);

@@ -29,12 +29,11 @@ impl<'a> Merger<'a> {
             (Value::Object(into), Value::Object(from)) => {
                 for (key, value) in from {
                     path.push(key.clone());
-                    match into.get_mut(key) {
-                        Some(there) => self.merge(there, value, path, file),
-                        None => {
-                            into.insert(key.clone(), value.clone());
-                            self.note(value, path, file);
-                        }
+                    if let Some(there) = into.get_mut(key) {
+                        self.merge(there, value, path, file)
+                    } else {
+                        into.insert(key.clone(), value.clone());
+                        self.note(value, path, file);
                     }
                     path.pop();
                 }
