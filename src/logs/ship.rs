@@ -29,7 +29,7 @@ const FIRST_PAUSE: f64 = 1.0;
 const LONGEST_PAUSE: f64 = 60.0;
 
 /// How long the metadata service may be silent.
-const IMDS: Duration = Duration::from_secs(60);
+const IMDS: Duration = Duration::from_mins(1);
 
 /// Where things are, and how patient to be. Tests have another one.
 #[derive(Clone, Debug)]

@@ -170,9 +170,10 @@ impl Host {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             stop.send(()).unwrap();
+            Ok(())
         };
-        let both = async { tokio::try_join!(work, async { Ok(watch.await) }) };
-        let end = tokio::time::timeout(Duration::from_secs(60), both).await;
+        let both = async { tokio::try_join!(work, watch) };
+        let end = tokio::time::timeout(Duration::from_mins(1), both).await;
         let ((), ()) = end.expect("it ends").unwrap();
         listener
     }

@@ -161,7 +161,7 @@ fn edges(svg: &mut String, analysis: &Analysis, scale: &Scale, hot: bool) {
                 continue;
             }
             let (x1, x2) = (scale.x(steps[from].end()), scale.x(line.at).max(LEFT + 2.0));
-            let y1 = top(from) + (ROW + BAR) / 2.0;
+            let y1 = top(from) + f64::midpoint(ROW, BAR);
             let y2 = top(index) + (ROW - BAR) / 2.0;
             let class = if hot { "edge way" } else { "edge" };
             let between = top(from) + ROW;
