@@ -72,11 +72,11 @@ mod tests {
     fn a_batch_is_never_more_than_aws_takes() {
         let mut batch = Batch::default();
         let room = BYTES / (1000 + EXTRA);
-        let taken = (0..).take_while(|at| batch.take(entry(*at, 1000)).is_none()).count();
+        let taken = (0..20_000).take_while(|at| batch.take(entry(*at, 1000)).is_none()).count();
         assert_eq!(taken, room);
 
         let mut batch = Batch::default();
-        let taken = (0..).take_while(|at| batch.take(entry(*at, 1)).is_none()).count();
+        let taken = (0..20_000).take_while(|at| batch.take(entry(*at, 1)).is_none()).count();
         assert_eq!(taken, EVENTS);
 
         let mut batch = Batch::default();

@@ -1,4 +1,4 @@
-//! The shipping of a journal, against a local server that speaks the wire of `CloudWatch` Logs and of
+//! The shipping of a journal, against a local server that speaks the wire of CloudWatch Logs and of
 //! the metadata service. Only `journalctl` is scripted.
 
 use std::fs;
@@ -170,13 +170,9 @@ impl Host {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             stop.send(()).unwrap();
+            Ok(())
         };
-        let both = async {
-            tokio::try_join!(work, async {
-                let _: () = watch.await;
-                Ok(())
-            })
-        };
+        let both = async { tokio::try_join!(work, watch) };
         let end = tokio::time::timeout(Duration::from_mins(1), both).await;
         let ((), ()) = end.expect("it ends").unwrap();
         listener

@@ -1,5 +1,6 @@
 //! The analysis of boots that went in known ways.
 
+use super::Outcome::{Changed, Skipped, Unchanged};
 use super::*;
 use crate::boot::about::About;
 use crate::host::Role;
@@ -25,7 +26,6 @@ fn controller() -> Status {
         hostname: Some("ip-10-0-2-15".to_owned()),
         ..About::default()
     });
-    use Outcome::{Changed, Skipped, Unchanged};
     let skipped = |why: &str| Skipped(why.to_owned());
     let none = skipped("the image brings no plugins");
     status.report.steps = vec![

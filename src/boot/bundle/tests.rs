@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 
 use camino::Utf8PathBuf;
 use flate2::read::GzDecoder;
@@ -91,7 +92,6 @@ async fn no_secret_is_in_a_bundle_and_what_is_missing_is_named() {
 
     let again = write(&machine, &path).await.unwrap_err().to_string();
     assert!(again.contains("is there already"), "{again}");
-    use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
