@@ -76,9 +76,9 @@ pub(super) async fn take(site: &Site<'_>, host_key: Option<&str>) -> anyhow::Res
     wanted.extend(host_key.map(|name| Wanted::secret(name, POOL_SETTING)));
     match ask(site.aws, &wanted, site.budget).await {
         Ok(values) => {
-            warnings(&wanted, &values)
-                .into_iter()
-                .for_each(|line| site.events.log(site.step, line));
+            for line in warnings(&wanted, &values) {
+                site.events.log(site.step, line);
+            }
             let text = values.get(name).unwrap_or_default();
             Ok(Taken::Letting(let_in(site, name, text, &path)?, values))
         }

@@ -29,6 +29,7 @@ pub struct Efs {
 
 /// `[[mount]]`: a further file system, as for the volumes of containers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 #[serde(deny_unknown_fields)]
 pub struct Mount {
     /// The file system's id.

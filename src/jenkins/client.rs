@@ -179,11 +179,10 @@ fn check(answer: &Answer, what: &'static str) -> Result<(), Trouble> {
         ["/login", "/securityRealm/", "/oauth", "/saml"].iter().any(|it| location.contains(it))
     };
     match answer.status {
-        200..=299 => Ok(()),
         301..=303 | 307 | 308 if answer.header("location").is_some_and(to_login) => {
             Err(Trouble::Refused { status: answer.status, what })
         }
-        301..=303 | 307 | 308 => Ok(()),
+        200..=299 | 301..=303 | 307 | 308 => Ok(()),
         status @ (401 | 403) => Err(Trouble::Refused { status, what }),
         503 => Err(Trouble::Busy),
         status => Err(unexpected(what, &status.to_string())),

@@ -76,7 +76,9 @@ pub fn fleet(
     }
     if !clouds.is_empty() {
         text.push_str("  clouds:\n");
-        clouds.iter().for_each(|(name, cloud)| one_cloud(&mut text, name, cloud, place));
+        for (name, cloud) in clouds {
+            one_cloud(&mut text, name, cloud, place);
+        }
     }
     text
 }

@@ -61,9 +61,8 @@ pub async fn host_key(address: SocketAddr) -> anyhow::Result<PublicKey> {
                 return key.context("its host key cannot be read");
             }
             Some(&DISCONNECT) => bail!("it has no host key of the kind {ED25519}"),
-            Some(&BEGIN_EXCHANGE) => {}
-            // Remarks, which the protocol permits at any time.
-            Some(2..=4) => {}
+            // 2 to 4 are remarks, which the protocol permits at any time.
+            Some(&BEGIN_EXCHANGE | 2..=4) => {}
             _ => bail!("it answers with something else than its host key"),
         }
     }
@@ -89,7 +88,9 @@ fn proposal() -> anyhow::Result<Vec<u8>> {
     getrandom::fill(&mut cookie).context("asking the kernel for random bytes")?;
     let mut payload = vec![BEGIN_EXCHANGE];
     payload.extend(cookie);
-    OFFERS.iter().for_each(|names| put(&mut payload, names.as_bytes()));
+    for names in OFFERS {
+        put(&mut payload, names.as_bytes());
+    }
     // No guess follows; reserved.
     payload.extend([0; 5]);
     Ok(payload)

@@ -73,6 +73,7 @@ impl PublicKey {
     }
 
     /// A key as it is sent over the wire. None where it is not whole, or of no kind that is taken.
+    #[expect(clippy::needless_pass_by_value, reason = "a step in chains of options")]
     pub fn of_blob(blob: Vec<u8>) -> Option<Self> {
         let (name, mut rest) = field(&blob)?;
         let (kind, fields) = KINDS.iter().find(|(kind, _)| kind.as_bytes() == name)?;

@@ -58,7 +58,7 @@ pub fn read_host(name: &str, text: &str) -> (host::HostConfig, Vec<Problem>) {
         config = document.decode(&mut problems).unwrap_or_default();
         check::host(&document, &config, &mut problems);
     }
-    sort(&mut problems, &[source.clone()]);
+    sort(&mut problems, std::slice::from_ref(&source));
     (config, problems)
 }
 

@@ -130,10 +130,9 @@ impl Human {
     fn paint(&self, outcome: &Outcome) -> String {
         let word = format!("{:<9}", outcome.word());
         let colour = match outcome {
-            Outcome::Changed | Outcome::Differs => "33",
+            Outcome::Changed | Outcome::Differs | Outcome::Degraded(_) => "33",
             Outcome::Unchanged => "32",
             Outcome::Skipped(_) => "36",
-            Outcome::Degraded(_) => "33",
             Outcome::Blocked(_) | Outcome::Failed(_) => "31",
         };
         if self.colour { format!("\x1b[{colour}m{word}\x1b[0m") } else { word }

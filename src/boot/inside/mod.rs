@@ -117,10 +117,14 @@ impl Request {
     /// Whether the home itself is written to: by the holder of the lease only.
     pub const fn changes_the_home(&self) -> bool {
         match self {
-            Self::Prepare { .. } | Self::Plugins { .. } => true,
-            Self::Script { .. } | Self::Keep { .. } => true,
-            Self::ReadMark { .. } | Self::Kept { .. } => false,
-            Self::Record { .. } | Self::Boots { .. } => false,
+            Self::Prepare { .. }
+            | Self::Plugins { .. }
+            | Self::Script { .. }
+            | Self::Keep { .. } => true,
+            Self::ReadMark { .. }
+            | Self::Kept { .. }
+            | Self::Record { .. }
+            | Self::Boots { .. } => false,
         }
     }
 

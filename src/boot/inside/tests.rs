@@ -275,13 +275,13 @@ fn whoever_was_interrupted_while_keeping_aside_carries_on() {
     fs::remove_file(root.join(".hostkit/release")).unwrap();
     fs::write(root.join("home/plugins/git.jpi"), "git 1").unwrap();
     serve(&root, "2.510", "git 2");
-    assert_eq!(sets(&root), [name.clone()], "by the name that it would have had");
+    assert_eq!(sets(&root), std::slice::from_ref(&name), "by the name that it would have had");
     assert!(before.join(&name).join("home/credentials.xml").exists());
 
     // As one leaves it that was killed while it installed: what is new already is not kept as old.
     fs::remove_file(root.join(".hostkit/release")).unwrap();
     serve(&root, "2.510", "git 2");
-    assert_eq!(sets(&root), [name.clone()]);
+    assert_eq!(sets(&root), std::slice::from_ref(&name));
     assert_eq!(
         fs::read_to_string(before.join(&name).join("home/plugins/git.jpi")).unwrap(),
         "git 1"

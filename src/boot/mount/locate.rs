@@ -83,6 +83,7 @@ fn choose(targets: &[MountTarget], zone: &str, cross: bool) -> Option<Place> {
     targets.iter().filter(|_| cross).find(is_usable).map(|target| across(target, zone))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as iterators hand it over")]
 fn is_usable(target: &&MountTarget) -> bool {
     target.state == TargetState::Available
 }

@@ -7,6 +7,7 @@ use crate::host::{self, HostConfig};
 
 /// A file system that this host is to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Wanted {
     /// The file system's id.
     pub id: String,

@@ -53,10 +53,9 @@ pub(super) fn judge(
     match (front.status, security) {
         _ if console.status == 200 => open(),
         (200, SecurityMode::Local) => open(),
-        (401 | 403, _) => Verdict::Serves(version),
         // A realm of somebody else's sends people to its own login, or the user's own files let
         // everybody read.
-        (200 | 302 | 303 | 307, SecurityMode::Casc) => Verdict::Serves(version),
+        (401 | 403, _) | (200 | 302 | 303 | 307, SecurityMode::Casc) => Verdict::Serves(version),
         (status, _) => Verdict::NotYet(format!("/ answers {status}, and not 403")),
     }
 }

@@ -332,6 +332,7 @@ fn systemd(root: &Utf8Path, state: &SharedSystemd) -> (Runner, Arc<Mutex<Script>
 }
 
 /// The same, and what `more` says comes first.
+#[expect(clippy::too_many_lines, reason = "one program after another, each of a few lines")]
 fn systemd_and(
     root: &Utf8Path,
     state: &SharedSystemd,

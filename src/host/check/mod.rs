@@ -62,6 +62,10 @@ struct Look(Vec<Refused>);
 
 impl Look {
     /// Refuses the value at `path`, unless it `holds`.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "numbers, texts and names as they are at hand"
+    )]
     fn require(&mut self, holds: bool, path: Vec<Part>, value: impl ToString, hint: &str) {
         if !holds {
             self.0.push(Refused { path, value: value.to_string(), hint: hint.to_owned() });

@@ -30,7 +30,7 @@ impl<'a> Merger<'a> {
                 for (key, value) in from {
                     path.push(key.clone());
                     if let Some(there) = into.get_mut(key) {
-                        self.merge(there, value, path, file)
+                        self.merge(there, value, path, file);
                     } else {
                         into.insert(key.clone(), value.clone());
                         self.note(value, path, file);
