@@ -431,9 +431,13 @@ async fn two_agents_with_one_baked_host_name_have_names_of_their_own_and_the_hos
 #[tokio::test]
 async fn an_agent_that_does_not_show_the_host_key_of_its_pool_is_not_put_into_service() {
     let Some((mut world, _server)) = agent_of_the_pool().await else { return };
-    // A server that does not take the new key.
-    let (runner, script) = systemd_and(&world.root, &world.systemd, |script| script);
-    (world.machine.runner, world.script) = (runner, script);
+    // A server that does not take the new key: it has another file. (One that is told nothing takes
+    // it, too, where it reads its keys for every connection.)
+    let elsewhere = tempfile::tempdir().unwrap();
+    let elsewhere = Utf8Path::from_path(elsewhere.path()).unwrap();
+    pair(&elsewhere.join("etc/ssh/ssh_host_ed25519_key"));
+    let Some(stubborn) = Sshd::start(elsewhere).await else { return };
+    world.machine.ssh = stubborn.address;
     world.machine.step_limit = Duration::from_secs(6);
     let error = world.boot().await.unwrap_err();
     assert!(error.contains("it shows the host key SHA256:"), "{error}");
