@@ -86,7 +86,7 @@
 //!   wait, and its health; [`group::ledger`] counts how often
 //! - [`boot::records`]: a record of every boot, here and on the home; [`boot::analyze`]: where the time
 //!   of one went; [`boot::bundle`]: what somebody needs who was not there
-//! - [`logs`]: the journal, shipped to `CloudWatch` Logs
+//! - [`logs`]: the journal, shipped to CloudWatch Logs
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
 //! - [`keys`]: what counts as a key, asking for keys, and making and exchanging them from outside;
 //!   what a host does with its keys is in [`boot`], at boot and when [`boot::refresh`] reads them again

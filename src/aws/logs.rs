@@ -1,4 +1,4 @@
-//! `CloudWatch` Logs.
+//! CloudWatch Logs.
 
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::Client;

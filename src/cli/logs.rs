@@ -12,7 +12,7 @@ use crate::ui::{self, Format};
 /// What to do with it.
 #[derive(Debug, Subcommand)]
 pub enum Logs {
-    /// Ship the journal of this host to the `CloudWatch` log group that `logs.group` names
+    /// Ship the journal of this host to the CloudWatch log group that `logs.group` names
     ///
     /// What hostkit-logs.service runs.
     Ship,

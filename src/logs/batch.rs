@@ -1,4 +1,4 @@
-//! What is sent at once. `CloudWatch` Logs takes so much, in order, of one day. Pure.
+//! What is sent at once. CloudWatch Logs takes so much, in order, of one day. Pure.
 
 use super::entry::Entry;
 use crate::aws::logs::LogEvent;

@@ -1,4 +1,4 @@
-//! Shipping the journal of a host to `CloudWatch` Logs: what happened on a host that is gone is read
+//! Shipping the journal of a host to CloudWatch Logs: what happened on a host that is gone is read
 //! there.
 //!
 //! `hostkit logs ship` is all that `hostkit-logs.service` runs, where `logs.group` is set. It follows

@@ -285,7 +285,11 @@ fn the_cache_is_listed_and_kept_small() {
     let lines = list("json");
     let items = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let layers: Vec<_> = items.filter(|item| item["kind"] == "layer").collect();
-    assert_eq!(layers.len(), 4, "{layers:?}");
+    // An earlier run may have left those of older packages, too.
+    for section in ["base", "packages", "files", "late"] {
+        let about = format!("{section} of mine");
+        assert!(layers.iter().any(|layer| layer["about"] == *about), "{about}: {layers:?}");
+    }
     assert!(list("human").contains("base of mine"));
     // Everything that this bake used is larger than that, and stays.
     place.bake_offline(&["--cache-size", "1M"]).success();
