@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::controller::image;
 use super::lease::assert_released;
-use super::{TIMEOUT, alone, file_system, sections, vm_of};
+use super::{alone, file_system, sections, vm_of};
 use crate::support::{is_root, tell};
 
 /// What is asked of a guest that serves, before and after it goes. It ends when the guard has drained
@@ -39,7 +39,7 @@ fn played(event: &str) -> HashMap<String, String> {
     let output = vm_of(image())
         .arg("--efs")
         .arg(efs.path())
-        .args(["--at", event, "--timeout", TIMEOUT, "--until", "ready"])
+        .args(["--at", event, "--until", "ready"])
         .args(["--", "sudo", "bash", "-c", QUESTIONS])
         .assert()
         .success();
