@@ -99,7 +99,8 @@ async fn free_port() -> anyhow::Result<u16> {
 }
 
 /// Without `Enable_UDP` and `Enable_RQUOTA` off, ganesha ends where no rpcbind runs. It is an
-/// NFSv4.1 server as EFS is, and has no grace period: nobody held a lock before it started.
+/// NFSv4.1 server as EFS is, and has no grace period: nobody held a lock before it started. Owners are
+/// numbers, as EFS tells them: the name of one whom this machine happens to know is nobody in a guest.
 fn configuration(port: u16, folder: &Path, run_dir: &Path) -> String {
     format!(
         "NFS_CORE_PARAM {{
@@ -112,6 +113,7 @@ fn configuration(port: u16, folder: &Path, run_dir: &Path) -> String {
 }}
 NFSV4 {{
   Minor_Versions = 1;
+  Only_Numeric_Owners = true;
   Graceless = true;
   Lease_Lifetime = 10;
   RecoveryBackend = fs;
