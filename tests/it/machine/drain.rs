@@ -59,7 +59,7 @@ fn a_controller_goes_in_order_when_ec2_takes_it_back_and_when_its_group_lets_it_
         return;
     }
     let _alone = alone();
-    let said = played("150s=spot-interruption");
+    let said = played("200s=spot-interruption");
     let journal = &said["journal"];
     assert!(journal.contains("because EC2 takes this spot instance back"), "{journal}");
     assert!(journal.contains("this host has released the home (generation 1)"), "{journal}");
@@ -76,7 +76,7 @@ fn a_controller_goes_in_order_when_ec2_takes_it_back_and_when_its_group_lets_it_
         assert!(said["metrics"].contains(line), "{line}: {}", said["metrics"]);
     }
 
-    let said = played("150s=terminate");
+    let said = played("200s=terminate");
     let journal = &said["journal"];
     assert!(journal.contains("because the group terminates this host"), "{journal}");
     assert!(journal.contains("the hook drain lets this host go"), "{journal}");
