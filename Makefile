@@ -36,7 +36,7 @@ lint: ## formatting, clippy, shell scripts
 	cargo fmt --check
 	cargo clippy --locked --release --all-targets -- --deny warnings
 	shellcheck --external-sources .ci/setup .ci/run .ci/common.sh examples/*.sh \
-		tests/fixtures/jenkins-package/build.sh tests/fixtures/jenkins-package/debian/p*
+		benches/boot/guest.sh tests/fixtures/*-package/build.sh tests/fixtures/*-package/debian/p*
 
 .PHONY: deny
 deny: ## licences, duplicates and sources of the crates; known vulnerabilities if reachable

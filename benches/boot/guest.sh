@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # In the guest, as root, once hostkit has it up: what that took; then both again, on the quiet machine.
 monotonic() { systemctl show --value --property "$1" hostkit-ssh-host-keys.service; }
 tell() { # NAME
