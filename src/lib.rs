@@ -98,6 +98,8 @@
 //! - [`fleet`]: [`fleet::survey`] is what an account has, [`fleet::references`] who uses it;
 //!   [`fleet::images`] lists it, [`fleet::prune`] and [`fleet::gc`] decide what may go, without I/O,
 //!   and remove it
+//! - [`fleet::rollout`]: a new image in service, proven, or the old one back
+//! - [`doctor`]: what is wrong, what shows it, and the line that mends it
 //! - [`iam`]: the least policies, as a table
 //!
 //! How anything outside is touched. These two do not know each other:
@@ -176,6 +178,7 @@ pub mod aws;
 pub mod boot;
 pub mod cli;
 pub mod digest;
+pub mod doctor;
 pub mod error;
 pub mod event;
 pub mod facts;

@@ -9,6 +9,7 @@ pub mod images;
 pub mod opinion;
 pub mod prune;
 pub mod references;
+pub mod rollout;
 pub mod survey;
 
 use serde::Serialize;

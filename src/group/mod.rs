@@ -10,6 +10,7 @@ mod health;
 mod hook;
 mod insist;
 pub mod ledger;
+pub mod standing;
 mod verdict;
 mod waiting;
 

@@ -1,51 +1,12 @@
-//! What the guard answers in Parameter Store, `/hostkit/asg/ASG/host`: how the controller stands.
-//!
-//! Whoever sets the tag `hostkit:drain` reads here what has become of it. Pure.
+//! When the guard tells how the controller stands, and when not. Pure.
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use crate::group::standing::Standing;
 
 /// Answers are this far apart at least, in seconds; the last one always gets there.
 const APART: f64 = 10.0;
 
 /// After one that did not get there, the next is sent after so many seconds.
 const AFTER_FAILURE: f64 = 60.0;
-
-/// How a controller stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// It serves, and begins builds.
-    Serving,
-    /// It serves, and begins no builds.
-    Quiet,
-    /// It goes.
-    Draining,
-    /// It has gone as far as it can by itself: Jenkins is down, the home is released.
-    Drained,
-}
-
-/// The answer, as JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
-    /// The form of this answer: 1.
-    pub version: u32,
-    /// Of which instance.
-    pub instance: String,
-    /// How it stands.
-    pub state: State,
-    /// How many builds run; absent where nobody knows.
-    pub builds: Option<u32>,
-    /// Since when it stands so.
-    pub since: Timestamp,
-    /// Why, in a line; absent where it serves and all is well.
-    pub why: Option<String>,
-}
-
-/// The parameter of a group.
-pub fn parameter(group: &str) -> String {
-    format!("/hostkit/asg/{group}/host")
-}
 
 /// What was answered, and when.
 #[derive(Clone, Debug, Default)]
@@ -82,7 +43,10 @@ impl Teller {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::group::standing::{State, parameter};
 
     fn standing(state: State, builds: u32, second: i64) -> Standing {
         Standing {
@@ -92,6 +56,7 @@ mod tests {
             builds: Some(builds),
             since: Timestamp::from_second(1_795_000_000 + second).unwrap(),
             why: (state == State::Quiet).then(|| "the tag hostkit:drain".to_owned()),
+            proof: None,
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::answer::State;
 use super::resources::{Memory, Room};
+use crate::group::standing::State;
 
 /// What is counted and measured.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use nix::fcntl::Flock;
 use tokio::task::JoinHandle;
 
-use super::answer::{Standing, State, Teller, parameter};
+use super::answer::Teller;
 use super::envoy::{self, Answer, Errand};
 use super::going::{Going, Step, left};
 use super::health::{Health, Part};
@@ -19,6 +19,7 @@ use super::wish::{Reason, Tag, Wish, wish};
 use super::world;
 use crate::aws::imds::Imds;
 use crate::event::Milestone;
+use crate::group::standing::{Standing, State, parameter};
 use crate::host::{HOME, Role};
 use crate::secret;
 use crate::sys::{atomic, notify};
@@ -372,6 +373,7 @@ impl Watch {
         };
         let standing = Standing {
             version: 1,
+            proof: None,
             instance: self.host.identity.instance_id.clone(),
             state,
             builds: builds.or((state == State::Drained).then_some(0)),

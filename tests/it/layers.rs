@@ -72,7 +72,10 @@ const ROOMS: &[Room] = &[
     room("iam", &["aws"]),
     room(
         "fleet",
-        &["lease", "jenkins", "facts", "sys", "aws", "image", "plan", "recipe", "keys", "iam"],
+        &[
+            "doctor", "lease", "jenkins", "group", "facts", "sys", "aws", "image", "plan",
+            "recipe", "keys", "iam",
+        ],
     ),
     // The rehearsal account stands alone: what it imitates must not lean on what it tests.
     room("sim", &["sys"]),

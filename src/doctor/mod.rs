@@ -1,0 +1,79 @@
+//! What is wrong, what shows it, and the line that mends it.
+//!
+//! A check is data: an id, what it looks at, and what it found, a [`Finding`]. Checks never change
+//! anything and never touch a mounted file system in this process. What they are given was read
+//! before, so that they decide without I/O.
+
+use serde::Serialize;
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It is as it must be.
+    Pass,
+    /// It could not be looked at; the finding says why.
+    Skip,
+    /// It works, and somebody should look.
+    Warn,
+    /// It is wrong.
+    Fail,
+}
+
+/// What one check found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The check: lower case, dots between its parts, the same for ever.
+    pub id: &'static str,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What is so, in a line: for a check that passed what was looked at, else what is wrong.
+    pub says: String,
+    /// What shows it: numbers, addresses, ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+    /// What mends it, to be copied: commands, or a sentence where no command does it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fix: Vec<String>,
+}
+
+impl Finding {
+    /// Without evidence or fix.
+    pub fn new(id: &'static str, verdict: Verdict, says: impl Into<String>) -> Self {
+        Self { id, verdict, says: says.into(), evidence: Vec::new(), fix: Vec::new() }
+    }
+
+    /// Adds what shows it.
+    #[must_use]
+    pub fn shown_by(mut self, evidence: impl Into<String>) -> Self {
+        self.evidence.push(evidence.into());
+        self
+    }
+
+    /// Adds what mends it.
+    #[must_use]
+    pub fn mended_by(mut self, fix: impl Into<String>) -> Self {
+        self.fix.push(fix.into());
+        self
+    }
+}
+
+/// The worst of some findings; nothing is wrong where there are none.
+pub fn worst<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Verdict {
+    findings.into_iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Pass)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_worse_than_all_else_and_a_skip_is_no_warning() {
+        let found = |verdict| Finding::new("group.size", verdict, "is 1");
+        let all = [found(Verdict::Warn), found(Verdict::Fail), found(Verdict::Skip)];
+        assert_eq!(worst(&all), Verdict::Fail);
+        assert_eq!(worst(&all[..1]), Verdict::Warn);
+        assert_eq!(worst(&[]), Verdict::Pass);
+        assert!(Verdict::Skip < Verdict::Warn);
+    }
+}

@@ -1,0 +1,113 @@
+//! A new image in service, proven, or the old one back: `hostkit upgrade` and `hostkit rollback`.
+//!
+//! Everything is read first, and every reason not to begin is told at once. Then the plan is shown;
+//! then it is carried out, each phase written to the journal on AWS before it is done, so that
+//! whatever ends this process, `--resume` carries it on from there.
+//!
+//! Nothing here prints or asks a person, and nothing here stops Jenkins: the group's terminate hook
+//! has the guard of the host do that.
+
+use serde::{Deserialize, Serialize};
+
+use crate::host::Role;
+
+/// How the hosts of a group are replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// The only host goes, then the new one comes: a controller.
+    TerminateFirst,
+    /// Some at a time, each drained before it goes: agents and container hosts.
+    Rolling,
+    /// The host keeps its id and gets a new root volume. Not verified against AWS.
+    ReplaceRootVolume,
+}
+
+/// What builds that run are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Builds {
+    /// They are waited for; when they take too long, nothing is replaced.
+    Wait,
+    /// They are waited for; when they take too long, they are lost.
+    WaitThenForce,
+    /// They are not waited for.
+    Force,
+}
+
+/// What a group launches, or shall launch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Side {
+    /// `ami-…`
+    pub image: String,
+    /// The name of the image.
+    #[serde(default)]
+    pub name: String,
+    /// The launch template: `lt-…`
+    pub template: String,
+    /// The number of its version; absent while it is not made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
+    /// What the image's recipe is called, where it is one of hostkit's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<String>,
+    /// The version of Jenkins in it, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jenkins: Option<String>,
+}
+
+/// Where a rollout is. The order is that in which they are gone through; each is in the journal
+/// before it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// The lock is held, nothing is changed.
+    Begun,
+    /// A version of the launch template is made.
+    Version,
+    /// What would replace the host behind our back is suspended, where that is needed.
+    Suspend,
+    /// Jenkins begins no builds; those that run are waited for.
+    Quiet,
+    /// The group replaces its hosts.
+    Refresh,
+    /// The new host proves that it serves.
+    Proof,
+    /// Defaults and pointers are moved, what was suspended is resumed.
+    Promote,
+    /// It is recorded, and the lock is given back.
+    Recorded,
+}
+
+/// Which way a rollout goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// To the new image.
+    Forward,
+    /// Back to the old one, since something failed.
+    Back,
+}
+
+/// What is to be done, decided and shown before anything is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The group.
+    pub group: String,
+    /// What its hosts are.
+    pub role: Role,
+    /// What serves now.
+    pub from: Side,
+    /// What shall serve.
+    pub to: Side,
+    /// How.
+    pub strategy: Strategy,
+    /// What builds are worth.
+    pub builds: Builds,
+    /// How long builds are waited for, in seconds.
+    pub builds_patience: u64,
+    /// How long a replacement may take until it is proven, in seconds.
+    pub patience: u64,
+    /// Whether this is a way back that somebody asked for.
+    pub rollback: bool,
+}
