@@ -64,7 +64,7 @@ pub struct Upgrade {
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Break {
+pub(super) enum Break {
     /// The new host never comes into service.
     NeverHealthy,
     /// The file system falls silent while the new host boots.
