@@ -42,6 +42,9 @@ pub struct Sim {
     /// The Parameter Store's content (TOML); empty by default
     #[arg(long, value_name = "FILE")]
     parameters: Option<PathBuf>,
+    /// What the hosts of Auto Scaling Groups do instead of having machines (TOML)
+    #[arg(long, value_name = "FILE", conflicts_with = "machines")]
+    hosts: Option<PathBuf>,
     #[command(flatten)]
     machines: Machines,
     /// A command to run with the account

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::call::Caller;
 use super::conditions::Conditions;
 use super::disturbance::{Disturbance, Kind, Scene};
+use super::hosts::Cast;
 use super::instance::{Credentials, Instance, Lifecycle};
 use super::notice::Notice;
 use super::own_group::{OwnGroup, Transition};
@@ -92,6 +93,8 @@ pub struct Account {
     /// Whether somebody plays the machines of instances that are launched by `RunInstances`. If
     /// not, they come and go by time alone.
     pub machines: bool,
+    /// Its hosts that have a script instead of a machine.
+    pub hosts: Cast,
     /// Where its requests are recorded.
     pub record: Option<Arc<Record>>,
     store: Option<Arc<Store>>,
@@ -113,6 +116,7 @@ impl Account {
             changes: 0,
             shortages: Vec::new(),
             machines: false,
+            hosts: Cast::default(),
             record: None,
             store: None,
             instances: Vec::new(),
