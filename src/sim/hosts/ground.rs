@@ -83,7 +83,7 @@ pub(super) fn sight(account: &mut Account, host: &Host) -> Option<Sight> {
         now,
         world,
         conditions,
-        lifecycle: instance.lifecycle_word(now).to_owned(),
+        lifecycle: instance.lifecycle_word(now),
         hooks: instance.hooks_that_wait(),
         state: instance.state(),
         running: instance.since(State::Running),
