@@ -19,6 +19,7 @@ use crate::sim::group::decide::{Action, decide};
 use crate::sim::group::hook::Transition;
 use crate::sim::group::member::Seen;
 use crate::sim::instance::{Instance, Lifecycle, State};
+use crate::sim::refresh;
 
 /// So often at most is looked again at once. What is not done then is done the next time.
 const ROUNDS: usize = 32;
@@ -37,7 +38,8 @@ pub fn settle(account: &mut Account) {
     }
     for (region, name) in &groups {
         for _ in 0..ROUNDS {
-            if !step(account, region, name) {
+            let refreshes = refresh::advance(account, region, name);
+            if !step(account, region, name) && !refreshes {
                 break;
             }
         }
