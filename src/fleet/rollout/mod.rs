@@ -7,7 +7,17 @@
 //! Nothing here prints or asks a person, and nothing here stops Jenkins: the group's terminate hook
 //! has the guard of the host do that.
 
+pub mod ask;
+pub mod plan;
+pub mod proof;
+pub mod prospect;
+pub mod quiet;
+
 use serde::{Deserialize, Serialize};
+
+pub use ask::Ask;
+pub use plan::Plan;
+pub use prospect::{Outlook, Prospect, prepare};
 
 use crate::host::Role;
 
