@@ -1,13 +1,17 @@
 //! Auto Scaling: the group that an instance is in, the hooks that wait for it, and its health.
 
+mod activity;
 mod group;
 mod hook;
+mod under_way;
 
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
 
-pub use group::{Group, describe};
-pub use hook::{Hook, Transition, Verdict, complete, heartbeat, hooks};
+pub use activity::{Activity, Kind, activities};
+pub use group::{Group, Launches, Member, Override, WarmPool, describe};
+pub use hook::{Hook, Posted, Transition, Verdict, complete, heartbeat, hooks, posted};
+pub use under_way::{UnderWay, under_way};
 
 use super::Failure;
 
