@@ -93,11 +93,11 @@ pub async fn version(
     template: &Which,
     version: &str,
 ) -> Result<Option<Version>, Failure> {
-    Ok(described(config, template, version).await?.map(|(version, _)| version))
+    Ok(with_data(config, template, version).await?.map(|(version, _)| version))
 }
 
 /// As [`version`], and what it says of the instances.
-pub async fn described(
+pub async fn with_data(
     config: &SdkConfig,
     template: &Which,
     version: &str,
@@ -143,6 +143,25 @@ fn data(told: &ResponseLaunchTemplateData) -> Data {
         spot: market.is_some_and(|it| it.as_str() == "spot"),
         profile: word(profile.and_then(|it| it.arn().or_else(|| it.name()))),
     }
+}
+
+/// The version of a template (`lt-…`) that was described with `words`, and no others.
+pub async fn described(
+    config: &SdkConfig,
+    template: &str,
+    words: &str,
+) -> Result<Option<Version>, Failure> {
+    let call = Client::new(config).describe_launch_template_versions().launch_template_id(template);
+    let mut pages = call.into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page =
+            page.map_err(|error| Failure::new("ec2:DescribeLaunchTemplateVersions", &error))?;
+        let mut versions = page.launch_template_versions().iter().filter_map(read);
+        if let Some(found) = versions.find(|version| version.description == words) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// A new version of a template (`lt-…`): as version `source`, but for the image. The same token never

@@ -87,19 +87,19 @@ fn mixed(subject: &Subject) -> Option<Finding> {
     if !group.mixed {
         return None;
     }
-    let own = |it: &&crate::aws::asg::Override| it.template.is_some() || it.image.is_some();
+    let own = |it: &&crate::aws::asg::Override| it.template.is_some();
     let kinds = group.overrides.iter().filter_map(|it| it.instance_type.clone());
     let evidence = kinds.collect::<Vec<_>>().join(", ");
     if let Some(other) = group.overrides.iter().find(own) {
         let what = other.instance_type.as_deref().unwrap_or("one kind");
         let says = format!(
-            "the group launches {what} by a template or an image of its own, which another image in \
-             the group's template does not change"
+            "the group launches {what} by a template of its own, which another image in the group's \
+             template does not change"
         );
         return Some(
             Finding::new(ID, Verdict::Fail, says)
                 .shown_by(evidence)
-                .mended_by("take LaunchTemplateSpecification and ImageId out of the overrides"),
+                .mended_by("take LaunchTemplateSpecification out of the overrides"),
         );
     }
     let says = "the group launches several kinds of instances";

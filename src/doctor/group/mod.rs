@@ -24,7 +24,8 @@ pub use mend::Mend;
 pub use read::{Asked, read};
 
 use super::{Finding, Look, Verdict};
-use crate::aws::asg::{Activity, Group, Kind, Posted, UnderWay};
+use crate::aws::asg::refresh::Refresh;
+use crate::aws::asg::{Activity, Group, Kind, Posted};
 use crate::aws::efs::MountTarget;
 use crate::aws::elb::{Health, TargetGroup};
 use crate::aws::image::Image;
@@ -78,7 +79,7 @@ pub struct Subject {
     /// Its hooks.
     pub hooks: Look<Vec<Posted>>,
     /// The refreshes that are not over.
-    pub refreshes: Look<Vec<UnderWay>>,
+    pub refreshes: Look<Vec<Refresh>>,
     /// What it did of late.
     pub activities: Look<Vec<Activity>>,
     /// Its subnets.
@@ -109,7 +110,7 @@ impl Subject {
     pub fn measured(&self) -> Measured {
         let longest = |kind: Kind| {
             let all = self.activities.as_deref().unwrap_or_default().iter();
-            all.filter(|it| it.kind == kind).filter_map(Activity::took).max()
+            all.filter(|it| it.kind() == kind).filter_map(Activity::took).max()
         };
         Measured { boot: longest(Kind::Launch), drain: longest(Kind::Terminate) }
     }

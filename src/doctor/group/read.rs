@@ -4,15 +4,21 @@ use aws_config::SdkConfig;
 use futures::future::{join_all, try_join_all};
 
 use super::{Home, Part, Subject, Targets};
+use crate::aws::asg::refresh::{self, Refresh};
 use crate::aws::asg::{self, Group, Launches};
 use crate::aws::image::Image;
-use crate::aws::launch_template::{Data, Version, Which, described};
+use crate::aws::launch_template::{Data, Version, Which, with_data};
 use crate::aws::operator::{fault, region};
 use crate::aws::{Failure, clock, efs, elb, image, instances, ssm};
 use crate::doctor::{Gap, Look};
 use crate::error::Fault;
 use crate::group::standing::{self, Standing};
 use crate::host::{Efs, Layer, Role, role, section};
+
+/// So many activities are the last days of a group of one host.
+const LATE: i32 = 50;
+/// So many refreshes are looked at: one that is under way is among the newest.
+const NEWEST: i32 = 10;
 
 /// The tag of an image that names its recipe.
 const RECIPE_TAG: &str = "hostkit:recipe";
@@ -52,8 +58,8 @@ pub async fn read(config: &SdkConfig, asked: &Asked<'_>) -> Result<Subject, Faul
     let name = group.name.as_str();
     let (hooks, refreshes, activities, subnets, targets, template, standing) = tokio::join!(
         asg::posted(config, name),
-        asg::under_way(config, name),
-        asg::activities(config, name),
+        refreshes(config, name),
+        asg::activities(config, name, LATE),
         subnets(config, &group),
         targets(config, &group),
         template(config, group.template.as_ref()),
@@ -104,6 +110,13 @@ async fn subnets(config: &SdkConfig, group: &Group) -> Result<Vec<instances::Sub
     instances::subnets(config, &group.subnets).await
 }
 
+/// Those that are under way.
+async fn refreshes(config: &SdkConfig, group: &str) -> Result<Vec<Refresh>, Failure> {
+    let mut all = refresh::refreshes(config, group, NEWEST).await?;
+    all.retain(|refresh| refresh.status.is_active());
+    Ok(all)
+}
+
 async fn targets(config: &SdkConfig, group: &Group) -> Result<Vec<Targets>, Failure> {
     if group.target_groups.is_empty() {
         return Ok(Vec::new());
@@ -132,7 +145,7 @@ async fn template(
         Which::Id(launches.id.clone())
     };
     let version = if launches.version.is_empty() { "$Default" } else { &launches.version };
-    described(config, &which, version).await
+    with_data(config, &which, version).await
 }
 
 async fn standing(config: &SdkConfig, group: &str) -> Result<Option<Standing>, Failure> {

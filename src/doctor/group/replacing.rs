@@ -61,9 +61,10 @@ fn refresh(subject: &Subject) -> Option<Finding> {
     let Some(first) = refreshes.first() else {
         return Some(Finding::new(ID, Verdict::Pass, "no refresh runs"));
     };
-    let began = first.began.map(|at| at.strftime(", since %Y-%m-%d %H:%M:%S UTC").to_string());
+    let began = first.started.map(|at| at.strftime(", since %Y-%m-%d %H:%M:%S UTC").to_string());
     let began = began.unwrap_or_default();
-    let evidence = format!("{} is {}, {} %{began}", first.id, first.status, first.percent);
+    let percent = first.percent.unwrap_or(0);
+    let evidence = format!("{} is {:?}, {percent} %{began}", first.id, first.status);
     let fix = subject.mend().asg("cancel-instance-refresh", "");
     Some(
         Finding::new(ID, Verdict::Fail, "a refresh runs already: a group has one at a time")

@@ -121,8 +121,8 @@ fn activities(subject: &Subject) -> Option<Finding> {
         Ok(activities) => activities,
     };
     let of_late = |it: &&Activity| {
-        let ended = it.ended.or(it.began);
-        it.failed && ended.is_some_and(|at| subject.now.duration_since(at) < OF_LATE)
+        let ended = it.ended.or(it.started);
+        it.has_failed() && ended.is_some_and(|at| subject.now.duration_since(at) < OF_LATE)
     };
     let failed: Vec<_> = activities.iter().filter(of_late).collect();
     let Some(last) = failed.first() else {
@@ -134,7 +134,7 @@ fn activities(subject: &Subject) -> Option<Finding> {
     };
     Some(
         Finding::new(ID, Verdict::Warn, says)
-            .shown_by(last.message.clone())
+            .shown_by(last.message.clone().unwrap_or_else(|| last.description.clone()))
             .mended_by(subject.mend().asg("describe-scaling-activities", "--max-items 5")),
     )
 }

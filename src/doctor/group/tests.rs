@@ -1,6 +1,7 @@
 use jiff::SignedDuration;
 
 use super::*;
+use crate::aws::asg::refresh::Status;
 use crate::aws::asg::{Launches, Member, Transition, Verdict as Word, WarmPool};
 use crate::aws::efs::TargetState;
 use crate::aws::elb;
@@ -112,15 +113,14 @@ fn sound() -> Subject {
 }
 
 fn activity(now: Timestamp, kind: Kind, seconds: i64, done: bool) -> Activity {
+    let verb = if kind == Kind::Launch { "Launching a new" } else { "Terminating" };
     Activity {
-        kind,
-        instance: None,
-        began: Some(now - SignedDuration::from_secs(seconds + 60)),
+        id: "1".into(),
+        description: format!("{verb} EC2 instance: i-0aaaaaaaaaaaaaaaa"),
+        started: Some(now - SignedDuration::from_secs(seconds + 60)),
         ended: Some(now - SignedDuration::from_mins(1)),
-        done,
-        failed: !done,
-        message: "We currently do not have sufficient m5.large capacity".into(),
-        cause: String::new(),
+        status: if done { "Successful" } else { "Failed" }.into(),
+        message: Some("We currently do not have sufficient m5.large capacity".into()),
     }
 }
 
@@ -159,12 +159,12 @@ fn whatever_is_wrong_is_said_with_what_shows_it_and_what_mends_it() {
             it.group.template = None;
             it.group.configuration = Some("old".into());
         }),
-        ("mixed, with an image of its own", |it| {
+        ("mixed, with a template of its own", |it| {
             it.group.mixed = true;
             it.group.overrides = vec![crate::aws::asg::Override {
                 instance_type: Some("m6i.large".into()),
-                template: None,
-                image: Some("ami-9".into()),
+                template: Some(Launches { id: "lt-9".into(), ..Launches::default() }),
+                image: None,
             }];
         }),
         ("something else runs", |it| {
@@ -176,11 +176,16 @@ fn whatever_is_wrong_is_said_with_what_shows_it_and_what_mends_it() {
             it.group.suspended.extend(["HealthCheck".into(), "ReplaceUnhealthy".into()]);
         }),
         ("a refresh runs", |it| {
-            it.refreshes = Ok(vec![UnderWay {
+            it.refreshes = Ok(vec![Refresh {
                 id: "08b91cf7".into(),
-                status: "InProgress".into(),
-                began: Some(it.now),
-                percent: 40,
+                status: Status::InProgress,
+                reason: None,
+                rollback: None,
+                started: Some(it.now),
+                ended: None,
+                percent: Some(40),
+                template: None,
+                version: None,
             }]);
         }),
         ("launch before terminate", |it| it.group.maintenance = Some((100, 200))),
