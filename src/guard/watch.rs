@@ -300,7 +300,7 @@ impl Watch {
                 }
             }
             Role::Agent if wanted => {
-                self.say_once("the tag hostkit:drain means nothing on a build agent".to_owned());
+                self.say_once("the tag hostkit:drain: its controller takes this agent offline".to_owned());
             }
             _ => {}
         }
