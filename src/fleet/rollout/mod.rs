@@ -9,7 +9,9 @@
 
 pub mod ask;
 pub mod plan;
+pub mod proof;
 pub mod prospect;
+pub mod quiet;
 
 use serde::{Deserialize, Serialize};
 
