@@ -30,7 +30,8 @@ pub struct Analyze {
 
 pub(super) async fn run(args: Analyze, format: Format) -> anyhow::Result<ExitCode> {
     let machine = Machine::default();
-    let instead = "hostkit analyze --boot INSTANCE reads the records there, in a child that can be killed";
+    let instead =
+        "hostkit analyze --boot INSTANCE reads the records there, in a child that can be killed";
     args.report.iter().try_for_each(|path| home::keep_off(&machine, path, instead))?;
     let instead = "draw it into a file elsewhere: --svg /root/boot.svg";
     args.svg.iter().try_for_each(|path| home::keep_off(&machine, path, instead))?;

@@ -3,8 +3,8 @@
 //! is gone: worse than NFS, whose waiters at least die.
 //!
 //! The binary is the real one, with everything that it starts. What it is made to believe is that the
-//! mount is NFS: its `/proc` has only what it reads, with a table of mounts that says so. All mounts
-//! are in a namespace of one thread, and go with it.
+//! mount is NFS: its own table of mounts says so. All mounts are in a namespace of one thread, and go
+//! with it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -13,7 +13,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,8 @@ use nix::sched::{CloneFlags, unshare};
 use crate::support::{is_root, pause, tell};
 
 const HOME: &str = "/var/lib/jenkins";
-const BOOT_ID: &str = "7e2d7f2c-3f0f-4d0a-9e51-6a3a1d1f0002";
+/// What commands take for the kernel's table of mounts.
+const TABLE: &str = "/run/mountinfo";
 const FS_ID: &str = "fs-0123456789abcdef0";
 
 /// How a server behaves.
@@ -105,18 +106,16 @@ fn serve(mut device: File, state: &AtomicU8, unanswered: &AtomicU64) {
 }
 
 fn answer(kind: u32) -> (i32, Vec<u8>) {
-    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let words =
+        |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|word| word.to_le_bytes()).collect() };
     match kind {
         // Version 7.31; the rest is zero but the largest write.
         INIT => (0, words(&[7, 31, 0, 0, 0, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
-        // For no time; then the root: number, size, blocks, times, mode, links, owner.
-        GETATTR => (
-            0,
-            words(&[
-                0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0o040_755, 2, 0,
-                0, 0, 4096, 0,
-            ]),
-        ),
+        // Known for no time; number, size, blocks and times; mode, links, owner, device, block size.
+        GETATTR => {
+            let numbers = words(&[0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+            (0, [numbers, words(&[0o040_755, 2, 0, 0, 0, 4096, 0])].concat())
+        }
         OPENDIR => (0, words(&[0; 4])),
         STATFS => (0, words(&[0; 20])),
         LOOKUP => (-nix::libc::ENOENT, Vec::new()),
@@ -139,6 +138,8 @@ fn stage() -> Option<FileSystem> {
         fs::create_dir_all(Path::new(path).parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
+    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let boot_id = boot_id.trim();
     // What the boot of a controller leaves.
     put(
         "/run/hostkit/host.toml",
@@ -153,11 +154,11 @@ fn stage() -> Option<FileSystem> {
         &format!(
             r#"{{"instance_id": "i-0aaaaaaaaaaaaaaaa", "account_id": "123456789012", "region": "eu-west-1",
             "availability_zone": "eu-west-1a", "availability_zone_id": "euw1-az1", "image_id": "ami-1",
-            "private_ip": "10.0.2.15", "hostname": "ip-10-0-2-15", "boot_id": "{BOOT_ID}"}}"#
+            "private_ip": "10.0.2.15", "hostname": "ip-10-0-2-15", "boot_id": "{boot_id}"}}"#
         ),
     );
     let report = format!(
-        r#"{{"version": 1, "state": "ready", "pid": 1, "boot_id": "{BOOT_ID}",
+        r#"{{"version": 1, "state": "ready", "pid": 1, "boot_id": "{boot_id}",
         "instance_id": "i-0aaaaaaaaaaaaaaaa", "started": "2026-11-20T03:00:00Z", "uptime": 4.2,
         "report": {{"version": 1, "steps": []}}}}"#
     );
@@ -165,7 +166,7 @@ fn stage() -> Option<FileSystem> {
     put("/var/lib/hostkit/boots/20261120T030000Z-i-0aaaaaaaaaaaaaaaa.json", &report);
     let holder = format!(
         r#"{{"fs_id": "{FS_ID}", "region": "eu-west-1", "account": "123456789012",
-        "instance_id": "i-0aaaaaaaaaaaaaaaa", "boot_id": "{BOOT_ID}"}}"#
+        "instance_id": "i-0aaaaaaaaaaaaaaaa", "boot_id": "{boot_id}"}}"#
     );
     put(
         "/run/hostkit/lease/order.json",
@@ -174,33 +175,20 @@ fn stage() -> Option<FileSystem> {
             "group": null, "endpoint_url": "http://127.0.0.1:9", "imds": "http://127.0.0.1:9"}}"#
         ),
     );
-    // The last, since nothing finds itself afterwards.
-    empty("/proc");
-    put("/proc/sys/kernel/random/boot_id", BOOT_ID);
-    put("/proc/uptime", "100.0 100.0\n");
-    put("/proc/meminfo", "MemTotal: 4000000 kB\nMemAvailable: 3000000 kB\n");
     put(
-        "/proc/self/mountinfo",
+        TABLE,
         &format!(
-            "22 1 259:3 / / rw shared:1 - ext4 /dev/root rw\n23 22 0:22 / /run rw shared:2 - tmpfs tmpfs rw\n\
+            "22 1 259:3 / / rw shared:1 - ext4 /dev/root rw\n\
+             23 22 0:22 / /run rw shared:2 - tmpfs tmpfs rw\n\
              30 22 0:26 / {HOME} rw shared:15 - nfs4 10.0.2.100:/ rw,vers=4.1\n"
         ),
     );
-    let exe = env!("CARGO_BIN_EXE_hostkit");
-    std::os::unix::fs::symlink(exe, "/proc/self/exe").unwrap();
     Some(file_system)
-}
-
-/// What a command said, and how it ended.
-struct Said {
-    code: Option<i32>,
-    text: String,
-    took: Duration,
 }
 
 /// A command of hostkit that waits for a word, in a shell that stands where it is told to.
 struct Waiting {
-    line: &'static str,
+    number: usize,
     child: Child,
 }
 
@@ -208,47 +196,36 @@ impl Waiting {
     fn prepared(line: &'static str, folder: &str, number: usize) -> Self {
         let file = |name: &str| File::create(format!("/run/{name}.{number}")).unwrap();
         let child = Command::new("/bin/sh")
-            .args(["-c", "read -r word; exec \"$0\" \"$@\""])
+            .args([
+                "-c",
+                "mount --bind \"$TABLE\" /proc/$$/mountinfo; read -r word; exec \"$0\" \"$@\"",
+            ])
             .arg(env!("CARGO_BIN_EXE_hostkit"))
             .args(line.split_whitespace())
             .current_dir(folder)
             .env_remove("HOSTKIT_FORMAT")
             .env_remove("RUST_LOG")
             .env("NO_COLOR", "1")
+            .env("TABLE", TABLE)
             .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9")
             .stdin(Stdio::piped())
             .stdout(file("out"))
             .stderr(file("err"))
             .spawn()
             .unwrap();
-        Self { line, child }
+        Self { number, child }
     }
 
-    /// Says the word, and what came of it within `most`.
-    fn run(mut self, number: usize, most: Duration) -> Said {
-        let began = Instant::now();
+    /// Says the word.
+    fn begin(&mut self) {
         drop(self.child.stdin.take());
-        let status = within(&mut self.child, most);
-        let text = |name: &str| fs::read_to_string(format!("/run/{name}.{number}")).unwrap();
-        let text = text("out") + &text("err");
-        let Some(status) = status else {
-            // Not waited for: it may be one that cannot be killed.
-            let _ = self.child.kill();
-            panic!("`hostkit {}` did not end within {most:?}; it said: {text}", self.line);
-        };
-        Said { code: status.code(), text, took: began.elapsed() }
     }
-}
 
-fn within(child: &mut Child, most: Duration) -> Option<std::process::ExitStatus> {
-    let began = Instant::now();
-    while began.elapsed() < most {
-        if let Some(status) = child.try_wait().unwrap() {
-            return Some(status);
-        }
-        pause();
+    /// What it said until now.
+    fn text(&self) -> String {
+        let read = |name: &str| fs::read_to_string(format!("/run/{name}.{}", self.number)).unwrap();
+        read("out") + &read("err")
     }
-    None
 }
 
 /// Commands that people run on a host at night, the seconds that each may take (as its page says, and
@@ -269,8 +246,8 @@ const COMMANDS: &[(&str, u64, i32, &str)] = &[
     ("boot --plan", 60, 3, "step"),
     ("boot --dot", 20, 0, "digraph"),
     ("keys refresh", 120, 4, ""),
-    ("agents refresh", 120, 4, ""),
-    ("support-bundle -o /run/bundle.tar.gz", 240, 0, "hostkit-support"),
+    ("agents refresh", 120, 0, "it has no pools"),
+    ("support-bundle -o /run/bundle.tar.gz", 240, 0, "for whoever helps you"),
     ("support-bundle -o /var/lib/jenkins/bundle.tar.gz", 20, 2, "could hang"),
 ];
 
@@ -290,21 +267,36 @@ fn no_command_hangs_where_the_server_of_the_home_is_dead() {
         let Some(file_system) = stage() else { return };
         let inside = fs::metadata(HOME);
         assert!(inside.is_ok_and(|meta| meta.is_dir()), "it answers while its server does");
-        let rows = COMMANDS.iter().map(|row| ("/", row)).chain(INSIDE.iter().map(|row| (HOME, row)));
-        let prepared: Vec<_> = rows
+        let rows =
+            COMMANDS.iter().map(|row| ("/", row)).chain(INSIDE.iter().map(|row| (HOME, row)));
+        let mut waiting: Vec<_> = rows
             .enumerate()
             .map(|(number, (folder, row))| (row, Waiting::prepared(row.0, folder, number)))
             .collect();
         // The shells have read their programs: what is opened from now on is hostkit's.
         std::thread::sleep(Duration::from_secs(1));
         file_system.die();
-        let mut wrong = Vec::new();
-        for (number, ((line, most, code, words), waiting)) in prepared.into_iter().enumerate() {
-            let said = waiting.run(number, Duration::from_secs(*most));
-            tell(&format!("{:>5.1} s  hostkit {line}", said.took.as_secs_f32()));
-            if said.code != Some(*code) || !said.text.contains(words) {
-                wrong.push(format!("`hostkit {line}` ended with {:?}: {}", said.code, said.text));
-            }
+        waiting.iter_mut().for_each(|(_, command)| command.begin());
+        let (began, mut wrong) = (Instant::now(), Vec::new());
+        while !waiting.is_empty() {
+            pause();
+            waiting.retain_mut(|((line, most, code, words), command)| {
+                let Some(status) = command.child.try_wait().unwrap() else {
+                    if began.elapsed() < Duration::from_secs(*most) {
+                        return true;
+                    }
+                    // Not waited for: it may be one that cannot be killed.
+                    let _ = command.child.kill();
+                    wrong.push(format!("`hostkit {line}` hangs; it said: {}", command.text()));
+                    return false;
+                };
+                tell(&format!("{:>5.1} s  hostkit {line}", began.elapsed().as_secs_f32()));
+                let text = command.text();
+                if status.code() != Some(*code) || !text.contains(words) {
+                    wrong.push(format!("`hostkit {line}` ended with {status}: {text}"));
+                }
+                false
+            });
         }
         let asked = file_system.unanswered.load(Ordering::SeqCst);
         drop(file_system);
