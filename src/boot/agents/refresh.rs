@@ -48,7 +48,7 @@ async fn work(machine: &Machine, events: &Events) -> anyhow::Result<Outcome> {
     let imds = Imds::new(machine.imds.as_deref(), machine.imds_budget)?;
     let role = imds.role().await?;
     let aws = aws::config(&region, config.aws.endpoint_url.as_deref(), &imds, &role);
-    let found = find::all(&aws, &config.jenkins.pools).await?;
+    let found = find::all(&aws, &config.jenkins.pools, None).await?;
     found.told.iter().for_each(|line| events.log(STEP, line));
     let address = IpAddr::V4(identity.private_ip);
     let place = Place { region: &region, account: &identity.account_id, address };
