@@ -14,6 +14,7 @@ mod check;
 mod clerk;
 mod cli;
 mod container_service;
+mod dead_mount;
 mod ec2;
 mod engine;
 mod fleet;
