@@ -258,9 +258,7 @@ pub async fn write(config: &SdkConfig, name: &str, text: &str) -> Result<(), Fai
 pub async fn write_numbered(config: &SdkConfig, name: &str, text: &str) -> Result<i64, Failure> {
     let call = Client::new(config).put_parameter().name(name).value(text);
     let answer = call.r#type(ParameterType::String).overwrite(true).send().await;
-    answer
-        .map(|answer| answer.version())
-        .map_err(|error| Failure::new("ssm:PutParameter", &error))
+    answer.map(|answer| answer.version()).map_err(|error| Failure::new("ssm:PutParameter", &error))
 }
 
 /// A parameter as it is now; `None` where there is none.

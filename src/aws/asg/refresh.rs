@@ -138,9 +138,8 @@ pub struct Wanted<'a> {
 pub async fn start(config: &SdkConfig, wanted: &Wanted<'_>) -> Result<String, Failure> {
     let client = Client::new(config);
     let policy = policy_of(&client, wanted.group).await?;
-    let preferences = RefreshPreferences::builder()
-        .skip_matching(true)
-        .auto_rollback(wanted.auto_rollback);
+    let preferences =
+        RefreshPreferences::builder().skip_matching(true).auto_rollback(wanted.auto_rollback);
     let (strategy, preferences) = match wanted.manner {
         Manner::Rolling { least, most } => (
             RefreshStrategy::Rolling,
@@ -181,7 +180,8 @@ fn desired(wanted: &Wanted<'_>, policy: Option<MixedInstancesPolicy>) -> Desired
         .build();
     let by_volume = wanted.manner == Manner::RootVolume;
     let builder = DesiredConfiguration::builder();
-    let Some(policy) = policy.or_else(|| by_volume.then(|| MixedInstancesPolicy::builder().build()))
+    let Some(policy) =
+        policy.or_else(|| by_volume.then(|| MixedInstancesPolicy::builder().build()))
     else {
         return builder.launch_template(template).build();
     };
@@ -277,7 +277,8 @@ mod tests {
             .launch_template(launch)
             .instances_distribution(spread.clone())
             .build();
-        let rolling = desired(&wanted(Manner::Rolling { least: 0, most: 100 }), Some(policy.clone()));
+        let rolling =
+            desired(&wanted(Manner::Rolling { least: 0, most: 100 }), Some(policy.clone()));
         let mixed = rolling.mixed_instances_policy().unwrap();
         assert_eq!(mixed.instances_distribution(), Some(&spread));
         let template = mixed.launch_template().unwrap();
@@ -301,7 +302,8 @@ mod tests {
 
     #[test]
     fn what_a_refresh_wants_is_read_from_either_form() {
-        let template = LaunchTemplateSpecification::builder().launch_template_id("lt-1").version("8");
+        let template =
+            LaunchTemplateSpecification::builder().launch_template_id("lt-1").version("8");
         let plain = DesiredConfiguration::builder().launch_template(template.build()).build();
         for configuration in [plain, desired(&wanted(Manner::RootVolume), None)] {
             let told = InstanceRefresh::builder()
