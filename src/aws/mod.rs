@@ -9,6 +9,7 @@ pub mod account;
 pub mod agents;
 pub mod asg;
 pub mod base_ami;
+pub mod channel;
 pub mod clock;
 pub mod ebs;
 pub mod ec2;

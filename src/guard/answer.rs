@@ -56,6 +56,7 @@ mod tests {
             builds: Some(builds),
             since: Timestamp::from_second(1_795_000_000 + second).unwrap(),
             why: (state == State::Quiet).then(|| "the tag hostkit:drain".to_owned()),
+            cannot: None,
             proof: None,
         }
     }

@@ -300,7 +300,9 @@ impl Watch {
                 }
             }
             Role::Agent if wanted => {
-                self.say_once("the tag hostkit:drain means nothing on a build agent".to_owned());
+                self.say_once(
+                    "the tag hostkit:drain: its controller takes this agent offline".to_owned(),
+                );
             }
             _ => {}
         }
@@ -373,6 +375,7 @@ impl Watch {
         };
         let standing = Standing {
             version: 1,
+            cannot: None,
             proof: None,
             instance: self.host.identity.instance_id.clone(),
             state,

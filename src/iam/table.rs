@@ -608,4 +608,12 @@ pub const GRANTS: &[Grant] = &[
         when: When::Always,
         why: "a drain; attributes that have changed since the host was registered",
     },
+    Grant {
+        sid: "LeaveCluster",
+        roles: &[Ecs],
+        actions: &["ecs:DeregisterContainerInstance"],
+        on: &[On::OfEcs("cluster")],
+        when: When::Always,
+        why: "the end of a drain: ECS forgets a host by itself only while its agent runs",
+    },
 ];

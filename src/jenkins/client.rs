@@ -1,8 +1,9 @@
 //! Asks the Jenkins of this machine as hostkit's own user: over loopback, with the token of this
 //! boot, and for as little as there is to ask.
 //!
-//! The user's rights are Overall/Read, Overall/Manage and Job/Read: it can quiet Jenkins and see what
-//! builds, and cannot run a program on it or read a secret. The configuration is reloaded by another
+//! The user's rights are Overall/Read, Overall/Manage, Job/Read, Agent/Connect and Agent/Disconnect: it
+//! can quiet Jenkins, see what builds and take agents offline, and cannot run a program on it or read a
+//! secret. The configuration is reloaded by another
 //! token, that of the configuration-as-code plugin, which can do nothing else.
 
 use std::net::SocketAddr;
@@ -156,12 +157,16 @@ impl Client {
         }
     }
 
-    async fn post(&self, path: &str, what: &'static str) -> Result<(), Trouble> {
+    pub(super) async fn post(&self, path: &str, what: &'static str) -> Result<(), Trouble> {
         let answer = self.ask(Method::POST, path, PATIENCE).await?;
         check(&answer, what)
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str, what: &'static str) -> Result<T, Trouble> {
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        what: &'static str,
+    ) -> Result<T, Trouble> {
         let answer = self.ask(Method::GET, path, PATIENCE).await?;
         check(&answer, what)?;
         serde_json::from_slice(&answer.body).map_err(|error| unexpected(what, &error.to_string()))

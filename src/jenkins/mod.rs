@@ -10,6 +10,7 @@ pub mod fleet;
 pub mod groovy;
 mod http;
 pub mod java;
+pub mod offline;
 mod page;
 mod render;
 pub mod token;

@@ -8,7 +8,7 @@ mod instance;
 mod provider;
 mod task;
 
-pub use instance::{ContainerInstance, State, find, look, put_attributes, set_state};
+pub use instance::{ContainerInstance, State, find, forget, look, put_attributes, set_state};
 pub use provider::{MANAGED_HOOK, managed_draining};
 pub use task::{Task, tasks};
 

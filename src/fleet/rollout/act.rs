@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use super::journal::Journal;
 use super::look::description;
 use super::next::Act;
+use super::quiet::{CANCEL, QUIET, TAG};
 use super::record::{self, Record};
-use super::{Strategy, Way, lock, quiet};
+use super::{Strategy, Way, lock};
 use crate::aws::asg::refresh::{Manner, Wanted};
 use crate::aws::asg::{process, refresh};
-use crate::aws::{Failure, launch_template, ssm};
+use crate::aws::{Failure, channel, launch_template, ssm};
 
 /// Of agents and container hosts most stay in service, and some more come first.
 const ROLLING: Manner = Manner::Rolling { least: 90, most: 110 };
@@ -31,8 +32,9 @@ pub(super) async fn perform(
         Act::Start(way) => return start(config, journal, *way).await.map(Some),
         Act::Suspend(processes) => process::suspend(config, group, processes).await?,
         Act::Resume(processes) => process::resume(config, group, processes).await?,
-        Act::Quiet(host) => quiet::ask(config, host).await?,
-        Act::Unquiet(host) => quiet::cancel(config, host).await?,
+        Act::Quiet(host) => drop(channel::say(config, host, TAG, QUIET).await?),
+        Act::Unquiet(host) => drop(channel::say(config, host, TAG, CANCEL).await?),
+        Act::Untag(host) => drop(channel::clear(config, host, TAG).await?),
         Act::RollBack => refresh::roll_back(config, group).await?,
         Act::Cancel => refresh::cancel(config, group).await?,
         Act::SetDefault => {

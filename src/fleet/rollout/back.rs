@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use super::journal::{CAUSE, Journal, shortened};
 use super::next::{
-    Act, End, Next, adopted, enter, is_overdue, judged, note, progress, proven, said, still_quiet,
-    to_resume, with_trouble,
+    Act, End, Next, adopted, enter, is_overdue, judged, note, progress, proved, said, still_quiet,
+    to_resume, to_untag, with_trouble,
 };
-use super::proof::Judgement;
+use super::proof::Verdict;
 use super::seen::Seen;
 use super::{Phase, Way};
 use crate::aws::asg::refresh::{Refresh, Status};
@@ -21,7 +21,7 @@ pub(super) fn next(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
         return Next::End(End::Stuck);
     }
     match journal.phase {
-        Phase::Promote => match to_resume(journal, seen) {
+        Phase::Promote => match to_resume(journal, seen).or_else(|| to_untag(journal, seen)) {
             Some(act) => Next::Act(act),
             None => note(enter(journal, Phase::Recorded, now)),
         },
@@ -104,12 +104,11 @@ fn proof(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
     if let Some(host) = still_quiet(journal, seen) {
         return Next::Act(Act::Unquiet(host));
     }
-    match judged(journal, seen, &journal.order.from) {
-        Judgement::Proven(proof) => note(proven(journal, Phase::Promote, proof, now)),
-        Judgement::Failed(why) => give_up(journal, &why),
-        Judgement::Pending(why) if is_overdue(journal, now) => {
+    match judged(journal, seen, now) {
+        Verdict::Proven(proven) => note(proved(journal, Phase::Promote, &proven, now)),
+        Verdict::Failed(why) => {
             give_up(journal, &format!("what served before is not proven to serve: {why}"))
         }
-        Judgement::Pending(why) => Next::Wait(why),
+        Verdict::Pending(_, why) => Next::Wait(why),
     }
 }

@@ -52,6 +52,9 @@ pub struct Summary {
     pub cause: Option<String>,
     /// What proves that what serves now does serve.
     pub proof: String,
+    /// What somebody should look at nevertheless.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What could not be done at the end and is no reason to go back: each with what AWS said, and the
     /// command that does it.
     #[serde(skip_serializing_if = "Vec::is_empty")]

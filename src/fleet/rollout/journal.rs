@@ -9,12 +9,13 @@ use aws_config::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::proof::Before;
 use super::timeline::{Marks, Moment};
 use super::{Order, Phase, Way, refused};
 use crate::aws::asg::refresh::Refresh;
 use crate::aws::{inventory, ssm};
 use crate::error::Fault;
-use crate::group::standing;
+use crate::group::standing::Standing;
 
 /// What Parameter Store takes.
 const LIMIT: usize = 4096;
@@ -44,9 +45,12 @@ pub struct Journal {
     /// The hosts that served when it began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
-    /// What the controller said of itself then.
+    /// What is known of the controller of then.
+    #[serde(default)]
+    pub before: Before,
+    /// What stood in the place of a host's answer before it was told to be quiet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<standing::Proof>,
+    pub answer: Option<Standing>,
     /// What the group was told not to do, and did before: to be resumed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspended: Vec<String>,
@@ -71,6 +75,9 @@ pub struct Journal {
     /// What proves that it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<String>,
+    /// What somebody should look at nevertheless.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What could not be done at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loose: Vec<Loose>,
@@ -151,7 +158,8 @@ impl Journal {
             since: now,
             begun: now,
             hosts: Vec::new(),
-            before: None,
+            before: Before::default(),
+            answer: None,
             suspended: Vec::new(),
             quieted: None,
             forward: Attempt::default(),
@@ -160,6 +168,7 @@ impl Journal {
             failed_in: None,
             stuck: None,
             proof: None,
+            warnings: Vec::new(),
             loose: Vec::new(),
             stopped: false,
             own: 0.0,

@@ -4,11 +4,12 @@ use aws_config::SdkConfig;
 use futures::future::try_join_all;
 
 use super::journal::Journal;
+use super::proof::Target;
 use super::seen::Seen;
 use super::{Phase, Way, lock, quiet, record};
 use crate::aws::launch_template::{self, Which};
-use crate::aws::{Failure, asg, elb, ssm};
-use crate::group::standing::{self, Standing};
+use crate::aws::{Failure, asg, channel, elb, ssm};
+use crate::group::standing::Standing;
 use crate::host::Role;
 
 /// So many refreshes and activities are looked at.
@@ -74,8 +75,7 @@ async fn standing(config: &SdkConfig, journal: &Journal) -> Result<Option<Standi
     if journal.order.role != Role::Controller {
         return Ok(None);
     }
-    let found = ssm::parameter(config, &standing::parameter(&journal.order.group)).await?;
-    Ok(found.and_then(|found| serde_json::from_str(&found.value).ok()))
+    quiet::standing(config, &journal.order.group).await
 }
 
 async fn made(config: &SdkConfig, journal: &Journal) -> Result<Option<i64>, Failure> {
@@ -98,8 +98,9 @@ async fn default(config: &SdkConfig, journal: &Journal) -> Result<Option<i64>, F
 
 async fn tag(config: &SdkConfig, journal: &Journal) -> Result<Option<String>, Failure> {
     match &journal.quieted {
-        Some(host) if matches!(journal.phase, Phase::Quiet | Phase::Proof) => {
-            quiet::said(config, host).await
+        Some(host) if matches!(journal.phase, Phase::Quiet | Phase::Proof | Phase::Promote) => {
+            let channel = channel::look(config, host, quiet::TAG).await?;
+            Ok(channel.and_then(|channel| channel.word))
         }
         _ => Ok(None),
     }
@@ -110,15 +111,15 @@ async fn health(
     journal: &Journal,
     groups: &[String],
     hosts: &[String],
-) -> Result<Vec<(String, elb::Health)>, Failure> {
+) -> Result<Vec<Target>, Failure> {
     if !matches!(journal.phase, Phase::Refresh | Phase::Proof) {
         return Ok(Vec::new());
     }
     let pairs = groups.iter().flat_map(|group| hosts.iter().map(move |host| (group, host)));
-    try_join_all(
-        pairs
-            .map(async |(group, host)| Ok((host.clone(), elb::health(config, group, host).await?))),
-    )
+    try_join_all(pairs.map(async |(group, host)| {
+        let health = elb::health(config, group, host).await?;
+        Ok(Target { group: group.clone(), instance: host.clone(), health })
+    }))
     .await
 }
 

@@ -9,21 +9,21 @@
 
 mod act;
 pub mod ask;
-mod back;
+pub mod back;
 pub mod ended;
 mod engine;
 pub mod journal;
 pub mod lock;
 mod look;
-mod next;
+pub mod next;
 pub mod plan;
 pub mod proof;
 pub mod prospect;
 pub mod quiet;
-mod reaction;
+pub mod reaction;
 pub mod record;
 mod resume;
-mod seen;
+pub mod seen;
 mod telling;
 pub mod timeline;
 mod words;

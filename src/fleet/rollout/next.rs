@@ -4,20 +4,20 @@
 //! and asking here again. So whatever is done must be seen to be undone first, and doing it twice must
 //! do no harm.
 
-use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::back;
 use super::journal::{CAUSE, Journal, shortened};
-use super::proof::{self, Evidence, Expected, Judgement};
-use super::quiet::{self, Answer};
+use super::proof::{self, Before, Cause, Proven, Verdict, Wanted};
+use super::quiet::{self, Heard};
 use super::seen::Seen;
 use super::timeline::Moment;
-use super::{Builds, Phase, Side, Strategy, Way};
+use super::{Builds, Phase, Strategy, Way};
 use crate::aws::asg::refresh::{Refresh, Status};
+use crate::group::standing::Standing;
 use crate::host::Role;
-
-/// A host that obeys its tag answers within this time.
-const ANSWER: SignedDuration = SignedDuration::from_mins(3);
 
 /// Something that is done to AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub enum Act {
     Cancel,
     /// A host is told to begin builds again.
     Unquiet(String),
+    /// What was said to it is taken away.
+    Untag(String),
     /// The version becomes the template's default.
     SetDefault,
     /// The group is told to do these by itself again.
@@ -59,6 +61,7 @@ impl Act {
             Self::RollBack => "roll-back",
             Self::Cancel => "cancel",
             Self::Unquiet(_) => "unquiet",
+            Self::Untag(_) => "untag",
             Self::SetDefault => "set-default",
             Self::Resume(_) => "resume",
             Self::Point => "point",
@@ -136,7 +139,9 @@ fn begun(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
     let serving = seen.crew.hosts.iter().filter(|host| host.is_in_service());
     // Many hosts are a fleet, of which none counts by itself.
     next.hosts = serving.map(|host| host.id.clone()).take(10).collect();
-    next.before = seen.standing.as_ref().and_then(|standing| standing.proof.clone());
+    if journal.order.role == Role::Controller {
+        next.before = Before::of(next.hosts.first().map(String::as_str), seen.standing.as_ref());
+    }
     note(next)
 }
 
@@ -188,6 +193,7 @@ fn suspend(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
         next.quieted = journal.hosts.iter().find(old).cloned();
         if next.quieted.is_some() {
             next.forward.marks.mark(Moment::Asked, now);
+            next.answer = seen.standing.clone().map(|answer| Standing { proof: None, ..answer });
         }
     }
     note(next)
@@ -199,30 +205,31 @@ fn quiet(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
         return replace(journal, seen, now);
     };
     let order = &journal.order;
-    let waits = journal.phase_lasts(now);
+    let waits = lasts(journal, now);
     let overdue = |cause: &str| match order.builds {
         Builds::Wait => fail(journal, seen, now, cause),
         Builds::WaitThenForce | Builds::Force => replace(journal, seen, now),
     };
-    let patience =
-        SignedDuration::from_secs(i64::try_from(order.builds_patience).unwrap_or(i64::MAX));
-    match quiet::answer(seen.standing.as_ref(), host) {
-        Answer::Going | Answer::Quiet(Some(0)) => replace(journal, seen, now),
-        Answer::Quiet(_) if order.builds == Builds::Force => replace(journal, seen, now),
-        Answer::None if waits > ANSWER => overdue(&format!(
-            "{host} does not answer to the tag {}: its guard does not run, or does not see tags",
-            quiet::TAG
+    let patience = Duration::from_secs(order.builds_patience);
+    let before = journal.answer.as_ref();
+    match quiet::hear(host, before, seen.standing.as_ref(), waits >= quiet::SETTLED) {
+        Heard::Goes | Heard::Quiet(Some(0)) => replace(journal, seen, now),
+        Heard::Quiet(_) if order.builds == Builds::Force => replace(journal, seen, now),
+        Heard::Nothing | Heard::NotYet if waits > quiet::ANSWER => overdue(&format!(
+            "the guard of {host} does not say within {} s that Jenkins begins no builds",
+            quiet::ANSWER.as_secs()
         )),
-        Answer::Quiet(builds) if waits > patience => {
-            let builds = builds
-                .map_or("nobody knows how many builds".to_owned(), |it| format!("{it} builds"));
-            let minutes = patience.as_mins();
-            overdue(&format!("{builds} still run on {host} after {minutes} minutes"))
+        Heard::Cannot(why) if waits > quiet::CANNOT => {
+            overdue(&format!("the guard of {host} cannot have Jenkins begin no builds: {why}"))
+        }
+        Heard::Quiet(builds) if waits > patience => {
+            let minutes = patience.as_secs().div_ceil(60);
+            overdue(&format!("after {minutes} minutes {} on {host}", quiet::running(builds)))
         }
         _ if seen.tag.as_deref() != Some(quiet::QUIET) => Next::Act(Act::Quiet(host.to_owned())),
-        Answer::None => Next::Wait(format!("{host} has not answered yet")),
-        Answer::Quiet(Some(builds)) => Next::Wait(format!("{builds} builds run")),
-        Answer::Quiet(None) => Next::Wait("nobody knows how many builds run".to_owned()),
+        Heard::Nothing | Heard::NotYet => Next::Wait(format!("{host} has not answered yet")),
+        Heard::Cannot(why) => Next::Wait(why),
+        Heard::Quiet(builds) => Next::Wait(quiet::running(builds)),
     }
 }
 
@@ -260,8 +267,12 @@ fn refresh(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
             fail(journal, seen, now, &with_trouble(&cause, seen))
         }
         Status::Pending | Status::InProgress | Status::Baking => {
-            if let Judgement::Failed(why) = judged(journal, seen, to) {
-                return fail(journal, seen, now, &why);
+            // Whether it takes too long is asked below: what AWS says of it is in the cause then.
+            match judged(journal, seen, now) {
+                Verdict::Failed(cause) if !matches!(cause, Cause::Late { .. }) => {
+                    return fail(journal, seen, now, &cause.to_string());
+                }
+                _ => {}
             }
             if is_overdue(journal, now) {
                 let minutes = journal.order.patience / 60;
@@ -318,14 +329,27 @@ pub(super) fn is_overdue(journal: &Journal, now: Timestamp) -> bool {
     journal.phase_lasts(now).as_secs() > patience
 }
 
-/// Whether `side` is proven to serve.
-pub(super) fn judged(journal: &Journal, seen: &Seen, side: &Side) -> Judgement {
-    let same_host = journal.order.strategy == Strategy::ReplaceRootVolume;
-    let not = if journal.way == Way::Back || same_host { &[] } else { journal.hosts.as_slice() };
-    let (role, before) = (journal.order.role, journal.before.as_ref());
-    let expected = Expected { side, role, before, not };
-    let standing = seen.standing.as_ref();
-    proof::judge(&expected, &Evidence { crew: &seen.crew, standing, targets: &seen.targets })
+/// Whether it is proven to serve what it shall, the way that it goes.
+pub(super) fn judged(journal: &Journal, seen: &Seen, now: Timestamp) -> Verdict {
+    let wanted = Wanted::of(&journal.order, journal.way, &journal.before);
+    let attempt = match journal.way {
+        Way::Forward => &journal.forward,
+        Way::Back => &journal.back,
+    };
+    let ready = attempt.marks.at(Moment::Ready).unwrap_or(now);
+    let serving = Duration::try_from(now.duration_since(ready)).unwrap_or_default();
+    let seen = proof::Seen {
+        crew: seen.crew.clone(),
+        standing: seen.standing.clone(),
+        targets: seen.targets.clone(),
+        looking: lasts(journal, now),
+        serving,
+    };
+    proof::decide(&seen, &wanted)
+}
+
+fn lasts(journal: &Journal, now: Timestamp) -> Duration {
+    Duration::try_from(journal.phase_lasts(now)).unwrap_or_default()
 }
 
 fn proof(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
@@ -333,22 +357,29 @@ fn proof(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
     if let Some(host) = still_quiet(journal, seen) {
         return Next::Act(Act::Unquiet(host));
     }
-    match judged(journal, seen, &journal.order.to) {
-        Judgement::Proven(proof) => note(proven(journal, Phase::Promote, proof, now)),
-        Judgement::Failed(why) => fail(journal, seen, now, &why),
-        Judgement::Pending(why) if is_overdue(journal, now) => {
-            let minutes = journal.order.patience / 60;
-            fail(journal, seen, now, &format!("not proven within {minutes} minutes: {why}"))
-        }
-        Judgement::Pending(why) => Next::Wait(why),
+    match judged(journal, seen, now) {
+        Verdict::Proven(proven) => note(proved(journal, Phase::Promote, &proven, now)),
+        Verdict::Failed(cause) => fail(journal, seen, now, &cause.to_string()),
+        Verdict::Pending(_, why) => Next::Wait(why),
     }
 }
 
-pub(super) fn proven(journal: &Journal, phase: Phase, proof: String, now: Timestamp) -> Journal {
+pub(super) fn proved(journal: &Journal, phase: Phase, proven: &Proven, now: Timestamp) -> Journal {
     let mut next = enter(journal, phase, now);
-    next.proof = Some(shortened(&proof, CAUSE));
+    let mut words = format!("{} in service", proven.instances.join(", "));
+    if let Some(version) = proven.proof.as_ref().and_then(|proof| proof.jenkins.as_ref()) {
+        words += &format!(", Jenkins {version}");
+    }
+    next.proof = Some(shortened(&words, 200));
+    next.warnings = proven.warnings.iter().map(|it| shortened(it, 200)).take(3).collect();
     next.attempt_mut().marks.mark(Moment::Proven, now);
     next
+}
+
+/// What was said to a host that stays, and is not needed any more.
+pub(super) fn to_untag(journal: &Journal, seen: &Seen) -> Option<Act> {
+    let host = journal.quieted.as_ref().filter(|id| seen.staying(id).is_some())?;
+    (seen.tag.is_some() && !is_loose(journal, "untag")).then(|| Act::Untag(host.clone()))
 }
 
 /// The host that was told to be quiet, stays, and was not told otherwise since.
@@ -371,7 +402,7 @@ pub(super) fn to_resume(journal: &Journal, seen: &Seen) -> Option<Act> {
 }
 
 fn promote(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
-    if let Some(act) = to_resume(journal, seen) {
+    if let Some(act) = to_resume(journal, seen).or_else(|| to_untag(journal, seen)) {
         return Next::Act(act);
     }
     if seen.default != journal.order.to.version && !is_loose(journal, "set-default") {

@@ -66,6 +66,7 @@ pub fn react(
         (
             _,
             Act::Unquiet(_)
+            | Act::Untag(_)
             | Act::SetDefault
             | Act::Resume(_)
             | Act::Point
@@ -108,6 +109,9 @@ pub fn by_hand(journal: &Journal, act: &Act) -> String {
             format!(
                 "`aws ec2 create-tags --resources {host} --tags Key=hostkit:drain,Value=cancel`"
             )
+        }
+        Act::Untag(host) => {
+            format!("`aws ec2 delete-tags --resources {host} --tags Key=hostkit:drain`")
         }
         Act::SetDefault => format!(
             "`aws ec2 modify-launch-template --launch-template-id {} --default-version {}`",

@@ -3,10 +3,10 @@
 
 use crate::aws::asg::refresh::Refresh;
 use crate::aws::asg::{Activity, Crew, Host};
-use crate::aws::elb::Health;
 use crate::group::standing::Standing;
 
 use super::Side;
+use super::proof::Target;
 
 /// See the module. What a phase does not need is not read, and absent.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +26,7 @@ pub struct Seen {
     /// What was last said to the host that was made quiet, by its tag.
     pub tag: Option<String>,
     /// How the hosts in service are, in each target group.
-    pub targets: Vec<(String, Health)>,
+    pub targets: Vec<Target>,
     /// Whether `current` and `previous` say what they shall.
     pub pointed: bool,
     /// Whether this rollout is in the history.

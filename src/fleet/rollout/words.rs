@@ -19,6 +19,7 @@ pub(super) fn summary(journal: &Journal, now: Timestamp) -> Summary {
         to: journal.order.to.clone(),
         cause: (journal.way == Way::Back).then(|| cause(journal)),
         proof: journal.proof.clone().unwrap_or_default(),
+        warnings: journal.warnings.clone(),
         loose: journal.loose.iter().map(|loose| loose.says.clone()).collect(),
         times: times(journal, now),
     }
