@@ -26,6 +26,7 @@ pub mod failover;
 pub mod faults;
 pub mod fleet;
 pub mod group;
+pub mod hosts;
 pub mod http;
 pub mod image;
 pub mod imds;
