@@ -4,6 +4,7 @@ use crate::sim::account::{HEARTBEAT_TIMEOUT, HOOK};
 use crate::sim::group::habits::Habits;
 use crate::sim::group::hook::Transition;
 use crate::sim::notice::{Notice, SPOT_WARNING};
+use crate::sim::timeline::Milestone;
 
 fn launched(now: Instant) -> Instance {
     let group = Habits::of_the_guests();
