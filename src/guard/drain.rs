@@ -68,7 +68,9 @@ impl Stage {
             Self::Boot => "stopping a boot that is under way",
             Self::Quiet => "having Jenkins begin no more builds",
             Self::Builds => "waiting for builds that a restart would lose",
-            Self::Sessions => "waiting for builds on this agent, and for its controller to let it go",
+            Self::Sessions => {
+                "waiting for builds on this agent, and for its controller to let it go"
+            }
             Self::Door => "letting nobody connect any more",
             Self::Tasks => "waiting for tasks to be moved away",
             Self::Stop => "stopping what this host is for",

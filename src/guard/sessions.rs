@@ -123,6 +123,10 @@ mod tests {
         assert_eq!(look(), Sessions { connected: 3, building: 2 });
         put("4", &["sh", "java"]);
         put("5", &[]);
-        assert_eq!(look(), Sessions { connected: 3, building: 3 }, "a step whose controller is gone");
+        assert_eq!(
+            look(),
+            Sessions { connected: 3, building: 3 },
+            "a step whose controller is gone"
+        );
     }
 }

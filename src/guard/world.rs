@@ -237,7 +237,9 @@ async fn leave_cluster(host: &Watched, learnt: &mut Learnt) -> Result<(), String
 
 async fn stopped(host: &Watched, learnt: &Learnt) -> Seen {
     if let Some(by) = learnt.of_ecs() {
-        return Seen::Done(Some(format!("the agent runs to the end: ECS drains this host, by {by}")));
+        return Seen::Done(Some(format!(
+            "the agent runs to the end: ECS drains this host, by {by}"
+        )));
     }
     let name = match host.role {
         Role::Ecs => "the ECS agent",

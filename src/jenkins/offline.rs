@@ -206,9 +206,8 @@ mod tests {
     #[test]
     fn an_agent_is_taken_offline_then_idle_twice_and_then_let_go() {
         let (mut farewell, leaving, none) = (Farewell::default(), set(&["i-1"]), set(&[]));
-        let mut decide = |offline, busy| {
-            farewell.decide(&[node("i-1", offline, busy)], &leaving, &none)
-        };
+        let mut decide =
+            |offline, busy| farewell.decide(&[node("i-1", offline, busy)], &leaving, &none);
         assert_eq!(decide(false, true), [Deed::TakeOffline("i-1".into())]);
         assert_eq!(decide(true, true), []);
         assert_eq!(decide(true, false), []);

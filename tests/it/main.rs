@@ -15,6 +15,7 @@ mod clerk;
 mod cli;
 mod container_service;
 mod ec2;
+mod ecs_drain;
 mod engine;
 mod fleet;
 mod home;
