@@ -73,6 +73,25 @@ pub async fn version(
     }
 }
 
+/// The version of a template (`lt-…`) that was described with `words`, and no others.
+pub async fn described(
+    config: &SdkConfig,
+    template: &str,
+    words: &str,
+) -> Result<Option<Version>, Failure> {
+    let call = Client::new(config).describe_launch_template_versions().launch_template_id(template);
+    let mut pages = call.into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page =
+            page.map_err(|error| Failure::new("ec2:DescribeLaunchTemplateVersions", &error))?;
+        let mut versions = page.launch_template_versions().iter().filter_map(read);
+        if let Some(found) = versions.find(|version| version.description == words) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
 /// A new version of a template (`lt-…`): as version `source`, but for the image. The same token never
 /// makes two.
 pub async fn add_version(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{self, ResourceType, TagSpecification};
+use aws_sdk_ec2::types::{self, Filter, ResourceType, TagSpecification};
 
 use super::Failure;
 
@@ -41,4 +41,13 @@ pub(super) fn read(tags: &[types::Tag]) -> BTreeMap<String, String> {
 
 fn given(tags: &BTreeMap<String, String>) -> Vec<types::Tag> {
     tags.iter().map(|(key, value)| types::Tag::builder().key(key).value(value).build()).collect()
+}
+
+/// The value of a tag of something with an EC2 id; none where it has no such tag.
+pub async fn value(config: &SdkConfig, id: &str, key: &str) -> Result<Option<String>, Failure> {
+    let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
+    let call = Client::new(config).describe_tags();
+    let call = call.filters(filter("resource-id", id)).filters(filter("key", key));
+    let answer = call.send().await.map_err(|error| Failure::new("ec2:DescribeTags", &error))?;
+    Ok(answer.tags().iter().find_map(|tag| tag.value().map(str::to_owned)))
 }

@@ -51,10 +51,10 @@ pub async fn describe(config: &SdkConfig, name: &str) -> Result<Option<Group>, F
         .await
         .map_err(|error| Failure::new("autoscaling:DescribeAutoScalingGroups", &error))?;
     let named = |group: &&AutoScalingGroup| group.auto_scaling_group_name() == Some(name);
-    Ok(answer.auto_scaling_groups().iter().find(named).map(group))
+    Ok(answer.auto_scaling_groups().iter().find(named).map(read))
 }
 
-fn group(group: &AutoScalingGroup) -> Group {
+pub(super) fn read(group: &AutoScalingGroup) -> Group {
     // A target group is attached in one of two ways; the newer one tells those of the older, too.
     let sources = group.traffic_sources().iter().filter_map(|source| source.identifier());
     let mut target_groups: Vec<String> = group.target_group_arns().to_vec();
@@ -94,7 +94,7 @@ mod tests {
             .health_check_type("EC2,ELB")
             .suspended_processes(SuspendedProcess::builder().process_name("Launch").build())
             .build();
-        let seen = group(&told);
+        let seen = read(&told);
         assert_eq!(seen.target_groups, [ARN.to_owned(), format!("{ARN}4")]);
         assert!(seen.heeds_load_balancer() && seen.suspends("Launch"));
         let suspended = Group { suspended: vec!["ReplaceUnhealthy".to_owned()], ..seen };
