@@ -58,8 +58,6 @@ pub(super) struct Watch {
     errand: Option<(About, JoinHandle<Answer>)>,
     /// When it is looked again whether Jenkins is quiet.
     quiet_again: f64,
-    /// Whether an ECS host was made quiet by the tag.
-    moved: bool,
     /// The host has left by itself, and its group does not know yet.
     unwanted: bool,
     /// Lines that are said once, while they are true.
@@ -83,7 +81,6 @@ impl Watch {
             group: None,
             errand: None,
             quiet_again: 0.0,
-            moved: false,
             unwanted: false,
             said: Vec::new(),
         }
@@ -266,8 +263,7 @@ impl Watch {
         self.host.events.log(STEP, line);
         // What the drain made quiet begins builds again.
         match self.host.role {
-            Role::Controller => _ = self.host.notes.quiet(true),
-            Role::Ecs => self.moved = true,
+            Role::Controller | Role::Ecs => _ = self.host.notes.quiet(true),
             Role::Agent => {}
         }
     }
@@ -291,12 +287,15 @@ impl Watch {
     async fn quiet(&mut self, wanted: bool) {
         match self.host.role {
             Role::Controller if self.ready => self.quiet_jenkins(wanted).await,
-            Role::Ecs if self.ready && self.moved != wanted => {
+            // Written down: the next guard has to take it back.
+            Role::Ecs if self.ready && self.host.notes.quiet_since().is_some() != wanted => {
                 let Some(cluster) = self.host.config.ecs.cluster.clone() else { return };
                 let errand =
                     if wanted { Errand::Move { cluster } } else { Errand::Stay { cluster } };
-                if self.errand(About::Tasks, errand) {
-                    self.moved = wanted;
+                if self.errand(About::Tasks, errand)
+                    && let Err(error) = self.host.notes.quiet(wanted)
+                {
+                    self.say_once(format!("that could not be written down: {error}"));
                 }
             }
             Role::Agent if wanted => {

@@ -16,6 +16,7 @@ mod cli;
 mod container_service;
 mod dead_mount;
 mod ec2;
+mod ecs_drain;
 mod engine;
 mod fleet;
 mod home;
