@@ -37,7 +37,6 @@ pub mod machines;
 pub mod network;
 pub mod nfs;
 pub mod notice;
-pub mod own_group;
 pub mod parameter_store;
 pub mod parameters;
 pub mod random;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::follow_group;
+use super::follow_groups;
 use crate::sim::account::Account;
 use crate::sim::endpoint::{Shared, with};
 use crate::sim::target_group::{Answer, Check};
@@ -50,7 +50,7 @@ pub async fn watch(account: Shared) {
 
 /// Who is to be asked now; they are asked again after the interval.
 fn due(account: &mut Account) -> Vec<Question> {
-    follow_group(account);
+    follow_groups(account);
     let now = account.now();
     let (speed, mut due) = (account.conditions.clone(), Vec::new());
     for (region, there) in &mut account.regions {
@@ -184,7 +184,7 @@ mod tests {
         };
         timeout(Duration::from_secs(10), healthy).await.expect("it answers 200");
         with(&account, |account| account.let_go(&id));
-        with(&account, follow_group);
+        with(&account, follow_groups);
         assert_eq!(health(), Some("draining"));
         watching.abort();
     }

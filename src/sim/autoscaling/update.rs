@@ -1,0 +1,30 @@
+//! `UpdateAutoScalingGroup`.
+
+use super::{Asked, group, named, settings};
+use crate::sim::account::Account;
+use crate::sim::group::cause::at;
+use crate::sim::http::Reply;
+
+/// Changes what is said of a group, all or nothing.
+pub(super) fn update(account: &mut Account, region: &str, asked: &Asked) -> Result<String, Reply> {
+    let name = named(asked)?;
+    let now = account.world();
+    let mut changed = group(account, region, name)?.clone();
+    let before = changed.desired;
+    settings::apply(&mut changed, account.region(region), asked)?;
+    if changed.desired != before {
+        changed.asked = Some(format!(
+            "{} a user request update of AutoScalingGroup constraints to min: {}, max: {}, desired: \
+             {} changing the desired capacity from {before} to {}.",
+            at(now),
+            changed.min,
+            changed.max,
+            changed.desired,
+            changed.desired
+        ));
+    }
+    // Whoever changes a group wants it to try again.
+    changed.trouble = crate::sim::group::Trouble::default();
+    account.region(region).groups.insert(name.to_owned(), changed);
+    Ok(String::new())
+}
