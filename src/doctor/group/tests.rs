@@ -102,6 +102,7 @@ fn sound() -> Subject {
             since: now,
             why: None,
             proof: None,
+            cannot: None,
         })),
         home: Ok(Some(Home {
             file_system: "fs-1".into(),
