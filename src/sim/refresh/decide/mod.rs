@@ -358,3 +358,6 @@ impl<'a> Look<'a> {
 fn as_number(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;
