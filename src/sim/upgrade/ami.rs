@@ -65,9 +65,10 @@ impl Ami {
             ("hostkit:build", "rehearsal"),
             ("hostkit:state", "kept"),
         ];
-        let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let mut tags = Tags::from(tags.map(|(key, value)| (key.to_owned(), value.to_owned())));
         let bytes = manifest["disk"]["bytes"].as_u64().unwrap_or_default();
         let jenkins = manifest["packages"]["jenkins"].as_str().map(str::to_owned);
+        tags.extend(jenkins.iter().map(|version| ("hostkit:jenkins".to_owned(), version.clone())));
         let id = Kind::Image.derived(&name);
         let snapshot = Kind::Snapshot.derived(&name);
         Ok(Self { id, recipe, jenkins, file, snapshot, name, bytes, tags })
