@@ -3,6 +3,7 @@
 pub mod agents;
 pub mod analyze;
 pub mod apply;
+pub mod asg;
 pub mod aws;
 pub mod bake;
 pub mod bake_ami;
@@ -79,6 +80,9 @@ pub enum Command {
     Images(images::Images),
     /// Remove from AWS what builds left that were killed
     Gc(gc::Gc),
+    /// Look at an Auto Scaling group
+    #[command(subcommand)]
+    Asg(asg::Asg),
     /// Print the least policy for what hostkit does on AWS
     Iam(iam::Iam),
     /// Show or reduce what bakes keep for the next one
@@ -188,6 +192,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Publish(args) => Box::pin(publish::run(args, format)).await,
         Command::Images(verb) => Box::pin(images::run(&verb, format)).await,
         Command::Gc(args) => Box::pin(gc::run(&args, format)).await,
+        Command::Asg(verb) => Box::pin(asg::run(&verb, format)).await,
         Command::Iam(args) => iam::run(&args, format),
         Command::Cache(command) => cache::run(&command, format),
         Command::Init(args) => init::run(&args, format),

@@ -7,7 +7,6 @@
 use std::io;
 
 use camino::Utf8Path;
-use nix::unistd::User;
 
 /// What belongs to the connection, and how often at most.
 const CONNECTION: &[(&str, usize)] =
@@ -27,11 +26,18 @@ pub(super) struct Sessions {
 
 /// The sessions of `user`.
 pub(super) fn look(root: &Utf8Path, user: &str) -> io::Result<Sessions> {
-    let Some(user) = User::from_name(user).map_err(io::Error::from)? else {
-        return Ok(Sessions::default());
-    };
-    let slice = root.join(format!("sys/fs/cgroup/user.slice/user-{}.slice", user.uid));
+    let passwd = std::fs::read_to_string(root.join("etc/passwd"))?;
+    let Some(uid) = uid_of(&passwd, user) else { return Ok(Sessions::default()) };
+    let slice = root.join(format!("sys/fs/cgroup/user.slice/user-{uid}.slice"));
     look_below(root, &slice)
+}
+
+/// The number of a user that the image has made.
+fn uid_of<'a>(passwd: &'a str, user: &str) -> Option<&'a str> {
+    let fields = |line: &'a str| line.split(':').collect::<Vec<_>>();
+    let mut lines = passwd.lines().map(fields);
+    let line = lines.find(|line| line.first() == Some(&user))?;
+    line.get(2).copied().filter(|uid| uid.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn look_below(root: &Utf8Path, slice: &Utf8Path) -> io::Result<Sessions> {
@@ -83,6 +89,13 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn a_user_is_found_by_its_whole_name() {
+        let passwd = "root:x:0:0::/root:/bin/sh\njenkins2:x:7:7:::\njenkins:x:650:650:::\n";
+        assert_eq!(uid_of(passwd, "jenkins"), Some("650"));
+        assert_eq!(uid_of(passwd, "builder"), None);
+    }
 
     #[test]
     fn a_connection_is_no_build_and_what_runs_beside_it_is() {

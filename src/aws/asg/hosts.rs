@@ -1,5 +1,7 @@
 //! The hosts of a group, what it launches, and what it has done of late.
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{self, Activity as Told, AutoScalingGroup};
@@ -104,9 +106,37 @@ pub struct Activity {
     pub message: Option<String>,
     /// When it began.
     pub started: Option<Timestamp>,
+    /// When it was over.
+    pub ended: Option<Timestamp>,
+}
+
+/// What an activity is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An instance is launched.
+    Launch,
+    /// An instance is terminated.
+    Terminate,
+    /// Something else.
+    Other,
 }
 
 impl Activity {
+    /// What it is about.
+    pub fn kind(&self) -> Kind {
+        match self.description.as_str() {
+            it if it.starts_with("Launching") => Kind::Launch,
+            it if it.starts_with("Terminating") => Kind::Terminate,
+            _ => Kind::Other,
+        }
+    }
+
+    /// How long it took, hooks and all; none where it did not come to a good end.
+    pub fn took(&self) -> Option<Duration> {
+        let took = self.ended?.duration_since(self.started?);
+        (self.status == "Successful").then(|| Duration::try_from(took).ok())?
+    }
+
     /// Whether it did not succeed.
     pub fn has_failed(&self) -> bool {
         matches!(self.status.as_str(), "Failed" | "Cancelled")
@@ -133,5 +163,28 @@ fn activity(told: &Told) -> Option<Activity> {
         status: told.status_code().map(|it| it.as_str().to_owned()).unwrap_or_default(),
         message: told.status_message().filter(|it| !it.is_empty()).map(str::to_owned),
         started: told.start_time().and_then(super::time),
+        ended: told.end_time().and_then(super::time),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_activity_tells_what_it_is_about_and_how_long_it_took() {
+        let told = |status: &str| {
+            Told::builder()
+                .activity_id("1")
+                .description("Launching a new EC2 instance: i-0123456789abcdef0")
+                .start_time(aws_smithy_types::DateTime::from_secs(100))
+                .end_time(aws_smithy_types::DateTime::from_millis(161_500))
+                .status_code(status.into())
+                .build()
+        };
+        let good = activity(&told("Successful")).unwrap();
+        assert_eq!((good.kind(), good.took()), (Kind::Launch, Some(Duration::from_millis(61_500))));
+        let bad = activity(&told("Failed")).unwrap();
+        assert!(bad.has_failed() && bad.took().is_none());
+    }
 }

@@ -12,9 +12,9 @@ use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::primitives::DateTime;
 use jiff::Timestamp;
 
-pub use group::{Group, describe};
-pub use hook::{Hook, Transition, Verdict, complete, heartbeat, hooks};
-pub use hosts::{Activity, Crew, Host, activities, crew};
+pub use group::{Group, Launches, Member, Override, WarmPool, describe};
+pub use hook::{Hook, Posted, Transition, Verdict, complete, heartbeat, hooks, posted};
+pub use hosts::{Activity, Crew, Host, Kind, activities, crew};
 
 use super::Failure;
 
