@@ -9,9 +9,13 @@
 
 pub mod ask;
 pub mod plan;
+pub mod preflight;
 pub mod proof;
 pub mod prospect;
 pub mod quiet;
+#[cfg(test)]
+mod sample;
+pub mod survey;
 
 use serde::{Deserialize, Serialize};
 
