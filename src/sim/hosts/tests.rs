@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Does, Part, Role, Script, Stage, What, step};
 use crate::sim::account::{Account, GROUP, REGION};
 use crate::sim::instance::{Ending, Lifecycle, State};
-use crate::sim::own_group::{OwnHook, Transition};
+use crate::sim::group::hook::{Hook, Transition};
 use crate::sim::parameters::Parameters;
 use crate::sim::timeline::Recorder;
 
@@ -14,7 +14,7 @@ fn account(parts: impl IntoIterator<Item = Part>) -> Account {
     let mut account = Account::new(Parameters::default());
     account.conditions.speed = 1.0;
     account.hosts.script = Script::of(parts);
-    account.group.put(OwnHook::new("drain", Transition::Terminating, Duration::from_mins(5)));
+    account.group.put(Hook::new("drain", Transition::Terminating, Duration::from_mins(5)));
     account
 }
 
