@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{Does, Part, Role, Script, Stage, What, step};
 use crate::sim::account::{Account, GROUP, REGION};
-use crate::sim::instance::{Ending, Lifecycle, State};
 use crate::sim::group::hook::{Hook, Transition};
+use crate::sim::instance::{Ending, Lifecycle, State};
 use crate::sim::parameters::Parameters;
 use crate::sim::timeline::Recorder;
 
