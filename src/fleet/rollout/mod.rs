@@ -17,6 +17,7 @@ pub mod lock;
 mod look;
 pub mod next;
 pub mod plan;
+pub mod preflight;
 pub mod proof;
 pub mod prospect;
 pub mod quiet;
@@ -27,6 +28,9 @@ pub mod seen;
 mod telling;
 pub mod timeline;
 mod words;
+#[cfg(test)]
+mod sample;
+pub mod survey;
 
 use serde::{Deserialize, Serialize};
 
