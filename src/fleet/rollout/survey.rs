@@ -14,8 +14,8 @@ use super::{Ask, Side};
 use crate::aws::channel::{self, Channel};
 use crate::aws::image::{self, Image};
 use crate::aws::instance_type::{self, Type};
-use crate::aws::operator::{Identity, fault, identity};
 use crate::aws::launch_template::{self, Version, Which};
+use crate::aws::operator::{Identity, fault, identity};
 use crate::aws::{Failure, inventory, probe, ssm};
 use crate::doctor::group::{Asked, Subject, read};
 use crate::doctor::{Gap, Look};
@@ -203,11 +203,7 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
 }
 
 /// What `latest` of the recipe points to, where nothing else was said.
-async fn pointer(
-    config: &SdkConfig,
-    ask: &Ask,
-    subject: &Subject,
-) -> Result<Choice, Failure> {
+async fn pointer(config: &SdkConfig, ask: &Ask, subject: &Subject) -> Result<Choice, Failure> {
     if ask.image.is_some() || ask.rollback {
         return Ok(Choice::Nothing);
     }
@@ -234,10 +230,8 @@ async fn records(config: &SdkConfig, group: &str) -> Result<Records, Failure> {
     let (current, previous, lock, history) =
         (name("current"), name("previous"), name("lock"), name("history"));
     let names: [&str; 3] = [&current, &previous, &lock];
-    let (found, past) = tokio::join!(
-        ssm::parameters(config, &names),
-        inventory::history(config, &history),
-    );
+    let (found, past) =
+        tokio::join!(ssm::parameters(config, &names), inventory::history(config, &history),);
     let found = found?.values;
     let side = |name: &str| found.get(name).and_then(|text| serde_json::from_str(text).ok());
     let held = found.get(&lock);

@@ -34,10 +34,8 @@ fn known() -> Survey {
     ));
     survey.subject.standing.as_mut().unwrap().as_mut().unwrap().builds = Some(2);
     let now = survey.subject.now;
-    survey.subject.activities = Ok(vec![
-        activity(now, Kind::Launch, 140, true),
-        activity(now, Kind::Terminate, 41, true),
-    ]);
+    survey.subject.activities =
+        Ok(vec![activity(now, Kind::Launch, 140, true), activity(now, Kind::Terminate, 41, true)]);
     survey
 }
 

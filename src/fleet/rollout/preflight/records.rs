@@ -21,12 +21,14 @@ fn lock(survey: &Survey) -> Finding {
         None => return Finding::new(ID, Verdict::Pass, "nobody else is at it"),
         Some(Ok(lock)) => {
             let since = lock.since.strftime("%Y-%m-%d %H:%M:%S UTC");
-            let says = format!("{group} is being changed by {} on {} since {since}", lock.who, lock.host);
+            let says =
+                format!("{group} is being changed by {} on {} since {since}", lock.who, lock.host);
             Finding::new(ID, Verdict::Fail, says)
         }
         Some(Err(text)) => {
             let says = "somebody holds the lock of the group, and it cannot be read who";
-            Finding::new(ID, Verdict::Fail, says).shown_by(text.chars().take(200).collect::<String>())
+            Finding::new(ID, Verdict::Fail, says)
+                .shown_by(text.chars().take(200).collect::<String>())
         }
     };
     finding
@@ -44,7 +46,8 @@ fn previous(survey: &Survey, ask: &Ask) -> Option<Finding> {
     let parameter = format!("/hostkit/asg/{group}/previous");
     match survey.choice.as_ref().ok()? {
         Choice::Previous(None) => {
-            let says = "what served before is not recorded: hostkit has never replaced this group's hosts";
+            let says =
+                "what served before is not recorded: hostkit has never replaced this group's hosts";
             Some(
                 Finding::new(ID, Verdict::Fail, says)
                     .shown_by(parameter)
