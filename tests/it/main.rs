@@ -41,6 +41,7 @@ mod publish;
 mod rehearsal_account;
 mod rehearsal_group;
 mod rehearsal_refresh;
+mod rehearsal_groups;
 mod sim_blocks;
 mod sim_images;
 mod stand_ins;
