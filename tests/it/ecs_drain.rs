@@ -15,7 +15,7 @@ use hostkit::sim::account::{Account, GROUP, REGION};
 use hostkit::sim::cluster::{CLUSTER, CapacityProvider, Cluster, Host, Standing};
 use hostkit::sim::endpoint::{self, Shared, with};
 use hostkit::sim::http;
-use hostkit::sim::own_group::{OwnHook, Transition};
+use hostkit::sim::group::hook::{Hook, Transition};
 use hostkit::sim::parameters::Parameters;
 use hostkit::sim::record::Record;
 use hostkit::sim::timeline::Recorder;
@@ -54,7 +54,7 @@ impl Setting {
         account.record = Some(Arc::new(Record::open(&folder.path().join("record")).unwrap()));
         account.group.hooks.clear();
         let hour = Duration::from_hours(1);
-        account.group.put(OwnHook::new("drain", Transition::Terminating, hour));
+        account.group.put(Hook::new("drain", Transition::Terminating, hour));
         let (now, world) = (account.now(), account.world());
         let instance = account.launch(Recorder::silent());
         instance.switched_on(now);
@@ -128,7 +128,7 @@ impl Setting {
         });
     }
 
-    fn lifecycle(&self) -> &'static str {
+    fn lifecycle(&self) -> String {
         with(&self.account, |account| {
             let (instance, now) = account.instance_mut(&self.instance).unwrap();
             instance.lifecycle_word(now)
@@ -313,7 +313,7 @@ async fn where_ecs_drains_its_hosts_itself_the_host_waits_and_keeps_its_agent_ru
     let setting = Setting::new();
     with(&setting.account, |account| {
         let hour = Duration::from_hours(1);
-        account.group.put(OwnHook::new(MANAGED_HOOK, Transition::Terminating, hour));
+        account.group.put(Hook::new(MANAGED_HOOK, Transition::Terminating, hour));
         let region = account.region(REGION);
         let provider = CapacityProvider {
             name: "nodes".to_owned(),

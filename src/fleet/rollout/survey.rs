@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::quiet::TAG;
+use super::relations::Relations;
 use super::{Ask, Side};
 use crate::aws::channel::{self, Channel};
 use crate::aws::image::{self, Image};
@@ -135,6 +136,8 @@ pub struct Survey {
     /// The version of the launch template that served before, for a way back: what it says beside the
     /// image served with it.
     pub kept: Look<Option<Version>>,
+    /// Who else is concerned.
+    pub relations: Look<Relations>,
     /// What would be allowed.
     pub probes: Vec<Probe>,
     /// What is in the image that serves.
@@ -176,11 +179,12 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
     });
     let choice = choice.map_err(Gap::from);
     let id = choice.as_ref().ok().and_then(|choice| choice.image().map(str::to_owned));
-    let (image, kept, types, channel, probes) = tokio::join!(
+    let (image, kept, types, channel, relations, probes) = tokio::join!(
         new_image(config, id.as_deref()),
         kept(config, choice.as_ref().ok()),
         types(config, &subject),
         open(config, &subject),
+        Relations::read(config, ask, &subject),
         probes(config, &subject, id.as_deref()),
     );
     let image = image.map_err(Gap::from);
@@ -196,6 +200,7 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
         records: records.map_err(Gap::from),
         channel: channel.map_err(Gap::from),
         kept: kept.map_err(Gap::from),
+        relations: relations.map_err(Gap::from),
         probes,
         old,
         new,

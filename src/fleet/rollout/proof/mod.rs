@@ -13,7 +13,7 @@ use aws_config::SdkConfig;
 use futures::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
-pub use decide::{Before, Cause, Proven, Seen, Stage, Target, Verdict, Wanted, decide};
+pub use decide::{Before, Beside, Cause, Proven, Seen, Stage, Target, Verdict, Wanted, decide};
 
 use super::quiet::standing;
 use crate::aws::operator::fault;
@@ -68,7 +68,7 @@ impl<'a> Watcher<'a> {
         };
         let since = self.serving.as_ref().map_or(now, |(_, since)| *since);
         let (looking, serving) = (now - self.began, now - since);
-        Ok(Seen { crew, standing, targets, looking, serving })
+        Ok(Seen { crew, standing, targets, looking, serving, ..Seen::default() })
     }
 
     async fn targets(&self, crew: &asg::Crew) -> Result<Vec<Target>, Failure> {

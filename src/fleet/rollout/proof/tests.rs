@@ -225,7 +225,7 @@ fn any_seen() -> impl Strategy<Value = Seen> {
             let targets = vec![target(OLD, health), target(NEW, health)];
             let looking = Duration::from_secs(looking);
             let crew = Crew { desired: 1, hosts, ..well().crew };
-            Seen { crew, standing, targets, looking, serving: looking / 2 }
+            Seen { crew, standing, targets, looking, serving: looking / 2, ..Seen::default() }
         },
     )
 }
