@@ -15,6 +15,8 @@ mod engine;
 pub mod journal;
 pub mod lock;
 mod look;
+#[cfg(test)]
+mod model;
 pub mod next;
 pub mod picture;
 pub mod plan;
