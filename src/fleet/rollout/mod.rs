@@ -20,13 +20,17 @@ mod model;
 pub mod next;
 pub mod picture;
 pub mod plan;
+pub mod preflight;
 pub mod proof;
 pub mod prospect;
 pub mod quiet;
 pub mod reaction;
 pub mod record;
 mod resume;
+#[cfg(test)]
+mod sample;
 pub mod seen;
+pub mod survey;
 mod telling;
 pub mod text;
 pub mod timeline;
