@@ -16,6 +16,7 @@ use super::conditions::Conditions;
 use super::disturbance::{Disturbance, Kind, Scene};
 use super::group::habits::Habits;
 use super::group::hook::{Hook, Transition};
+use super::hosts::Cast;
 use super::instance::{Credentials, Instance, Lifecycle};
 use super::notice::Notice;
 use super::parameter_store::ParameterStore;
@@ -93,6 +94,8 @@ pub struct Account {
     /// Whether somebody plays the machines of instances that are launched by `RunInstances`. If
     /// not, they come and go by time alone.
     pub machines: bool,
+    /// Its hosts that have a script instead of a machine.
+    pub hosts: Cast,
     /// Where its requests are recorded.
     pub record: Option<Arc<Record>>,
     store: Option<Arc<Store>>,
@@ -114,6 +117,7 @@ impl Account {
             changes: 0,
             shortages: Vec::new(),
             machines: false,
+            hosts: Cast::default(),
             record: None,
             store: None,
             instances: Vec::new(),

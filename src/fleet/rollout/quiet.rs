@@ -20,9 +20,9 @@ use crate::group::standing::{Standing, State, parameter};
 /// The tag.
 pub const TAG: &str = "hostkit:drain";
 /// Begin no builds.
-const QUIET: &str = "quiet";
+pub(super) const QUIET: &str = "quiet";
 /// As if nothing had been said.
-const CANCEL: &str = "cancel";
+pub(super) const CANCEL: &str = "cancel";
 
 /// The name of what it says.
 const STEP: &str = "quiet";
@@ -31,11 +31,11 @@ const STEP: &str = "quiet";
 const PAUSE: Duration = Duration::from_secs(1);
 /// A guard looks at the tag every four seconds, and its answers are ten seconds apart; a busy machine
 /// may take its time.
-const ANSWER: Duration = Duration::from_secs(90);
+pub(super) const ANSWER: Duration = Duration::from_secs(90);
 /// A guard that cannot ask Jenkins tries again; after this long it is believed.
-const CANNOT: Duration = Duration::from_secs(30);
+pub(super) const CANNOT: Duration = Duration::from_secs(30);
 /// After this long a guard would have contradicted an answer that is out of date.
-const SETTLED: Duration = Duration::from_secs(40);
+pub(super) const SETTLED: Duration = Duration::from_secs(40);
 /// A passing failure of AWS is borne for so long.
 const BEAR: Duration = Duration::from_mins(2);
 
@@ -271,7 +271,7 @@ impl Told {
 }
 
 /// Builds, for people.
-fn running(builds: Option<u32>) -> String {
+pub(super) fn running(builds: Option<u32>) -> String {
     match builds {
         None => "builds may run".to_owned(),
         Some(1) => "1 build runs".to_owned(),

@@ -6,17 +6,18 @@ use std::collections::BTreeMap;
 use aws_config::SdkConfig;
 use camino::Utf8Path;
 use futures::future::join_all;
-use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::lock::{self, Lock};
 use super::quiet::TAG;
+use super::record::{self, Record};
 use super::{Ask, Side};
 use crate::aws::channel::{self, Channel};
 use crate::aws::image::{self, Image};
 use crate::aws::instance_type::{self, Type};
 use crate::aws::operator::{Identity, fault, identity};
 use crate::aws::launch_template::{self, Version, Which};
-use crate::aws::{Failure, inventory, probe, ssm};
+use crate::aws::{Failure, probe, ssm};
 use crate::doctor::group::{Asked, Subject, read};
 use crate::doctor::{Gap, Look};
 use crate::error::Fault;
@@ -67,34 +68,6 @@ pub struct Records {
     pub lock: Option<Result<Lock, String>>,
     /// The replacements that are over, the oldest first.
     pub past: Vec<Record>,
-}
-
-/// Who is at work on the group.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Lock {
-    /// As whom AWS knows them.
-    pub who: String,
-    /// Their machine.
-    #[serde(default)]
-    pub host: String,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-/// A replacement that is over.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Record {
-    /// Where the time went.
-    #[serde(default)]
-    pub times: Times,
-}
-
-/// Where the time of a replacement went.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Times {
-    /// How long nobody was served, in seconds.
-    pub down: f64,
 }
 
 /// Whether a call would be allowed that changes something.
@@ -230,24 +203,17 @@ pub fn arch(image: &Image) -> &str {
 }
 
 async fn records(config: &SdkConfig, group: &str) -> Result<Records, Failure> {
-    let name = |what: &str| format!("/hostkit/asg/{group}/{what}");
-    let (current, previous, lock, history) =
-        (name("current"), name("previous"), name("lock"), name("history"));
-    let names: [&str; 3] = [&current, &previous, &lock];
-    let (found, past) = tokio::join!(
+    let lock = lock::parameter(group);
+    let names = [lock.as_str()];
+    let (sides, held, past) = tokio::join!(
+        record::sides(config, group),
         ssm::parameters(config, &names),
-        inventory::history(config, &history),
+        record::all(config, group),
     );
-    let found = found?.values;
-    let side = |name: &str| found.get(name).and_then(|text| serde_json::from_str(text).ok());
-    let held = found.get(&lock);
-    Ok(Records {
-        current: side(&current),
-        previous: side(&previous),
-        lock: held.map(|text| serde_json::from_str(text).map_err(|_unreadable| text.to_owned())),
-        // What cannot be read tells nothing.
-        past: past?.iter().filter_map(|it| serde_json::from_str(&it.value).ok()).collect(),
-    })
+    let (current, previous) = sides?;
+    let held = held?.values.get(&lock).map(str::to_owned);
+    let lock = held.map(|text| serde_json::from_str(&text).map_err(|_unreadable| text));
+    Ok(Records { current, previous, lock, past: past? })
 }
 
 async fn new_image(config: &SdkConfig, id: Option<&str>) -> Result<Option<Image>, Failure> {

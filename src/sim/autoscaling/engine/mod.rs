@@ -13,15 +13,19 @@ use std::time::Duration;
 use crate::sim::account::Account;
 use crate::sim::ec2::instance::pass;
 use crate::sim::elb;
+use crate::sim::endpoint::{Shared, with};
 use crate::sim::group::activity::{Activity, Kind};
 use crate::sim::group::cause::Cause;
 use crate::sim::group::decide::{Action, decide};
 use crate::sim::group::hook::Transition;
 use crate::sim::group::member::Seen;
 use crate::sim::instance::{Instance, Lifecycle, State};
+use crate::sim::refresh;
 
 /// So often at most is looked again at once. What is not done then is done the next time.
 const ROUNDS: usize = 32;
+/// How often groups go on when nobody looks.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// Has all groups do what is due.
 pub fn settle(account: &mut Account) {
@@ -35,14 +39,26 @@ pub fn settle(account: &mut Account) {
         // The health of targets is that of now.
         elb::follow_groups(account);
     }
+    let mut acts = false;
     for (region, name) in &groups {
         for _ in 0..ROUNDS {
-            if !step(account, region, name) {
+            let refreshes = refresh::advance(account, region, name);
+            if !step(account, region, name) && !refreshes {
                 break;
             }
+            acts = true;
         }
     }
     elb::follow_groups(account);
+    account.changes += u64::from(acts);
+}
+
+/// Has groups go on when nobody looks, for ever.
+pub async fn watch(account: Shared) {
+    loop {
+        with(&account, settle);
+        tokio::time::sleep(GLANCE).await;
+    }
 }
 
 /// Does what a group decides. False where there is nothing to do.

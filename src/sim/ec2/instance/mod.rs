@@ -22,8 +22,9 @@ use crate::sim::account::Account;
 use crate::sim::instance::{Instance, State};
 
 /// How long an instance is pending on AWS, and how long it takes to switch off.
-const STARTS: Duration = Duration::from_secs(20);
-const ENDS: Duration = Duration::from_secs(30);
+pub const STARTS: Duration = Duration::from_secs(20);
+/// See [`STARTS`].
+pub const ENDS: Duration = Duration::from_secs(30);
 
 /// Lets happen what is due: hooks that have waited too long take their default result; where nobody
 /// plays machines, time does; the disks of what is terminated go with it.
