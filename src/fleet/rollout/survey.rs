@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use aws_config::SdkConfig;
 use camino::Utf8Path;
 use futures::future::join_all;
-use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::lock::{self, Lock};
 use super::quiet::TAG;
+use super::record::{self, Record};
 use super::relations::Relations;
 use super::{Ask, Side};
 use crate::aws::channel::{self, Channel};
@@ -68,34 +69,6 @@ pub struct Records {
     pub lock: Option<Result<Lock, String>>,
     /// The replacements that are over, the oldest first.
     pub past: Vec<Record>,
-}
-
-/// Who is at work on the group.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Lock {
-    /// As whom AWS knows them.
-    pub who: String,
-    /// Their machine.
-    #[serde(default)]
-    pub host: String,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-/// A replacement that is over.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Record {
-    /// Where the time went.
-    #[serde(default)]
-    pub times: Times,
-}
-
-/// Where the time of a replacement went.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Times {
-    /// How long nobody was served, in seconds.
-    pub down: f64,
 }
 
 /// Whether a call would be allowed that changes something.
@@ -231,22 +204,17 @@ pub fn arch(image: &Image) -> &str {
 }
 
 async fn records(config: &SdkConfig, group: &str) -> Result<Records, Failure> {
-    let name = |what: &str| format!("/hostkit/asg/{group}/{what}");
-    let (current, previous, lock, history) =
-        (name("current"), name("previous"), name("lock"), name("history"));
-    let names: [&str; 3] = [&current, &previous, &lock];
-    let (found, past) =
-        tokio::join!(ssm::parameters(config, &names), inventory::history(config, &history),);
-    let found = found?.values;
-    let side = |name: &str| found.get(name).and_then(|text| serde_json::from_str(text).ok());
-    let held = found.get(&lock);
-    Ok(Records {
-        current: side(&current),
-        previous: side(&previous),
-        lock: held.map(|text| serde_json::from_str(text).map_err(|_unreadable| text.to_owned())),
-        // What cannot be read tells nothing.
-        past: past?.iter().filter_map(|it| serde_json::from_str(&it.value).ok()).collect(),
-    })
+    let lock = lock::parameter(group);
+    let names = [lock.as_str()];
+    let (sides, held, past) = tokio::join!(
+        record::sides(config, group),
+        ssm::parameters(config, &names),
+        record::all(config, group),
+    );
+    let (current, previous) = sides?;
+    let held = held?.values.get(&lock).map(str::to_owned);
+    let lock = held.map(|text| serde_json::from_str(&text).map_err(|_unreadable| text));
+    Ok(Records { current, previous, lock, past: past? })
 }
 
 async fn new_image(config: &SdkConfig, id: Option<&str>) -> Result<Option<Image>, Failure> {
