@@ -126,6 +126,7 @@ impl<'a> Work<'a> {
             let now = Timestamp::now();
             timeline::observe(&mut self.journal, &seen, now);
             self.teller.tell(&self.journal);
+            self.teller.stands(&self.journal, &seen);
             match next(&self.journal, &seen, now) {
                 Next::Note(noted) => self.note(*noted).await?,
                 Next::Act(act) => self.perform(&seen, &act).await?,

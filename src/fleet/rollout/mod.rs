@@ -18,6 +18,7 @@ mod look;
 #[cfg(test)]
 mod model;
 pub mod next;
+pub mod picture;
 pub mod plan;
 pub mod preflight;
 pub mod proof;
@@ -31,6 +32,7 @@ mod sample;
 pub mod seen;
 pub mod survey;
 mod telling;
+pub mod text;
 pub mod timeline;
 mod words;
 
@@ -39,6 +41,7 @@ use serde::{Deserialize, Serialize};
 pub use ask::Ask;
 pub use ended::Ended;
 pub use engine::{Pace, Setting, carry_out};
+pub use lock::Operator;
 pub use plan::Plan;
 pub use prospect::{Outlook, Prospect, prepare};
 pub use resume::{Resume, resume};
