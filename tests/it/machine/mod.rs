@@ -12,6 +12,7 @@ mod drain;
 mod ecs;
 mod failover;
 mod lease;
+mod upgrade;
 
 use std::collections::HashMap;
 use std::fs;
