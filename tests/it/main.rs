@@ -38,6 +38,7 @@ mod plans;
 mod publish;
 mod rehearsal_account;
 mod rehearsal_group;
+mod rehearsal_groups;
 mod sim_blocks;
 mod sim_images;
 mod stand_ins;
