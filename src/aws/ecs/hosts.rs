@@ -23,8 +23,7 @@ pub async fn containers(config: &SdkConfig, cluster: &str) -> Result<Vec<Contain
     let mut arns = Vec::new();
     let mut pages = client.list_container_instances().cluster(cluster).into_paginator().send();
     while let Some(page) = pages.next().await {
-        let page =
-            page.map_err(|error| Failure::new("ecs:ListContainerInstances", &error))?;
+        let page = page.map_err(|error| Failure::new("ecs:ListContainerInstances", &error))?;
         arns.extend_from_slice(page.container_instance_arns());
     }
     let mut found = Vec::new();

@@ -9,8 +9,8 @@ mod instance;
 mod provider;
 mod task;
 
-pub use instance::{ContainerInstance, State, find, forget, look, put_attributes, set_state};
 pub use hosts::{Container, cluster_of, containers};
+pub use instance::{ContainerInstance, State, find, forget, look, put_attributes, set_state};
 pub use provider::{MANAGED_HOOK, Provider, managed_draining, provider};
 pub use task::{Task, tasks};
 

@@ -193,6 +193,7 @@ mod tests {
             holds: true,
             checks: vec![Check { what: "it serves".into(), holds: true, seen: String::new() }],
             code: Some(0),
+            said: None,
             times: Times { spans, down: Some(71.25), own: 0.412, all: 80.0 },
             verdicts: BTreeMap::new(),
             timeline: vec![

@@ -45,7 +45,9 @@ pub fn check(survey: &Survey, _: &Ask) -> Vec<Finding> {
             );
             Finding::new(APART, Verdict::Fail, says)
                 .shown_by(format!("{who} holds /hostkit/asg/{group}/lock"))
-                .mended_by(format!("wait until {other} serve again; or, if nobody is at work there:"))
+                .mended_by(format!(
+                    "wait until {other} serve again; or, if nobody is at work there:"
+                ))
                 .mended_by(format!("hostkit upgrade --asg {group} --resume"))
         })
         .collect()

@@ -22,16 +22,22 @@ pub fn check(survey: &Survey, _: &Ask) -> Vec<Finding> {
         let says = "which cluster these hosts are in is not known: whether it has the new ones is not \
                     looked at";
         let finding = Finding::new(DRAINING, Verdict::Warn, says);
-        return vec![finding.mended_by("say [ecs] cluster in the user-data of the launch template")];
+        return vec![
+            finding.mended_by("say [ecs] cluster in the user-data of the launch template"),
+        ];
     };
     let name = &cluster.name;
     let finding = match &cluster.provider {
         None => {
-            let says = format!("the hosts of {name} drain themselves: no capacity provider has them");
+            let says =
+                format!("the hosts of {name} drain themselves: no capacity provider has them");
             Finding::new(DRAINING, Verdict::Pass, says)
         }
         Some(provider) if provider.drains => {
-            let says = format!("ECS drains the hosts of {name}, by the capacity provider {}", provider.name);
+            let says = format!(
+                "ECS drains the hosts of {name}, by the capacity provider {}",
+                provider.name
+            );
             Finding::new(DRAINING, Verdict::Pass, says)
         }
         Some(provider) => {

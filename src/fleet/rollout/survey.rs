@@ -18,7 +18,7 @@ use crate::aws::image::{self, Image};
 use crate::aws::instance_type::{self, Type};
 use crate::aws::launch_template::{self, Version, Which};
 use crate::aws::operator::{Identity, fault, identity};
-use crate::aws::{Failure, inventory, probe, ssm};
+use crate::aws::{Failure, probe, ssm};
 use crate::doctor::group::{Asked, Subject, read};
 use crate::doctor::{Gap, Look};
 use crate::error::Fault;

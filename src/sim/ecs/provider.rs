@@ -61,12 +61,8 @@ pub(super) fn create(account: &mut Account, call: &Call<'_>) -> Answer {
     if region.capacity_providers.contains_key(&name) {
         return Err(refusal::invalid("The specified capacity provider already exists."));
     }
-    let provider = CapacityProvider {
-        name: name.clone(),
-        group,
-        managed_draining,
-        termination_protection,
-    };
+    let provider =
+        CapacityProvider { name: name.clone(), group, managed_draining, termination_protection };
     let output = json!({ "capacityProvider": shape(&provider, &call.region) });
     region.capacity_providers.insert(name, provider);
     Ok(output)

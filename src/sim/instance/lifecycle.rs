@@ -94,11 +94,6 @@ impl Instance {
         self.lifecycle
     }
 
-    /// The names of the hooks that wait for it.
-    pub fn hooks_that_wait(&self) -> Vec<String> {
-        self.actions.iter().map(|action| action.hook.name.clone()).collect()
-    }
-
     /// Where its group has it, in AWS's words.
     pub fn lifecycle_word(&mut self, now: Instant) -> String {
         let lifecycle = self.lifecycle(now);

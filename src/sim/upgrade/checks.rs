@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::Night;
 use super::log::Sight;
 use super::play::{JOB, Play, image_of};
-use super::{Night, Whose};
 use crate::sim::instance::State;
 use crate::sim::nfs::Selection;
 use crate::sim::nfs::interleave::{self, Verdict};
@@ -123,12 +123,6 @@ impl Play {
         let seen = format!("{} violations; {:?}", verdict.violations.len(), verdict.blind);
         let what = format!("never two controllers ({} changes of the home)", verdict.changes);
         self.check(what, verdict.holds(), seen);
-        let times = self.times();
-        for span in &times.spans {
-            let whose = if span.whose == Whose::Hostkit { " (hostkit)" } else { "" };
-            let told = format!("{:<10} {:6.1} s{whose}", span.name, span.seconds);
-            self.stage.story.tell("time", &told);
-        }
         BTreeMap::from([("EFS".to_owned(), verdict)])
     }
 }

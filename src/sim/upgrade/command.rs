@@ -16,8 +16,8 @@ const WHO: &str = "you";
 /// How the command ended.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum End {
-    /// By itself, with this exit status.
-    Code(i32),
+    /// By itself, with this exit status and this last object, if it printed one.
+    Code(i32, Option<Value>),
     /// It was killed as it began the step that it was to be killed at.
     Killed,
 }
@@ -37,8 +37,12 @@ pub(super) async fn run(
     command.env.extend(environment.map(|(name, value)| (name.to_owned(), value)));
     let reached = Arc::new(Notify::new());
     let doomed = Arc::new(Mutex::new(kill_at.map(str::to_owned)));
+    let last = Arc::new(Mutex::new(None));
     let line = |line: &str| {
         let event = Event::of(line);
+        if let Event::Object(object) = &event {
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(object.clone());
+        }
         event.tell(&story);
         let mut doomed = doomed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Event::Started(step, _) = &event
@@ -57,7 +61,8 @@ pub(super) async fn run(
                 Err(error) => return Err(error).context("running `hostkit upgrade`"),
             };
             stage.story.tell(WHO, &format!("the command ends with {code}"));
-            Ok(End::Code(code))
+            let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Ok(End::Code(code, last))
         }
         () = reached.notified() => {
             let step = kill_at.unwrap_or_default();
@@ -73,13 +78,17 @@ enum Event {
     Started(String, String),
     Finished(String, String),
     Said(String, String),
-    /// What it ends with, or no event at all.
+    /// What it says to programs that is no event.
+    Object(Value),
+    /// Anything else.
     Other(String),
 }
 
 impl Event {
     fn of(line: &str) -> Self {
-        let parsed: Value = serde_json::from_str(line).unwrap_or_default();
+        let Ok(parsed) = serde_json::from_str::<Value>(line) else {
+            return Self::Other(line.to_owned());
+        };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let event = &parsed["event"];
         if let Some(one) = event.get("started") {
@@ -98,7 +107,7 @@ impl Event {
         if event.get("progress").is_some() {
             return Self::Other(String::new());
         }
-        Self::Other(line.to_owned())
+        Self::Object(parsed)
     }
 
     fn tell(&self, story: &Story) {
@@ -106,6 +115,8 @@ impl Event {
             Self::Started(step, title) => story.tell(WHO, &format!("{step}: {title}")),
             Self::Finished(step, outcome) => story.tell(WHO, &format!("{step}: {outcome}")),
             Self::Said(step, line) => story.tell(WHO, &format!("{step}: {line}")),
+            // It is in what the rehearsal ends with.
+            Self::Object(_) => {}
             Self::Other(line) if line.trim().is_empty() => {}
             Self::Other(line) => story.tell(WHO, line),
         }
@@ -123,5 +134,7 @@ mod tests {
         let ended = r#"{"event":{"finished":{"step":"quiet","outcome":{"failed":"no"},"took":1}}}"#;
         assert_eq!(Event::of(ended), Event::Finished("quiet".into(), r#"{"failed":"no"}"#.into()));
         assert_eq!(Event::of("error: no"), Event::Other("error: no".into()));
+        let last = r#"{"version":1,"done":{}}"#;
+        assert_eq!(Event::of(last), Event::Object(serde_json::from_str(last).unwrap()));
     }
 }

@@ -132,7 +132,9 @@ pub struct Told {
     pub checks: Vec<Check>,
     /// The exit status of `hostkit upgrade`, if it ended by itself.
     pub code: Option<i32>,
-    /// Where the time went.
+    /// What it ended with, as it says it to programs.
+    pub said: Option<serde_json::Value>,
+    /// Where the time went, as it was seen from outside.
     pub times: Times,
     /// What all changes of the file system come to.
     pub verdicts: BTreeMap<String, Verdict>,

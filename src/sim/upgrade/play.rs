@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::command::{self, End};
 use super::log::Sight;
@@ -33,6 +33,8 @@ pub(super) struct Play {
     pub(super) ended: Duration,
     /// Its exit status.
     pub(super) code: Option<i32>,
+    /// What it ended with, as it says it to programs.
+    pub(super) said: Option<Value>,
     /// When the build ended that ran when it began.
     pub(super) build_over: Option<Duration>,
 }
@@ -53,6 +55,7 @@ impl Play {
             began: Duration::ZERO,
             ended: Duration::ZERO,
             code: None,
+            said: None,
             build_over: None,
         })
     }
@@ -102,7 +105,7 @@ impl Play {
         let mut broken = std::pin::pin!(breaks::play(stage, night, old));
         let mut work = std::pin::pin!(work);
         let mut over = false;
-        let code = loop {
+        let (code, said) = loop {
             tokio::select! {
                 end = &mut work => break end?,
                 end = &mut broken, if !over => {
@@ -112,6 +115,7 @@ impl Play {
             }
         };
         self.code = Some(code);
+        self.said = said;
         self.ended = self.stage.now();
         Ok(())
     }
@@ -148,6 +152,7 @@ impl Play {
             holds: failed.is_none() && self.checks.iter().all(|check| check.holds),
             checks: self.checks,
             code: self.code,
+            said: self.said,
             times,
             verdicts,
             timeline: self.stage.story.since(0),
@@ -157,15 +162,16 @@ impl Play {
     }
 }
 
-/// Runs `hostkit upgrade`, and goes on with it as often as it is killed; its exit status.
-async fn commands(stage: &Stage) -> anyhow::Result<i32> {
+/// Runs `hostkit upgrade`, and goes on with it as often as it is killed; its exit status, and what it
+/// ended with.
+async fn commands(stage: &Stage) -> anyhow::Result<(i32, Option<Value>)> {
     let patience = stage.options.patience.as_secs().to_string() + "s";
     let folders = [stage.old.folder(), stage.new.folder()];
     let mut first = vec!["upgrade".to_owned(), stage.new.recipe.clone()];
     first.extend(["--asg", GROUP, "--image", &stage.new.id].map(str::to_owned));
     first.extend(["--patience".to_owned(), patience]);
     for folder in folders {
-        first.extend(["--images".to_owned(), folder.display().to_string()]);
+        first.extend(["--manifests".to_owned(), folder.display().to_string()]);
     }
     let usual = ["--yes", "--format", "json"].map(str::to_owned);
     let again = ["upgrade", "--asg", GROUP, "--resume"].map(str::to_owned);
@@ -173,7 +179,7 @@ async fn commands(stage: &Stage) -> anyhow::Result<i32> {
     let mut arguments = [first, usual.to_vec()].concat();
     loop {
         match command::run(stage, &arguments, deaths.next().map(String::as_str)).await? {
-            End::Code(code) => return Ok(code),
+            End::Code(code, said) => return Ok((code, said)),
             End::Killed => arguments = [again.to_vec(), usual.to_vec()].concat(),
         }
     }
@@ -181,6 +187,6 @@ async fn commands(stage: &Stage) -> anyhow::Result<i32> {
 
 /// What the group's controller says of what serves now, as JSON text.
 pub(super) fn image_of(text: &str) -> Option<String> {
-    let side: serde_json::Value = serde_json::from_str(text).unwrap_or_else(|_| json!({}));
+    let side: Value = serde_json::from_str(text).unwrap_or_else(|_| json!({}));
     side["image"].as_str().map(str::to_owned)
 }

@@ -1,13 +1,12 @@
 //! Watches the account and the hosts from outside, and writes down what changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
 use serde_json::Value;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::log::{Log, Sight};
 use super::probe;
@@ -175,31 +174,37 @@ impl Watched {
     }
 }
 
-/// Asks every host that runs for its page, for ever.
+/// Has every host that runs be asked for its page, for ever.
 async fn ask(watched: Watched) {
-    let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
+    let mut asked = JoinSet::new();
+    let mut known: BTreeSet<String> = BTreeSet::new();
     loop {
-        let running = with(&watched.account, |account| addresses(account));
-        let asked = running.into_iter().map(async |(id, address)| {
-            let answer = probe::serves(address).await;
-            (id, answer, Instant::now())
-        });
-        let answers = join_all(asked).await;
-        for id in known.keys().cloned().collect::<Vec<_>>() {
-            if !answers.iter().any(|(other, ..)| *other == id)
-                && known.insert(id.clone(), None).flatten().is_some()
-            {
-                watched.saw(&id, Sight::Silent);
+        for (id, address) in with(&watched.account, |account| addresses(account)) {
+            if known.insert(id.clone()) {
+                asked.spawn(ask_one(watched.clone(), id, address));
             }
         }
-        for (id, answer, at) in answers {
-            let before = known.insert(id.clone(), answer.clone()).flatten();
-            match (before, answer) {
-                (Some(before), Some(now)) if before == now => {}
-                (_, Some(now)) => watched.saw_at(at, &id, Sight::Serves(now)),
-                (Some(_), None) => watched.saw_at(at, &id, Sight::Silent),
-                (None, None) => {}
-            }
+        while asked.try_join_next().is_some() {}
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+/// Asks one host until it is gone. One that hangs keeps nobody else from being asked.
+async fn ask_one(watched: Watched, id: String, address: Ipv4Addr) {
+    let mut before = None;
+    loop {
+        let asked = Instant::now();
+        let answer = probe::serves(address).await;
+        match (&before, &answer) {
+            (Some(before), Some(now)) if before == now => {}
+            (_, Some(now)) => watched.saw(&id, Sight::Serves(now.clone())),
+            // It did not answer what it was asked then.
+            (Some(_), None) => watched.saw_at(asked, &id, Sight::Silent),
+            (None, None) => {}
+        }
+        before = answer;
+        if with(&watched.account, |account| addresses(account).iter().all(|(one, _)| *one != id)) {
+            return;
         }
         tokio::time::sleep(ASK_EVERY).await;
     }

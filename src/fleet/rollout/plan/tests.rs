@@ -1,9 +1,9 @@
 use super::*;
 use crate::aws::asg::Kind;
 use crate::doctor::group::sample::activity;
-use crate::fleet::rollout::sample::{ask, contents, survey};
-use crate::fleet::rollout::record::{End, Record};
 use crate::fleet::rollout::ended::Times;
+use crate::fleet::rollout::record::{End, Record};
+use crate::fleet::rollout::sample::{ask, contents, survey};
 use crate::fleet::rollout::{Outlook, Prospect};
 
 fn plan(survey: &Survey, ask: &Ask) -> Plan {

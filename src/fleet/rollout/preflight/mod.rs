@@ -30,8 +30,7 @@ pub fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
         ecs::check,
     ];
     let ours = checks.into_iter().flat_map(|check| check(survey, ask));
-    let mut all: Vec<_> =
-        ours.chain(strategy(ask)).chain(group::check(&survey.subject)).collect();
+    let mut all: Vec<_> = ours.chain(strategy(ask)).chain(group::check(&survey.subject)).collect();
     ecs::forgive(survey, &mut all);
     all
 }

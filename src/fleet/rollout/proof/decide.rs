@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Order, Side, Strategy, Way, agents, ecs};
-use crate::aws::ecs::Container;
 use crate::aws::asg::{Crew, Host};
+use crate::aws::ecs::Container;
 use crate::aws::elb::Health;
 use crate::group::standing::{Agents, Proof, Standing, State};
 use crate::host::Role;

@@ -72,6 +72,7 @@ fn well() -> Seen {
         targets: vec![target(NEW, "healthy")],
         looking: Duration::from_secs(40),
         serving: Duration::from_secs(2),
+        ..Seen::default()
     }
 }
 
