@@ -160,15 +160,21 @@ impl Look<'_> {
         let mut waiting = self.members.iter().filter(|one| one.lifecycle == Lifecycle::Warm);
         let at_risk = counted.iter().any(|one| one.at_risk && self.is_doomed(one));
         let replaced = as_number(counted.iter().filter(|one| one.ill.is_some()).count());
-        let cause = |number: u64| match () {
-            () if self.group.steering.is_some() => Cause::Refresh,
-            () if at_risk => Cause::Rebalance,
-            () if number < replaced => Cause::Replacement,
-            () => Cause::Difference(have, target),
+        let cause = |number: u64| {
+            if self.group.steering.is_some() {
+                Cause::Refresh
+            } else if at_risk {
+                Cause::Rebalance
+            } else if number < replaced {
+                Cause::Replacement
+            } else {
+                Cause::Difference(have, target)
+            }
         };
-        let launch = |number| match waiting.next() {
-            Some(warm) => Action::Draw(warm.id.clone(), cause(number)),
-            None => {
+        let launch = |number| {
+            if let Some(warm) = waiting.next() {
+                Action::Draw(warm.id.clone(), cause(number))
+            } else {
                 let zone = zones.next(self.group.trouble.failures);
                 Action::Launch(Wanted { zone, cause: cause(number), warm: None })
             }
