@@ -17,8 +17,8 @@ mod members;
 mod processes;
 mod protection;
 mod settings;
-mod shape;
-mod source;
+pub(in crate::sim) mod shape;
+pub(in crate::sim) mod source;
 mod standby;
 mod tags;
 mod terminate;
@@ -32,8 +32,8 @@ use super::group::Group;
 use super::group::habits::Habits;
 use super::http::{Reply, Request};
 use super::instance::Instance;
-use super::random;
 use super::xml::{leaf, node};
+use super::{random, refresh};
 
 /// The version of the protocol.
 pub const VERSION: &str = "2011-01-01";
@@ -61,6 +61,7 @@ fn perform(
     match action {
         "AttachLoadBalancerTargetGroups" => balancing::attach(account, region, asked),
         "AttachTrafficSources" => balancing::attach_sources(account, region, asked),
+        "CancelInstanceRefresh" => refresh::cancel(account, region, asked),
         "CompleteLifecycleAction" => hooks::complete(account, region, asked),
         "CreateAutoScalingGroup" => create::create(account, region, asked),
         "CreateOrUpdateTags" => tags::put(account, region, asked),
@@ -70,6 +71,7 @@ fn perform(
         "DeleteWarmPool" => warm::delete(account, region, asked),
         "DescribeAutoScalingGroups" => groups::describe(account, region, asked),
         "DescribeAutoScalingInstances" => members::describe(account, region, asked),
+        "DescribeInstanceRefreshes" => refresh::describe(account, region, asked),
         "DescribeLaunchConfigurations" => {
             Ok(groups::describe_configurations(account.region(region), asked))
         }
@@ -87,9 +89,11 @@ fn perform(
         "PutWarmPool" => warm::put(account, region, asked),
         "RecordLifecycleActionHeartbeat" => hooks::heartbeat(account, region, asked),
         "ResumeProcesses" => processes::suspend(account, region, asked, false),
+        "RollbackInstanceRefresh" => refresh::rollback(account, region, asked),
         "SetDesiredCapacity" => capacity::set(account, region, asked),
         "SetInstanceHealth" => health::set(account, region, asked),
         "SetInstanceProtection" => protection::set(account, region, asked),
+        "StartInstanceRefresh" => refresh::start(account, region, asked),
         "SuspendProcesses" => processes::suspend(account, region, asked, true),
         "TerminateInstanceInAutoScalingGroup" => terminate::terminate(account, region, asked),
         "UpdateAutoScalingGroup" => update::update(account, region, asked),

@@ -11,6 +11,7 @@ use super::host::{Host, Stage};
 use super::script::Script;
 use super::{Cast, ground};
 use crate::sim::account::Account;
+use crate::sim::autoscaling::engine;
 use crate::sim::cloud::Cloud;
 use crate::sim::endpoint::{Shared, with};
 use crate::sim::http::{self, Reply};
@@ -45,6 +46,7 @@ pub fn play_in(account: &Shared, script: Script) -> Players {
 
 /// All hosts do what is due.
 pub fn step(account: &mut Account) {
+    engine::settle(account);
     let mut cast = std::mem::take(&mut account.hosts);
     ground::enlist(account, &mut cast);
     let ids: Vec<String> = cast.hosts.keys().cloned().collect();
@@ -55,6 +57,7 @@ pub fn step(account: &mut Account) {
         cast.hosts.insert(id, host);
     }
     account.hosts = cast;
+    engine::settle(account);
 }
 
 fn live(account: &mut Account, cast: &mut Cast, host: &mut Host) {

@@ -46,7 +46,8 @@ fn shape(region: &Region, refresh: &Refresh, has_warm: bool) -> String {
     let end = optional("EndTime", refresh.ended.map(|time| time.to_string()));
     let reason = optional("StatusReason", refresh.reason.clone());
     let desired = refresh.desired.as_ref();
-    let desired = desired.map(|source| node("DesiredConfiguration", &autoscaling::shape::source(region, source)));
+    let desired = desired
+        .map(|source| node("DesiredConfiguration", &autoscaling::shape::source(region, source)));
     let rollback = refresh.rollback.as_ref().map(|rollback| {
         let inner = leaf("RollbackReason", &rollback.reason)
             + &leaf("RollbackStartTime", &rollback.started.to_string())

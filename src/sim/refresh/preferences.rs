@@ -83,11 +83,9 @@ impl Preferences {
                 "The difference between MinHealthyPercentage and MaxHealthyPercentage cannot be \
                  greater than 100.",
             )),
-            _ if self.checkpoint_delay.is_some() && self.checkpoints.is_empty() => {
-                Err(validation(
-                    "You cannot specify a CheckpointDelay without specifying CheckpointPercentages.",
-                ))
-            }
+            _ if self.checkpoint_delay.is_some() && self.checkpoints.is_empty() => Err(validation(
+                "You cannot specify a CheckpointDelay without specifying CheckpointPercentages.",
+            )),
             _ if self.alarms.len() > ALARMS => {
                 Err(validation("You can specify at most 10 CloudWatch alarms."))
             }
@@ -109,9 +107,8 @@ impl Preferences {
             ("CheckpointDelay", (!self.checkpoints.is_empty()).then(|| self.pause())),
             ("BakeTime", self.bake),
         ];
-        let numbers = numbers.into_iter().filter_map(|(name, number)| {
-            Some(leaf(name, &number?.to_string()))
-        });
+        let numbers =
+            numbers.into_iter().filter_map(|(name, number)| Some(leaf(name, &number?.to_string())));
         let each = |all: &mut dyn Iterator<Item = String>| {
             all.map(|one| leaf("member", &one)).collect::<String>()
         };

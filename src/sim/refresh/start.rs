@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use super::advance::keep;
 use super::{Encounter, Preferences, Progress, Refresh, Status, active};
 use crate::sim::account::Account;
-use crate::sim::autoscaling::{
-    Asked, engine, error, group, named, source, structure, validation,
-};
+use crate::sim::autoscaling::{Asked, engine, error, group, named, source, structure, validation};
 use crate::sim::group::Group;
 use crate::sim::group::member::Seen;
 use crate::sim::group::source::Source;

@@ -20,6 +20,7 @@ use crate::sim::group::decide::{Action, Wanted, decide};
 use crate::sim::group::hook::Transition;
 use crate::sim::group::member::Seen;
 use crate::sim::instance::{Instance, Lifecycle, State};
+use crate::sim::refresh;
 
 /// So often at most is looked again at once. What is not done then is done the next time.
 const ROUNDS: usize = 32;
@@ -41,7 +42,8 @@ pub fn settle(account: &mut Account) {
     let mut acts = false;
     for (region, name) in &groups {
         for _ in 0..ROUNDS {
-            if !step(account, region, name) {
+            let refreshes = refresh::advance(account, region, name);
+            if !step(account, region, name) && !refreshes {
                 break;
             }
             acts = true;
@@ -114,7 +116,11 @@ fn apply(account: &mut Account, region: &str, name: &str, action: Action) {
                 group.warm_pool = None;
             }
         }
-        Action::Remove => drop(account.region(region).groups.remove(name)),
+        Action::Remove => {
+            let region = account.region(region);
+            region.groups.remove(name);
+            region.refreshes.remove(name);
+        }
     }
 }
 

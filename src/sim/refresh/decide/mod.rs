@@ -100,7 +100,7 @@ struct Look<'a> {
     adopt: Option<Source>,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
     /// Who goes, and how many more than wanted there are to be.
     fn act(&mut self) -> (Vec<String>, u64) {
         let none = (Vec::new(), 0);
@@ -129,9 +129,8 @@ impl Look<'_> {
     }
 
     fn forward(&mut self) -> (Vec<String>, u64) {
-        let Refresh { preferences, checkpoint, paused, .. } = &self.refresh;
-        if let Some(due) = paused {
-            if !self.scene.is_over(due) {
+        if let Some(due) = self.refresh.paused {
+            if !self.scene.is_over(&due) {
                 return (Vec::new(), 0);
             }
             self.refresh.paused = None;
@@ -139,16 +138,18 @@ impl Look<'_> {
             return (Vec::new(), 0);
         }
         let total = self.refresh.targets.len();
-        let Some(percent) = preferences.checkpoints.get(*checkpoint) else {
-            // Beyond the last checkpoint there is nothing to do, and before the first, everything.
-            let allowed = if preferences.checkpoints.is_empty() { total } else { self.passed() };
+        let checkpoints = &self.refresh.preferences.checkpoints;
+        let (count, at) = (checkpoints.len(), self.refresh.checkpoint);
+        let Some(percent) = checkpoints.get(at).copied() else {
+            // Beyond the last checkpoint there is nothing to do, and without any, everything.
+            let allowed = if count == 0 { total } else { self.passed() };
             return self.replace(allowed);
         };
-        let share = total * usize::try_from(*percent).unwrap_or(100);
+        let share = total * usize::try_from(percent).unwrap_or(100);
         let allowed = share.div_ceil(100);
-        let is_last = *checkpoint + 1 == preferences.checkpoints.len();
+        let is_last = at + 1 == count;
         if !is_last && self.done() >= as_number(allowed) {
-            let pause = Duration::from_secs(preferences.pause());
+            let pause = Duration::from_secs(self.refresh.preferences.pause());
             self.refresh.paused = Some(self.scene.due(pause));
             let reason = format!("Waiting at the checkpoint of {percent} percent.");
             self.refresh.reason = Some(reason);
@@ -213,7 +214,7 @@ impl Look<'_> {
     }
 
     /// The targets that are there and do not go yet.
-    fn left(&self) -> Vec<&Seen> {
+    fn left(&self) -> Vec<&'a Seen> {
         let members = self.scene.members.iter();
         members.filter(|one| self.refresh.targets.contains(&one.id) && !one.is_leaving()).collect()
     }
@@ -280,9 +281,11 @@ impl Look<'_> {
     fn is_stuck(&mut self, left: u64) -> bool {
         let mark = (left, self.done());
         let targets = &self.refresh.targets;
-        let drains = self.scene.members.iter().any(|one| {
-            one.lifecycle == Lifecycle::Draining && targets.contains(&one.id)
-        });
+        let drains = self
+            .scene
+            .members
+            .iter()
+            .any(|one| one.lifecycle == Lifecycle::Draining && targets.contains(&one.id));
         match &self.refresh.patience {
             Some((due, then)) if *then == mark && !drains => self.scene.is_over(due),
             _ => {
@@ -355,3 +358,6 @@ impl Look<'_> {
 fn as_number(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;
