@@ -81,8 +81,9 @@ fn it_lets_the_oldest_of_the_crowded_zone_go_and_spares_the_protected() {
     };
     assert_eq!(gone(&members).as_deref(), Some("i-2"));
     members[1].protected = true;
-    // What is left is spread evenly, so the oldest goes.
-    assert_eq!(gone(&members).as_deref(), Some("i-1"));
+    assert_eq!(gone(&members).as_deref(), Some("i-3"));
+    members[2].protected = true;
+    assert_eq!(gone(&members).as_deref(), Some("i-1"), "nobody else may go");
     for one in &mut members {
         one.protected = true;
     }
