@@ -45,4 +45,5 @@ mod stand_ins;
 mod steps;
 mod support;
 mod units;
+mod upgrade;
 mod upload;

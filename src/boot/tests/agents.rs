@@ -97,7 +97,12 @@ async fn an_agent_that_goes_is_taken_offline_and_let_go_when_its_build_has_ended
     assert_eq!(refresh(&world).await, Ok(Outcome::Changed));
     assert_eq!(done(&world), ["i-0a1/changeOfflineCause", "i-0a1/doDisconnect"]);
     let asked = world.web.lock().unwrap().asked.clone();
-    let looks = asked.iter().filter(|line| line.contains("/computer/api/json?tree=computer[displayName,temporarilyOffline")).count();
+    let looks = asked
+        .iter()
+        .filter(|line| {
+            line.contains("/computer/api/json?tree=computer[displayName,temporarilyOffline")
+        })
+        .count();
     assert_eq!(looks, 11, "busy nine times, and idle twice");
     assert_eq!(reloads(&world), 1);
 }

@@ -40,10 +40,13 @@ fn zones(subject: &Subject, home: &Home, subnets: &[Subnet]) -> Finding {
     let names: Vec<_> = bare.iter().map(|it| it.zone.as_str()).collect();
     let names = names.join(", ");
     let (verdict, says) = if home.cross_az && !home.targets.is_empty() {
-        let says = format!("a host in {names} mounts {id} across zones: it dies with that zone, too");
+        let says =
+            format!("a host in {names} mounts {id} across zones: it dies with that zone, too");
         (Verdict::Warn, says)
     } else {
-        let says = format!("{id} has no mount target in {names}: a host that is launched there has no home");
+        let says = format!(
+            "{id} has no mount target in {names}: a host that is launched there has no home"
+        );
         (Verdict::Fail, says)
     };
     let finding = Finding::new(ID, verdict, says);

@@ -52,8 +52,9 @@ pub async fn read(config: &SdkConfig, asked: &Asked<'_>) -> Result<Subject, Faul
     let now = now.map_err(|failure| fault(&failure))?;
     let group = group.map_err(|failure| refused(&failure))?.ok_or_else(|| {
         let place = region(config);
-        Fault::usage(format!("there is no Auto Scaling group `{}` in {place}", asked.group))
-            .hint("give its name as `aws autoscaling describe-auto-scaling-groups` has it, and --region")
+        Fault::usage(format!("there is no Auto Scaling group `{}` in {place}", asked.group)).hint(
+            "give its name as `aws autoscaling describe-auto-scaling-groups` has it, and --region",
+        )
     })?;
     let name = group.name.as_str();
     let (hooks, refreshes, activities, subnets, targets, template, standing) = tokio::join!(
@@ -66,10 +67,8 @@ pub async fn read(config: &SdkConfig, asked: &Asked<'_>) -> Result<Subject, Faul
         standing(config, name),
     );
     let (template, standing) = (told(template), told(standing));
-    let (image, home) = tokio::join!(
-        image_of(config, template.as_ref().ok()),
-        home(config, &template, &standing),
-    );
+    let (image, home) =
+        tokio::join!(image_of(config, template.as_ref().ok()), home(config, &template, &standing),);
     let image = told(image);
     let part = part(asked, &group, &template, &image, &standing);
     Ok(Subject {

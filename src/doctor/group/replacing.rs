@@ -111,7 +111,8 @@ fn rebalance(subject: &Subject) -> Finding {
     if zones < 2 {
         return Finding::new(ID, Verdict::Pass, "there is one zone: nothing to balance");
     }
-    let says = "AZRebalance runs: it starts a host in another zone before the one that serves is gone";
+    let says =
+        "AZRebalance runs: it starts a host in another zone before the one that serves is gone";
     let fix = subject.mend().asg("suspend-processes", "--scaling-processes AZRebalance");
     Finding::new(ID, Verdict::Warn, says)
         .shown_by(format!("{zones} zones: {}", subject.group.zones.join(", ")))

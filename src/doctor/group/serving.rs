@@ -110,7 +110,8 @@ fn target(subject: &Subject, targets: &Targets) -> Finding {
         Finding::new(ID, Verdict::Warn, says).shown_by(format!("it asks {}", targets.group.check));
     let seen = bad.iter().map(|(id, health)| format!("{id}: {}", health.say()));
     let arn = &targets.group.arn;
-    let look = subject.mend().aws("elbv2", &format!("describe-target-health --target-group-arn {arn}"));
+    let look =
+        subject.mend().aws("elbv2", &format!("describe-target-health --target-group-arn {arn}"));
     seen.fold(finding, Finding::shown_by).mended_by(look)
 }
 

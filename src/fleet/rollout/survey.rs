@@ -15,8 +15,8 @@ use super::{Ask, Side};
 use crate::aws::channel::{self, Channel};
 use crate::aws::image::{self, Image};
 use crate::aws::instance_type::{self, Type};
-use crate::aws::operator::{Identity, fault, identity};
 use crate::aws::launch_template::{self, Version, Which};
+use crate::aws::operator::{Identity, fault, identity};
 use crate::aws::{Failure, probe, ssm};
 use crate::doctor::group::{Asked, Subject, read};
 use crate::doctor::{Gap, Look};
@@ -176,11 +176,7 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
 }
 
 /// What `latest` of the recipe points to, where nothing else was said.
-async fn pointer(
-    config: &SdkConfig,
-    ask: &Ask,
-    subject: &Subject,
-) -> Result<Choice, Failure> {
+async fn pointer(config: &SdkConfig, ask: &Ask, subject: &Subject) -> Result<Choice, Failure> {
     if ask.image.is_some() || ask.rollback {
         return Ok(Choice::Nothing);
     }

@@ -19,14 +19,8 @@ use crate::doctor::{Finding, Verdict};
 
 /// All that was found, of the group and of what is to be done with it.
 pub fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
-    let checks: [fn(&Survey, &Ask) -> Vec<Finding>; 6] = [
-        permissions::check,
-        records::check,
-        image::check,
-        fit::check,
-        gate::check,
-        host::check,
-    ];
+    let checks: [fn(&Survey, &Ask) -> Vec<Finding>; 6] =
+        [permissions::check, records::check, image::check, fit::check, gate::check, host::check];
     let ours = checks.into_iter().flat_map(|check| check(survey, ask));
     ours.chain(strategy(ask)).chain(group::check(&survey.subject)).collect()
 }
