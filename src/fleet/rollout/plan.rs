@@ -198,6 +198,11 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
         builds_patience: ask.builds_patience.as_secs(),
         patience: ask.patience.as_secs(),
         rollback: ask.rollback,
+        crowd: survey
+            .relations
+            .as_ref()
+            .map(|relations| relations.crowd(role, subject.group.desired))
+            .unwrap_or_default(),
     })
 }
 

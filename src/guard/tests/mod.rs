@@ -143,7 +143,7 @@ impl World {
                         format!("{step}: done: {why}")
                     }
                     Event::Finished { step, .. } => format!("{step}: done"),
-                    Event::Progress { .. } => continue,
+                    Event::Progress { .. } | Event::Stands { .. } => continue,
                 };
                 told.lock().unwrap().push(line);
             }
