@@ -38,6 +38,7 @@ mod plans;
 mod publish;
 mod rehearsal_account;
 mod rehearsal_group;
+mod rehearsal_groups;
 mod rehearsal_refresh;
 mod sim_blocks;
 mod sim_images;
