@@ -6,17 +6,19 @@ use std::collections::BTreeMap;
 use aws_config::SdkConfig;
 use camino::Utf8Path;
 use futures::future::join_all;
-use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::lock::{self, Lock};
 use super::quiet::TAG;
+use super::record::{self, Record};
+use super::relations::Relations;
 use super::{Ask, Side};
 use crate::aws::channel::{self, Channel};
 use crate::aws::image::{self, Image};
 use crate::aws::instance_type::{self, Type};
-use crate::aws::operator::{Identity, fault, identity};
 use crate::aws::launch_template::{self, Version, Which};
-use crate::aws::{Failure, inventory, probe, ssm};
+use crate::aws::operator::{Identity, fault, identity};
+use crate::aws::{Failure, probe, ssm};
 use crate::doctor::group::{Asked, Subject, read};
 use crate::doctor::{Gap, Look};
 use crate::error::Fault;
@@ -69,34 +71,6 @@ pub struct Records {
     pub past: Vec<Record>,
 }
 
-/// Who is at work on the group.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Lock {
-    /// As whom AWS knows them.
-    pub who: String,
-    /// Their machine.
-    #[serde(default)]
-    pub host: String,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-/// A replacement that is over.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Record {
-    /// Where the time went.
-    #[serde(default)]
-    pub times: Times,
-}
-
-/// Where the time of a replacement went.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Times {
-    /// How long nobody was served, in seconds.
-    pub down: f64,
-}
-
 /// Whether a call would be allowed that changes something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
@@ -135,6 +109,8 @@ pub struct Survey {
     /// The version of the launch template that served before, for a way back: what it says beside the
     /// image served with it.
     pub kept: Look<Option<Version>>,
+    /// Who else is concerned.
+    pub relations: Look<Relations>,
     /// What would be allowed.
     pub probes: Vec<Probe>,
     /// What is in the image that serves.
@@ -176,11 +152,12 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
     });
     let choice = choice.map_err(Gap::from);
     let id = choice.as_ref().ok().and_then(|choice| choice.image().map(str::to_owned));
-    let (image, kept, types, channel, probes) = tokio::join!(
+    let (image, kept, types, channel, relations, probes) = tokio::join!(
         new_image(config, id.as_deref()),
         kept(config, choice.as_ref().ok()),
         types(config, &subject),
         open(config, &subject),
+        Relations::read(config, ask, &subject),
         probes(config, &subject, id.as_deref()),
     );
     let image = image.map_err(Gap::from);
@@ -196,6 +173,7 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
         records: records.map_err(Gap::from),
         channel: channel.map_err(Gap::from),
         kept: kept.map_err(Gap::from),
+        relations: relations.map_err(Gap::from),
         probes,
         old,
         new,
@@ -203,11 +181,7 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
 }
 
 /// What `latest` of the recipe points to, where nothing else was said.
-async fn pointer(
-    config: &SdkConfig,
-    ask: &Ask,
-    subject: &Subject,
-) -> Result<Choice, Failure> {
+async fn pointer(config: &SdkConfig, ask: &Ask, subject: &Subject) -> Result<Choice, Failure> {
     if ask.image.is_some() || ask.rollback {
         return Ok(Choice::Nothing);
     }
@@ -230,24 +204,17 @@ pub fn arch(image: &Image) -> &str {
 }
 
 async fn records(config: &SdkConfig, group: &str) -> Result<Records, Failure> {
-    let name = |what: &str| format!("/hostkit/asg/{group}/{what}");
-    let (current, previous, lock, history) =
-        (name("current"), name("previous"), name("lock"), name("history"));
-    let names: [&str; 3] = [&current, &previous, &lock];
-    let (found, past) = tokio::join!(
+    let lock = lock::parameter(group);
+    let names = [lock.as_str()];
+    let (sides, held, past) = tokio::join!(
+        record::sides(config, group),
         ssm::parameters(config, &names),
-        inventory::history(config, &history),
+        record::all(config, group),
     );
-    let found = found?.values;
-    let side = |name: &str| found.get(name).and_then(|text| serde_json::from_str(text).ok());
-    let held = found.get(&lock);
-    Ok(Records {
-        current: side(&current),
-        previous: side(&previous),
-        lock: held.map(|text| serde_json::from_str(text).map_err(|_unreadable| text.to_owned())),
-        // What cannot be read tells nothing.
-        past: past?.iter().filter_map(|it| serde_json::from_str(&it.value).ok()).collect(),
-    })
+    let (current, previous) = sides?;
+    let held = held?.values.get(&lock).map(str::to_owned);
+    let lock = held.map(|text| serde_json::from_str(&text).map_err(|_unreadable| text));
+    Ok(Records { current, previous, lock, past: past? })
 }
 
 async fn new_image(config: &SdkConfig, id: Option<&str>) -> Result<Option<Image>, Failure> {

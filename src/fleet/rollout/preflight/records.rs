@@ -1,8 +1,8 @@
 //! What is recorded of the group: somebody else who is at it, and what it would go back to.
 
 use crate::doctor::{Finding, Verdict};
-use crate::fleet::rollout::Ask;
 use crate::fleet::rollout::survey::{Choice, Survey};
+use crate::fleet::rollout::{Ask, lock, record};
 
 pub(super) fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
     let mut all = vec![lock(survey)];
@@ -19,18 +19,15 @@ fn lock(survey: &Survey) -> Finding {
     };
     let finding = match held {
         None => return Finding::new(ID, Verdict::Pass, "nobody else is at it"),
-        Some(Ok(lock)) => {
-            let since = lock.since.strftime("%Y-%m-%d %H:%M:%S UTC");
-            let says = format!("{group} is being changed by {} on {} since {since}", lock.who, lock.host);
-            Finding::new(ID, Verdict::Fail, says)
-        }
+        Some(Ok(lock)) => Finding::new(ID, Verdict::Fail, lock.held(group).to_string()),
         Some(Err(text)) => {
             let says = "somebody holds the lock of the group, and it cannot be read who";
-            Finding::new(ID, Verdict::Fail, says).shown_by(text.chars().take(200).collect::<String>())
+            Finding::new(ID, Verdict::Fail, says)
+                .shown_by(text.chars().take(200).collect::<String>())
         }
     };
     finding
-        .shown_by(format!("/hostkit/asg/{group}/lock"))
+        .shown_by(lock::parameter(group))
         .mended_by("wait until it is over; if whoever began it is gone, carry it on:")
         .mended_by(format!("hostkit upgrade --asg {group} --resume"))
 }
@@ -41,10 +38,11 @@ fn previous(survey: &Survey, ask: &Ask) -> Option<Finding> {
         return None;
     }
     let group = &survey.subject.group.name;
-    let parameter = format!("/hostkit/asg/{group}/previous");
+    let parameter = record::previous(group);
     match survey.choice.as_ref().ok()? {
         Choice::Previous(None) => {
-            let says = "what served before is not recorded: hostkit has never replaced this group's hosts";
+            let says =
+                "what served before is not recorded: hostkit has never replaced this group's hosts";
             Some(
                 Finding::new(ID, Verdict::Fail, says)
                     .shown_by(parameter)

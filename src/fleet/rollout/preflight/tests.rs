@@ -2,8 +2,9 @@ use super::*;
 use crate::aws::image::State;
 use crate::aws::launch_template::Version;
 use crate::doctor::{Gap, render, worst};
+use crate::fleet::rollout::lock::{Lock, Operator};
 use crate::fleet::rollout::sample::{ask, image, survey};
-use crate::fleet::rollout::survey::{Choice, Lock, Probe};
+use crate::fleet::rollout::survey::{Choice, Probe};
 use crate::fleet::rollout::{Builds, Outlook, Prospect, Side};
 
 /// What is wrong after a change of a survey that is sound.
@@ -119,11 +120,12 @@ fn bad_input_is_said_with_what_shows_it_and_what_mends_it() {
         }),
         ("no guard", |it, _| it.subject.standing = Ok(None)),
         ("somebody else", |it, _| {
-            let lock = Lock {
+            let operator = Operator {
                 who: "arn:aws:iam::123456789012:user/bob".into(),
                 host: "laptop".into(),
-                since: it_now(),
+                pid: 4711,
             };
+            let lock = Lock::new("r-0123", &operator, it_now());
             it.records.as_mut().unwrap().lock = Some(Ok(lock));
         }),
         ("no way back", |it, ask| {
