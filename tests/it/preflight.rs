@@ -304,8 +304,8 @@ fn whatever_group_or_image_must_not_be_begun_with_is_said() {
 
 fn write(stage: &Stage, said: &Value) {
     let config = stage.config();
-    let write = hostkit::aws::ssm::write(&config, "/hostkit/asg/ci/host", &said.to_string());
-    block_on(write).unwrap();
+    let text = said.to_string();
+    block_on(hostkit::aws::ssm::write(&config, "/hostkit/asg/ci/host", &text)).unwrap();
 }
 
 #[test]

@@ -80,6 +80,7 @@ pub async fn carry_out(
     setting.events.started("lock", "taking the lock of the group");
     let begun = Instant::now();
     lock::take(setting.config, &group, &Lock::new(&rollout, &setting.operator, now)).await?;
+    lock::apart(setting.config, &group, &order.crowd.apart).await?;
     setting.events.finished("lock", crate::event::Outcome::Changed, begun.elapsed());
     let last = journal::number(setting.config, &group).await?;
     let scribe = Scribe::new(&group, last);

@@ -8,8 +8,11 @@
 //! has the guard of the host do that.
 
 mod act;
+pub mod agents;
 pub mod ask;
 pub mod back;
+pub mod crowd;
+pub mod ecs;
 pub mod ended;
 mod engine;
 pub mod journal;
@@ -26,6 +29,7 @@ pub mod prospect;
 pub mod quiet;
 pub mod reaction;
 pub mod record;
+pub mod relations;
 mod resume;
 #[cfg(test)]
 mod sample;
@@ -39,6 +43,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 pub use ask::Ask;
+pub use crowd::Crowd;
 pub use ended::Ended;
 pub use engine::{Pace, Setting, carry_out};
 pub use lock::Operator;
@@ -149,6 +154,9 @@ pub struct Order {
     pub patience: u64,
     /// Whether this is a way back that somebody asked for.
     pub rollback: bool,
+    /// What matters where there are many hosts.
+    #[serde(default, skip_serializing_if = "Crowd::is_empty")]
+    pub crowd: Crowd,
 }
 
 /// A call that AWS refused.

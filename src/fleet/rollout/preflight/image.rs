@@ -117,7 +117,8 @@ fn ours(image: &Image) -> Option<Finding> {
     match image.tag(STATE_TAG) {
         None | Some(KEPT) => None,
         Some(state) => {
-            let says = format!("the build of {id} has not come to its end: `hostkit gc` may remove it");
+            let says =
+                format!("the build of {id} has not come to its end: `hostkit gc` may remove it");
             Some(
                 Finding::new(ID, Verdict::Fail, says)
                     .shown_by(format!("{STATE_TAG} is {state}"))
@@ -143,10 +144,9 @@ fn recipe(survey: &Survey, image: &Image, ask: &Ask) -> Option<Finding> {
         (Verdict::Fail, says)
     };
     let group = &survey.subject.group.name;
-    Some(
-        Finding::new(ID, verdict, says)
-            .mended_by(format!("if that is meant: hostkit upgrade {recipe} --asg {group} --image {id}")),
-    )
+    Some(Finding::new(ID, verdict, says).mended_by(format!(
+        "if that is meant: hostkit upgrade {recipe} --asg {group} --image {id}"
+    )))
 }
 
 /// Whose it is: our own account's, or that of whoever made what serves.

@@ -7,4 +7,6 @@ mod decide;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{AGENTS, Before, Cause, Proven, Seen, Stage, Target, Verdict, Wanted, decide};
+pub use decide::{
+    AGENTS, Before, Beside, Cause, Proven, Seen, Stage, Target, Verdict, Wanted, decide,
+};

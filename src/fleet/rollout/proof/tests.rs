@@ -72,6 +72,7 @@ fn well() -> Seen {
         targets: vec![target(NEW, "healthy")],
         looking: Duration::from_secs(40),
         serving: Duration::from_secs(2),
+        ..Seen::default()
     }
 }
 
@@ -228,7 +229,7 @@ fn any_seen() -> impl Strategy<Value = Seen> {
             let targets = vec![target(OLD, health), target(NEW, health)];
             let looking = Duration::from_secs(looking);
             let crew = Crew { desired: 1, hosts, ..well().crew };
-            Seen { crew, standing, targets, looking, serving: looking / 2 }
+            Seen { crew, standing, targets, looking, serving: looking / 2, ..Seen::default() }
         },
     )
 }
