@@ -37,6 +37,7 @@ mod machine;
 mod pack;
 mod parsers;
 mod plans;
+mod preflight;
 mod publish;
 mod rehearsal_account;
 mod rehearsal_group;
