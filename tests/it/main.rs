@@ -48,5 +48,6 @@ mod sim_images;
 mod stand_ins;
 mod steps;
 mod support;
+mod upgrade;
 mod units;
 mod upload;
