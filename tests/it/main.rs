@@ -48,6 +48,7 @@ mod sim_images;
 mod stand_ins;
 mod steps;
 mod support;
-mod upgrade;
 mod units;
+mod upgrade;
+mod upgrade_binary;
 mod upload;
