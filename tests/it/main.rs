@@ -39,6 +39,7 @@ mod publish;
 mod rehearsal_account;
 mod rehearsal_group;
 mod rehearsal_groups;
+mod rehearsal_refresh;
 mod sim_blocks;
 mod sim_images;
 mod stand_ins;

@@ -184,8 +184,9 @@ fn it_is_cancelled_and_it_is_rolled_back_by_hand() {
     stage.refused(rollback, "IrreversibleInstanceRefresh");
     stage.end(400);
 
-    stage.done(START);
-    stage.pass(130);
+    stage.done(&format!("{START}&Preferences.BakeTime=600"));
+    stage.pass(200);
+    assert_eq!(stage.refresh().status, Status::Baking);
     stage.done(rollback);
     assert_eq!(stage.end(400).status, Status::RollbackSuccessful);
     assert_eq!(stage.serving().unwrap().1, stage.scenery.old);

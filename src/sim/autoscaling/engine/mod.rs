@@ -109,7 +109,11 @@ fn apply(account: &mut Account, region: &str, name: &str, action: Action) {
                 group.warm_pool = None;
             }
         }
-        Action::Remove => drop(account.region(region).groups.remove(name)),
+        Action::Remove => {
+            let region = account.region(region);
+            region.groups.remove(name);
+            region.refreshes.remove(name);
+        }
     }
 }
 
