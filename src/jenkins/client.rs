@@ -29,6 +29,9 @@ const RELOAD_PATIENCE: Duration = Duration::from_mins(5);
 /// Classes of what an executor runs that goes on by itself after a restart.
 const RESUMABLE: &str = "org.jenkinsci.plugins.workflow.";
 
+/// The class of a node that is there whether anything is built or not.
+const AGENT: &str = "hudson.slaves.SlaveComputer";
+
 /// A stage of a pipeline, which has an executor of its own beside that of the pipeline.
 const STAGE: &str = "$PlaceholderExecutable";
 
@@ -66,6 +69,17 @@ pub struct Build {
     pub url: Option<String>,
     /// Whether it goes on after Jenkins was restarted: a pipeline does, a freestyle build is lost.
     pub is_resumable: bool,
+}
+
+/// What Jenkins builds, and where it could.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Computers {
+    /// The builds that run, each once, sorted by the node.
+    pub builds: Vec<Build>,
+    /// The nodes that it knows: not itself, and not those that a cloud makes for a build.
+    pub agents: usize,
+    /// Of these, how many are connected.
+    pub agents_online: usize,
 }
 
 /// How the nodes stand.
@@ -109,13 +123,20 @@ impl Client {
 
     /// The builds that run, each once, sorted by the node.
     pub async fn builds(&self) -> Result<Vec<Build>, Trouble> {
+        Ok(self.computers().await?.builds)
+    }
+
+    /// What it builds, and where it could.
+    pub async fn computers(&self) -> Result<Computers, Trouble> {
         const TREE: &str = "executors[idle,currentExecutable[url]],\
                             oneOffExecutors[idle,currentExecutable[url]]";
         let path = format!("/computer/api/json?tree=computer[displayName,offline,{TREE}]");
         let set: ComputerSet = self.get(&path, "name its builds").await?;
+        let agents = set.computer.iter().filter(|computer| computer.is_agent());
+        let (agents, online) = (agents.clone().count(), agents.filter(|it| !it.offline).count());
         let mut builds: Vec<_> = set.computer.into_iter().flat_map(Computer::builds).collect();
         builds.sort();
-        Ok(builds)
+        Ok(Computers { builds, agents, agents_online: online })
     }
 
     /// How the nodes stand.
@@ -251,6 +272,11 @@ struct Executable {
 impl Computer {
     fn is_controller(&self) -> bool {
         self.class.ends_with("$MasterComputer")
+    }
+
+    /// Clouds have classes of their own for theirs, which come and go with the builds.
+    fn is_agent(&self) -> bool {
+        self.class.is_empty() || self.class == AGENT
     }
 
     fn builds(self) -> Vec<Build> {

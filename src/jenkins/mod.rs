@@ -17,7 +17,7 @@ pub mod token;
 mod version;
 mod yaml;
 
-pub use client::{Build, Client, Nodes, Quiet};
+pub use client::{Build, Client, Computers, Nodes, Quiet};
 pub use http::Trouble;
 pub use page::{Page, page};
 pub use render::{Values, configuration, environment};

@@ -12,6 +12,8 @@ mod mend;
 mod place;
 mod read;
 mod replacing;
+#[cfg(test)]
+pub(crate) mod sample;
 mod serving;
 #[cfg(test)]
 mod tests;

@@ -197,7 +197,7 @@ impl Journal {
     }
 
     /// As it is written: never longer than Parameter Store takes.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let text = |journal: &Self| serde_json::to_string(journal).expect("it is plain data");
         let whole = text(self);
         if whole.len() <= LIMIT {

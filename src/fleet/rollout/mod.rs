@@ -15,15 +15,21 @@ mod engine;
 pub mod journal;
 pub mod lock;
 mod look;
+#[cfg(test)]
+mod model;
 pub mod next;
 pub mod plan;
+pub mod preflight;
 pub mod proof;
 pub mod prospect;
 pub mod quiet;
 pub mod reaction;
 pub mod record;
 mod resume;
+#[cfg(test)]
+mod sample;
 pub mod seen;
+pub mod survey;
 mod telling;
 pub mod timeline;
 mod words;

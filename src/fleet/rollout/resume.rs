@@ -111,7 +111,12 @@ fn refuse_if_at_work(
 }
 
 /// The journal as another process carries it on.
-fn revived(journal: &Journal, seen: &Seen, back: bool, now: Timestamp) -> Result<Journal, Fault> {
+pub(super) fn revived(
+    journal: &Journal,
+    seen: &Seen,
+    back: bool,
+    now: Timestamp,
+) -> Result<Journal, Fault> {
     let mut next = Journal { stopped: false, since: now, ..journal.clone() };
     if next.stuck.take().is_some() {
         // The way back is tried again from its beginning, unless it is under way.

@@ -8,16 +8,19 @@ use camino::Utf8Path;
 use futures::future::join_all;
 use serde::Deserialize;
 
+use super::lock::{self, Lock};
+use super::quiet::TAG;
+use super::record::{self, Record};
 use super::{Ask, Side};
 use crate::aws::channel::{self, Channel};
 use crate::aws::image::{self, Image};
 use crate::aws::instance_type::{self, Type};
 use crate::aws::operator::{Identity, fault, identity};
-use crate::aws::{Failure, inventory, probe, ssm};
+use crate::aws::launch_template::{self, Version, Which};
+use crate::aws::{Failure, probe, ssm};
 use crate::doctor::group::{Asked, Subject, read};
 use crate::doctor::{Gap, Look};
 use crate::error::Fault;
-use crate::fleet::rollout::quiet::TAG;
 use crate::image::Manifest;
 use crate::image::ami::name::{ARCH_TAG, DIGEST_TAG, RECIPE_TAG};
 
@@ -55,16 +58,16 @@ impl Choice {
 }
 
 /// What is recorded of the group in Parameter Store.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Records {
     /// What serves.
     pub current: Option<Side>,
     /// What served before.
     pub previous: Option<Side>,
-    /// The lock, as it is written.
-    pub lock: Option<String>,
-    /// How long nobody was served in each of the last replacements, in seconds: the newest last.
-    pub downtimes: Vec<f64>,
+    /// Who holds the lock, if anybody: as it is written, where that cannot be read.
+    pub lock: Option<Result<Lock, String>>,
+    /// The replacements that are over, the oldest first.
+    pub past: Vec<Record>,
 }
 
 /// Whether a call would be allowed that changes something.
@@ -102,6 +105,9 @@ pub struct Survey {
     pub records: Look<Records>,
     /// Whether the controller that serves hears what it is told by its tag.
     pub channel: Look<Option<Channel>>,
+    /// The version of the launch template that served before, for a way back: what it says beside the
+    /// image served with it.
+    pub kept: Look<Option<Version>>,
     /// What would be allowed.
     pub probes: Vec<Probe>,
     /// What is in the image that serves.
@@ -143,8 +149,9 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
     });
     let choice = choice.map_err(Gap::from);
     let id = choice.as_ref().ok().and_then(|choice| choice.image().map(str::to_owned));
-    let (image, types, channel, probes) = tokio::join!(
+    let (image, kept, types, channel, probes) = tokio::join!(
         new_image(config, id.as_deref()),
+        kept(config, choice.as_ref().ok()),
         types(config, &subject),
         open(config, &subject),
         probes(config, &subject, id.as_deref()),
@@ -161,6 +168,7 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
         types: types.map_err(Gap::from),
         records: records.map_err(Gap::from),
         channel: channel.map_err(Gap::from),
+        kept: kept.map_err(Gap::from),
         probes,
         old,
         new,
@@ -195,32 +203,17 @@ pub fn arch(image: &Image) -> &str {
 }
 
 async fn records(config: &SdkConfig, group: &str) -> Result<Records, Failure> {
-    let name = |what: &str| format!("/hostkit/asg/{group}/{what}");
-    let (current, previous, lock, history) =
-        (name("current"), name("previous"), name("lock"), name("history"));
-    let (found, history) = tokio::join!(
-        ssm::parameters(config, &[&current, &previous, &lock]),
-        inventory::history(config, &history),
+    let lock = lock::parameter(group);
+    let names = [lock.as_str()];
+    let (sides, held, past) = tokio::join!(
+        record::sides(config, group),
+        ssm::parameters(config, &names),
+        record::all(config, group),
     );
-    let found = found?.values;
-    let side = |name: &str| found.get(name).and_then(|text| serde_json::from_str(text).ok());
-    Ok(Records {
-        current: side(&current),
-        previous: side(&previous),
-        lock: found.get(&lock).map(str::to_owned),
-        downtimes: history?.iter().filter_map(|version| downtime(&version.value)).collect(),
-    })
-}
-
-/// For how long a replacement left nobody served, as its record says it.
-fn downtime(record: &str) -> Option<f64> {
-    #[derive(Deserialize)]
-    struct Record {
-        #[serde(alias = "downtime_seconds")]
-        downtime: Option<f64>,
-    }
-    let record: Record = serde_json::from_str(record).ok()?;
-    record.downtime.filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
+    let (current, previous) = sides?;
+    let held = held?.values.get(&lock).map(str::to_owned);
+    let lock = held.map(|text| serde_json::from_str(&text).map_err(|_unreadable| text));
+    Ok(Records { current, previous, lock, past: past? })
 }
 
 async fn new_image(config: &SdkConfig, id: Option<&str>) -> Result<Option<Image>, Failure> {
@@ -231,6 +224,13 @@ async fn new_image(config: &SdkConfig, id: Option<&str>) -> Result<Option<Image>
         },
         None => Ok(None),
     }
+}
+
+async fn kept(config: &SdkConfig, choice: Option<&Choice>) -> Result<Option<Version>, Failure> {
+    let Some(Choice::Previous(Some(side))) = choice else { return Ok(None) };
+    let Some(number) = side.version else { return Ok(None) };
+    let template = Which::Id(side.template.clone());
+    launch_template::version(config, &template, &number.to_string()).await
 }
 
 async fn types(config: &SdkConfig, subject: &Subject) -> Result<Vec<Type>, Failure> {
@@ -313,18 +313,4 @@ fn plugins(bom: &Utf8Path) -> BTreeMap<String, String> {
     let all = serde_json::from_slice::<Bom>(&text).map(|bom| bom.components).unwrap_or_default();
     let plugins = all.into_iter().filter(|it| it.reference.starts_with("jenkins-plugin:"));
     plugins.map(|it| (it.name, it.version)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_of_any_age_tells_its_downtime_or_nothing() {
-        assert_eq!(downtime(r#"{"id":"1","downtime":187.5}"#), Some(187.5));
-        assert_eq!(downtime(r#"{"downtime_seconds":3}"#), Some(3.0));
-        for text in ["", "{}", "[]", r#"{"downtime":null}"#, r#"{"downtime":-1}"#] {
-            assert_eq!(downtime(text), None, "{text}");
-        }
-    }
 }

@@ -74,5 +74,5 @@ fn guard(survey: &Survey, verdict: Verdict) -> Option<Finding> {
 }
 
 /// How a host gets its token again.
-const TOKEN: &str = "on the host: `hostkit boot --only render` writes the token again, and Jenkins takes \
+const TOKEN: &str = "on the host: `sudo hostkit boot --only render` writes the token again, and Jenkins takes \
                      it when it is started; to go on without waiting for builds: --builds force";

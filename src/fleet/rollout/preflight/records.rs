@@ -1,19 +1,8 @@
 //! What is recorded of the group: somebody else who is at it, and what it would go back to.
 
-use serde::Deserialize;
-
 use crate::doctor::{Finding, Verdict};
-use crate::fleet::rollout::Ask;
 use crate::fleet::rollout::survey::{Choice, Survey};
-
-/// What of a lock is told to people.
-#[derive(Deserialize)]
-struct Lock {
-    #[serde(default, alias = "holder", alias = "by")]
-    who: Option<String>,
-    #[serde(default, alias = "at")]
-    since: Option<String>,
-}
+use crate::fleet::rollout::{Ask, lock, record};
 
 pub(super) fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
     let mut all = vec![lock(survey)];
@@ -26,20 +15,20 @@ fn lock(survey: &Survey) -> Finding {
     let group = &survey.subject.group.name;
     let held = match &survey.records {
         Err(gap) => return Finding::untold(ID, "whether somebody else is at it", gap),
-        Ok(records) => records.lock.as_deref(),
+        Ok(records) => records.lock.as_ref(),
     };
-    let Some(text) = held else {
-        return Finding::new(ID, Verdict::Pass, "nobody else is at it");
+    let finding = match held {
+        None => return Finding::new(ID, Verdict::Pass, "nobody else is at it"),
+        Some(Ok(lock)) => Finding::new(ID, Verdict::Fail, lock.held(group).to_string()),
+        Some(Err(text)) => {
+            let says = "somebody holds the lock of the group, and it cannot be read who";
+            Finding::new(ID, Verdict::Fail, says).shown_by(text.chars().take(200).collect::<String>())
+        }
     };
-    let lock = serde_json::from_str::<Lock>(text).ok();
-    let who = lock.as_ref().and_then(|lock| lock.who.as_deref()).unwrap_or("somebody");
-    let since = lock.as_ref().and_then(|lock| lock.since.as_deref());
-    let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
-    let says = format!("{who} holds the lock of the group{since}: one replacement at a time");
-    Finding::new(ID, Verdict::Fail, says)
-        .shown_by(format!("/hostkit/asg/{group}/lock"))
+    finding
+        .shown_by(lock::parameter(group))
         .mended_by("wait until it is over; if whoever began it is gone, carry it on:")
-        .mended_by(format!("hostkit upgrade --resume --asg {group}"))
+        .mended_by(format!("hostkit upgrade --asg {group} --resume"))
 }
 
 fn previous(survey: &Survey, ask: &Ask) -> Option<Finding> {
@@ -48,7 +37,7 @@ fn previous(survey: &Survey, ask: &Ask) -> Option<Finding> {
         return None;
     }
     let group = &survey.subject.group.name;
-    let parameter = format!("/hostkit/asg/{group}/previous");
+    let parameter = record::previous(group);
     match survey.choice.as_ref().ok()? {
         Choice::Previous(None) => {
             let says = "what served before is not recorded: hostkit has never replaced this group's hosts";

@@ -243,10 +243,10 @@ proptest! {
             prop_assert_eq!(standing.instance.as_str(), NEW);
             prop_assert!(proof.ready && proof.generation > before.generation);
             prop_assert_eq!(proof.jenkins, new.jenkins);
-            let serving = seen.crew.hosts.iter().filter(|host| !host.is_leaving());
-            prop_assert!(serving.clone().count() == 1 && serving.clone().all(|host| {
-                host.id == NEW && host.version == Some(8) && host.is_in_service() && host.healthy
-            }));
+            let there: Vec<_> = seen.crew.hosts.iter().filter(|host| !host.is_leaving()).collect();
+            let [host] = there.as_slice() else { panic!("{there:?}") };
+            prop_assert_eq!((host.id.as_str(), host.version), (NEW, Some(8)));
+            prop_assert!(host.is_in_service() && host.healthy);
             prop_assert!(seen.targets.iter().all(|target| target.health.is_healthy()));
         }
     }
