@@ -99,7 +99,11 @@
 //!   [`fleet::images`] lists it, [`fleet::prune`] and [`fleet::gc`] decide what may go, without I/O,
 //!   and remove it
 //! - [`fleet::rollout`]: a new image in service, proven, or the old one back
-//! - [`doctor`]: what is wrong, what shows it, and the line that mends it
+//! - [`fleet::rollout::survey`]: everything that an upgrade must know, read at once;
+//!   [`fleet::rollout::preflight`] says all that speaks against it, [`fleet::rollout::plan`] what would
+//!   be done, both without I/O; [`fleet::rollout::prospect`] is what follows
+//! - [`doctor`]: what is wrong, what shows it, and the line that mends it; [`doctor::group`]: whether
+//!   an Auto Scaling group is fit for what it holds
 //! - [`iam`]: the least policies, as a table
 //!
 //! How anything outside is touched. These two do not know each other:
@@ -130,6 +134,8 @@
 //!   service ([`sim::ebs`], [`sim::ec2`], [`sim::ecs`], [`sim::ssm`]), what goes wrong on purpose
 //!   ([`sim::faults`]), and [`sim::machines`], the virtual machines of the instances that are launched
 //!   in it
+//! - [`sim::refresh`]: how a group replaces its instances. [`sim::hosts`]: what instances do that have
+//!   a script instead of a machine, so that whole upgrades are tried in seconds
 //! - [`sim::vm`]: one machine, seen through a boot. [`sim::fleet`]: several of them on file systems
 //!   that they share. [`sim::failover`]: the bad nights that are played on them
 //! - [`sim::nfs`]: its file systems, the record of which machine changed what in them, and the check

@@ -15,7 +15,7 @@ use super::Failure;
 use crate::secret;
 
 /// One call may name this many parameters.
-const BATCH: usize = 10;
+pub const BATCH: usize = 10;
 
 /// The longest pause before the second attempt; each further one may be twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

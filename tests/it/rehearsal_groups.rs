@@ -131,6 +131,7 @@ ec2.terminate_instances(InstanceIds=[third])
 until(True, lambda: ids() not in ([], [third]))
 assert 'EC2 health check indicating it has been terminated' in of(third)[0]['Cause'], of(third)
 [fourth] = ids()
+assert 'unhealthy instance needing to be replaced' in of(fourth)[0]['Cause'], of(fourth)
 
 # More, fewer, and no more than is allowed.
 asg.delete_lifecycle_hook(AutoScalingGroupName='ci', LifecycleHookName='drain')

@@ -170,13 +170,12 @@ pub(super) fn read(group: &AutoScalingGroup) -> Group {
     target_groups.dedup();
     let checks = group.health_check_type().unwrap_or("EC2").split(',');
     let suspended = group.suspended_processes().iter().filter_map(|one| one.process_name());
-    let seconds = |number: Option<i32>| {
-        number.and_then(|n| u64::try_from(n).ok()).map(Duration::from_secs)
-    };
+    let seconds =
+        |number: Option<i32>| number.and_then(|n| u64::try_from(n).ok()).map(Duration::from_secs);
     let mixed = group.mixed_instances_policy();
-    let template = group.launch_template().or_else(|| {
-        mixed.and_then(|it| it.launch_template())?.launch_template_specification()
-    });
+    let template = group
+        .launch_template()
+        .or_else(|| mixed.and_then(|it| it.launch_template())?.launch_template_specification());
     let subnets = group.vpc_zone_identifier().unwrap_or_default().split(',');
     let maintenance = group.instance_maintenance_policy();
     let retention = group.instance_lifecycle_policy().and_then(|it| it.retention_triggers());

@@ -8,7 +8,7 @@ use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{
     AutoScalingGroup, DesiredConfiguration, InstanceRefresh, LaunchTemplate,
     LaunchTemplateOverrides, LaunchTemplateSpecification, MixedInstancesPolicy, RefreshPreferences,
-    RefreshStrategy,
+    RefreshStrategy, ScaleInProtectedInstances,
 };
 use jiff::Timestamp;
 
@@ -130,6 +130,8 @@ pub struct Wanted<'a> {
     pub manner: Manner,
     /// Whether AWS goes back by itself when hosts do not become healthy.
     pub auto_rollback: bool,
+    /// Whether hosts are replaced that are protected from scale-in; else they are waited for.
+    pub protected: bool,
 }
 
 /// Begins a refresh. Hosts that are as they shall be already are left alone. Returns its id.
@@ -140,6 +142,10 @@ pub async fn start(config: &SdkConfig, wanted: &Wanted<'_>) -> Result<String, Fa
     let policy = policy_of(&client, wanted.group).await?;
     let preferences =
         RefreshPreferences::builder().skip_matching(true).auto_rollback(wanted.auto_rollback);
+    // Standby is waited for, which is what AWS does where nothing is said.
+    let preferences = preferences.set_scale_in_protected_instances(
+        wanted.protected.then_some(ScaleInProtectedInstances::Refresh),
+    );
     let (strategy, preferences) = match wanted.manner {
         Manner::Rolling { least, most } => (
             RefreshStrategy::Rolling,
@@ -265,6 +271,7 @@ mod tests {
             image: "ami-2",
             manner,
             auto_rollback: true,
+            protected: false,
         }
     }
 

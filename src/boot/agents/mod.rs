@@ -19,6 +19,7 @@ use crate::jenkins::casc;
 use crate::jenkins::fleet::{self, Members, Place};
 
 use find::Found;
+pub(super) use find::parameters;
 pub use refresh::refresh;
 
 /// A controller can serve without agents, so its boot does not wait long for them.
@@ -39,7 +40,8 @@ pub(super) async fn find_all(context: &Context) -> Agents {
     if config.jenkins.pools.is_empty() {
         return Agents { text: render(config, None, &place), trouble: None };
     }
-    let work = async { find::all(context.aws().await?, &config.jenkins.pools).await };
+    let known = context.pool_keys.get();
+    let work = async { find::all(context.aws().await?, &config.jenkins.pools, known).await };
     let found = match tokio::time::timeout(PATIENCE, work).await {
         Ok(found) => found,
         Err(_elapsed) => {

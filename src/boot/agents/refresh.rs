@@ -58,7 +58,7 @@ async fn work(machine: &Machine, events: &Events) -> anyhow::Result<Outcome> {
     let mut changed = false;
     let until = tokio::time::Instant::now() + STAYS.min(machine.step_limit);
     loop {
-        let found = find::all(&desk.aws, &desk.config.jenkins.pools).await?;
+        let found = find::all(&desk.aws, &desk.config.jenkins.pools, None).await?;
         let news = found.told.iter().filter(|line| told.insert((*line).clone()));
         news.for_each(|line| events.log(STEP, line));
         let text = render(&desk.config, Some(&found), &desk.place());

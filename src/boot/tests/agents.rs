@@ -54,6 +54,29 @@ async fn agents_are_nodes_by_their_group_and_by_their_tag() {
 }
 
 #[tokio::test]
+async fn the_host_keys_of_the_pools_come_in_the_one_call_of_a_boot() {
+    let asked = |world: &World| {
+        let asked = world.cloud.lock().unwrap().asked.clone();
+        asked.iter().filter(|it| *it == "GetParameters").count()
+    };
+    let world = controller().await;
+    world.boot().await.unwrap();
+    assert_eq!(asked(&world), 1);
+    // A pool without one waits, and nothing else.
+    let world = controller().await;
+    world.cloud.lock().unwrap().parameters.remove("/hostkit/pools/gpu/host_key.pub");
+    world.boot().await.unwrap();
+    assert_eq!((asked(&world), nodes(&world)), (1, vec!["i-0a1".to_owned()]));
+    // A role that may not read them has its secrets all the same.
+    let world = controller().await;
+    let refused = ("AccessDeniedException", "not authorized");
+    world.cloud.lock().unwrap().refused.insert("/hostkit/pools/gpu/host_key.pub", refused);
+    world.boot().await.unwrap();
+    assert!(world.has("run/hostkit/secrets/agent_key"));
+    assert!(world.said("the build agents are those of before"), "{:?}", world.lines);
+}
+
+#[tokio::test]
 async fn an_agent_that_goes_disappears_and_one_that_comes_is_told() {
     let world = controller().await;
     world.boot().await.unwrap();
@@ -97,7 +120,12 @@ async fn an_agent_that_goes_is_taken_offline_and_let_go_when_its_build_has_ended
     assert_eq!(refresh(&world).await, Ok(Outcome::Changed));
     assert_eq!(done(&world), ["i-0a1/changeOfflineCause", "i-0a1/doDisconnect"]);
     let asked = world.web.lock().unwrap().asked.clone();
-    let looks = asked.iter().filter(|line| line.contains("/computer/api/json?tree=computer[displayName,temporarilyOffline")).count();
+    let looks = asked
+        .iter()
+        .filter(|line| {
+            line.contains("/computer/api/json?tree=computer[displayName,temporarilyOffline")
+        })
+        .count();
     assert_eq!(looks, 11, "busy nine times, and idle twice");
     assert_eq!(reloads(&world), 1);
 }

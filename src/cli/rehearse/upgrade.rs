@@ -21,7 +21,9 @@ use crate::ui::{self, Format};
 /// system. Tells where the time went, how long nobody served, and whether two hosts ever wrote the
 /// home. Needs root.
 #[derive(Debug, Args)]
-#[command(after_help = "Ends with 0 when everything was as it must be, with 5 when something was not.")]
+#[command(
+    after_help = "Ends with 0 when everything was as it must be, with 5 when something was not."
+)]
 pub struct Upgrade {
     /// The image that serves, raw or qcow2, with its manifest beside it
     old: PathBuf,

@@ -21,9 +21,7 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
         Ok(hooks) => hooks,
     };
     let of = |transition| -> Vec<&Posted> {
-        let fits = |it: &&Posted| {
-            it.hook.transition == transition && it.hook.name != MANAGED_HOOK
-        };
+        let fits = |it: &&Posted| it.hook.transition == transition && it.hook.name != MANAGED_HOOK;
         hooks.iter().filter(fits).collect()
     };
     let by_ecs = hooks.iter().any(|it| it.hook.name == MANAGED_HOOK);
@@ -60,7 +58,11 @@ fn launch(subject: &Subject, hooks: &[&Posted]) -> Finding {
                         --heartbeat-timeout 900 --default-result ABANDON";
     let Some(posted) = hooks.first() else {
         let says = "no launch hook: a host counts as in service before it serves anybody";
-        return Finding::new(ID, Verdict::Warn, says).mended_by(put(subject, "hostkit-launch", MAKE));
+        return Finding::new(ID, Verdict::Warn, says).mended_by(put(
+            subject,
+            "hostkit-launch",
+            MAKE,
+        ));
     };
     let finding = |verdict, says: &str| Finding::new(ID, verdict, says).shown_by(describe(posted));
     let name = &posted.hook.name;
@@ -71,15 +73,19 @@ fn launch(subject: &Subject, hooks: &[&Posted]) -> Finding {
             .mended_by("name that one as `asg.hook` in host.toml, or remove the others");
     }
     if let Some(boot) = subject.measured().boot.filter(|boot| *boot >= posted.hook.at_most) {
-        let says = "a launch may take longer than its hook waits: hosts are given up before they serve";
+        let says =
+            "a launch may take longer than its hook waits: hosts are given up before they serve";
         return finding(Verdict::Fail, says)
             .shown_by(format!("the longest launch took {} s", boot.as_secs()))
-            .mended_by(put(subject, name, "--heartbeat-timeout 900"));
+            .mended_by(put(subject, name, &heartbeat(boot)));
     }
     if posted.otherwise == Word::Continue {
         let says = "a host that hangs at its boot is put into service";
-        return finding(Verdict::Warn, says)
-            .mended_by(put(subject, name, "--default-result ABANDON"));
+        return finding(Verdict::Warn, says).mended_by(put(
+            subject,
+            name,
+            "--default-result ABANDON",
+        ));
     }
     finding(Verdict::Pass, "the group waits until a host is ready")
 }
@@ -109,8 +115,11 @@ fn terminate(subject: &Subject, hooks: &[&Posted]) -> Finding {
     }
     if posted.hook.timeout < HEARTBEAT {
         let says = "the terminate hook gives a host up that is slow to answer for a moment";
-        return finding(Verdict::Fail, says)
-            .mended_by(put(subject, name, "--heartbeat-timeout 300"));
+        return finding(Verdict::Fail, says).mended_by(put(
+            subject,
+            name,
+            "--heartbeat-timeout 300",
+        ));
     }
     let patience = Duration::from_secs(u64::from(drain.patience)) + AFTER_BUILDS;
     let measured = subject.measured().drain;
@@ -120,12 +129,19 @@ fn terminate(subject: &Subject, hooks: &[&Posted]) -> Finding {
         let finding = finding(Verdict::Fail, says)
             .shown_by(format!("builds are waited for {} s (drain.patience)", drain.patience));
         let seen = measured.map(|it| format!("the longest termination took {} s", it.as_secs()));
-        return seen
-            .into_iter()
-            .fold(finding, Finding::shown_by)
-            .mended_by(put(subject, name, "--heartbeat-timeout 300"));
+        return seen.into_iter().fold(finding, Finding::shown_by).mended_by(put(
+            subject,
+            name,
+            "--heartbeat-timeout 300",
+        ));
     }
     finding(Verdict::Pass, "the group waits until a host is drained")
+}
+
+/// What gives a hook so much time: it waits for a hundred heartbeats at most.
+fn heartbeat(needed: Duration) -> String {
+    let each = needed.as_secs().div_ceil(100) * 2;
+    format!("--heartbeat-timeout {}", each.clamp(300, 7200))
 }
 
 /// How hosts are told to go, as far as the user-data says it.

@@ -41,8 +41,7 @@ fn protected(subject: &Subject) -> Option<Finding> {
     let members = those(subject, |it| it.protected);
     let mend = subject.mend();
     if !members.is_empty() {
-        let says =
-            format!("{} protected: a refresh waits for an hour, and fails", told(&members));
+        let says = format!("{} protected: a refresh waits for an hour, and fails", told(&members));
         let fix = format!("--instance-ids {} --no-protected-from-scale-in", ids(&members));
         let finding = Finding::new(ID, Verdict::Fail, says);
         let finding = finding.mended_by(mend.asg("set-instance-protection", &fix));
@@ -53,7 +52,8 @@ fn protected(subject: &Subject) -> Option<Finding> {
         });
     }
     subject.group.protects_new.then(|| {
-        let says = "the group protects what it launches: the next refresh would wait for it, and fail";
+        let says =
+            "the group protects what it launches: the next refresh would wait for it, and fail";
         Finding::new(ID, Verdict::Fail, says)
             .mended_by(mend.update("--no-new-instances-protected-from-scale-in"))
     })
@@ -61,8 +61,7 @@ fn protected(subject: &Subject) -> Option<Finding> {
 
 fn moving(subject: &Subject) -> Option<Finding> {
     let going = ["Pending", "Terminat", "Entering", "Detach", "Warmed", "Replac", "Retain"];
-    let members =
-        those(subject, |it| going.iter().any(|word| it.state.starts_with(word)));
+    let members = those(subject, |it| going.iter().any(|word| it.state.starts_with(word)));
     if members.is_empty() {
         return None;
     }
@@ -92,9 +91,8 @@ fn none(subject: &Subject) -> Option<Finding> {
     let empty = subject.is_controller() && subject.group.members.is_empty();
     let says = "no host is there, so that nothing proves that what the group launches works";
     empty.then(|| {
-        Finding::new("group.instances", Verdict::Fail, says).mended_by(
-            subject.mend().asg("describe-scaling-activities", "--max-items 5"),
-        )
+        Finding::new("group.instances", Verdict::Fail, says)
+            .mended_by(subject.mend().asg("describe-scaling-activities", "--max-items 5"))
     })
 }
 

@@ -1,4 +1,4 @@
-//! Whether the home can be mounted wherever the group may launch.
+//! Whether the home can be mounted wherever the group may launch, and is backed up.
 
 use super::{Home, Subject};
 use crate::aws::efs::TargetState;
@@ -20,9 +20,27 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
         }
         Ok(Some(home)) => home,
     };
-    match &subject.subnets {
-        Err(gap) => vec![Finding::untold(ID, "in which zones the group launches", gap)],
-        Ok(subnets) => vec![zones(subject, home, subnets)],
+    let zones = match &subject.subnets {
+        Err(gap) => Finding::untold(ID, "in which zones the group launches", gap),
+        Ok(subnets) => zones(subject, home, subnets),
+    };
+    vec![zones, backup(subject, home)]
+}
+
+fn backup(subject: &Subject, home: &Home) -> Finding {
+    const ID: &str = "home.backup";
+    let id = &home.file_system;
+    match &home.backed_up {
+        Err(gap) => Finding::untold(ID, "whether the home is backed up", gap),
+        Ok(true) => Finding::new(ID, Verdict::Pass, format!("{id} is backed up each day")),
+        Ok(false) => {
+            let says = format!(
+                "EFS makes no backups of {id}: what a newer Jenkins or plugin writes into it cannot be \
+                 taken back"
+            );
+            let fix = format!("put-backup-policy --file-system-id {id} --backup-policy Status=ENABLED");
+            Finding::new(ID, Verdict::Warn, says).mended_by(subject.mend().aws("efs", &fix))
+        }
     }
 }
 
@@ -40,10 +58,13 @@ fn zones(subject: &Subject, home: &Home, subnets: &[Subnet]) -> Finding {
     let names: Vec<_> = bare.iter().map(|it| it.zone.as_str()).collect();
     let names = names.join(", ");
     let (verdict, says) = if home.cross_az && !home.targets.is_empty() {
-        let says = format!("a host in {names} mounts {id} across zones: it dies with that zone, too");
+        let says =
+            format!("a host in {names} mounts {id} across zones: it dies with that zone, too");
         (Verdict::Warn, says)
     } else {
-        let says = format!("{id} has no mount target in {names}: a host that is launched there has no home");
+        let says = format!(
+            "{id} has no mount target in {names}: a host that is launched there has no home"
+        );
         (Verdict::Fail, says)
     };
     let finding = Finding::new(ID, verdict, says);

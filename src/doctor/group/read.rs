@@ -52,8 +52,9 @@ pub async fn read(config: &SdkConfig, asked: &Asked<'_>) -> Result<Subject, Faul
     let now = now.map_err(|failure| fault(&failure))?;
     let group = group.map_err(|failure| refused(&failure))?.ok_or_else(|| {
         let place = region(config);
-        Fault::usage(format!("there is no Auto Scaling group `{}` in {place}", asked.group))
-            .hint("give its name as `aws autoscaling describe-auto-scaling-groups` has it, and --region")
+        Fault::usage(format!("there is no Auto Scaling group `{}` in {place}", asked.group)).hint(
+            "give its name as `aws autoscaling describe-auto-scaling-groups` has it, and --region",
+        )
     })?;
     let name = group.name.as_str();
     let (hooks, refreshes, activities, subnets, targets, template, standing) = tokio::join!(
@@ -66,10 +67,8 @@ pub async fn read(config: &SdkConfig, asked: &Asked<'_>) -> Result<Subject, Faul
         standing(config, name),
     );
     let (template, standing) = (told(template), told(standing));
-    let (image, home) = tokio::join!(
-        image_of(config, template.as_ref().ok()),
-        home(config, &template, &standing),
-    );
+    let (image, home) =
+        tokio::join!(image_of(config, template.as_ref().ok()), home(config, &template, &standing),);
     let image = told(image);
     let part = part(asked, &group, &template, &image, &standing);
     Ok(Subject {
@@ -177,9 +176,18 @@ async fn home(
     let efs: Efs = section(&layers, "efs");
     let proven = standing.as_ref().ok().and_then(|it| it.as_ref()?.proof.as_ref());
     let Some(id) = proven.and_then(|it| it.file_system.clone()).or(efs.id) else { return Ok(None) };
-    let (file_system, targets) =
-        tokio::try_join!(efs::file_system(config, &id), efs::mount_targets(config, &id))?;
-    Ok(Some(Home { file_system: id, zone: file_system.zone, targets, cross_az: efs.cross_az }))
+    let (file_system, targets, backed_up) = tokio::join!(
+        efs::file_system(config, &id),
+        efs::mount_targets(config, &id),
+        efs::is_backed_up(config, &id),
+    );
+    Ok(Some(Home {
+        zone: file_system?.zone,
+        targets: targets?,
+        cross_az: efs.cross_az,
+        backed_up: told(backed_up),
+        file_system: id,
+    }))
 }
 
 /// What the hosts are: what somebody says, else what they are told, else what can be concluded.

@@ -111,7 +111,8 @@ fn rebalance(subject: &Subject) -> Finding {
     if zones < 2 {
         return Finding::new(ID, Verdict::Pass, "there is one zone: nothing to balance");
     }
-    let says = "AZRebalance runs: it starts a host in another zone before the one that serves is gone";
+    let says =
+        "AZRebalance runs: it starts a host in another zone before the one that serves is gone";
     let fix = subject.mend().asg("suspend-processes", "--scaling-processes AZRebalance");
     Finding::new(ID, Verdict::Warn, says)
         .shown_by(format!("{zones} zones: {}", subject.group.zones.join(", ")))
@@ -149,10 +150,10 @@ fn retention(subject: &Subject) -> Finding {
     }
     let says = "a host whose terminate hook is abandoned is kept: as long as it runs, no other one may \
                 have the home";
-    let policy = "--instance-lifecycle-policy RetentionTriggers={TerminateHookAbandon=terminate}";
+    let policy = "--instance-lifecycle-policy 'RetentionTriggers={TerminateHookAbandon=terminate}'";
     Finding::new(ID, Verdict::Fail, says)
         .shown_by("TerminateHookAbandon is retain")
-        .mended_by(subject.mend().update(&policy.replace('{', "'{").replace('}', "}'")))
+        .mended_by(subject.mend().update(policy))
 }
 
 fn lifetime(subject: &Subject) -> Option<Finding> {

@@ -13,8 +13,6 @@ use crate::aws::asg::refresh::{Manner, Wanted};
 use crate::aws::asg::{process, refresh};
 use crate::aws::{Failure, channel, launch_template, ssm};
 
-/// Of agents and container hosts most stay in service, and some more come first.
-const ROLLING: Manner = Manner::Rolling { least: 90, most: 110 };
 /// Of a controller there is never a second one.
 const TERMINATE_FIRST: Manner = Manner::Rolling { least: 0, most: 100 };
 
@@ -75,7 +73,10 @@ async fn start(config: &SdkConfig, journal: &Journal, way: Way) -> Result<Box<Jo
     };
     let manner = match order.strategy {
         Strategy::TerminateFirst => TERMINATE_FIRST,
-        Strategy::Rolling => ROLLING,
+        Strategy::Rolling => {
+            let (least, most) = order.crowd.bounds();
+            Manner::Rolling { least, most }
+        }
         Strategy::ReplaceRootVolume => Manner::RootVolume,
     };
     let wanted = Wanted {
@@ -86,6 +87,7 @@ async fn start(config: &SdkConfig, journal: &Journal, way: Way) -> Result<Box<Jo
         manner,
         // There is nothing further back to go to.
         auto_rollback: way == Way::Forward,
+        protected: order.crowd.protected,
     };
     let id = refresh::start(config, &wanted).await?;
     let mut noted = journal.clone();

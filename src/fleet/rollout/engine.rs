@@ -80,6 +80,7 @@ pub async fn carry_out(
     setting.events.started("lock", "taking the lock of the group");
     let begun = Instant::now();
     lock::take(setting.config, &group, &Lock::new(&rollout, &setting.operator, now)).await?;
+    lock::apart(setting.config, &group, &order.crowd.apart).await?;
     setting.events.finished("lock", crate::event::Outcome::Changed, begun.elapsed());
     let last = journal::number(setting.config, &group).await?;
     let scribe = Scribe::new(&group, last);
@@ -126,6 +127,7 @@ impl<'a> Work<'a> {
             let now = Timestamp::now();
             timeline::observe(&mut self.journal, &seen, now);
             self.teller.tell(&self.journal);
+            self.teller.stands(&self.journal, &seen);
             match next(&self.journal, &seen, now) {
                 Next::Note(noted) => self.note(*noted).await?,
                 Next::Act(act) => self.perform(&seen, &act).await?,

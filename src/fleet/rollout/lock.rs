@@ -105,6 +105,31 @@ pub async fn take(config: &SdkConfig, group: &str, lock: &Lock) -> anyhow::Resul
     }
 }
 
+/// Whether nobody changes these groups, now that the lock of `group` is held: a controller and its
+/// agents are not replaced at the same time. Whoever comes second gives the lock back; of two that come
+/// at once each may, and no one goes on.
+///
+/// # Errors
+/// Somebody does, or AWS refuses.
+pub async fn apart(config: &SdkConfig, group: &str, others: &[String]) -> anyhow::Result<()> {
+    for other in others {
+        let held = read(config, other).await;
+        if matches!(held, Ok(None)) {
+            continue;
+        }
+        ssm::remove(config, &parameter(group)).await.map_err(|it| refused(&it))?;
+        let Some(held) = held? else { continue };
+        let who = &held.operator.who;
+        return Err(Fault::step(format!(
+            "{other} is being changed by {who}: a controller and its agents are never replaced in one \
+             step"
+        ))
+        .hint(format!("wait until it is over, and give the same command again for {group}"))
+        .into());
+    }
+    Ok(())
+}
+
 /// Who holds the lock of a group, if anybody.
 pub async fn read(config: &SdkConfig, group: &str) -> anyhow::Result<Option<Lock>> {
     let found = ssm::parameter(config, &parameter(group)).await.map_err(|it| refused(&it))?;

@@ -4,11 +4,11 @@ use aws_config::SdkConfig;
 use futures::future::try_join_all;
 
 use super::journal::Journal;
-use super::proof::Target;
+use super::proof::{Beside, Target};
 use super::seen::Seen;
 use super::{Phase, Way, lock, quiet, record};
 use crate::aws::launch_template::{self, Which};
-use crate::aws::{Failure, asg, channel, elb, ssm};
+use crate::aws::{Failure, asg, channel, ecs, elb, ssm};
 use crate::group::standing::Standing;
 use crate::host::Role;
 
@@ -38,11 +38,12 @@ pub(super) async fn look(
     let Some(crew) = crew else { return Ok(None) };
     let serving = crew.hosts.iter().filter(|host| host.is_in_service());
     let serving: Vec<String> = serving.map(|host| host.id.clone()).take(TARGETS).collect();
-    let (made, default, tag, targets, pointed, (recorded, locked)) = tokio::try_join!(
+    let (made, default, tag, targets, beside, pointed, (recorded, locked)) = tokio::try_join!(
         made(config, journal),
         default(config, journal),
         tag(config, journal),
         health(config, journal, targets, &serving),
+        beside(config, journal),
         pointed(config, journal),
         end(config, journal),
     )?;
@@ -55,6 +56,7 @@ pub(super) async fn look(
         default,
         tag,
         targets,
+        beside,
         pointed,
         recorded,
         locked,
@@ -121,6 +123,23 @@ async fn health(
         Ok(Target { group: group.clone(), instance: host.clone(), health })
     }))
     .await
+}
+
+/// What the controller of agents says, and what the cluster of container hosts has.
+async fn beside(config: &SdkConfig, journal: &Journal) -> Result<Beside, Failure> {
+    let mut beside = Beside::default();
+    if journal.phase != Phase::Proof {
+        return Ok(beside);
+    }
+    let crowd = &journal.order.crowd;
+    if let Some(controller) = &crowd.controller {
+        beside.controller = Some(quiet::standing(config, controller).await?);
+    }
+    if let Some(cluster) = &crowd.cluster {
+        beside.cluster = Some(ecs::containers(config, cluster).await?);
+        beside.former.clone_from(&journal.hosts);
+    }
+    Ok(beside)
 }
 
 /// Those target groups of the group that a load balancer uses, and whose targets are instances.

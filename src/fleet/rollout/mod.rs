@@ -8,8 +8,11 @@
 //! has the guard of the host do that.
 
 mod act;
+pub mod agents;
 pub mod ask;
 pub mod back;
+pub mod crowd;
+pub mod ecs;
 pub mod ended;
 mod engine;
 pub mod journal;
@@ -18,6 +21,7 @@ mod look;
 #[cfg(test)]
 mod model;
 pub mod next;
+pub mod picture;
 pub mod plan;
 pub mod preflight;
 pub mod proof;
@@ -25,20 +29,24 @@ pub mod prospect;
 pub mod quiet;
 pub mod reaction;
 pub mod record;
+pub mod relations;
 mod resume;
 #[cfg(test)]
 mod sample;
 pub mod seen;
 pub mod survey;
 mod telling;
+pub mod text;
 pub mod timeline;
 mod words;
 
 use serde::{Deserialize, Serialize};
 
 pub use ask::Ask;
+pub use crowd::Crowd;
 pub use ended::Ended;
 pub use engine::{Pace, Setting, carry_out};
+pub use lock::Operator;
 pub use plan::Plan;
 pub use prospect::{Outlook, Prospect, prepare};
 pub use resume::{Resume, resume};
@@ -146,6 +154,9 @@ pub struct Order {
     pub patience: u64,
     /// Whether this is a way back that somebody asked for.
     pub rollback: bool,
+    /// What matters where there are many hosts.
+    #[serde(default, skip_serializing_if = "Crowd::is_empty")]
+    pub crowd: Crowd,
 }
 
 /// A call that AWS refused.

@@ -342,6 +342,7 @@ pub(super) fn judged(journal: &Journal, seen: &Seen, now: Timestamp) -> Verdict 
         crew: seen.crew.clone(),
         standing: seen.standing.clone(),
         targets: seen.targets.clone(),
+        beside: seen.beside.clone(),
         looking: lasts(journal, now),
         serving,
     };

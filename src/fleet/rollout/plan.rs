@@ -181,10 +181,8 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
         recipe: image.and_then(|it| it.tag(RECIPE_TAG)).map(str::to_owned),
         jenkins,
     };
-    let from = Side {
-        version: Some(version.number),
-        ..side(version.image.as_deref()?, old, old_jenkins)
-    };
+    let from =
+        Side { version: Some(version.number), ..side(version.image.as_deref()?, old, old_jenkins) };
     let to = Side { version: kept(survey, image), ..side(&image.id, Some(image), new_jenkins) };
     let role = subject.part.role;
     Some(Order {
@@ -200,6 +198,11 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
         builds_patience: ask.builds_patience.as_secs(),
         patience: ask.patience.as_secs(),
         rollback: ask.rollback,
+        crowd: survey
+            .relations
+            .as_ref()
+            .map(|relations| relations.crowd(role, subject.group.desired))
+            .unwrap_or_default(),
     })
 }
 
@@ -304,7 +307,9 @@ impl Builds {
         let minutes = patience.div_ceil(60);
         match self {
             Self::Wait => {
-                format!("waited for {minutes} min at most; if they take longer, nothing is replaced")
+                format!(
+                    "waited for {minutes} min at most; if they take longer, nothing is replaced"
+                )
             }
             Self::WaitThenForce => {
                 format!("waited for {minutes} min at most; if they take longer, they are lost")

@@ -143,5 +143,8 @@ fn in_service(group: &str, side: &Side) -> String {
     } else {
         format!("{} ({})", side.image, side.name)
     };
-    format!("{group} serves {image} already{}: nothing is to be done\n", version.unwrap_or_default())
+    format!(
+        "{group} serves {image} already{}: nothing is to be done\n",
+        version.unwrap_or_default()
+    )
 }

@@ -6,7 +6,7 @@ use crate::aws::asg::{Activity, Crew, Host};
 use crate::group::standing::Standing;
 
 use super::Side;
-use super::proof::Target;
+use super::proof::{Beside, Target};
 
 /// See the module. What a phase does not need is not read, and absent.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,8 @@ pub struct Seen {
     pub tag: Option<String>,
     /// How the hosts in service are, in each target group.
     pub targets: Vec<Target>,
+    /// What those say of the hosts that work with them.
+    pub beside: Beside,
     /// Whether `current` and `previous` say what they shall.
     pub pointed: bool,
     /// Whether this rollout is in the history.

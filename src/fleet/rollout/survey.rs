@@ -11,12 +11,13 @@ use serde::Deserialize;
 use super::lock::{self, Lock};
 use super::quiet::TAG;
 use super::record::{self, Record};
+use super::relations::Relations;
 use super::{Ask, Side};
 use crate::aws::channel::{self, Channel};
 use crate::aws::image::{self, Image};
 use crate::aws::instance_type::{self, Type};
-use crate::aws::operator::{Identity, fault, identity};
 use crate::aws::launch_template::{self, Version, Which};
+use crate::aws::operator::{Identity, fault, identity};
 use crate::aws::{Failure, probe, ssm};
 use crate::doctor::group::{Asked, Subject, read};
 use crate::doctor::{Gap, Look};
@@ -108,6 +109,8 @@ pub struct Survey {
     /// The version of the launch template that served before, for a way back: what it says beside the
     /// image served with it.
     pub kept: Look<Option<Version>>,
+    /// Who else is concerned.
+    pub relations: Look<Relations>,
     /// What would be allowed.
     pub probes: Vec<Probe>,
     /// What is in the image that serves.
@@ -149,11 +152,12 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
     });
     let choice = choice.map_err(Gap::from);
     let id = choice.as_ref().ok().and_then(|choice| choice.image().map(str::to_owned));
-    let (image, kept, types, channel, probes) = tokio::join!(
+    let (image, kept, types, channel, relations, probes) = tokio::join!(
         new_image(config, id.as_deref()),
         kept(config, choice.as_ref().ok()),
         types(config, &subject),
         open(config, &subject),
+        Relations::read(config, ask, &subject),
         probes(config, &subject, id.as_deref()),
     );
     let image = image.map_err(Gap::from);
@@ -169,6 +173,7 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
         records: records.map_err(Gap::from),
         channel: channel.map_err(Gap::from),
         kept: kept.map_err(Gap::from),
+        relations: relations.map_err(Gap::from),
         probes,
         old,
         new,
@@ -176,11 +181,7 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
 }
 
 /// What `latest` of the recipe points to, where nothing else was said.
-async fn pointer(
-    config: &SdkConfig,
-    ask: &Ask,
-    subject: &Subject,
-) -> Result<Choice, Failure> {
+async fn pointer(config: &SdkConfig, ask: &Ask, subject: &Subject) -> Result<Choice, Failure> {
     if ask.image.is_some() || ask.rollback {
         return Ok(Choice::Nothing);
     }

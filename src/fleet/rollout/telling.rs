@@ -8,9 +8,11 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::journal::Journal;
+use super::picture::picture;
+use super::seen::Seen;
 use super::timeline;
 use super::{Phase, Way, reaction};
-use crate::event::{Events, Outcome};
+use crate::event::{Events, Fact, Outcome};
 
 /// A new id of a rollout: when it began, and something that no other has.
 pub(super) fn id(now: Timestamp) -> String {
@@ -23,6 +25,7 @@ pub(super) struct Teller<'a> {
     events: &'a Events,
     open: RefCell<Option<Open>>,
     told: RefCell<usize>,
+    shown: RefCell<Vec<Fact>>,
 }
 
 /// A step that is under way.
@@ -37,7 +40,12 @@ struct Open {
 
 impl<'a> Teller<'a> {
     pub(super) const fn new(events: &'a Events) -> Self {
-        Self { events, open: RefCell::new(None), told: RefCell::new(0) }
+        Self {
+            events,
+            open: RefCell::new(None),
+            told: RefCell::new(0),
+            shown: RefCell::new(Vec::new()),
+        }
     }
 
     /// Says what has come since it was last asked.
@@ -57,6 +65,17 @@ impl<'a> Teller<'a> {
         let (way, phase) = now;
         let open = Open { way, phase, step, since: Instant::now(), last: String::new() };
         *self.open.borrow_mut() = Some(open);
+    }
+
+    /// Says how the group stands, where that is news.
+    pub(super) fn stands(&self, journal: &Journal, seen: &Seen) {
+        let facts = picture(journal, seen);
+        let mut shown = self.shown.borrow_mut();
+        if *shown != facts {
+            shown.clone_from(&facts);
+            let back = if journal.way == Way::Back { "back " } else { "" };
+            self.events.stands(&format!("{back}{}", reaction::phase_name(journal.phase)), facts);
+        }
     }
 
     /// What a host has gone through is told once it has.

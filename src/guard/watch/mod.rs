@@ -62,8 +62,6 @@ pub(super) struct Watch {
     errand: Option<(About, JoinHandle<Answer>)>,
     /// When it is looked again whether Jenkins is quiet.
     quiet_again: f64,
-    /// Whether an ECS host was made quiet by the tag.
-    moved: bool,
     /// The host has left by itself, and its group does not know yet.
     unwanted: bool,
     /// Lines that are said once, while they are true.
@@ -90,7 +88,6 @@ impl Watch {
             group: None,
             errand: None,
             quiet_again: 0.0,
-            moved: false,
             unwanted: false,
             said: Vec::new(),
         }
@@ -286,8 +283,7 @@ impl Watch {
         self.host.events.log(STEP, line);
         // What the drain made quiet begins builds again.
         match self.host.role {
-            Role::Controller => _ = self.host.notes.quiet(true),
-            Role::Ecs => self.moved = true,
+            Role::Controller | Role::Ecs => _ = self.host.notes.quiet(true),
             Role::Agent => {}
         }
     }

@@ -15,12 +15,15 @@ impl Watch {
     pub(super) async fn quiet(&mut self, wanted: bool) {
         match self.host.role {
             Role::Controller if self.ready => self.quiet_jenkins(wanted).await,
-            Role::Ecs if self.ready && self.moved != wanted => {
+            // Written down: the next guard has to take it back.
+            Role::Ecs if self.ready && self.host.notes.quiet_since().is_some() != wanted => {
                 let Some(cluster) = self.host.config.ecs.cluster.clone() else { return };
                 let errand =
                     if wanted { Errand::Move { cluster } } else { Errand::Stay { cluster } };
-                if self.errand(About::Tasks, errand) {
-                    self.moved = wanted;
+                if self.errand(About::Tasks, errand)
+                    && let Err(error) = self.host.notes.quiet(wanted)
+                {
+                    self.say_once(format!("that could not be written down: {error}"));
                 }
             }
             Role::Agent if wanted => {

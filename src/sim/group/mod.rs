@@ -151,6 +151,9 @@ pub struct Group {
     /// What becomes of launches that fail.
     #[serde(skip)]
     pub trouble: Trouble,
+    /// So many unhealthy instances were let go whose replacements are not launched yet.
+    #[serde(skip)]
+    pub owes: u64,
 }
 
 impl Group {

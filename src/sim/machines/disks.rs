@@ -25,10 +25,7 @@ pub(super) struct Disks {
 
 impl Disks {
     /// Those of `made` are there already, as files that somebody else has.
-    pub(super) fn new(
-        run_dir: &RunDir,
-        made: BTreeMap<String, PathBuf>,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn new(run_dir: &RunDir, made: BTreeMap<String, PathBuf>) -> anyhow::Result<Self> {
         let folder = run_dir.below(FOLDER)?.path().to_owned();
         Ok(Self { folder, made: Mutex::new(made) })
     }

@@ -164,7 +164,10 @@ mod tests {
         });
         std::fs::write(file.with_extension("json"), manifest.to_string()).unwrap();
         let ami = Ami::of(&file).unwrap();
-        assert_eq!((ami.name.as_str(), ami.jenkins.as_deref()), ("ci-amd64-2.1-01234567", Some("2.1")));
+        assert_eq!(
+            (ami.name.as_str(), ami.jenkins.as_deref()),
+            ("ci-amd64-2.1-01234567", Some("2.1"))
+        );
         assert_eq!(ami.tags["hostkit:recipe"], "ci");
         assert_eq!(ami.id, Ami::of(&file).unwrap().id, "the same image has the same id");
     }

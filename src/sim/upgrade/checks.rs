@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::Night;
 use super::log::Sight;
 use super::play::{JOB, Play, image_of};
-use super::Night;
 use crate::sim::instance::State;
 use crate::sim::nfs::Selection;
 use crate::sim::nfs::interleave::{self, Verdict};
@@ -51,9 +51,11 @@ impl Play {
     /// The old host was to go only after the build's end.
     fn build_was_waited_for(&mut self) {
         let Some(over) = self.build_over else { return };
-        let leaves = self.stage.log.first(&self.old, self.began, |sight| {
-            matches!(sight, Sight::Lifecycle(word) if word.starts_with("Terminating"))
-        });
+        let leaves = self.stage.log.first(
+            &self.old,
+            self.began,
+            |sight| matches!(sight, Sight::Lifecycle(word) if word.starts_with("Terminating")),
+        );
         // The build's end is a whole second of another clock.
         let holds = leaves.is_some_and(|at| at.as_secs() + 2 >= over.as_secs());
         let seen = format!("the build ended at {over:.0?}, the host was to go at {leaves:.0?}");
@@ -75,9 +77,10 @@ impl Play {
 
     /// A host that stands still is not followed before EC2 says that it is gone.
     fn claimed_after_death(&mut self) {
-        let gone = self.stage.log.first(&self.old, self.began, |sight| {
-            *sight == Sight::State(State::Terminated.word())
-        });
+        let gone = self
+            .stage
+            .log
+            .first(&self.old, self.began, |sight| *sight == Sight::State(State::Terminated.word()));
         let all = self.stage.log.all();
         let claim = all.iter().find(|one| {
             one.sight == Sight::Holds && one.instance != self.old && one.at >= self.began
@@ -118,8 +121,7 @@ impl Play {
             self.stage.story.tell("EFS", &format!("VIOLATION {violation}"));
         }
         let seen = format!("{} violations; {:?}", verdict.violations.len(), verdict.blind);
-        let what =
-            format!("never two controllers ({} changes of the home)", verdict.changes);
+        let what = format!("never two controllers ({} changes of the home)", verdict.changes);
         self.check(what, verdict.holds(), seen);
         BTreeMap::from([("EFS".to_owned(), verdict)])
     }

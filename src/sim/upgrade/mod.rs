@@ -190,11 +190,7 @@ async fn all(options: &Options, events: &Events) -> anyhow::Result<Ended> {
     Ok(Ended { version: 1, nights, boots, seconds })
 }
 
-async fn one(
-    options: &Options,
-    night: Night,
-    events: &Events,
-) -> anyhow::Result<(Told, usize)> {
+async fn one(options: &Options, night: Night, events: &Events) -> anyhow::Result<(Told, usize)> {
     let began = Instant::now();
     events.started(night.name(), format!("{}: {}", night.name(), night.about()));
     let mut play = play::Play::open(options, night, events).await?;

@@ -65,7 +65,8 @@ impl Play {
         let serving = || self.stage.serving();
         let (old, _) = self.stage.until("the first host served", serving).await?;
         self.old = old;
-        let quiet_can = |sight: &Sight| matches!(sight, Sight::Standing(state, _) if state == "serving");
+        let quiet_can =
+            |sight: &Sight| matches!(sight, Sight::Standing(state, _) if state == "serving");
         self.stage.sees("its guard said so", &self.old, Duration::ZERO, quiet_can).await?;
         self.furnish_home()?;
         self.upgrade().await?;
@@ -85,13 +86,14 @@ impl Play {
         if seconds == 0 {
             return Ok(());
         }
-        let build = format!(
-            "Built-In+Node pipeline http://127.0.0.1:8080/job/rehearsal/1/ {seconds}\n"
-        );
+        let build =
+            format!("Built-In+Node pipeline http://127.0.0.1:8080/job/rehearsal/1/ {seconds}\n");
         let file = self.stage.folder.join(BUILDS);
         std::fs::write(file, build).context("having a build run")?;
         self.build_over = Some(self.stage.now() + self.stage.options.build);
-        self.stage.story.tell(&self.stage.story.called(&self.old), &format!("builds for {seconds} s"));
+        self.stage
+            .story
+            .tell(&self.stage.story.called(&self.old), &format!("builds for {seconds} s"));
         Ok(())
     }
 

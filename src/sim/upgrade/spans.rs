@@ -60,7 +60,8 @@ pub(super) fn times(
     (old, new): (&str, &str),
     (began, ended): (Duration, Duration),
 ) -> Times {
-    let of_old = |from: Duration, wanted: &dyn Fn(&Sight) -> bool| first(moments, old, from, wanted);
+    let of_old =
+        |from: Duration, wanted: &dyn Fn(&Sight) -> bool| first(moments, old, from, wanted);
     let of_new = |wanted: &dyn Fn(&Sight) -> bool| first(moments, new, began, wanted);
     let leaves = of_old(began, &|sight| is_leaving(sight));
     let tagged = of_old(began, &|sight| matches!(sight, Sight::Drain(Some(_))));
@@ -68,9 +69,7 @@ pub(super) fn times(
     let from = leaves.unwrap_or(began);
     let silent = of_old(from, &|sight| *sight == Sight::Silent);
     let released = of_old(from, &|sight| *sight == Sight::Released);
-    let gone = of_old(from, &|sight| {
-        matches!(sight, Sight::State("shutting-down" | "terminated"))
-    });
+    let gone = of_old(from, &|sight| matches!(sight, Sight::State("shutting-down" | "terminated")));
     let serves = of_new(&|sight| matches!(sight, Sight::Serves(_)));
     let in_service = of_new(&|sight| *sight == Sight::Lifecycle("InService".to_owned()));
     let steps: [Step; 13] = [
@@ -86,8 +85,18 @@ pub(super) fn times(
             Whose::Aws,
             of_new(&|sight| *sight == Sight::State("running")),
         ),
-        ("boot", "until the agent runs", Whose::Machine, of_new(&|sight| *sight == Sight::Metadata)),
-        ("claim", "until it holds the home", Whose::Hostkit, of_new(&|sight| *sight == Sight::Holds)),
+        (
+            "boot",
+            "until the agent runs",
+            Whose::Machine,
+            of_new(&|sight| *sight == Sight::Metadata),
+        ),
+        (
+            "claim",
+            "until it holds the home",
+            Whose::Hostkit,
+            of_new(&|sight| *sight == Sight::Holds),
+        ),
         ("ready", "until its Jenkins serves", Whose::Jenkins, serves),
         ("in-service", "until its hook is completed", Whose::Hostkit, in_service),
         (

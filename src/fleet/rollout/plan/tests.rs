@@ -1,9 +1,9 @@
 use super::*;
 use crate::aws::asg::Kind;
 use crate::doctor::group::sample::activity;
-use crate::fleet::rollout::sample::{ask, contents, survey};
-use crate::fleet::rollout::record::{End, Record};
 use crate::fleet::rollout::ended::Times;
+use crate::fleet::rollout::record::{End, Record};
+use crate::fleet::rollout::sample::{ask, contents, survey};
 use crate::fleet::rollout::{Outlook, Prospect};
 
 fn plan(survey: &Survey, ask: &Ask) -> Plan {
@@ -35,10 +35,8 @@ fn known() -> Survey {
     ));
     survey.subject.standing.as_mut().unwrap().as_mut().unwrap().builds = Some(2);
     let now = survey.subject.now;
-    survey.subject.activities = Ok(vec![
-        activity(now, Kind::Launch, 140, true),
-        activity(now, Kind::Terminate, 41, true),
-    ]);
+    survey.subject.activities =
+        Ok(vec![activity(now, Kind::Launch, 140, true), activity(now, Kind::Terminate, 41, true)]);
     survey
 }
 

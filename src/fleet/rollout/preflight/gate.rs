@@ -2,8 +2,8 @@
 //! refused here, before anybody is without Jenkins.
 
 use crate::doctor::{Finding, Verdict};
-use crate::fleet::rollout::plan::jenkins_of;
 use crate::fleet::rollout::Ask;
+use crate::fleet::rollout::plan::jenkins_of;
 use crate::fleet::rollout::survey::Survey;
 use crate::host::{Jenkins, Layer, section};
 use crate::jenkins::Version;
@@ -34,7 +34,9 @@ pub(super) fn check(survey: &Survey, _: &Ask) -> Vec<Finding> {
     let evidence = format!("{old} serves, the image has {new}");
     if allowed(survey) {
         let says = format!("Jenkins goes back from {old} to {new}, as the user-data allows it");
-        return vec![Finding::new(ID, Verdict::Warn, says).shown_by("jenkins.allow_downgrade = true")];
+        return vec![
+            Finding::new(ID, Verdict::Warn, says).shown_by("jenkins.allow_downgrade = true"),
+        ];
     }
     let says = format!(
         "the home was written by Jenkins {old}, and the image has {new}: its host would refuse the home, \

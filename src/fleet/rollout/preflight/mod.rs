@@ -13,22 +13,26 @@ mod records;
 mod tests;
 
 use super::survey::Survey;
-use super::{Ask, Strategy};
+use super::{Ask, Strategy, agents, ecs};
 use crate::doctor::group;
 use crate::doctor::{Finding, Verdict};
 
 /// All that was found, of the group and of what is to be done with it.
 pub fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
-    let checks: [fn(&Survey, &Ask) -> Vec<Finding>; 6] = [
+    let checks: [fn(&Survey, &Ask) -> Vec<Finding>; 8] = [
         permissions::check,
         records::check,
         image::check,
         fit::check,
         gate::check,
         host::check,
+        agents::check,
+        ecs::check,
     ];
     let ours = checks.into_iter().flat_map(|check| check(survey, ask));
-    ours.chain(strategy(ask)).chain(group::check(&survey.subject)).collect()
+    let mut all: Vec<_> = ours.chain(strategy(ask)).chain(group::check(&survey.subject)).collect();
+    ecs::forgive(survey, &mut all);
+    all
 }
 
 /// What is said of a way of replacing that nobody has tried on AWS.

@@ -22,7 +22,8 @@ fn lock(survey: &Survey) -> Finding {
         Some(Ok(lock)) => Finding::new(ID, Verdict::Fail, lock.held(group).to_string()),
         Some(Err(text)) => {
             let says = "somebody holds the lock of the group, and it cannot be read who";
-            Finding::new(ID, Verdict::Fail, says).shown_by(text.chars().take(200).collect::<String>())
+            Finding::new(ID, Verdict::Fail, says)
+                .shown_by(text.chars().take(200).collect::<String>())
         }
     };
     finding
@@ -40,7 +41,8 @@ fn previous(survey: &Survey, ask: &Ask) -> Option<Finding> {
     let parameter = record::previous(group);
     match survey.choice.as_ref().ok()? {
         Choice::Previous(None) => {
-            let says = "what served before is not recorded: hostkit has never replaced this group's hosts";
+            let says =
+                "what served before is not recorded: hostkit has never replaced this group's hosts";
             Some(
                 Finding::new(ID, Verdict::Fail, says)
                     .shown_by(parameter)

@@ -2,8 +2,8 @@ use super::*;
 use crate::aws::image::State;
 use crate::aws::launch_template::Version;
 use crate::doctor::{Gap, render, worst};
-use crate::fleet::rollout::sample::{ask, image, survey};
 use crate::fleet::rollout::lock::{Lock, Operator};
+use crate::fleet::rollout::sample::{ask, image, survey};
 use crate::fleet::rollout::survey::{Choice, Probe};
 use crate::fleet::rollout::{Builds, Outlook, Prospect, Side};
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{Order, Side, Strategy, Way};
+use super::super::{Order, Side, Strategy, Way, agents, ecs};
 use crate::aws::asg::{Crew, Host};
+use crate::aws::ecs::Container;
 use crate::aws::elb::Health;
 use crate::group::standing::{Agents, Proof, Standing, State};
 use crate::host::Role;
@@ -87,10 +88,23 @@ pub struct Seen {
     pub standing: Option<Standing>,
     /// How load balancers find its hosts.
     pub targets: Vec<Target>,
+    /// What those say of the hosts that work with them.
+    pub beside: Beside,
     /// Since when it is looked at.
     pub looking: Duration,
     /// Since when the new host says that it serves.
     pub serving: Duration,
+}
+
+/// What those say of hosts that work with them. What is not known, or nobody's, is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// What the controller of agents says of itself, if it says anything.
+    pub controller: Option<Option<Standing>>,
+    /// The hosts of the cluster of container hosts.
+    pub cluster: Option<Vec<Container>>,
+    /// Hosts that were there before.
+    pub former: Vec<String>,
 }
 
 /// How a load balancer finds a host.
@@ -399,6 +413,18 @@ fn agents(proof: &Proof, seen: &Seen, wanted: &Wanted<'_>) -> Result<Vec<String>
 }
 
 /// A group of several hosts: all of them are what they shall be, and well.
+/// What the controller of agents, or the cluster of container hosts, still lacks of the new ones.
+fn beside(seen: &Seen, new: &[&Host]) -> Option<String> {
+    let Beside { controller, cluster, former } = &seen.beside;
+    if let Some(standing) = controller
+        && let Some(why) = agents::missing(standing.as_ref(), new.len())
+    {
+        return Some(why);
+    }
+    let new: Vec<_> = new.iter().map(|host| host.id.as_str()).collect();
+    cluster.as_ref().and_then(|cluster| ecs::missing(cluster, &new, former))
+}
+
 fn many(seen: &Seen, wanted: &Wanted<'_>) -> Verdict {
     let hosts: Vec<_> = seen.crew.hosts.iter().filter(|host| !host.is_leaving()).collect();
     let is_well =
@@ -412,9 +438,14 @@ fn many(seen: &Seen, wanted: &Wanted<'_>) -> Verdict {
     }
     match gets_requests(seen, &well) {
         Err(obstacle) => obstacle.into(),
-        Ok(()) => {
-            let instances = well.iter().map(|host| host.id.clone()).collect();
-            Verdict::Proven(Proven { instances, ..Proven::default() })
-        }
+        Ok(()) => match (beside(seen, &well), seen.looking < AGENTS) {
+            (Some(why), true) => Verdict::Pending(Stage::Proof, why),
+            // The hosts are in service: what others lack of them is no reason to go back.
+            (warning, _) => {
+                let instances = well.iter().map(|host| host.id.clone()).collect();
+                let warnings = warning.into_iter().collect();
+                Verdict::Proven(Proven { instances, warnings, ..Proven::default() })
+            }
+        },
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -5,7 +7,8 @@ use super::super::{Side, Strategy as How, Way};
 use super::*;
 use crate::aws::asg::{Crew, Host};
 use crate::aws::elb::Health;
-use crate::group::standing::{Agents, Proof, Standing};
+use crate::group::standing::{Agents, Proof, Standing, State};
+use crate::host::Role;
 
 const OLD: &str = "i-0aaaaaaaaaaaaaaaa";
 const NEW: &str = "i-0bbbbbbbbbbbbbbbb";
@@ -69,6 +72,7 @@ fn well() -> Seen {
         targets: vec![target(NEW, "healthy")],
         looking: Duration::from_secs(40),
         serving: Duration::from_secs(2),
+        ..Seen::default()
     }
 }
 
@@ -139,7 +143,7 @@ fn every_part_of_the_proof_is_needed() {
         but(|seen| proof(seen).agents = Some(Agents { known: 3, online: 1 })),
         but(|seen| {
             proof(seen).agents = Some(Agents { known: 3, online: 1 });
-            seen.serving = decide::AGENTS;
+            seen.serving = AGENTS;
         }),
         but(|seen| {
             seen.standing = None;
@@ -225,7 +229,7 @@ fn any_seen() -> impl Strategy<Value = Seen> {
             let targets = vec![target(OLD, health), target(NEW, health)];
             let looking = Duration::from_secs(looking);
             let crew = Crew { desired: 1, hosts, ..well().crew };
-            Seen { crew, standing, targets, looking, serving: looking / 2 }
+            Seen { crew, standing, targets, looking, serving: looking / 2, ..Seen::default() }
         },
     )
 }

@@ -16,7 +16,7 @@ use crate::sim::elb;
 use crate::sim::endpoint::{Shared, with};
 use crate::sim::group::activity::{Activity, Kind};
 use crate::sim::group::cause::Cause;
-use crate::sim::group::decide::{Action, decide};
+use crate::sim::group::decide::{Action, Wanted, decide};
 use crate::sim::group::hook::Transition;
 use crate::sim::group::member::Seen;
 use crate::sim::instance::{Instance, Lifecycle, State};
@@ -91,7 +91,10 @@ fn apply(account: &mut Account, region: &str, name: &str, action: Action) {
             change(account, &id, |instance, now| instance.arrive(now, &hooks));
         }
         Action::Ail(id, ill) => change(account, &id, |instance, _| instance.say_health(Some(ill))),
-        Action::Launch(wanted) => drop(launch::launch(account, region, name, &wanted)),
+        Action::Launch(wanted) => {
+            let wanted = Wanted { cause: owed(account, region, name, wanted.cause), ..wanted };
+            drop(launch::launch(account, region, name, &wanted));
+        }
         Action::Draw(id, cause) => {
             let description = format!("Launching a new EC2 instance from warm pool: {id}");
             begin(account, region, name, Kind::Launch, description, &cause, &id);
@@ -101,6 +104,10 @@ fn apply(account: &mut Account, region: &str, name: &str, action: Action) {
         Action::Release(id, cause) => {
             if cause == Cause::NeverInService {
                 launch::trouble(account, region, name);
+            }
+            let sick = [Cause::NotRunning, Cause::TargetUnhealthy, Cause::SaidUnhealthy];
+            if let Some(group) = account.region(region).groups.get_mut(name) {
+                group.owes += u64::from(sick.contains(&cause) && !group.launches_first());
             }
             release(account, region, name, &id, &cause);
         }
@@ -114,6 +121,18 @@ fn apply(account: &mut Account, region: &str, name: &str, action: Action) {
             region.groups.remove(name);
             region.refreshes.remove(name);
         }
+    }
+}
+
+/// Why an instance comes: in place of an unhealthy one, while such are missing.
+fn owed(account: &mut Account, region: &str, name: &str, cause: Cause) -> Cause {
+    let Some(group) = account.region(region).groups.get_mut(name) else { return cause };
+    match cause {
+        Cause::Difference(..) if group.owes > 0 => {
+            group.owes -= 1;
+            Cause::Replacement
+        }
+        other => other,
     }
 }
 

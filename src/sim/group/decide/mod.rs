@@ -158,10 +158,8 @@ impl Look<'_> {
         }
         let mut zones = self.zones(counted);
         let mut waiting = self.members.iter().filter(|one| one.lifecycle == Lifecycle::Warm);
-        let gone = self.members.iter().filter(|one| one.is_leaving() && one.ill.is_some());
         let at_risk = counted.iter().any(|one| one.at_risk && self.is_doomed(one));
-        let replaced =
-            as_number(gone.count() + counted.iter().filter(|it| it.ill.is_some()).count());
+        let replaced = as_number(counted.iter().filter(|one| one.ill.is_some()).count());
         let cause = |number: u64| match () {
             () if self.group.steering.is_some() => Cause::Refresh,
             () if at_risk => Cause::Rebalance,

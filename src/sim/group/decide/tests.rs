@@ -105,7 +105,7 @@ fn an_unhealthy_one_goes_and_another_comes_at_the_same_time_unless_the_policy_wa
     assert_eq!(decided(&asks, std::slice::from_ref(&sick), now), goes);
     let mut leaving = sick.clone();
     leaving.lifecycle = Lifecycle::Draining;
-    assert_eq!(decided(&asks, &[leaving], now), [launch("a", Cause::Replacement)]);
+    assert_eq!(decided(&asks, &[leaving], now), [launch("a", Cause::Difference(0, 1))]);
 
     asks.maintenance = Some(Maintenance { least: 100, most: 200 });
     let first = decided(&asks, std::slice::from_ref(&sick), now);

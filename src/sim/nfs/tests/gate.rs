@@ -15,7 +15,8 @@ async fn through(there: Vec<u8>, back: Vec<u8>) -> (Record, Vec<u8>, Vec<u8>) {
     let port = server.local_addr().unwrap().port();
     let (machine, record) = (Machine::new("i-guest"), Record::default());
     let recorder = Recorder::silent();
-    let passage = Passage { port, machine, record: record.clone(), recorder, valve: Valve::default() };
+    let passage =
+        Passage { port, machine, record: record.clone(), recorder, valve: Valve::default() };
     let _gate = open_gate(UnixListener::bind(&socket).unwrap(), Some(passage));
 
     let guest = async {

@@ -76,7 +76,7 @@ impl World {
         let (now, tick) = (self.now(), self.tick);
         for (one, since) in &mut self.members {
             let number: usize = one.id[2..].parse().unwrap();
-            let is_bad = self.bad > 0 && number % self.bad == 0;
+            let is_bad = self.bad > 0 && number.is_multiple_of(self.bad);
             if one.lifecycle == Lifecycle::Pending && tick >= *since + 2 && !is_bad {
                 one.lifecycle = Lifecycle::InService;
                 one.in_service = Some(now);
