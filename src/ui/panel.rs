@@ -7,21 +7,21 @@ use crate::event::Fact;
 
 /// What is shown of it.
 #[derive(Debug, Default)]
-pub struct Panel {
+pub(super) struct Panel {
     facts: Vec<Fact>,
     lines: Vec<ProgressBar>,
 }
 
 impl Panel {
     /// Which facts are news; they are none the next time.
-    pub fn news(&mut self, facts: &[Fact]) -> Vec<Fact> {
+    pub(super) fn news(&mut self, facts: &[Fact]) -> Vec<Fact> {
         let news = facts.iter().filter(|fact| !self.facts.contains(fact)).cloned().collect();
         self.facts = facts.to_vec();
         news
     }
 
     /// Draws them as the last lines of `screen`.
-    pub fn draw(&mut self, screen: &MultiProgress, facts: &[Fact], colour: bool) {
+    pub(super) fn draw(&mut self, screen: &MultiProgress, facts: &[Fact], colour: bool) {
         if self.news(facts).is_empty() && self.lines.len() == facts.len() {
             return;
         }
