@@ -9,7 +9,7 @@ use hostkit::keys::PublicKey;
 use hostkit::sim::parameters::{Kind, Parameters};
 use serde_json::Value;
 
-use super::{LIST, NEXT, PRIVATE, Stage};
+use super::{LIST, NEXT, PRIVATE, REGION, Stage};
 use crate::account::words;
 use crate::iam::covered;
 
