@@ -130,6 +130,8 @@
 //!   service ([`sim::ebs`], [`sim::ec2`], [`sim::ecs`], [`sim::ssm`]), what goes wrong on purpose
 //!   ([`sim::faults`]), and [`sim::machines`], the virtual machines of the instances that are launched
 //!   in it
+//! - [`sim::refresh`]: how a group replaces its instances. [`sim::hosts`]: what instances do that have
+//!   a script instead of a machine, so that whole upgrades are tried in seconds
 //! - [`sim::vm`]: one machine, seen through a boot. [`sim::fleet`]: several of them on file systems
 //!   that they share. [`sim::failover`]: the bad nights that are played on them
 //! - [`sim::nfs`]: its file systems, the record of which machine changed what in them, and the check

@@ -88,7 +88,10 @@ impl Fold {
                 entry.outcome = Some(outcome);
                 entry.took = took;
             }
-            Event::Progress { .. } | Event::Log { .. } | Event::Milestone { .. } => {}
+            Event::Progress { .. }
+            | Event::Log { .. }
+            | Event::Stands { .. }
+            | Event::Milestone { .. } => {}
         }
     }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::machines::Machines;
 use crate::error::Fault;
 use crate::sim::cloud::{Cloud, Options};
+use crate::sim::hosts::{self, Script};
 use crate::sim::parameters::{self, Parameters};
 use crate::sys::{Cmd, Runner, Tool};
 use crate::ui::{self, Format};
@@ -42,6 +43,9 @@ pub struct Sim {
     /// The Parameter Store's content (TOML); empty by default
     #[arg(long, value_name = "FILE")]
     parameters: Option<PathBuf>,
+    /// What the hosts of Auto Scaling Groups do instead of having machines (TOML)
+    #[arg(long, value_name = "FILE", conflicts_with = "machines")]
+    hosts: Option<PathBuf>,
     #[command(flatten)]
     machines: Machines,
     /// A command to run with the account
@@ -67,8 +71,10 @@ struct Opened<'a> {
 
 /// Runs it; the command's exit status becomes ours.
 pub async fn run(args: Sim, format: Format) -> anyhow::Result<ExitCode> {
+    let hosts = args.hosts.as_deref().map(Script::load).transpose()?;
     let (options, machines, command) = args.options()?;
     let cloud = Cloud::open(options)?;
+    let _players = hosts.map(|script| hosts::play(&cloud, script));
     // The command has standard output for itself.
     let (events, printer) = ui::lines();
     let machines = machines.open(&cloud, &events).await;

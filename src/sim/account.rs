@@ -14,9 +14,11 @@ use jiff::Timestamp;
 use super::call::Caller;
 use super::conditions::Conditions;
 use super::disturbance::{Disturbance, Kind, Scene};
+use super::group::habits::Habits;
+use super::group::hook::{Hook, Transition};
+use super::hosts::Cast;
 use super::instance::{Credentials, Instance, Lifecycle};
 use super::notice::Notice;
-use super::own_group::{OwnGroup, Transition};
 use super::parameter_store::ParameterStore;
 use super::parameters::Parameters;
 use super::record::Record;
@@ -77,8 +79,8 @@ pub struct Account {
     pub file_systems: Vec<FileSystem>,
     /// What goes wrong with the services.
     pub disturbances: Vec<Disturbance>,
-    /// The group that its guests are in.
-    pub group: OwnGroup,
+    /// The group that its guests are in. Those of others are in its regions.
+    pub group: Habits,
     /// What it has in each region, by the region's name.
     pub regions: BTreeMap<String, Region>,
     /// The keys of whoever acts on it from outside, if anybody may.
@@ -92,6 +94,8 @@ pub struct Account {
     /// Whether somebody plays the machines of instances that are launched by `RunInstances`. If
     /// not, they come and go by time alone.
     pub machines: bool,
+    /// Its hosts that have a script instead of a machine.
+    pub hosts: Cast,
     /// Where its requests are recorded.
     pub record: Option<Arc<Record>>,
     store: Option<Arc<Store>>,
@@ -106,13 +110,14 @@ impl Account {
             parameters,
             file_systems: Vec::new(),
             disturbances: Vec::new(),
-            group: OwnGroup::default(),
+            group: Habits::of_the_guests(),
             regions: BTreeMap::new(),
             operator: None,
             conditions: Conditions::default(),
             changes: 0,
             shortages: Vec::new(),
             machines: false,
+            hosts: Cast::default(),
             record: None,
             store: None,
             instances: Vec::new(),
@@ -173,7 +178,7 @@ impl Account {
     /// Its group launches an instance: `pending`, held by the launch hook from now on.
     pub fn launch(&mut self, recorder: Recorder) -> &mut Instance {
         let hooks = self.group.hooks(Transition::Launching);
-        let instance = Instance::launch(self.now(), hooks, recorder);
+        let instance = Instance::launch(self.now(), &hooks, recorder);
         self.instances.push(instance);
         self.instances.last_mut().expect("there is the one just launched")
     }
@@ -206,10 +211,31 @@ impl Account {
 
     /// The group lets an instance go: its terminate hooks wait. False where there is none such.
     pub fn let_go(&mut self, id: &str) -> bool {
-        let now = self.now();
-        let hooks = self.group.hooks(Transition::Terminating);
-        let found = self.instances.iter_mut().find(|one| one.id == id && one.launch.is_none());
-        found.map(|instance| instance.leave(now, hooks)).is_some()
+        let hooks = self.hooks_of(id, Transition::Terminating);
+        let found = self.instance_mut(id).filter(|(instance, _)| instance.is_in_a_group());
+        found.map(|(instance, now)| instance.leave(now, &hooks)).is_some()
+    }
+
+    /// The hooks of an instance's group, and how long they wait here.
+    pub fn hooks_of(&self, id: &str, transition: Transition) -> Vec<Hook> {
+        let Some(instance) = self.instance(id) else { return Vec::new() };
+        let Some(member) = &instance.member else {
+            let guest = instance.launch.is_none();
+            return if guest { self.group.hooks(transition) } else { Vec::new() };
+        };
+        let region = self.regions.get(instance.region());
+        let group = region.and_then(|region| region.groups.get(&member.group));
+        let mut hooks = group.map(|it| it.habits.hooks(transition)).unwrap_or_default();
+        for hook in &mut hooks {
+            hook.timeout = self.waits(hook.timeout);
+        }
+        hooks
+    }
+
+    /// How long somebody waits here for a host who waits so long on AWS. Hosts that are machines
+    /// are no faster than there.
+    pub fn waits(&self, on_aws: Duration) -> Duration {
+        if self.machines { on_aws } else { self.conditions.takes(on_aws) }
     }
 
     /// Something is announced to an instance, or done to it.

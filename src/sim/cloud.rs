@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::account::{Account, REGION};
+use super::autoscaling::engine;
 use super::conditions::Conditions;
 use super::elb::health;
 use super::endpoint::{self, Shared, with};
@@ -201,10 +202,12 @@ async fn serve(
         http::serve_tcp_behind(listener, endpoint::gate(account), endpoint::services(account));
     let mut saved = with(account, |account| account.changes);
     let mut asking = std::pin::pin!(health::watch(Arc::clone(account)));
+    let mut groups = std::pin::pin!(engine::watch(Arc::clone(account)));
     loop {
         tokio::select! {
             _ = &mut stopped => break,
             () = &mut asking => {}
+            () = &mut groups => {}
             () = tokio::time::sleep(SAVE_EVERY) => {}
         }
         let changes = with(account, |account| account.changes);

@@ -28,6 +28,8 @@ pub struct Conditions {
     pub pending_snapshots: usize,
     /// For how long descriptions do not tell of a new thing, in AWS's time.
     pub unseen_for: Duration,
+    /// For how long after its launch load balancers find no instance well, in AWS's time.
+    pub unwell_for: Duration,
     /// How far the clock of AWS is ahead of this machine's.
     pub clock_ahead: SignedDuration,
 }
@@ -41,6 +43,7 @@ impl Default for Conditions {
             impatience: 1.0,
             pending_snapshots: 100,
             unseen_for: Duration::ZERO,
+            unwell_for: Duration::ZERO,
             clock_ahead: SignedDuration::ZERO,
         }
     }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::account::{ACCOUNT_ID, PRIVATE_IP, ROLE, SUBNET, VPC, ZONE};
 use super::ec2::specification::Metadata;
 use super::http::{Reply, Request};
-use super::instance::{Instance, Lifecycle};
+use super::instance::Instance;
 use super::network;
 use super::random;
 use super::timeline::Milestone;
@@ -136,19 +136,15 @@ fn list(leaves: &BTreeMap<String, String>, item: &str) -> Option<String> {
 
 /// Everything that can be read, by path.
 fn leaves(instance: &mut Instance, now: Instant, with_tags: bool) -> BTreeMap<String, String> {
-    let group = instance.launch.is_none().then(|| instance.lifecycle(now));
+    let target = instance.is_in_a_group().then(|| instance.target_lifecycle(now));
     let launch = instance.launch.as_deref();
     let mut leaves = BTreeMap::new();
     let mut put = |path: &str, value: &str| leaves.insert(path.to_owned(), value.to_owned());
     put("dynamic/instance-identity/document", &identity_document(instance));
     put("meta-data/ami-id", &instance.image);
     put("meta-data/ami-launch-index", &launch.map_or(0, |one| one.index).to_string());
-    if let Some(lifecycle) = group {
-        let target = match lifecycle {
-            Lifecycle::Waiting | Lifecycle::InService => "InService",
-            Lifecycle::Draining | Lifecycle::Terminating => "Terminated",
-        };
-        put("meta-data/autoscaling/target-lifecycle-state", target);
+    if let Some(target) = target {
+        put("meta-data/autoscaling/target-lifecycle-state", &target);
     }
     if let Some(profile) = profile(instance) {
         put("meta-data/iam/info", &profile_document(instance, profile));

@@ -48,3 +48,9 @@ fn bytes(length: usize) -> Vec<u8> {
         .expect("every Linux has /dev/urandom");
     bytes
 }
+
+/// A name in the form of a UUID.
+pub fn uuid() -> String {
+    let hex = hex(32);
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}

@@ -18,6 +18,7 @@ use super::key_pair::KeyPair;
 use super::launch_template::LaunchTemplate;
 use super::network::{self, Subnet, Vpc};
 use super::parameter_store::ParameterStore;
+use super::refresh::Refresh;
 use super::security_group::SecurityGroup;
 use super::snapshot::{self, Snapshot, Writing};
 use super::target_group::{LoadBalancer, TargetGroup};
@@ -48,6 +49,8 @@ pub struct Region {
     pub volumes: BTreeMap<String, Volume>,
     /// Auto Scaling Groups by name.
     pub groups: BTreeMap<String, Group>,
+    /// The instance refreshes of each group, the newest last.
+    pub refreshes: BTreeMap<String, Vec<Refresh>>,
     /// Target groups by ARN.
     pub target_groups: BTreeMap<String, TargetGroup>,
     /// Load balancers by ARN.

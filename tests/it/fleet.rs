@@ -11,6 +11,7 @@ use hostkit::sim::account::Account;
 use hostkit::sim::cloud::{Cloud, Options};
 use hostkit::sim::ec2::specification::Specification;
 use hostkit::sim::group::Group;
+use hostkit::sim::group::source::{Override, Source};
 use hostkit::sim::image::{Image, Mapping, State};
 use hostkit::sim::key_pair::KeyPair;
 use hostkit::sim::launch_template::{LaunchTemplate, Version};
@@ -291,8 +292,14 @@ fn crowded() -> (Stage, BTreeSet<String>) {
     stage.template("lt-0000000000000000c", &[&ami(19), &ami(20), "ami-00000000000000fff"], 3);
     let group = Group {
         name: "blue".to_owned(),
-        template: Some(("lt-0000000000000000a".to_owned(), "3".to_owned())),
-        overrides: vec![("lt-0000000000000000c".to_owned(), "1".to_owned())],
+        launches: Some(Source {
+            mixed: true,
+            overrides: vec![Override {
+                template: Some(("lt-0000000000000000c".to_owned(), "1".to_owned())),
+                ..Override::default()
+            }],
+            ..Source::of("lt-0000000000000000a", "3")
+        }),
         instances: vec![("i-1".to_owned(), "2".to_owned())],
         ..Group::default()
     };

@@ -161,3 +161,27 @@ async fn ministack_has_mount_targets_and_tokens_that_are_understood() {
     let absent = imds.get("/latest/meta-data/spot/instance-action", |_| {}).await.unwrap();
     assert_eq!(absent, None, "what is not there is no error");
 }
+
+/// What moto does of Auto Scaling it does as AWS; its refusals and activities it does not have.
+#[test]
+fn a_group_looks_the_same_in_moto_and_in_the_rehearsal_account() {
+    let Some(python) = python() else { return };
+    let moto = StandIn::moto(&python);
+    let account = crate::account::Account::open("");
+    let seen = |environment: Vec<(&str, String)>, url: &str| {
+        let mut command = Command::new(&python);
+        command.arg(crate::support::repository("tests/fixtures/group_observed.py")).arg(url);
+        let output = command.envs(environment).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let ours = account.environment();
+    let url = ours[0].1.clone();
+    let theirs = [
+        ("AWS_ACCESS_KEY_ID", "AKIATEST"),
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+        ("AWS_DEFAULT_REGION", "eu-west-1"),
+    ];
+    let theirs = theirs.map(|(name, value)| (name, value.to_owned())).to_vec();
+    assert_eq!(seen(ours, &url), seen(theirs, &moto.url));
+}

@@ -1,8 +1,10 @@
 //! The build agents of the pools: found in AWS, and told to Jenkins, at boot and whenever they change.
 //!
 //! An agent that is gone disappears, and one whose address is not known yet waits. Where AWS cannot be
-//! asked, what Jenkins knows stays as it is.
+//! asked, what Jenkins knows stays as it is. One that is about to go is taken offline, and let go when
+//! nothing runs there.
 
+mod farewell;
 mod find;
 mod refresh;
 

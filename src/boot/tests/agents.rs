@@ -104,6 +104,65 @@ async fn an_agent_that_leaves_its_group_keeps_its_builds_and_gets_no_new_ones() 
     assert!(text.contains("labelString: \"hostkit-leaving\"\n        mode: EXCLUSIVE"), "{text}");
 }
 
+/// What was done to nodes, in order.
+fn done(world: &World) -> Vec<String> {
+    let asked = &world.web.lock().unwrap().asked;
+    let posts = asked.iter().filter_map(|line| line.strip_prefix("POST /computer/"));
+    posts.map(|line| line.split(['?', ' ']).next().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn an_agent_that_goes_is_taken_offline_and_let_go_when_its_build_has_ended() {
+    let world = controller().await;
+    world.boot().await.unwrap();
+    world.cloud.lock().unwrap().groups.insert("agents", vec![("i-0a1", "Terminating:Wait")]);
+    world.web.lock().unwrap().nodes = vec![("i-0a1", false, 9), ("i-0b1", false, 99)];
+    assert_eq!(refresh(&world).await, Ok(Outcome::Changed));
+    assert_eq!(done(&world), ["i-0a1/changeOfflineCause", "i-0a1/doDisconnect"]);
+    let asked = world.web.lock().unwrap().asked.clone();
+    let looks = asked
+        .iter()
+        .filter(|line| {
+            line.contains("/computer/api/json?tree=computer[displayName,temporarilyOffline")
+        })
+        .count();
+    assert_eq!(looks, 11, "busy nine times, and idle twice");
+    assert_eq!(reloads(&world), 1);
+}
+
+#[tokio::test]
+async fn an_agent_that_stays_after_all_is_given_back() {
+    let world = controller().await;
+    world.cloud.lock().unwrap().machines[0].2.push(("hostkit:drain", "quiet"));
+    world.boot().await.unwrap();
+    world.web.lock().unwrap().nodes = vec![("i-0a1", false, 0), ("i-0b1", false, 0)];
+    refresh(&world).await.unwrap();
+    world.cloud.lock().unwrap().machines[0].2.pop();
+    assert_eq!(refresh(&world).await, Ok(Outcome::Changed));
+    let done = done(&world);
+    assert_eq!(done[..2], ["i-0a1/changeOfflineCause", "i-0a1/doDisconnect"]);
+    assert_eq!(done[2..], ["i-0a1/toggleOffline", "i-0a1/launchSlaveAgent"]);
+}
+
+#[tokio::test]
+async fn agents_leave_also_where_jenkins_does_not_take_the_rest_and_a_right_that_lacks_is_told() {
+    let world = controller().await;
+    world.boot().await.unwrap();
+    world.cloud.lock().unwrap().groups.insert("agents", vec![("i-0a1", "Terminating:Wait")]);
+    world.web.lock().unwrap().nodes = vec![("i-0a1", false, 0)];
+    let why = "{\"status\":\"error\",\"message\":\"Failed to reload configuration: no\"}";
+    world.web.lock().unwrap().reload = (500, why);
+    assert!(refresh(&world).await.is_err());
+    assert_eq!(done(&world), ["i-0a1/changeOfflineCause", "i-0a1/doDisconnect"]);
+    world.web.lock().unwrap().reload = (200, "");
+    world.web.lock().unwrap().nodes[0].1 = false;
+    world.web.lock().unwrap().user = 403;
+    insta::assert_snapshot!(refresh(&world).await.unwrap_err());
+    // Where nobody leaves it is nobody's trouble.
+    world.cloud.lock().unwrap().groups.insert("agents", vec![("i-0a1", "InService")]);
+    assert_eq!(refresh(&world).await, Ok(Outcome::Changed));
+}
+
 #[tokio::test]
 async fn where_aws_does_not_answer_the_last_agents_stay() {
     let world = controller().await;

@@ -1,6 +1,6 @@
 //! Groups and launch configurations, described.
 
-use super::{Asked, list, members, validation};
+use super::{Asked, list, members, shape, structures, validation};
 use crate::sim::account::{Account, GROUP, REGION};
 use crate::sim::group::Group;
 use crate::sim::http::Reply;
@@ -11,7 +11,7 @@ use crate::sim::xml::{leaf, node};
 const MOST: usize = 100;
 const USUAL: usize = 50;
 
-/// `DescribeAutoScalingGroups`: by names, or all, in pages.
+/// `DescribeAutoScalingGroups`: by names and tags, or all, in pages.
 ///
 /// The group of the guests is there where there are guests, or where it is asked for.
 pub(super) fn describe(
@@ -20,14 +20,27 @@ pub(super) fn describe(
     asked: &Asked,
 ) -> Result<String, Reply> {
     let names = list(asked, "AutoScalingGroupNames");
+    let filters = structures(asked, "Filters");
     let has_guests = names.is_empty() && account.instances().iter().any(|it| it.launch.is_none());
     let own = region == REGION && (has_guests || names.iter().any(|name| name == GROUP));
-    let own = own && asked.get("NextToken").is_none_or(String::is_empty);
-    let own = if own { node("member", &members::group(account)) } else { String::new() };
-    others(account.region(region), asked, &names, &own)
+    let first = asked.get("NextToken").is_none_or(String::is_empty);
+    let own = own && first && filters.is_empty();
+    let mut shown = if own { node("member", &members::guests(account)) } else { String::new() };
+    let (part, next) = part(account.region(region), asked, &names, &filters)?;
+    for name in &part {
+        shown += &node("member", &shape::group(account, region, name));
+    }
+    let token = next.map(|last| leaf("NextToken", &last));
+    Ok(node("AutoScalingGroups", &shown) + &token.unwrap_or_default())
 }
 
-fn others(region: &Region, asked: &Asked, names: &[String], own: &str) -> Result<String, Reply> {
+/// The names of those that are in one answer, and where the next begins.
+fn part(
+    region: &Region,
+    asked: &Asked,
+    names: &[String],
+    filters: &[Asked],
+) -> Result<(Vec<String>, Option<String>), Reply> {
     let most = match asked.get("MaxRecords").map(|text| text.parse::<usize>()) {
         None => USUAL,
         Some(Ok(most)) if (1..=MOST).contains(&most) => most,
@@ -38,47 +51,28 @@ fn others(region: &Region, asked: &Asked, names: &[String], own: &str) -> Result
     };
     let after = asked.get("NextToken").map_or("", String::as_str);
     let wanted = |group: &&Group| {
-        (names.is_empty() || names.contains(&group.name)) && group.name.as_str() > after
+        (names.is_empty() || names.contains(&group.name))
+            && group.name.as_str() > after
+            && filters.iter().all(|filter| fits(group, filter))
     };
     let mut found = region.groups.values().filter(wanted);
-    let part: Vec<_> = found.by_ref().take(most).collect();
-    let next = part.last().filter(|_| found.next().is_some());
-    let members: String = part.iter().map(|group| node("member", &shape(group))).collect();
-    let token = next.map(|last| leaf("NextToken", &last.name));
-    Ok(node("AutoScalingGroups", &(own.to_owned() + &members)) + &token.unwrap_or_default())
+    let part: Vec<_> = found.by_ref().take(most).map(|group| group.name.clone()).collect();
+    let next = part.last().filter(|_| found.next().is_some()).cloned();
+    Ok((part, next))
 }
 
-fn shape(group: &Group) -> String {
-    let template =
-        |(id, version): &(String, String)| leaf("LaunchTemplateId", id) + &leaf("Version", version);
-    let launches = match (&group.template, group.overrides.as_slice()) {
-        (None, _) => String::new(),
-        (Some(own), []) => node("LaunchTemplate", &template(own)),
-        (Some(own), overrides) => {
-            let one = |it| node("member", &node("LaunchTemplateSpecification", &template(it)));
-            let overrides = node("Overrides", &overrides.iter().map(one).collect::<String>());
-            let own = node("LaunchTemplateSpecification", &template(own));
-            node("MixedInstancesPolicy", &node("LaunchTemplate", &(own + &overrides)))
+/// `tag-key`, `tag-value`, `tag:KEY`.
+fn fits(group: &Group, filter: &Asked) -> bool {
+    let values = list(filter, "Values");
+    match filter.get("Name").map(String::as_str) {
+        Some("tag-key") => group.tags.keys().any(|key| values.contains(key)),
+        Some("tag-value") => group.tags.values().any(|tag| values.contains(&tag.value)),
+        Some(name) => {
+            let tag = name.strip_prefix("tag:").and_then(|key| group.tags.get(key));
+            tag.is_some_and(|tag| values.contains(&tag.value))
         }
-    };
-    let configuration = group.configuration.as_ref();
-    let configuration = configuration.map(|name| leaf("LaunchConfigurationName", name));
-    let id = group.template.as_ref().map_or("", |(id, _)| id);
-    let instances = group.instances.iter().map(|(instance, version)| {
-        let own = (id.to_owned(), version.clone());
-        let inner = leaf("InstanceId", instance)
-            + &leaf("LifecycleState", "InService")
-            + &leaf("HealthStatus", "Healthy")
-            + &node("LaunchTemplate", &template(&own));
-        node("member", &inner)
-    });
-    leaf("AutoScalingGroupName", &group.name)
-        + &launches
-        + &configuration.unwrap_or_default()
-        + &leaf("MinSize", "1")
-        + &leaf("MaxSize", "1")
-        + &leaf("DesiredCapacity", "1")
-        + &node("Instances", &instances.collect::<String>())
+        None => false,
+    }
 }
 
 /// `DescribeLaunchConfigurations`: by names, or all. One that is not there is left out.
@@ -95,19 +89,20 @@ pub(super) fn describe_configurations(region: &Region, asked: &Asked) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::group::source::Source;
+    use crate::sim::parameters::Parameters;
 
     #[test]
     fn groups_come_in_pages_and_none_twice() {
-        let mut region = Region::default();
+        let mut account = Account::new(Parameters::default());
         for name in ["a", "b", "c"] {
-            let template = Some(("lt-1".to_owned(), "$Latest".to_owned()));
-            let group = Group { name: name.into(), template, ..Group::default() };
-            region.groups.insert(name.into(), group);
+            let launches = Some(Source::of("lt-1", "$Latest"));
+            let group = Group { name: name.into(), launches, ..Group::default() };
+            account.region(REGION).groups.insert(name.into(), group);
         }
-        let ask = |asked: &[(&str, &str)]| {
+        let mut ask = |asked: &[(&str, &str)]| {
             let asked = asked.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
-            let asked = asked.collect();
-            others(&region, &asked, &list(&asked, "AutoScalingGroupNames"), "")
+            describe(&mut account, REGION, &asked.collect())
         };
         let first = ask(&[("MaxRecords", "2")]).unwrap();
         assert!(first.contains("<NextToken>b</NextToken>"), "{first}");

@@ -1,28 +1,52 @@
-//! The group that the guests are in: its instances and their health, what it does not do at the
-//! moment, and the target groups that it puts them into.
+//! The instances of groups, those of the guests too: `DescribeAutoScalingInstances`, and which
+//! instance is in which group.
 
-use super::{Asked, check_group, list, required, validation};
-use crate::sim::account::{Account, GROUP, ZONE, ZONE_ID};
+use super::{Asked, engine, is_of, list, number, shape, validation};
+use crate::sim::account::{Account, GROUP, REGION, ZONE, ZONE_ID};
 use crate::sim::http::Reply;
 use crate::sim::instance::{Instance, State};
-use crate::sim::own_group::PROCESSES;
 use crate::sim::xml::{leaf, node};
 
 const TEMPLATE: &str = "lt-0f00d000000000001";
 
-/// Its instances: all that are not gone.
+/// The guests: all that are not gone.
 fn ids(account: &Account) -> Vec<String> {
     let member = |one: &&Instance| one.launch.is_none() && one.state() != State::Terminated;
     account.instances().iter().filter(member).map(|one| one.id.clone()).collect()
 }
 
 /// `DescribeAutoScalingInstances`. An id that no group knows is left out, without an error.
-pub(super) fn describe(account: &mut Account, asked: &Asked) -> String {
+pub(super) fn describe(
+    account: &mut Account,
+    region: &str,
+    asked: &Asked,
+) -> Result<String, Reply> {
+    let most = number(asked, "MaxRecords", 1, 50)?.unwrap_or(50);
+    let after = asked.get("NextToken").map_or("", String::as_str);
     let wanted = list(asked, "InstanceIds");
-    let ids = ids(account).into_iter().filter(|id| wanted.is_empty() || wanted.contains(id));
-    let ids: Vec<_> = ids.collect();
-    let members: String = ids.iter().map(|id| node("member", &member(account, id))).collect();
-    node("AutoScalingInstances", &members)
+    let names: Vec<_> = account.region(region).groups.keys().cloned().collect();
+    let mut found = Vec::new();
+    if region == REGION {
+        for id in ids(account) {
+            let shown = of_guest(account, &id);
+            found.push((id, shown));
+        }
+    }
+    for name in names {
+        for seen in engine::members(account, region, &name) {
+            let inner = shape::common(account, region, &seen, ["HEALTHY", "UNHEALTHY"])
+                + &leaf("AutoScalingGroupName", &name);
+            found.push((seen.id, inner));
+        }
+    }
+    found.retain(|(id, _)| wanted.is_empty() || wanted.contains(id));
+    let from = found.iter().position(|(id, _)| id == after).map_or(0, |at| at + 1);
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let part = found.iter().skip(from).take(most);
+    let members: String = part.map(|(_, inner)| node("member", inner)).collect();
+    let next = found.get(from + most).and(found.get(from + most - 1));
+    let token = next.map(|(id, _)| leaf("NextToken", id));
+    Ok(node("AutoScalingInstances", &members) + &token.unwrap_or_default())
 }
 
 fn template() -> String {
@@ -32,43 +56,36 @@ fn template() -> String {
     node("LaunchTemplate", &template)
 }
 
-/// What of an instance is said in both lists; the word for its health differs.
+/// What of a guest is said in both lists; the word for its health differs.
 fn common(account: &mut Account, id: &str, healthy: [&str; 2]) -> String {
-    let (state, unhealthy) = account
-        .instance_mut(id)
-        .map_or(("Terminating", false), |(it, now)| (it.lifecycle_word(now), it.unhealthy));
+    let (state, unhealthy) =
+        account.instance_mut(id).map_or(("Terminating".to_owned(), false), |(it, now)| {
+            (it.lifecycle_word(now), it.unhealthy)
+        });
     leaf("InstanceId", id)
         + &leaf("InstanceType", "m5.large")
         + &leaf("AvailabilityZone", ZONE)
         + &leaf("AvailabilityZoneId", ZONE_ID)
-        + &leaf("LifecycleState", state)
+        + &leaf("LifecycleState", &state)
         + &leaf("HealthStatus", healthy[usize::from(unhealthy)])
         + &template()
         + &leaf("ProtectedFromScaleIn", "false")
 }
 
-fn member(account: &mut Account, id: &str) -> String {
+fn of_guest(account: &mut Account, id: &str) -> String {
     let image = account.instance(id).map(|one| one.image.clone()).unwrap_or_default();
     common(account, id, ["HEALTHY", "UNHEALTHY"])
         + &leaf("AutoScalingGroupName", GROUP)
         + &leaf("ImageId", &image)
 }
 
-/// The group, as `DescribeAutoScalingGroups` tells it.
-pub(super) fn group(account: &mut Account) -> String {
+/// The group of the guests, as `DescribeAutoScalingGroups` tells it.
+pub(super) fn guests(account: &mut Account) -> String {
     let ids = ids(account);
     let instances: String = ids
         .iter()
         .map(|id| node("member", &common(account, id, ["Healthy", "Unhealthy"])))
         .collect();
-    let group = &account.group;
-    let arns: String = group.target_groups.iter().map(|arn| leaf("member", arn)).collect();
-    let source = |arn: &String| node("member", &(leaf("Identifier", arn) + &leaf("Type", "elbv2")));
-    let sources: String = group.target_groups.iter().map(source).collect();
-    let suspended = group.suspended.iter().map(|process| {
-        let reason = leaf("SuspensionReason", "User suspended at the request of a rehearsal");
-        node("member", &(leaf("ProcessName", process) + &reason))
-    });
     leaf("AutoScalingGroupName", GROUP)
         + &template()
         + &leaf("MinSize", "1")
@@ -76,118 +93,54 @@ pub(super) fn group(account: &mut Account) -> String {
         + &leaf("DesiredCapacity", "1")
         + &leaf("DefaultCooldown", "300")
         + &node("AvailabilityZones", &leaf("member", ZONE))
-        + &leaf("HealthCheckType", &group.health_check_type)
         + &leaf("HealthCheckGracePeriod", "0")
-        + &node("TargetGroupARNs", &arns)
-        + &node("TrafficSources", &sources)
-        + &node("SuspendedProcesses", &suspended.collect::<String>())
-        + &leaf("CreatedTime", "2026-11-20T00:00:00Z")
         + &node("Instances", &instances)
+        + &shape::habits(&account.group)
+        + &leaf("CreatedTime", "2026-11-20T00:00:00Z")
 }
 
-/// `SetInstanceHealth`: an unhealthy instance is let go, unless that is suspended.
-pub(super) fn set_health(account: &mut Account, asked: &Asked) -> Result<String, Reply> {
-    let id = required(asked, "InstanceId")?;
-    let unhealthy = match required(asked, "HealthStatus")? {
-        "Healthy" => false,
-        "Unhealthy" => true,
-        other => {
-            let message =
-                format!("Invalid Health Status: {other}. Valid values: Healthy, Unhealthy");
-            return Err(validation(&message));
-        }
+/// The group of an instance that is in one and not gone.
+pub(super) fn known(account: &mut Account, region: &str, id: &str) -> Result<String, Reply> {
+    let unknown = || {
+        validation(&format!(
+            "Instance Id not found - No managed instance found for instance ID: {id}"
+        ))
     };
-    known(account, id)?;
-    if let Some((instance, _)) = account.instance_mut(id) {
-        instance.unhealthy = unhealthy;
+    if region == REGION && ids(account).iter().any(|one| one == id) {
+        return Ok(GROUP.to_owned());
     }
-    if unhealthy && !["ReplaceUnhealthy", "Terminate"].iter().any(|it| account.group.suspends(it)) {
-        account.let_go(id);
-    }
-    Ok(String::new())
+    engine::see(account, id).ok_or_else(unknown)?;
+    let instance = account.instance(id).filter(|instance| instance.region() == region);
+    let member = instance.and_then(|instance| instance.member.as_ref());
+    member.map(|member| member.group.clone()).ok_or_else(unknown)
 }
 
-fn known(account: &Account, id: &str) -> Result<(), Reply> {
-    if ids(account).iter().any(|one| one == id) {
+/// Refuses an instance that is not in this group.
+pub(super) fn of(account: &mut Account, region: &str, group: &str, id: &str) -> Result<(), Reply> {
+    let is_member = account.instance(id).is_some_and(|one| is_of(one, region, group));
+    if is_member && engine::see(account, id).is_some() {
         return Ok(());
     }
-    Err(validation(&format!(
-        "Instance Id not found - No managed instance found for instance ID: {id}"
-    )))
+    Err(validation(&format!("The instance {id} is not part of Auto Scaling group {group}.")))
 }
 
-/// `TerminateInstanceInAutoScalingGroup`.
-pub(super) fn terminate(account: &mut Account, asked: &Asked) -> Result<String, Reply> {
-    let id = required(asked, "InstanceId")?;
-    required(asked, "ShouldDecrementDesiredCapacity")?;
-    known(account, id)?;
-    account.let_go(id);
-    let activity = leaf("ActivityId", &crate::sim::random::hex(32))
-        + &leaf("AutoScalingGroupName", GROUP)
-        + &leaf("Cause", "an instance was taken out of service in response to a user request")
-        + &leaf("StartTime", &jiff::Timestamp::now().to_string())
-        + &leaf("StatusCode", "InProgress")
-        + &leaf("Progress", "0");
-    Ok(node("Activity", &activity))
-}
-
-/// `SuspendProcesses` and `ResumeProcesses`: those that are named, or all.
-pub(super) fn suspend(
+/// The instances of a group that a request names, all of which must be in service.
+pub(super) fn serving(
     account: &mut Account,
-    asked: &Asked,
-    suspend: bool,
-) -> Result<String, Reply> {
-    check_group(asked)?;
-    let mut named = list(asked, "ScalingProcesses");
-    if let Some(wrong) = named.iter().find(|name| !PROCESSES.contains(&name.as_str())) {
-        return Err(validation(&format!("Invalid scaling process type: {wrong}")));
-    }
-    if named.is_empty() {
-        named = PROCESSES.iter().map(|&name| name.to_owned()).collect();
-    }
-    for name in named {
-        if suspend {
-            account.group.suspended.insert(name);
-        } else {
-            account.group.suspended.remove(&name);
+    region: &str,
+    group: &str,
+    ids: &[String],
+) -> Result<Vec<String>, Reply> {
+    for id in ids {
+        of(account, region, group, id)?;
+        let serves = engine::see(account, id).is_some_and(|seen| seen.is_in_service());
+        if !serves {
+            let word = account.instance_mut(id).map(|(it, now)| it.lifecycle_word(now));
+            return Err(validation(&format!(
+                "The instance {id} is not in InService: it is in {}.",
+                word.unwrap_or_default()
+            )));
         }
     }
-    Ok(String::new())
-}
-
-/// `AttachLoadBalancerTargetGroups`. Its instances are registered from now on.
-pub(super) fn attach(account: &mut Account, asked: &Asked) -> Result<String, Reply> {
-    check_group(asked)?;
-    let arns = list(asked, "TargetGroupARNs");
-    let there = account.region(crate::sim::account::REGION);
-    if let Some(wrong) = arns.iter().find(|arn| !there.target_groups.contains_key(*arn)) {
-        let message = format!(
-            "Provided Target Groups may not be valid. Please ensure they exist and try again: {wrong}"
-        );
-        return Err(validation(&message));
-    }
-    for arn in arns {
-        if !account.group.target_groups.contains(&arn) {
-            account.group.target_groups.push(arn);
-        }
-    }
-    Ok(String::new())
-}
-
-/// `DetachLoadBalancerTargetGroups`.
-pub(super) fn detach(account: &mut Account, asked: &Asked) -> Result<String, Reply> {
-    check_group(asked)?;
-    let arns = list(asked, "TargetGroupARNs");
-    account.group.target_groups.retain(|arn| !arns.contains(arn));
-    Ok(String::new())
-}
-
-/// `DescribeLoadBalancerTargetGroups`.
-pub(super) fn target_groups(account: &Account, asked: &Asked) -> Result<String, Reply> {
-    check_group(asked)?;
-    let shape = |arn: &String| {
-        node("member", &(leaf("LoadBalancerTargetGroupARN", arn) + &leaf("State", "InService")))
-    };
-    let members: String = account.group.target_groups.iter().map(shape).collect();
-    Ok(node("LoadBalancerTargetGroups", &members))
+    Ok(ids.to_vec())
 }

@@ -33,6 +33,7 @@ use jiff::Timestamp;
 use self::query::Query;
 use self::refusal::{Answer, Refusal};
 use super::account::Account;
+use super::autoscaling::engine;
 use super::disturbance::Kind;
 use super::http::Reply;
 use super::region::Region;
@@ -95,6 +96,8 @@ pub fn answer(account: &mut Account, call: &call::Call<'_>, as_of: Instant) -> R
     parameters.remove("Version");
     let now = account.now();
     account.region(&call.region).settle(now);
+    // Instances of groups come and go while nobody asks.
+    engine::settle(account);
     let mut call = Call {
         account,
         region: call.region.clone(),

@@ -9,9 +9,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::follow_group;
+use super::follow_groups;
 use crate::sim::account::Account;
 use crate::sim::endpoint::{Shared, with};
+use crate::sim::instance::State;
 use crate::sim::target_group::{Answer, Check};
 
 /// How often is looked who is to be asked.
@@ -25,6 +26,8 @@ struct Question {
     target: String,
     /// Nowhere: there is no way into it.
     address: Option<SocketAddr>,
+    /// Whether it is not to be found well yet, whatever it says.
+    unwell: bool,
     check: Check,
 }
 
@@ -50,7 +53,7 @@ pub async fn watch(account: Shared) {
 
 /// Who is to be asked now; they are asked again after the interval.
 fn due(account: &mut Account) -> Vec<Question> {
-    follow_group(account);
+    follow_groups(account);
     let now = account.now();
     let (speed, mut due) = (account.conditions.clone(), Vec::new());
     for (region, there) in &mut account.regions {
@@ -78,9 +81,17 @@ fn due(account: &mut Account) -> Vec<Question> {
     }
     let question = |(region, group, target, port, check): (String, String, String, u16, Check)| {
         let address = way(account, &target, port);
-        Question { region, group, target, address, check }
+        let unwell = is_unwell(account, &target);
+        Question { region, group, target, address, unwell, check }
     };
     due.into_iter().map(question).collect()
+}
+
+/// Whether an instance is so fresh that it is to be found unwell.
+fn is_unwell(account: &Account, target: &str) -> bool {
+    let spared = account.conditions.takes(account.conditions.unwell_for);
+    let launched = account.instance(target).and_then(|instance| instance.since(State::Pending));
+    launched.is_some_and(|launched| account.now() < launched + spared)
 }
 
 /// From here to a port of a target.
@@ -100,6 +111,9 @@ fn way(account: &Account, target: &str, port: u16) -> Option<SocketAddr> {
 
 async fn ask(question: &Question) -> Answer {
     let patience = Duration::from_secs(question.check.timeout);
+    if question.unwell {
+        return Answer::Status(503);
+    }
     let Some(address) = question.address else { return Answer::Silent };
     match timeout(patience, connect(address, &question.check)).await {
         Ok(answer) => answer,
@@ -143,7 +157,6 @@ mod tests {
 
     use super::*;
     use crate::sim::account::{HOOK, REGION};
-    use crate::sim::instance::State;
 
     /// A server that answers every question with this status.
     async fn server(status: &'static str) -> u16 {
@@ -184,7 +197,7 @@ mod tests {
         };
         timeout(Duration::from_secs(10), healthy).await.expect("it answers 200");
         with(&account, |account| account.let_go(&id));
-        with(&account, follow_group);
+        with(&account, follow_groups);
         assert_eq!(health(), Some("draining"));
         watching.abort();
     }
@@ -197,6 +210,7 @@ mod tests {
                 group: String::new(),
                 target: String::new(),
                 address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+                unwell: false,
                 check: Check::default(),
             };
             ask(&question).await

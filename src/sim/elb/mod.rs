@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::account::{ACCOUNT_ID, Account, REGION};
+use super::group::habits::Habits;
+use super::group::process::Process;
 use super::http::{Reply, Request};
 use super::instance::Lifecycle;
 use super::random;
@@ -24,7 +26,7 @@ type Asked = BTreeMap<String, String>;
 pub fn answer(account: &mut Account, request: &Request, region: &str) -> Reply {
     let asked = request.parameters();
     let action = asked.get("Action").map_or("", String::as_str);
-    follow_group(account);
+    follow_groups(account);
     let now = account.now();
     for group in account.region(region).target_groups.values_mut() {
         group.settle(now);
@@ -49,27 +51,44 @@ pub fn answer(account: &mut Account, request: &Request, region: &str) -> Reply {
     result.map_or_else(|refusal| refusal, |inner| reply(action, &inner))
 }
 
-/// The guests' group registers who is in service and deregisters who is not any more, in its target
-/// groups.
-pub fn follow_group(account: &mut Account) {
-    let arns = account.group.target_groups.clone();
-    if arns.is_empty() {
+/// Every group registers who is in service and deregisters who is not any more, in its target groups.
+pub fn follow_groups(account: &mut Account) {
+    let guests = account.instances().iter().filter(|one| one.launch.is_none());
+    let guests: Vec<_> = guests.map(|one| one.id.clone()).collect();
+    let habits = account.group.clone();
+    follow(account, REGION, &habits, &guests);
+    let mut groups = Vec::new();
+    for (region, there) in &account.regions {
+        for (name, group) in &there.groups {
+            groups.push((region.clone(), name.clone(), group.habits.clone()));
+        }
+    }
+    for (region, name, habits) in groups {
+        let all = account.instances().iter();
+        let members = all.filter(|one| {
+            one.region() == region && one.member.as_ref().is_some_and(|it| it.group == name)
+        });
+        let members: Vec<_> = members.map(|one| one.id.clone()).collect();
+        follow(account, &region, &habits, &members);
+    }
+}
+
+fn follow(account: &mut Account, region: &str, habits: &Habits, ids: &[String]) {
+    if habits.target_groups.is_empty() {
         return;
     }
     let now = account.now();
-    let guests = account.instances().iter().filter(|one| one.launch.is_none());
-    let ids: Vec<_> = guests.map(|one| one.id.clone()).collect();
-    let adds = !account.group.suspends("AddToLoadBalancer");
+    let adds = !habits.suspends(Process::AddToLoadBalancer);
     for id in ids {
-        let serves = account.lifecycle(&id) == Some(Lifecycle::InService);
-        for arn in &arns {
-            let delay = delay(account, REGION, arn);
-            let Some(group) = account.region(REGION).target_groups.get_mut(arn) else { continue };
-            let is_target = group.targets.get(&id).is_some_and(|one| one.draining.is_none());
-            if serves && adds && !group.targets.contains_key(&id) {
-                group.register(&id, group.port, true, now);
-            } else if !serves && is_target && group.targets[&id].by_group {
-                group.deregister(&id, delay, now);
+        let serves = account.lifecycle(id) == Some(Lifecycle::InService);
+        for arn in &habits.target_groups {
+            let delay = delay(account, region, arn);
+            let Some(group) = account.region(region).target_groups.get_mut(arn) else { continue };
+            let is_target = group.targets.get(id).is_some_and(|one| one.draining.is_none());
+            if serves && adds && !group.targets.contains_key(id) {
+                group.register(id, group.port, true, now);
+            } else if !serves && is_target && group.targets[id].by_group {
+                group.deregister(id, delay, now);
             }
         }
     }

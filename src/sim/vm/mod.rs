@@ -30,9 +30,9 @@ use self::stage::{Place, Stage};
 use self::watch::{Hook, Watch};
 use super::account::HEARTBEAT_TIMEOUT;
 use super::endpoint::{Shared, with};
+use super::group::hook::{Hook as LifecycleHook, Transition};
 use super::instance::Ending;
 use super::nfs::Export;
-use super::own_group::{OwnHook, Transition};
 use super::timeline::{Milestone, Recorder, Timeline};
 use crate::error::{self, Blame, Fault};
 use crate::event::{Events, Outcome};
@@ -213,7 +213,11 @@ impl Rehearsal<'_> {
             Some(Export::start(&self.runner, self.run_dir.path(), Path::new(&folder)).await?)
         };
         with(&stage.account, |account| {
-            account.group.put(OwnHook::new(DRAIN, Transition::Terminating, HEARTBEAT_TIMEOUT));
+            account.group.put(LifecycleHook::new(
+                DRAIN,
+                Transition::Terminating,
+                HEARTBEAT_TIMEOUT,
+            ));
         });
         let place =
             stage.launch(self.run_dir, &self.recorder, &said, &file_system, export.as_ref())?;

@@ -18,25 +18,32 @@ use super::Call;
 use super::id::Kind;
 use super::query::Query;
 use super::refusal::{Answer, Refusal};
+use crate::sim::account::Account;
 use crate::sim::instance::{Instance, State};
 
 /// How long an instance is pending on AWS, and how long it takes to switch off.
-const STARTS: Duration = Duration::from_secs(20);
-const ENDS: Duration = Duration::from_secs(30);
+pub const STARTS: Duration = Duration::from_secs(20);
+/// See [`STARTS`].
+pub const ENDS: Duration = Duration::from_secs(30);
 
 /// Lets happen what is due: hooks that have waited too long take their default result; where nobody
 /// plays machines, time does; the disks of what is terminated go with it.
 pub fn settle(call: &mut Call<'_>) {
-    let ids: Vec<String> = call.account.instances().iter().map(|one| one.id.clone()).collect();
+    pass(call.account);
+}
+
+/// The same, for who has no request.
+pub fn pass(account: &mut Account) {
+    let ids: Vec<String> = account.instances().iter().map(|one| one.id.clone()).collect();
     for id in &ids {
-        call.account.lifecycle(id);
+        account.lifecycle(id);
     }
-    let machines = call.account.machines;
-    let takes = |time: Duration| call.account.conditions.takes(time);
+    let machines = account.machines;
+    let takes = |time: Duration| account.conditions.takes(time);
     let (starts, ends) = (takes(STARTS), takes(ENDS));
     let mut gone = Vec::new();
     for id in &ids {
-        let Some((instance, now)) = call.account.instance_mut(id) else { continue };
+        let Some((instance, now)) = account.instance_mut(id) else { continue };
         if instance.launch.is_none() {
             continue;
         }
@@ -64,7 +71,7 @@ pub fn settle(call: &mut Call<'_>) {
         }
     }
     for (region, id) in gone {
-        let volumes = &mut call.account.region(&region).volumes;
+        let volumes = &mut account.region(&region).volumes;
         volumes.retain(|_, volume| volume.instance != id || !volume.delete_on_termination);
     }
 }

@@ -74,30 +74,67 @@ pub fn run(call: &mut Call<'_>, mut query: Query) -> Answer {
         asked.said = asked.said.over(found.versions[&number].data.clone());
         template = Some((id, number));
     }
-    let plan = Plan::of(call, &asked.said, asked.subnet.as_deref(), asked.private_ip.as_deref())?;
+    let order = Order {
+        said: &asked.said,
+        subnet: asked.subnet.as_deref(),
+        private_ip: asked.private_ip.as_deref(),
+        count: asked.count,
+        template: template.as_ref(),
+        token: asked.once.token(),
+    };
+    let plan = order.plan(call)?;
     dry_run.end()?;
-    let reservation = format!("r-0{}", random::hex(16));
-    for index in 0..asked.count {
-        let launch = launch(call, &asked, &plan, &reservation, index, template.as_ref());
-        make(call, &asked.said, &plan, launch);
-    }
-    let now = call.account.world();
-    if let Some(image) = call.here().images.get_mut(&plan.image.id) {
-        image.last_launched = Some(now);
-    }
+    let reservation = order.carry_out(call, &plan);
     asked.once.remember(call, &reservation);
     Ok(shape::reservation(call, &reservation))
 }
 
+/// What is launched, all decided by who launches.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// What the instances are to be like.
+    pub said: &'a Specification,
+    /// Their subnet, where that is said apart.
+    pub subnet: Option<&'a str>,
+    /// Their address, where that is said apart.
+    pub private_ip: Option<&'a str>,
+    /// How many.
+    pub count: u64,
+    /// The template that they are launched from, and its version.
+    pub template: Option<&'a (String, u64)>,
+    /// The client's token.
+    pub token: Option<&'a str>,
+}
+
+impl Order<'_> {
+    /// What it comes to, where that can be had.
+    pub fn plan(&self, call: &mut Call<'_>) -> Answer<Plan> {
+        Plan::of(call, self.said, self.subnet, self.private_ip)
+    }
+
+    /// Launches, and tells the reservation that the instances are in.
+    pub fn carry_out(&self, call: &mut Call<'_>, plan: &Plan) -> String {
+        let reservation = format!("r-0{}", random::hex(16));
+        for index in 0..self.count {
+            let launch = launch(call, self, plan, &reservation, index);
+            make(call, self.said, plan, launch);
+        }
+        let now = call.account.world();
+        if let Some(image) = call.here().images.get_mut(&plan.image.id) {
+            image.last_launched = Some(now);
+        }
+        reservation
+    }
+}
+
 fn launch(
     call: &Call<'_>,
-    asked: &Asked,
+    order: &Order<'_>,
     plan: &Plan,
     reservation: &str,
     index: u64,
-    template: Option<&(String, u64)>,
 ) -> Launch {
-    let said = &asked.said;
+    let said = order.said;
     let host = call.account.instances().len() % 240 + 10;
     let private_ip = || format!("172.31.{}.{host}", plan.subnet.third);
     Launch {
@@ -123,8 +160,8 @@ fn launch(
         shutdown: plan.shutdown,
         spot: plan.spot.map(|once| (Kind::SpotRequest.fresh(), once)),
         profile: plan.profile.clone(),
-        template: template.cloned(),
-        client_token: asked.once.token().map(str::to_owned),
+        template: order.template.cloned(),
+        client_token: order.token.map(str::to_owned),
         ebs_optimized: said.ebs_optimized.unwrap_or_default(),
         monitoring: said.monitoring.unwrap_or_default(),
         disable_termination: said.disable_termination.unwrap_or_default(),

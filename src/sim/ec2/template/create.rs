@@ -95,7 +95,7 @@ pub fn create_version(call: &mut Call<'_>, mut query: Query) -> Answer {
         None => data,
         Some(word) => {
             let number = version(template, &word)?;
-            data.over(template.versions[&number].data.clone())
+            data.over(base(&template.versions[&number].data))
         }
     };
     if template.versions.len() >= VERSIONS_LIMIT {
@@ -110,6 +110,16 @@ pub fn create_version(call: &mut Call<'_>, mut query: Query) -> Answer {
     template.versions.insert(number, Version { description, created, by, data });
     once.remember(call, &number.to_string());
     answer(call, &id, number, resolve)
+}
+
+/// What a version has for others that are made of it: all but the snapshots of its disks, which AWS
+/// leaves out unless they are said again.
+fn base(data: &Specification) -> Specification {
+    let mut data = data.clone();
+    for volume in data.disks.iter_mut().filter_map(|disk| disk.ebs.as_mut()) {
+        volume.snapshot = None;
+    }
+    data
 }
 
 fn answer(call: &mut Call<'_>, id: &str, number: u64, resolve: bool) -> Answer {

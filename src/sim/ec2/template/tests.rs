@@ -8,6 +8,7 @@ const CREATE: &str = "Action=CreateLaunchTemplate&LaunchTemplateName=controller\
     &LaunchTemplateData.SecurityGroupId.1=sg-0123456789abcdef0\
     &LaunchTemplateData.BlockDeviceMapping.1.DeviceName=/dev/xvda\
     &LaunchTemplateData.BlockDeviceMapping.1.Ebs.VolumeSize=20\
+    &LaunchTemplateData.BlockDeviceMapping.1.Ebs.SnapshotId=snap-0123456789abcdef0\
     &LaunchTemplateData.TagSpecification.1.ResourceType=instance\
     &LaunchTemplateData.TagSpecification.1.Tag.1.Key=a\
     &LaunchTemplateData.TagSpecification.1.Tag.1.Value=1";
@@ -21,6 +22,7 @@ fn a_version_has_from_its_source_what_it_does_not_say() {
     let template = desk.done(CREATE);
     assert_eq!(inner(&template, "latestVersionNumber"), "1");
     let version = desk.done(&format!("{VERSION}&ClientToken=t&VersionDescription=second"));
+    assert!(!version.contains("snap-"), "snapshots are not inherited: {version}");
     for part in [
         "<versionNumber>2</versionNumber>",
         "<versionDescription>second</versionDescription>",
@@ -37,6 +39,14 @@ fn a_version_has_from_its_source_what_it_does_not_say() {
     }
     let again = desk.done(&format!("{VERSION}&ClientToken=t&VersionDescription=second"));
     assert_eq!(inner(&again, "versionNumber"), "2", "the same token makes it once");
+    let other = desk.code(&format!("{VERSION}&ClientToken=t&VersionDescription=third"));
+    assert_eq!(other, "IdempotentParameterMismatch");
+    let tagged = desk.done(&format!(
+        "{VERSION}&LaunchTemplateData.TagSpecification.1.ResourceType=instance\
+         &LaunchTemplateData.TagSpecification.1.Tag.1.Key=b\
+         &LaunchTemplateData.TagSpecification.1.Tag.1.Value=2"
+    ));
+    assert!(tagged.contains("<key>b</key>"), "{tagged}");
     let bare = VERSION.replace("&SourceVersion=$Latest", "");
     assert!(!desk.done(&bare).contains("instanceType"), "nothing is inherited unasked");
 }
@@ -56,6 +66,11 @@ fn versions_are_named_by_number_and_by_word() {
     let not_found = "InvalidLaunchTemplateId.VersionNotFound";
     assert_eq!(desk.code(&format!("{modify}9")), not_found);
     assert_eq!(desk.code(&format!("{describe}&LaunchTemplateVersion.1=9")), not_found);
+    let some = desk.done(&format!("{describe}&MinVersion=2&MaxVersion=4"));
+    assert_eq!(some.matches("<versionNumber>").count(), 3);
+    assert_eq!(inner(&some, "versionNumber"), "4", "the newest comes first");
+    let both = format!("{describe}&MinVersion=2&LaunchTemplateVersion.1=3");
+    assert_eq!(desk.code(&both), "InvalidParameterCombination");
     let first = desk.done(&format!("{describe}&MaxResults=5"));
     assert_eq!(first.matches("<versionNumber>").count(), 5);
     let token = inner(&first, "nextToken");
