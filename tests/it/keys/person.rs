@@ -10,7 +10,7 @@ use hostkit::sim::account::REGION;
 use hostkit::sim::parameters::{Kind, Parameters};
 use serde_json::Value;
 
-use super::{LIST, NEXT, PRIVATE, REGION, Stage};
+use super::{LIST, NEXT, PRIVATE, Stage};
 use crate::account::words;
 use crate::iam::covered;
 
