@@ -10,13 +10,14 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::mpsc;
 
 use crate::secret;
 
 /// How one step ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Everything was already as wanted.
@@ -100,6 +101,8 @@ pub enum Event {
     Progress { step: String, done: u64, total: Option<u64>, unit: Unit },
     /// A line worth showing below its step: output of a program, a decision, a retry.
     Log { step: String, line: String },
+    /// How what is watched stands now: all that is known of it, in the order in which it is told.
+    Stands { step: String, facts: Vec<Fact> },
     /// A line that is looked for later, by what it is about.
     Milestone { step: String, milestone: Milestone, line: String },
     /// A step has ended.
@@ -109,6 +112,22 @@ pub enum Event {
         #[serde(serialize_with = "seconds", deserialize_with = "from_seconds")]
         took: Duration,
     },
+}
+
+/// How a part of what is watched stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// The part, in a word or two; the same as long as it is watched.
+    pub what: String,
+    /// How it stands.
+    pub how: String,
+}
+
+impl Fact {
+    /// That something stands so.
+    pub fn new(what: impl Into<String>, how: impl Into<String>) -> Self {
+        Self { what: what.into(), how: how.into() }
+    }
 }
 
 /// What is looked for in the journal of a host, when something has happened.
@@ -172,6 +191,12 @@ impl Event {
                 Some(text) => text,
                 None => return self,
             },
+            Self::Stands { facts, .. } => {
+                for fact in facts {
+                    fact.how = secret::redact(&fact.how).into_owned();
+                }
+                return self;
+            }
             Self::Started { .. } | Self::Progress { .. } => return self,
         };
         if let Cow::Owned(masked) = secret::redact(text) {
@@ -254,7 +279,7 @@ impl Events {
             Event::Log { step, .. }
             | Event::Milestone { step, .. }
             | Event::Finished { step, .. } => self.own_up(step),
-            Event::Started { .. } | Event::Progress { .. } => {}
+            Event::Started { .. } | Event::Progress { .. } | Event::Stands { .. } => {}
         }
         self.send(event);
     }
@@ -288,6 +313,11 @@ impl Events {
     /// Shorthand for [`Event::Milestone`].
     pub fn milestone(&self, step: &str, milestone: Milestone, line: impl Into<String>) {
         self.emit(Event::Milestone { step: step.to_owned(), milestone, line: line.into() });
+    }
+
+    /// Shorthand for [`Event::Stands`].
+    pub fn stands(&self, step: &str, facts: Vec<Fact>) {
+        self.emit(Event::Stands { step: step.to_owned(), facts });
     }
 
     /// Shorthand for [`Event::Progress`].

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Outcome};
@@ -14,7 +15,7 @@ use crate::event::{Event, Outcome};
 pub const VERSION: u32 = 1;
 
 /// What one step did.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepReport {
     /// The step's id.
     pub step: String,
@@ -29,7 +30,7 @@ pub struct StepReport {
 }
 
 /// What a run did, in the order in which its steps started.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// See [`VERSION`].
     pub version: u32,
@@ -87,7 +88,10 @@ impl Fold {
                 entry.outcome = Some(outcome);
                 entry.took = took;
             }
-            Event::Progress { .. } | Event::Log { .. } | Event::Milestone { .. } => {}
+            Event::Progress { .. }
+            | Event::Log { .. }
+            | Event::Stands { .. }
+            | Event::Milestone { .. } => {}
         }
     }
 

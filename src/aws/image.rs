@@ -74,6 +74,15 @@ pub struct Image {
     pub protected: bool,
     /// Whether its instances have a TPM.
     pub tpm: bool,
+    /// The account that owns it.
+    pub owner: String,
+    /// The firmware that it needs: `legacy-bios`, `uefi`, `uefi-preferred`; absent where nothing was
+    /// said, which means the old BIOS.
+    pub boot_mode: Option<String>,
+    /// Whether it has a driver for ENA.
+    pub ena: bool,
+    /// The name of its root device: `/dev/xvda`.
+    pub root_device: String,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
     /// Its EBS disks.
@@ -84,6 +93,11 @@ impl Image {
     /// The snapshots of its disks.
     pub fn snapshots(&self) -> Vec<String> {
         self.disks.iter().filter_map(|disk| disk.snapshot.clone()).collect()
+    }
+
+    /// The disk that it boots from.
+    pub fn root(&self) -> Option<&Disk> {
+        self.disks.iter().find(|disk| disk.device == self.root_device)
     }
 
     /// The value of a tag.
@@ -264,6 +278,10 @@ fn read(image: &types::Image) -> Option<Image> {
         deprecated: time(image.deprecation_time()),
         protected: image.deregistration_protection().is_some_and(|it| it.starts_with("enabled")),
         tpm: image.tpm_support().is_some(),
+        owner: image.owner_id().unwrap_or_default().to_owned(),
+        boot_mode: image.boot_mode().map(|it| it.as_str().to_owned()),
+        ena: image.ena_support() == Some(true),
+        root_device: image.root_device_name().unwrap_or_default().to_owned(),
         tags: tag::read(image.tags()),
         disks: mappings.filter_map(disk).collect(),
     })

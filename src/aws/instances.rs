@@ -84,6 +84,8 @@ pub struct Subnet {
     pub vpc: String,
     /// Where it is: `eu-west-1a`.
     pub zone: String,
+    /// The id of that zone, which is the same in all accounts.
+    pub zone_id: String,
     /// Its block of addresses.
     pub cidr: String,
 }
@@ -286,6 +288,7 @@ pub async fn subnets(config: &SdkConfig, ids: &[String]) -> Result<Vec<Subnet>, 
             id: text(subnet.subnet_id()),
             vpc: text(subnet.vpc_id()),
             zone: text(subnet.availability_zone()),
+            zone_id: text(subnet.availability_zone_id()),
             cidr: text(subnet.cidr_block()),
         })
         .collect();

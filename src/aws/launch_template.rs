@@ -2,7 +2,12 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{LaunchTemplateVersion, RequestLaunchTemplateData};
+use aws_sdk_ec2::types::{
+    LaunchTemplateBlockDeviceMapping, LaunchTemplateVersion, RequestLaunchTemplateData,
+    ResponseLaunchTemplateData,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::Failure;
 
@@ -54,12 +59,49 @@ pub struct Version {
     pub is_default: bool,
 }
 
+/// What a version says of the instances that it launches, as far as an image must fit it. `Debug` does
+/// not show the user-data.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Data {
+    /// `m5.large`; absent where whoever launches says it, or it is chosen by what it must have.
+    pub instance_type: Option<String>,
+    /// What the instances read at their first boot, decoded; it may be anything.
+    pub user_data: Option<Vec<u8>>,
+    /// The disks that are said beside those of the image: the device, and its size in GiB if said.
+    pub disks: Vec<(String, Option<u64>)>,
+    /// Whether the metadata service answers without a token: absent where nothing was said.
+    pub tokens_required: Option<bool>,
+    /// How many networks further the metadata service is heard.
+    pub hop_limit: Option<i32>,
+    /// Whether the metadata service tells the instance its tags.
+    pub tags_in_metadata: bool,
+    /// Whether its instances may be taken away for a lower price.
+    pub spot: bool,
+    /// The role of its instances, by the name or ARN of the profile.
+    pub profile: Option<String>,
+}
+
+impl std::fmt::Debug for Data {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Data").field("instance_type", &self.instance_type).finish_non_exhaustive()
+    }
+}
+
 /// One version: `$Default`, `$Latest`, or a number. None where EC2 knows no such template or version.
 pub async fn version(
     config: &SdkConfig,
     template: &Which,
     version: &str,
 ) -> Result<Option<Version>, Failure> {
+    Ok(with_data(config, template, version).await?.map(|(version, _)| version))
+}
+
+/// As [`version`], and what it says of the instances.
+pub async fn with_data(
+    config: &SdkConfig,
+    template: &Which,
+    version: &str,
+) -> Result<Option<(Version, Data)>, Failure> {
     let call = Client::new(config).describe_launch_template_versions().versions(version);
     let call = match template {
         Which::Id(id) => call.launch_template_id(id),
@@ -69,8 +111,57 @@ pub async fn version(
     match answer.map_err(|error| Failure::new("ec2:DescribeLaunchTemplateVersions", &error)) {
         Err(failure) if failure.code().is_some_and(|code| UNKNOWN.contains(&code)) => Ok(None),
         Err(failure) => Err(failure),
-        Ok(answer) => Ok(answer.launch_template_versions().iter().find_map(read)),
+        Ok(answer) => {
+            let all = answer.launch_template_versions().iter();
+            let both = |it: &LaunchTemplateVersion| {
+                Some((read(it)?, it.launch_template_data().map(data).unwrap_or_default()))
+            };
+            Ok(all.filter_map(both).next())
+        }
     }
+}
+
+fn data(told: &ResponseLaunchTemplateData) -> Data {
+    let metadata = told.metadata_options();
+    let word = |word: Option<&str>| word.map(str::to_owned);
+    let tags = metadata.and_then(|it| it.instance_metadata_tags());
+    let market = told.instance_market_options().and_then(|it| it.market_type());
+    let profile = told.iam_instance_profile();
+    let disk = |disk: &LaunchTemplateBlockDeviceMapping| {
+        let gib = disk.ebs().and_then(|ebs| u64::try_from(ebs.volume_size()?).ok());
+        Some((disk.device_name()?.to_owned(), gib))
+    };
+    Data {
+        instance_type: word(told.instance_type().map(|it| it.as_str())),
+        user_data: told.user_data().and_then(|text| STANDARD.decode(text.trim()).ok()),
+        disks: told.block_device_mappings().iter().filter_map(disk).collect(),
+        tokens_required: metadata
+            .and_then(|it| it.http_tokens())
+            .map(|tokens| tokens.as_str() == "required"),
+        hop_limit: metadata.and_then(|it| it.http_put_response_hop_limit()),
+        tags_in_metadata: tags.is_some_and(|it| it.as_str() == "enabled"),
+        spot: market.is_some_and(|it| it.as_str() == "spot"),
+        profile: word(profile.and_then(|it| it.arn().or_else(|| it.name()))),
+    }
+}
+
+/// The version of a template (`lt-…`) that was described with `words`, and no others.
+pub async fn described(
+    config: &SdkConfig,
+    template: &str,
+    words: &str,
+) -> Result<Option<Version>, Failure> {
+    let call = Client::new(config).describe_launch_template_versions().launch_template_id(template);
+    let mut pages = call.into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page =
+            page.map_err(|error| Failure::new("ec2:DescribeLaunchTemplateVersions", &error))?;
+        let mut versions = page.launch_template_versions().iter().filter_map(read);
+        if let Some(found) = versions.find(|version| version.description == words) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// A new version of a template (`lt-…`): as version `source`, but for the image. The same token never

@@ -15,7 +15,7 @@ use super::Failure;
 use crate::secret;
 
 /// One call may name this many parameters.
-const BATCH: usize = 10;
+pub const BATCH: usize = 10;
 
 /// The longest pause before the second attempt; each further one may be twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -30,6 +30,8 @@ pub struct Parameter {
     pub is_secret: bool,
     /// When this version was written, by AWS's clock.
     pub written: Option<Timestamp>,
+    /// The number of this version, from 1.
+    pub number: i64,
 }
 
 impl std::fmt::Debug for Parameter {
@@ -111,7 +113,7 @@ async fn batch_of(client: &Client, names: &[String]) -> Result<Found, Failure> {
                 written.and_then(|at| Timestamp::from_millisecond(at.to_millis().ok()?).ok());
             let is_secret = parameter.r#type == Some(ParameterType::SecureString);
             let value = Zeroizing::new(parameter.value?);
-            Some((name, Parameter { value, is_secret, written }))
+            Some((name, Parameter { value, is_secret, written, number: parameter.version }))
         })
         .collect();
     Ok(Found { values: Values(values), missing })
@@ -249,4 +251,18 @@ pub async fn write(config: &SdkConfig, name: &str, text: &str) -> Result<(), Fai
         .await
         .map(drop)
         .map_err(|error| Failure::new("ssm:PutParameter", &error))
+}
+
+/// As [`write`], and returns the number of the version that was written: the writer's only way to see
+/// that nobody else has written in between.
+pub async fn write_numbered(config: &SdkConfig, name: &str, text: &str) -> Result<i64, Failure> {
+    let call = Client::new(config).put_parameter().name(name).value(text);
+    let answer = call.r#type(ParameterType::String).overwrite(true).send().await;
+    answer.map(|answer| answer.version()).map_err(|error| Failure::new("ssm:PutParameter", &error))
+}
+
+/// A parameter as it is now; `None` where there is none.
+pub async fn parameter(config: &SdkConfig, name: &str) -> Result<Option<Parameter>, Failure> {
+    let mut found = parameters(config, &[name]).await?;
+    Ok(found.values.0.remove(name))
 }

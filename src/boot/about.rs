@@ -1,5 +1,6 @@
 //! What the host of a boot is, for whoever reads about that boot later and elsewhere.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::context::{Context, Machine};
@@ -8,7 +9,7 @@ use crate::group::Found;
 use crate::host::{self, HostConfig, Role};
 
 /// A host, as far as it is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct About {
     /// The version of hostkit.

@@ -1,5 +1,6 @@
 //! What the steps of a boot share: the machine, and what earlier steps found out.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, OnceLock};
@@ -130,6 +131,9 @@ pub struct Context {
     /// The host key of this agent's pool, as the store has it; `None`: there is none, or the store
     /// cannot be asked.
     pub(super) host_key: OnceLock<Option<PrivateKey>>,
+    /// The parameters with the host keys of the pools of build agents, as far as they are there; not
+    /// set where the step `keys` has not asked for them.
+    pub(super) pool_keys: OnceLock<BTreeMap<String, String>>,
     /// The steps of this host's role.
     pub(super) table: OnceLock<&'static [Step]>,
     /// Whether this boot has written secrets or configuration that Jenkins or the ECS agent has not
@@ -156,6 +160,7 @@ impl Context {
             aws: OnceCell::new(),
             launch: OnceLock::new(),
             host_key: OnceLock::new(),
+            pool_keys: OnceLock::new(),
             taken: watch::Sender::new(None),
             was_ready: false,
             table: OnceLock::new(),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::records::{Records, Source};
@@ -11,11 +12,12 @@ use super::status::{State, Status};
 const VERSION: u32 = 1;
 
 /// One boot in a line.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Line {
     /// See [`VERSION`].
     pub version: u32,
     /// When the agent started.
+    #[schemars(with = "String")]
     pub started: jiff::Timestamp,
     /// The instance.
     pub instance_id: Option<String>,

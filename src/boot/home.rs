@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use super::context::Context;
+use camino::Utf8Path;
+
+use super::context::{Context, Machine};
 use super::inside::{self, Answer, Request};
+use crate::error::Fault;
 use crate::event::Outcome;
 use crate::jenkins::Version;
 use crate::sys::console;
+use crate::sys::mountinfo::{self, Mount};
 
 /// Who owns the home: the user of Jenkins' own package.
 pub(super) const OWNER: &str = "jenkins";
@@ -21,6 +25,29 @@ pub(super) fn file_system(context: &Context) -> &str {
 }
 
 const STEP: &str = "home";
+
+/// Whether a network file system is mounted where the home is. The kernel's table tells.
+pub(super) fn is_mounted(machine: &Machine) -> bool {
+    let mounts = mountinfo::read(&machine.root).unwrap_or_default();
+    mountinfo::at(&mounts, MOUNT_POINT).is_some_and(Mount::is_nfs)
+}
+
+/// Refuses a person's `path` that lies on the mounted home: the command would wait in its own
+/// process for a server that may be dead. A link that leads there is not followed, and so not found.
+///
+/// # Errors
+/// It does. `instead` is what to do.
+pub fn keep_off(machine: &Machine, path: &Utf8Path, instead: &str) -> Result<(), Fault> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    if !absolute.starts_with(MOUNT_POINT) || !is_mounted(machine) {
+        return Ok(());
+    }
+    Err(Fault::usage(format!(
+        "{} lies on the home's file system, which could hang this command",
+        absolute.display()
+    ))
+    .hint(instead.to_owned()))
+}
 
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let request = Request::Prepare {

@@ -1,6 +1,6 @@
 //! The controller's secrets: from Parameter Store to files that only root and systemd can read.
 //!
-//! One batched call. The files lie on tmpfs, never on EFS; `LoadCredential=` hands them to Jenkins.
+//! One batched call, in which a boot asks for the host keys of the pools, too. The files lie on tmpfs, never on EFS; `LoadCredential=` hands them to Jenkins.
 //! Nothing of an earlier boot is used where the store cannot be asked: there is none.
 
 use std::collections::BTreeMap;
@@ -10,14 +10,14 @@ use std::sync::atomic::Ordering;
 use zeroize::Zeroizing;
 
 use super::context::Context;
-use super::credentials;
 use super::secrets::{self, Secrets};
 use super::site::Site;
+use super::{agents, credentials};
 use crate::aws::ssm;
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::host::{HostConfig, SecurityMode};
-use crate::keys::ask::{Wanted, ask, warnings};
+use crate::keys::ask::{Wanted, ask_along, warnings};
 use crate::keys::{PrivateKey, PublicKey, lines};
 
 const STEP: &str = "keys";
@@ -34,7 +34,11 @@ pub(super) struct Given {
 
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let site = Site::of(&context, STEP).await?;
-    let given = get(&site).await?;
+    let pools = agents::parameters(&site.config.jenkins.pools);
+    let (given, found) = get_along(&site, &pools).await?;
+    if let Some(found) = found {
+        let _ = context.pool_keys.set(found);
+    }
     let secrets = Secrets::open(site.machine)?;
     let mut outcome = Outcome::changed(given.put(&site, &secrets)?);
     context.news.fetch_or(outcome == Outcome::Changed, Ordering::Relaxed);
@@ -46,8 +50,20 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
 
 /// Gets and checks everything.
 pub(super) async fn get(site: &Site<'_>) -> anyhow::Result<Given> {
+    get_along(site, &[]).await.map(|(given, _)| given)
+}
+
+/// The same, and in the same call the parameters `also`, as far as they are there. `None` where they
+/// were not asked for.
+async fn get_along(
+    site: &Site<'_>,
+    also: &[String],
+) -> anyhow::Result<(Given, Option<BTreeMap<String, String>>)> {
     let wanted = wanted(site.config);
-    let values = ask(site.aws, &wanted, site.budget).await.map_err(Fault::from)?;
+    let (values, along) =
+        ask_along(site.aws, &wanted, also, site.budget).await.map_err(Fault::from)?;
+    let found = |name: &String| Some((name.clone(), values.get(name)?.to_owned()));
+    let found = along.then(|| also.iter().filter_map(found).collect());
     for line in warnings(&wanted, &values) {
         site.events.log(site.step, line);
     }
@@ -61,7 +77,7 @@ pub(super) async fn get(site: &Site<'_>) -> anyhow::Result<Given> {
         let value = values.get(parameter).unwrap_or_default();
         secrets.insert(name.to_owned(), Zeroizing::new(value.to_owned()));
     }
-    Ok(Given { secrets, public })
+    Ok((Given { secrets, public }, found))
 }
 
 impl Given {

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -27,7 +28,7 @@ const UNITS: &[&str] = &[
 ];
 
 /// How a host stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Live {
     /// The units that there are and that were started, or failed.
     pub units: Vec<Unit>,
@@ -36,7 +37,7 @@ pub struct Live {
 }
 
 /// A unit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Unit {
     /// Its name.
     pub name: String,

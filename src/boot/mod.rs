@@ -16,7 +16,7 @@ mod credentials;
 mod ecs;
 pub mod graph;
 pub mod history;
-mod home;
+pub mod home;
 mod host_key;
 mod identity;
 pub mod inside;

@@ -105,7 +105,7 @@ impl Record {
         match event {
             Event::Started { step, title } => notify::status(&format!("{step}: {title}")),
             Event::Log { step, line } => notify::status(&format!("{step}: {line}")),
-            Event::Finished { .. } | Event::Milestone { .. } => {}
+            Event::Finished { .. } | Event::Stands { .. } | Event::Milestone { .. } => {}
             Event::Progress { .. } => return,
         }
         self.write();

@@ -11,12 +11,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokio::time::timeout;
 
 use super::context::{Context, Machine};
-use super::home::MOUNT_POINT;
+use super::home::{MOUNT_POINT, is_mounted};
 use super::inside::{self, Answer, Request};
 use super::status::Status;
 use crate::event::Events;
 use crate::host::Role;
-use crate::sys::mountinfo::{self, Mount};
 use crate::sys::{Runner, atomic};
 
 /// So many are kept.
@@ -152,12 +151,6 @@ fn here(machine: &Machine) -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(texts)
-}
-
-/// Whether a network file system is mounted where the home is. The kernel's table tells.
-fn is_mounted(machine: &Machine) -> bool {
-    let mounts = mountinfo::read(&machine.root).unwrap_or_default();
-    mountinfo::at(&mounts, MOUNT_POINT).is_some_and(Mount::is_nfs)
 }
 
 /// The names of the records in a folder that may not be there.

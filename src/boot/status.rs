@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::about::About;
@@ -25,7 +26,7 @@ struct Version {
 }
 
 /// How a boot stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It is under way.
@@ -37,7 +38,7 @@ pub enum State {
 }
 
 /// The last boot of this host, as far as it got.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// See [`VERSION`].
     pub version: u32,
@@ -50,6 +51,7 @@ pub struct Status {
     /// The instance, once it is known and the boot has ended.
     pub instance_id: Option<String>,
     /// When the agent started.
+    #[schemars(with = "String")]
     pub started: jiff::Timestamp,
     /// Seconds from the start of the kernel to the start of the agent.
     pub uptime: Option<f64>,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::boot::analyze::Analysis;
 use crate::boot::status::Status;
-use crate::boot::{Machine, records};
+use crate::boot::{Machine, home, records};
 use crate::error::Fault;
 use crate::sys::atomic;
 use crate::ui::{self, Format};
@@ -30,6 +30,11 @@ pub struct Analyze {
 
 pub(super) async fn run(args: Analyze, format: Format) -> anyhow::Result<ExitCode> {
     let machine = Machine::default();
+    let instead =
+        "hostkit analyze --boot INSTANCE reads the records there, in a child that can be killed";
+    args.report.iter().try_for_each(|path| home::keep_off(&machine, path, instead))?;
+    let instead = "draw it into a file elsewhere: --svg /root/boot.svg";
+    args.svg.iter().try_for_each(|path| home::keep_off(&machine, path, instead))?;
     let status = match (&args.report, &args.boot) {
         (Some(path), _) => read(path)?,
         (None, Some(instance)) => recorded(&machine, instance).await?,

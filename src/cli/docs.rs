@@ -9,7 +9,8 @@ use clap_complete::Shell;
 use schemars::transform::{RecursiveTransform, Transform as _};
 use schemars::{Schema, schema_for};
 
-use super::{Cli, reference};
+use super::{Cli, reference, status};
+use crate::boot::{analyze, history};
 use crate::error::Fault;
 use crate::host::HostConfig;
 use crate::lease::status::Status;
@@ -49,6 +50,12 @@ pub enum Of {
     Host,
     /// `hostkit lease status --format json`
     Lease,
+    /// `hostkit status --format json`; without `live` it is a record of a boot, and `report.json`
+    Status,
+    /// `hostkit analyze --format json`
+    Analyze,
+    /// A line of `hostkit history --format json`
+    History,
 }
 
 /// `hostkit docs`.
@@ -57,6 +64,9 @@ pub fn run(command: Docs) -> anyhow::Result<ExitCode> {
         Docs::Schema { of: Of::Recipe } => ui::text(&recipe_schema()),
         Docs::Schema { of: Of::Host } => ui::text(&pretty(&schema_for!(HostConfig))),
         Docs::Schema { of: Of::Lease } => ui::text(&pretty(&schema_for!(Status))),
+        Docs::Schema { of: Of::Status } => ui::text(&pretty(&schema_for!(status::Whole))),
+        Docs::Schema { of: Of::Analyze } => ui::text(&pretty(&schema_for!(analyze::Analysis))),
+        Docs::Schema { of: Of::History } => ui::text(&pretty(&schema_for!(history::Line))),
         Docs::Reference => ui::text(&reference::page()),
         Docs::Man { folder } => man(&folder)?,
         Docs::Completions { shell } => ui::text(&completions(shell)?),

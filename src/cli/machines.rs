@@ -46,6 +46,7 @@ impl Machines {
             acceleration: self.accel.acceleration(),
             memory_mib: self.memory,
             cpus: self.cpus,
+            ..Options::default()
         };
         machines::Machines::of(cloud, options, events).await.map(Some)
     }

@@ -3,6 +3,7 @@
 pub mod agents;
 pub mod analyze;
 pub mod apply;
+pub mod asg;
 pub mod aws;
 pub mod bake;
 pub mod bake_ami;
@@ -32,6 +33,7 @@ mod reference;
 pub mod regions;
 #[cfg(feature = "sim")]
 pub mod rehearse;
+pub mod rollback;
 pub mod shell;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -40,6 +42,7 @@ pub mod support_bundle;
 mod table;
 #[cfg(feature = "sim")]
 pub mod test;
+pub mod upgrade;
 #[cfg(feature = "sim")]
 pub mod vm;
 pub mod which;
@@ -77,8 +80,15 @@ pub enum Command {
     /// List images, show one, show what differs between two, or remove old ones
     #[command(subcommand)]
     Images(images::Images),
+    /// Put a new image in service: proven, or the old one back
+    Upgrade(Box<upgrade::Upgrade>),
+    /// Put back what served before, as it is recorded
+    Rollback(Box<rollback::Rollback>),
     /// Remove from AWS what builds left that were killed
     Gc(gc::Gc),
+    /// Look at an Auto Scaling group
+    #[command(subcommand)]
+    Asg(asg::Asg),
     /// Print the least policy for what hostkit does on AWS
     Iam(iam::Iam),
     /// Show or reduce what bakes keep for the next one
@@ -128,7 +138,7 @@ pub enum Command {
     Guard,
     /// Show where the time of a boot went, and draw it
     Analyze(analyze::Analyze),
-    /// List the boots of this host, and of all that had its home before
+    /// List the boots of this host and of all that had its home before, or the rollouts of a group
     History(history::History),
     /// Gather what somebody needs who was not there, without secrets
     SupportBundle(support_bundle::SupportBundle),
@@ -187,7 +197,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Plan(args) => plan::run(&args, format),
         Command::Publish(args) => Box::pin(publish::run(args, format)).await,
         Command::Images(verb) => Box::pin(images::run(&verb, format)).await,
+        Command::Upgrade(args) => Box::pin(upgrade::run(*args, format)).await,
+        Command::Rollback(args) => Box::pin(rollback::run(*args, format)).await,
         Command::Gc(args) => Box::pin(gc::run(&args, format)).await,
+        Command::Asg(verb) => Box::pin(asg::run(&verb, format)).await,
         Command::Iam(args) => iam::run(&args, format),
         Command::Cache(command) => cache::run(&command, format),
         Command::Init(args) => init::run(&args, format),
@@ -209,7 +222,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Guard => Box::pin(guard::run(format)).await,
         Command::Status => status::run(format).await,
         Command::Analyze(args) => analyze::run(args, format).await,
-        Command::History(args) => history::run(&args, format).await,
+        Command::History(args) => Box::pin(history::run(&args, format)).await,
         Command::SupportBundle(args) => Box::pin(support_bundle::run(args, format)).await,
         Command::Logs(verb) => Box::pin(logs::run(&verb, format)).await,
         Command::Lease(verb) => Box::pin(lease::run(verb, format)).await,

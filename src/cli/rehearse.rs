@@ -1,5 +1,7 @@
 //! `hostkit rehearse`: plays bad nights on real machines before they come.
 
+mod upgrade;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,10 +9,11 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use self::upgrade::Upgrade;
 use super::vm::Accel;
 use crate::error::Blame;
-use crate::sim::failover::{self, Ended, Night, Options, Told};
-use crate::sim::fleet;
+use crate::sim::failover::{self, Check, Ended, Night, Options, Told};
+use crate::sim::fleet::{self, Line};
 use crate::sim::vm::options::{parse_duration, parse_memory};
 use crate::ui::{self, Format};
 
@@ -19,6 +22,8 @@ use crate::ui::{self, Format};
 pub enum Rehearse {
     /// Have controllers fail, and see that never two of them write one home
     Failover(Failover),
+    /// Replace a controller by one of another image, as `hostkit upgrade` will do it
+    Upgrade(Upgrade),
 }
 
 /// Has controllers fail, and sees that never two of them write one home
@@ -86,7 +91,13 @@ impl NightName {
 
 /// Runs it.
 pub async fn run(verb: Rehearse, format: Format) -> anyhow::Result<ExitCode> {
-    let Rehearse::Failover(args) = verb;
+    match verb {
+        Rehearse::Failover(args) => failover(args, format).await,
+        Rehearse::Upgrade(args) => upgrade::run(args, format).await,
+    }
+}
+
+async fn failover(args: Failover, format: Format) -> anyhow::Result<ExitCode> {
     let options = args.options();
     let (events, printer) = ui::start(format);
     let end = Box::pin(failover::run(&options, &events)).await;
@@ -137,16 +148,28 @@ fn table(ended: &Ended) -> String {
 }
 
 fn night(told: &Told) -> String {
-    let mut text = format!("\n{}: {}\n", told.night.name(), told.night.about());
-    for line in &told.timeline {
+    story(told.night.name(), told.night.about(), &told.timeline)
+        + &verdict(told.failed.as_deref(), told.holds, &told.checks)
+}
+
+/// What happened on a night.
+fn story(name: &str, about: &str, timeline: &[Line]) -> String {
+    let mut text = format!("\n{name}: {about}\n");
+    for line in timeline {
         let _ = writeln!(text, "{:>8.1}  {:<5}  {}", line.at, line.who, line.what);
     }
-    if let Some(why) = &told.failed {
+    text
+}
+
+/// How a night was.
+fn verdict(failed: Option<&str>, holds: bool, checks: &[Check]) -> String {
+    let mut text = String::new();
+    if let Some(why) = failed {
         let _ = writeln!(text, "          broken off: {why}");
     }
-    let held = told.checks.iter().filter(|check| check.holds).count();
-    let word = if told.holds { "ok" } else { "WRONG" };
-    let _ = writeln!(text, "  {word}: {held} of {} checks hold\n", told.checks.len());
+    let held = checks.iter().filter(|check| check.holds).count();
+    let word = if holds { "ok" } else { "WRONG" };
+    let _ = writeln!(text, "  {word}: {held} of {} checks hold\n", checks.len());
     text
 }
 

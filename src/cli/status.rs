@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::boot::Machine;
@@ -10,8 +11,8 @@ use crate::boot::status::Status;
 use crate::ui::{self, Format};
 
 /// All of it, as JSON.
-#[derive(Serialize)]
-struct Whole<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Whole<'a> {
     #[serde(flatten)]
     status: &'a Status,
     live: &'a Live,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use crate::boot::{Machine, bundle};
+use crate::boot::{Machine, bundle, home};
 use crate::error::Fault;
 use crate::ui::{self, Format};
 
@@ -25,6 +25,7 @@ pub(super) async fn run(args: SupportBundle, format: Format) -> anyhow::Result<E
     }
     let machine = Machine::default();
     let path = args.output.unwrap_or_else(|| bundle::usual_name(&machine).into());
+    home::keep_off(&machine, &path, "name a file elsewhere: -o /root/bundle.tar.gz")?;
     let bundle = bundle::write(&machine, &path).await?;
     match format {
         Format::Human => ui::text(&bundle.render()),

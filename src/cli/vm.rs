@@ -31,7 +31,8 @@ pub struct Vm {
     /// Forward a port of 127.0.0.1 to the guest; HOST 0 chooses one.
     #[arg(long, value_name = "HOST:GUEST")]
     forward: Vec<Forward>,
-    /// Wait for `ready` (launch hook: CONTINUE) or `http:PORT/PATH` (200).
+    /// Wait for `ready` (launch hook: CONTINUE), `reboot` (it was asked to start again, and is up) or
+    /// `http:PORT/PATH` (200), in the order given.
     #[arg(long, value_name = "GOAL")]
     until: Vec<Goal>,
     /// Something that goes wrong on purpose.
@@ -191,6 +192,8 @@ fn table(timeline: &Timeline, because: Because) -> String {
         Because::Done => "",
         Because::PoweredOff => "The guest switched itself off.\n",
         Because::Terminated => "The launch hook was abandoned: the group terminated it.\n",
+        Because::LetGo => "Its group has let it go, and it said that it may.\n",
+        Because::TakenBack => "EC2 took the spot instance back: the plug was pulled.\n",
         Because::Stopped => "It was stopped.\n",
     }
 }

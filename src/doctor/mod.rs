@@ -4,7 +4,35 @@
 //! anything and never touch a mounted file system in this process. What they are given was read
 //! before, so that they decide without I/O.
 
+pub mod group;
+
 use serde::Serialize;
+
+use crate::aws::Failure;
+
+/// Something that could not be looked at, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// What it takes: an action, as IAM spells it.
+    pub needs: String,
+    /// Whether it is a permission that is missing; else AWS did not answer, or not as it should.
+    pub denied: bool,
+    /// What was answered.
+    pub why: String,
+}
+
+impl From<Failure> for Gap {
+    fn from(failure: Failure) -> Self {
+        Self {
+            needs: failure.wanted().to_owned(),
+            denied: failure.is_denied(),
+            why: failure.to_string(),
+        }
+    }
+}
+
+/// What was looked at, or why it could not be.
+pub type Look<T> = Result<T, Gap>;
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -18,6 +46,18 @@ pub enum Verdict {
     Warn,
     /// It is wrong.
     Fail,
+}
+
+impl Verdict {
+    /// In four letters.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Skip => "skip",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
 }
 
 /// What one check found.
@@ -43,6 +83,16 @@ impl Finding {
         Self { id, verdict, says: says.into(), evidence: Vec::new(), fix: Vec::new() }
     }
 
+    /// That it could not be looked at.
+    pub fn untold(id: &'static str, what: &str, gap: &Gap) -> Self {
+        let says = if gap.denied {
+            format!("{what} cannot be told: needs {}", gap.needs)
+        } else {
+            format!("{what} cannot be told: {} did not answer as it should", gap.needs)
+        };
+        Self::new(id, Verdict::Skip, says).shown_by(gap.why.clone())
+    }
+
     /// Adds what shows it.
     #[must_use]
     pub fn shown_by(mut self, evidence: impl Into<String>) -> Self {
@@ -56,6 +106,29 @@ impl Finding {
         self.fix.push(fix.into());
         self
     }
+}
+
+/// Findings for people: the worst first, what passed in one line at the end.
+pub fn render(findings: &[Finding]) -> String {
+    let mut sorted: Vec<_> = findings.iter().collect();
+    sorted.sort_by_key(|finding| std::cmp::Reverse(finding.verdict));
+    let (passed, others): (Vec<_>, Vec<_>) =
+        sorted.into_iter().partition(|finding| finding.verdict == Verdict::Pass);
+    let mut text = String::new();
+    for finding in others {
+        text += &format!("{}  {}  {}\n", finding.verdict.word(), finding.id, finding.says);
+        for evidence in &finding.evidence {
+            text += &format!("      {evidence}\n");
+        }
+        for fix in &finding.fix {
+            text += &format!("      > {fix}\n");
+        }
+    }
+    let ids: Vec<_> = passed.iter().map(|finding| finding.id).collect();
+    if !ids.is_empty() {
+        text += &format!("pass  {}\n", ids.join(" "));
+    }
+    text
 }
 
 /// The worst of some findings; nothing is wrong where there are none.

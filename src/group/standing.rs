@@ -34,6 +34,9 @@ pub struct Standing {
     pub since: Timestamp,
     /// Why, in a line; absent where it serves and all is well.
     pub why: Option<String>,
+    /// Why it cannot do what the tag `hostkit:drain` wants, while it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cannot: Option<String>,
     /// What proves that it serves what it should; absent while it does not serve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
@@ -55,6 +58,19 @@ pub struct Proof {
     pub image: Option<String>,
     /// The build agents that Jenkins knows, clouds left out.
     pub agents: Option<Agents>,
+    /// How the boot of this host went.
+    pub boot: Option<Boot>,
+}
+
+/// When a boot was where, by the clock of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// The agent began.
+    pub started: Timestamp,
+    /// The home was this host's.
+    pub claimed: Option<Timestamp>,
+    /// Jenkins was ready.
+    pub ready: Option<Timestamp>,
 }
 
 /// Build agents of a controller.

@@ -1,6 +1,6 @@
 //! When the guard tells how the controller stands, and when not. Pure.
 
-use crate::group::standing::Standing;
+use crate::group::standing::{Standing, State};
 
 /// Answers are this far apart at least, in seconds; the last one always gets there.
 const APART: f64 = 10.0;
@@ -18,9 +18,10 @@ pub struct Teller {
 
 impl Teller {
     /// What to answer at `now`, if that is news and the last answer is old enough. `since` is kept
-    /// while the state is the same.
+    /// while the state is the same; but who was made quiet anew is quiet since then.
     pub fn next(&mut self, now: f64, mut standing: Standing) -> Option<Standing> {
-        if let Some(told) = self.told.as_ref().filter(|told| told.state == standing.state) {
+        let same = |told: &&Standing| told.state == standing.state && told.state != State::Quiet;
+        if let Some(told) = self.told.as_ref().filter(same) {
             standing.since = told.since;
         }
         let apart = if self.failed { AFTER_FAILURE } else { APART };
@@ -46,7 +47,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::group::standing::{State, parameter};
+    use crate::group::standing::{Agents, Proof, parameter};
 
     fn standing(state: State, builds: u32, second: i64) -> Standing {
         Standing {
@@ -56,6 +57,7 @@ mod tests {
             builds: Some(builds),
             since: Timestamp::from_second(1_795_000_000 + second).unwrap(),
             why: (state == State::Quiet).then(|| "the tag hostkit:drain".to_owned()),
+            cannot: None,
             proof: None,
         }
     }
@@ -67,13 +69,28 @@ mod tests {
         assert_eq!(told.builds, Some(0));
         assert_eq!(teller.next(60.0, standing(State::Serving, 0, 60)), None);
         let quiet = teller.next(61.0, standing(State::Quiet, 3, 61)).unwrap();
-        assert_eq!(teller.next(63.0, standing(State::Quiet, 2, 63)), None, "too soon");
-        let fewer = teller.next(71.0, standing(State::Quiet, 1, 71)).unwrap();
+        assert_eq!(teller.next(63.0, standing(State::Quiet, 2, 61)), None, "too soon");
+        let fewer = teller.next(71.0, standing(State::Quiet, 1, 61)).unwrap();
         assert_eq!((fewer.builds, fewer.since), (Some(1), quiet.since));
         assert!(teller.arrived(false) && !teller.arrived(false));
-        assert_eq!(teller.next(100.0, standing(State::Quiet, 1, 100)), None);
-        assert!(teller.next(131.0, standing(State::Quiet, 1, 131)).is_some(), "it did not arrive");
+        assert_eq!(teller.next(100.0, standing(State::Quiet, 1, 61)), None);
+        assert!(teller.next(131.0, standing(State::Quiet, 1, 61)).is_some(), "it did not arrive");
         assert!(teller.arrived(true));
+        // Whoever was made quiet a second time says so, though nothing else has changed.
+        assert_eq!(teller.next(150.0, standing(State::Quiet, 1, 61)), None);
+        assert!(teller.next(151.0, standing(State::Quiet, 1, 140)).is_some());
+    }
+
+    #[test]
+    fn another_proof_is_news() {
+        let mut teller = Teller::default();
+        let agents = |online| {
+            let proof = Proof { agents: Some(Agents { known: 3, online }), ..Proof::default() };
+            Standing { proof: Some(proof), ..standing(State::Serving, 0, 0) }
+        };
+        assert!(teller.next(0.0, agents(1)).is_some());
+        assert_eq!(teller.next(20.0, agents(1)), None);
+        assert!(teller.next(21.0, agents(3)).is_some());
     }
 
     #[test]

@@ -78,10 +78,12 @@ impl Budget {
             }
             Role::Agent => {
                 put(Stage::Sessions, never, self.patience.min(before(15.0)), Late::GoOn);
+                put(Stage::Door, hurry(CALL, 5.0), before(5.0), Late::GoOn);
             }
             Role::Ecs => {
                 put(Stage::Tasks, never, self.patience.min(before(20.0)), Late::GoOn);
                 put(Stage::Stop, 60.0, before(10.0), Late::Force(5.0));
+                put(Stage::Leave, hurry(CALL, 5.0), before(3.0), Late::GoOn);
             }
         }
         put(Stage::Hook, HOOK, never, Late::GoOn);

@@ -24,12 +24,16 @@ pub enum Stage {
     Quiet,
     /// Builds that a restart would lose end.
     Builds,
-    /// Builds that the controller runs on this agent end.
+    /// Builds that the controller runs on this agent end, and it lets the agent go.
     Sessions,
+    /// Nobody connects to this agent any more.
+    Door,
     /// Tasks are moved away.
     Tasks,
     /// What the host is for is stopped: Jenkins, or the ECS agent.
     Stop,
+    /// The cluster forgets the host.
+    Leave,
     /// What was written is on the file system, and the lease says that the home is free.
     Release,
     /// The home is unmounted.
@@ -47,8 +51,10 @@ impl Stage {
             Self::Quiet => "quiet",
             Self::Builds => "builds",
             Self::Sessions => "sessions",
+            Self::Door => "door",
             Self::Tasks => "tasks",
             Self::Stop => "stop",
+            Self::Leave => "leave",
             Self::Release => "release",
             Self::Unmount => "unmount",
             Self::Hook => "hook",
@@ -62,9 +68,13 @@ impl Stage {
             Self::Boot => "stopping a boot that is under way",
             Self::Quiet => "having Jenkins begin no more builds",
             Self::Builds => "waiting for builds that a restart would lose",
-            Self::Sessions => "waiting for builds on this agent",
+            Self::Sessions => {
+                "waiting for builds on this agent, and for its controller to let it go"
+            }
+            Self::Door => "letting nobody connect any more",
             Self::Tasks => "waiting for tasks to be moved away",
             Self::Stop => "stopping what this host is for",
+            Self::Leave => "taking this host from its cluster",
             Self::Release => "writing everything back and releasing the home",
             Self::Unmount => "unmounting the home",
             Self::Hook => "telling the group that this host may go",

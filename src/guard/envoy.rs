@@ -98,6 +98,11 @@ pub enum Errand {
         /// The cluster.
         cluster: String,
     },
+    /// Have ECS forget this host, whatever runs there.
+    Deregister {
+        /// The cluster.
+        cluster: String,
+    },
     /// Count the tasks that are left.
     Tasks {
         /// The cluster.
@@ -257,6 +262,10 @@ async fn run(question: &Question) -> Result<Answer, Fault> {
             }
             Answer::Done(None)
         }
+        Errand::Deregister { cluster } => match of_ecs(&us, cluster).await? {
+            Some(arn) if drain::deregister(&us.aws, cluster, &arn).await? => Answer::Done(None),
+            _ => Answer::Done(Some(format!("the cluster {cluster} has no such host"))),
+        },
         Errand::Tasks { cluster } => match of_ecs(&us, cluster).await? {
             Some(arn) => match drain::tasks_left(&us.aws, cluster, &arn).await? {
                 left if left.is_empty() => Answer::Done(None),

@@ -61,12 +61,14 @@ impl Going {
     pub(super) fn new(host: &Watched, begun: Begun) -> Self {
         let drain = Drain::new(rows(host, &begun));
         let (announced, said) = (None, String::new());
-        let (learnt, beats) = (Learnt::default(), Beats::default());
+        let is_final = begun.reason.is_final();
+        let (learnt, beats) = (Learnt::of(is_final), Beats::default());
         Self { begun, drain, learnt, announced, said, beats }
     }
 
     /// Less is left than was thought.
     pub(super) fn hurry(&mut self, host: &Watched, begun: Begun) {
+        self.learnt.is_final = begun.reason.is_final();
         self.begun = begun;
         self.drain.hurry(rows(host, &self.begun));
         (self.beats.last, self.beats.looked) = (None, None);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::post::Watched;
-use crate::jenkins::{Build, Client, Quiet, Tokens, Trouble, page};
+use crate::jenkins::{Build, Client, Computers, Quiet, Tokens, Trouble, page};
 use crate::sys::{CmdError, systemd};
 
 /// Its unit.
@@ -64,13 +64,29 @@ pub(super) async fn builds(host: &Watched) -> Result<Vec<Build>, Trouble> {
     client(host)?.builds().await
 }
 
+/// What it builds, and where it could: one question.
+pub(super) async fn computers(host: &Watched) -> Result<Computers, Trouble> {
+    client(host)?.computers().await
+}
+
+/// How it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Served {
+    /// How fast.
+    pub(super) took: Duration,
+    /// The version that it says that it has.
+    pub(super) version: String,
+}
+
 /// Whether it serves, as far as somebody sees who has not logged in; and how fast.
-pub(super) async fn serves(host: &Watched) -> Result<Duration, String> {
+pub(super) async fn serves(host: &Watched) -> Result<Served, String> {
     let began = tokio::time::Instant::now();
     match page(host.post.jenkins, "/login").await {
         Ok(page) if page.is_wizard => Err("Jenkins shows its setup wizard".to_owned()),
-        Ok(page) if page.status == 200 && page.version.is_some() => Ok(began.elapsed()),
-        Ok(page) if page.status == 200 => Err("what answers is not Jenkins".to_owned()),
+        Ok(page) if page.status == 200 => match page.version {
+            Some(version) => Ok(Served { took: began.elapsed(), version }),
+            None => Err("what answers is not Jenkins".to_owned()),
+        },
         Ok(page) => Err(format!("/login answers {}", page.status)),
         Err(trouble) => Err(trouble.to_string()),
     }

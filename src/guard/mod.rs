@@ -12,6 +12,7 @@
 //! and done; [`byhand`] is the same drain for a person. Whatever is killed carries on where it was,
 //! because that is to be seen of the world; [`notes`] has the little that is not.
 
+mod agent;
 pub mod answer;
 pub mod budget;
 pub mod byhand;

@@ -51,7 +51,7 @@ impl World {
             |done: bool| if done { Seen::Done(None) } else { Seen::Left("something".into()) };
         let down = self.is_down(temper);
         match stage {
-            Stage::Targets | Stage::Boot => Seen::Done(None),
+            Stage::Targets | Stage::Boot | Stage::Door | Stage::Leave => Seen::Done(None),
             Stage::Quiet | Stage::Builds if !down && !temper.answers => Seen::Unclear("hm".into()),
             Stage::Quiet => seen(down || self.quiet),
             Stage::Builds | Stage::Tasks | Stage::Sessions => {

@@ -1,7 +1,5 @@
 //! What the guard looks at while a host serves, and how often. Each look has a deadline of its own.
 
-use std::time::Duration;
-
 use camino::Utf8PathBuf;
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,6 +13,7 @@ use super::resources;
 use super::watch::STEP;
 use super::wish::{Interruption, Maintenance, Signs, Tag};
 use crate::aws::imds::Imds;
+use crate::group::standing::Agents;
 use crate::host::{EcsAgent, HOME, Role};
 use crate::lease::memory::Phase;
 
@@ -75,6 +74,10 @@ pub(super) struct Eyes {
     silent: u32,
     pub(super) signs: Signs,
     pub(super) numbers: Numbers,
+    /// The version of Jenkins that answered at the last look.
+    pub(super) jenkins: Option<String>,
+    /// Its build agents, at the last look.
+    pub(super) agents: Option<Agents>,
 }
 
 impl Eyes {
@@ -82,7 +85,8 @@ impl Eyes {
         let numbers =
             Numbers { role: format!("{:?}", host.role).to_lowercase(), ..Numbers::default() };
         let pulse = Pulse::new(host.post.runner.clone());
-        Self { metadata, pulse, silent: 0, signs: Signs::default(), numbers }
+        let signs = Signs::default();
+        Self { metadata, pulse, silent: 0, signs, numbers, jenkins: None, agents: None }
     }
 
     /// Looks. What is wrong with parts of the host is returned, and what is well.
@@ -167,9 +171,13 @@ impl Eyes {
         match host.role {
             Role::Controller => {
                 let served = jenkins::serves(host).await;
-                self.numbers.jenkins = served.as_ref().ok().map(Duration::as_secs_f64);
-                let counted = if served.is_ok() { jenkins::builds(host).await.ok() } else { None };
-                self.numbers.builds = counted.and_then(|it| u32::try_from(it.len()).ok());
+                self.numbers.jenkins = served.as_ref().ok().map(|it| it.took.as_secs_f64());
+                if served.is_ok() {
+                    self.count(host).await;
+                } else {
+                    (self.numbers.builds, self.agents) = (None, None);
+                }
+                self.jenkins = served.as_ref().ok().map(|it| it.version.clone());
                 vec![(Part::Jenkins, served.err())]
             }
             Role::Agent => {
@@ -191,6 +199,15 @@ impl Eyes {
                 vec![(Part::EcsAgent, (!runs).then(|| "the ECS agent does not run".to_owned()))]
             }
         }
+    }
+
+    /// Counts what Jenkins builds, and where it could.
+    pub(super) async fn count(&mut self, host: &Watched) {
+        let computers = jenkins::computers(host).await.ok();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        self.numbers.builds = computers.as_ref().map(|it| count(it.builds.len()));
+        self.agents =
+            computers.map(|it| Agents { known: count(it.agents), online: count(it.agents_online) });
     }
 
     fn machine(&mut self, host: &Watched) -> Vec<(Part, Option<String>)> {

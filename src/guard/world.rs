@@ -1,10 +1,10 @@
 //! The world of a drain: what is to be seen of a stage, and what is done for it.
 
+use super::agent;
 use super::drain::{Seen, Stage};
 use super::envoy::{self, Answer, Errand, Place};
 use super::jenkins::{self, Unit};
 use super::post::Watched;
-use super::sessions;
 use crate::host::{HOME, Role};
 use crate::lease::memory::Phase;
 use crate::sys::{mountinfo, systemd};
@@ -28,8 +28,25 @@ pub(super) struct Learnt {
     moving: bool,
     /// The group was told that the host may go.
     said_go: Option<String>,
+    /// The cluster has forgotten the host.
+    left_cluster: Option<String>,
+    /// Whether nothing brings the host back: what it is goes with it.
+    pub(super) is_final: bool,
     /// How many builds or tasks were left at the last look.
     pub(super) builds: Option<u32>,
+}
+
+impl Learnt {
+    /// Nothing yet, of a drain that can or cannot be taken back.
+    pub(super) fn of(is_final: bool) -> Self {
+        Self { is_final, ..Self::default() }
+    }
+
+    /// By what ECS itself drains this host, which then goes with its agent running: ECS has a hook of
+    /// its own, which it completes by what it hears from the agent.
+    fn of_ecs(&self) -> Option<&str> {
+        self.place.as_ref()?.drained_by.as_deref().filter(|_| self.is_final)
+    }
 }
 
 /// What is to be seen of `stage`.
@@ -42,9 +59,11 @@ pub(super) async fn look(host: &Watched, learnt: &mut Learnt, stage: Stage) -> S
         Stage::Boot => boot(host).await,
         Stage::Quiet => quiet(host).await,
         Stage::Builds => builds(host, learnt).await,
-        Stage::Sessions => sessions(host),
+        Stage::Sessions => agent::sessions(host),
+        Stage::Door => agent::door(host, learnt.is_final).await,
         Stage::Tasks => tasks(host, learnt).await,
-        Stage::Stop => stopped(host).await,
+        Stage::Stop => stopped(host, learnt).await,
+        Stage::Leave => left_cluster(learnt),
         Stage::Release => released(host).await,
         Stage::Unmount => unmounted(host),
         Stage::Hook => hook(host, learnt).await,
@@ -67,11 +86,13 @@ pub(super) async fn act(host: &Watched, learnt: &mut Learnt, stage: Stage) -> Re
         Stage::Boot => stop(BOOT).await,
         Stage::Quiet => jenkins::quiet_down(host).await.map_err(|trouble| trouble.to_string()),
         Stage::Builds | Stage::Sessions => Ok(()),
+        Stage::Door => agent::close(host).await,
         Stage::Tasks => move_tasks(host, learnt).await,
         Stage::Stop => {
             forbid(host)?;
             stop(unit_of(host.role)).await
         }
+        Stage::Leave => leave_cluster(host, learnt).await,
         Stage::Release => release(host).await,
         Stage::Unmount => stop(MOUNT).await,
         Stage::Hook => go(host, learnt).await,
@@ -160,15 +181,6 @@ async fn builds(host: &Watched, learnt: &mut Learnt) -> Seen {
     })
 }
 
-fn sessions(host: &Watched) -> Seen {
-    match sessions::busy(&host.post.root, &host.config.agent.user) {
-        Ok(0) => Seen::Done(None),
-        Ok(1) => Seen::Left("a build is under way".to_owned()),
-        Ok(many) => Seen::Left(format!("{many} builds are under way")),
-        Err(error) => Seen::Unclear(format!("who is logged in cannot be told: {error}")),
-    }
-}
-
 async fn tasks(host: &Watched, learnt: &mut Learnt) -> Seen {
     let Some(cluster) = host.config.ecs.cluster.clone() else { return Seen::Done(None) };
     if !learnt.moving {
@@ -198,7 +210,37 @@ async fn move_tasks(host: &Watched, learnt: &mut Learnt) -> Result<(), String> {
     Ok(())
 }
 
-async fn stopped(host: &Watched) -> Seen {
+/// ECS forgets a host by itself only while its agent is in touch, and that was stopped.
+fn left_cluster(learnt: &Learnt) -> Seen {
+    if let Some(by) = learnt.of_ecs() {
+        return Seen::Done(Some(format!("ECS does, by {by}")));
+    }
+    match &learnt.left_cluster {
+        Some(note) if note.is_empty() => Seen::Done(None),
+        Some(note) => Seen::Done(Some(note.clone())),
+        None if !learnt.is_final => {
+            Seen::Done(Some("it stays in its cluster, and may come back".to_owned()))
+        }
+        None => Seen::Left("its cluster has it still".to_owned()),
+    }
+}
+
+async fn leave_cluster(host: &Watched, learnt: &mut Learnt) -> Result<(), String> {
+    let Some(cluster) = host.config.ecs.cluster.clone() else {
+        learnt.left_cluster = Some("it is in no cluster".to_owned());
+        return Ok(());
+    };
+    let note = send(host, Errand::Deregister { cluster }).await?;
+    learnt.left_cluster = Some(note.unwrap_or_default());
+    Ok(())
+}
+
+async fn stopped(host: &Watched, learnt: &Learnt) -> Seen {
+    if let Some(by) = learnt.of_ecs() {
+        return Seen::Done(Some(format!(
+            "the agent runs to the end: ECS drains this host, by {by}"
+        )));
+    }
     let name = match host.role {
         Role::Ecs => "the ECS agent",
         Role::Controller | Role::Agent => "Jenkins",

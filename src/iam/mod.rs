@@ -3,6 +3,7 @@
 //! Pure. Whether a policy is enough and has nothing that is not used is shown by tests, which compare
 //! it with the requests of whole runs. Nothing here talks to IAM.
 
+mod grant;
 pub mod table;
 
 use std::collections::BTreeSet;
@@ -10,7 +11,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::teardown::BUILD_TAG;
-pub use table::{Grant, On, Role, When};
+pub use grant::{Grant, On, Role, When};
 
 /// What stands in a policy where nothing was said, for a person to fill in.
 const EVERY: &str = "*";
@@ -32,7 +33,7 @@ pub fn grants<'a>(
     scope: &'a Scope,
 ) -> impl Iterator<Item = &'static Grant> + 'a {
     let meant = |grant: &&Grant| grant.roles.iter().any(|role| roles.contains(role));
-    let all = table::GRANTS.iter().filter(meant);
+    let all = table::all().filter(meant);
     all.filter(|grant| !grant.on.contains(&On::Key) || !scope.kms_keys.is_empty())
 }
 
@@ -112,6 +113,10 @@ fn condition(when: When, scope: &Scope) -> Option<Value> {
         When::Ours => Some(present(format!("aws:ResourceTag/{BUILD_TAG}"))),
         When::Marked => Some(present(format!("aws:RequestTag/{BUILD_TAG}"))),
         When::Creation(by) => Some(json!({ "StringEquals": { "ec2:CreateAction": by } })),
+        When::Tagging(key) => Some(json!({
+            "ForAllValues:StringEquals": { "aws:TagKeys": [key] },
+            "Null": { "aws:TagKeys": "false" },
+        })),
         When::ForAws => Some(json!({ "Bool": { "kms:GrantIsForAWSResource": "true" } })),
         When::Region => {
             let region = scope.region.as_ref()?;
@@ -127,7 +132,7 @@ mod tests {
     #[test]
     fn every_grant_has_a_name_of_its_own_and_a_reason() {
         let mut seen = BTreeSet::new();
-        for grant in table::GRANTS {
+        for grant in table::all() {
             assert!(seen.insert(grant.sid), "{}", grant.sid);
             assert!(grant.sid.bytes().all(|it| it.is_ascii_alphanumeric()), "{}", grant.sid);
             assert!(!grant.why.is_empty() && !grant.on.is_empty(), "{}", grant.sid);
@@ -152,18 +157,21 @@ mod tests {
 
     #[test]
     fn nothing_is_removed_or_changed_that_hostkit_did_not_make() {
-        for grant in table::GRANTS {
+        for grant in table::all() {
             for action in grant.actions {
                 let verb = action.split_once(':').unwrap().1;
                 let removes = ["Delete", "Deregister", "Terminate", "Stop"]
                     .iter()
                     .any(|it| verb.starts_with(it));
-                // A host that is no target any more is still there.
-                let membership = *action == "elasticloadbalancing:DeregisterTargets";
+                // A host that is no target, or in no cluster any more, is still there.
+                let membership =
+                    ["elasticloadbalancing:DeregisterTargets", "ecs:DeregisterContainerInstance"]
+                        .contains(action);
                 // By its name: nobody else makes one with this ending.
                 let next = grant.on == [On::Parameters("/devops-tools/jenkins/*.next")];
+                let lock = grant.on == [On::Parameters("/hostkit/asg/*/lock")];
                 let ours = grant.when == When::Ours;
-                assert!(!removes || membership || next || ours, "{action}");
+                assert!(!removes || membership || next || lock || ours, "{action}");
             }
         }
     }
@@ -193,5 +201,6 @@ mod tests {
         let text = |role| serde_json::to_string_pretty(&policy(&[role], &scope)).unwrap();
         insta::assert_snapshot!("bake", text(Role::Bake));
         insta::assert_snapshot!("prune", text(Role::Prune));
+        insta::assert_snapshot!("upgrade", text(Role::Upgrade));
     }
 }

@@ -179,6 +179,18 @@ impl Manifest {
         Self::load(&folder.join(file_name(recipe, target))).ok()
     }
 
+    /// The manifest in `folder` of the image with this digest: that of the disk, if there is more
+    /// than one. None if there is none that can be read.
+    pub fn with_digest(folder: &Utf8Path, digest: &str) -> Option<Self> {
+        let entries = folder.read_dir_utf8().ok()?.filter_map(Result::ok);
+        let files = entries.map(|entry| entry.into_path());
+        let files = files.filter(|path| path.extension() == Some("json"));
+        let mut all: Vec<_> = files.filter_map(|path| Self::load(&path).ok()).collect();
+        all.retain(|manifest| manifest.digest == digest);
+        all.sort_by_key(|manifest| manifest.disk.is_none());
+        all.into_iter().next()
+    }
+
     /// Reads a manifest of any form.
     pub fn load(path: &Utf8Path) -> anyhow::Result<Self> {
         let fault = || Fault::recipe(format!("{path} is not the manifest of an image"));

@@ -1,8 +1,9 @@
 //! Asks the Jenkins of this machine as hostkit's own user: over loopback, with the token of this
 //! boot, and for as little as there is to ask.
 //!
-//! The user's rights are Overall/Read, Overall/Manage and Job/Read: it can quiet Jenkins and see what
-//! builds, and cannot run a program on it or read a secret. The configuration is reloaded by another
+//! The user's rights are Overall/Read, Overall/Manage, Job/Read, Agent/Connect and Agent/Disconnect: it
+//! can quiet Jenkins, see what builds and take agents offline, and cannot run a program on it or read a
+//! secret. The configuration is reloaded by another
 //! token, that of the configuration-as-code plugin, which can do nothing else.
 
 use std::net::SocketAddr;
@@ -27,6 +28,9 @@ const RELOAD_PATIENCE: Duration = Duration::from_mins(5);
 
 /// Classes of what an executor runs that goes on by itself after a restart.
 const RESUMABLE: &str = "org.jenkinsci.plugins.workflow.";
+
+/// The class of a node that is there whether anything is built or not.
+const AGENT: &str = "hudson.slaves.SlaveComputer";
 
 /// A stage of a pipeline, which has an executor of its own beside that of the pipeline.
 const STAGE: &str = "$PlaceholderExecutable";
@@ -65,6 +69,17 @@ pub struct Build {
     pub url: Option<String>,
     /// Whether it goes on after Jenkins was restarted: a pipeline does, a freestyle build is lost.
     pub is_resumable: bool,
+}
+
+/// What Jenkins builds, and where it could.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Computers {
+    /// The builds that run, each once, sorted by the node.
+    pub builds: Vec<Build>,
+    /// The nodes that it knows: not itself, and not those that a cloud makes for a build.
+    pub agents: usize,
+    /// Of these, how many are connected.
+    pub agents_online: usize,
 }
 
 /// How the nodes stand.
@@ -108,13 +123,20 @@ impl Client {
 
     /// The builds that run, each once, sorted by the node.
     pub async fn builds(&self) -> Result<Vec<Build>, Trouble> {
+        Ok(self.computers().await?.builds)
+    }
+
+    /// What it builds, and where it could.
+    pub async fn computers(&self) -> Result<Computers, Trouble> {
         const TREE: &str = "executors[idle,currentExecutable[url]],\
                             oneOffExecutors[idle,currentExecutable[url]]";
         let path = format!("/computer/api/json?tree=computer[displayName,offline,{TREE}]");
         let set: ComputerSet = self.get(&path, "name its builds").await?;
+        let agents = set.computer.iter().filter(|computer| computer.is_agent());
+        let (agents, online) = (agents.clone().count(), agents.filter(|it| !it.offline).count());
         let mut builds: Vec<_> = set.computer.into_iter().flat_map(Computer::builds).collect();
         builds.sort();
-        Ok(builds)
+        Ok(Computers { builds, agents, agents_online: online })
     }
 
     /// How the nodes stand.
@@ -156,12 +178,16 @@ impl Client {
         }
     }
 
-    async fn post(&self, path: &str, what: &'static str) -> Result<(), Trouble> {
+    pub(super) async fn post(&self, path: &str, what: &'static str) -> Result<(), Trouble> {
         let answer = self.ask(Method::POST, path, PATIENCE).await?;
         check(&answer, what)
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str, what: &'static str) -> Result<T, Trouble> {
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        what: &'static str,
+    ) -> Result<T, Trouble> {
         let answer = self.ask(Method::GET, path, PATIENCE).await?;
         check(&answer, what)?;
         serde_json::from_slice(&answer.body).map_err(|error| unexpected(what, &error.to_string()))
@@ -246,6 +272,11 @@ struct Executable {
 impl Computer {
     fn is_controller(&self) -> bool {
         self.class.ends_with("$MasterComputer")
+    }
+
+    /// Clouds have classes of their own for theirs, which come and go with the builds.
+    fn is_agent(&self) -> bool {
+        self.class.is_empty() || self.class == AGENT
     }
 
     fn builds(self) -> Vec<Build> {

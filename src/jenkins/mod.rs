@@ -10,13 +10,14 @@ pub mod fleet;
 pub mod groovy;
 mod http;
 pub mod java;
+pub mod offline;
 mod page;
 mod render;
 pub mod token;
 mod version;
 mod yaml;
 
-pub use client::{Build, Client, Nodes, Quiet};
+pub use client::{Build, Client, Computers, Nodes, Quiet};
 pub use http::Trouble;
 pub use page::{Page, page};
 pub use render::{Values, configuration, environment};

@@ -4,6 +4,7 @@
 //! Where a call is refused that names several parameters, each is asked for alone: AWS does not
 //! always say which of them it means. That costs a call a parameter, and only then.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_config::{Region, SdkConfig};
@@ -68,11 +69,44 @@ pub async fn ask(
     budget: Duration,
 ) -> Result<ssm::Values, Trouble> {
     let names: Vec<&str> = wanted.iter().map(|it| it.name.as_str()).collect();
-    let found = match ssm::patiently(config, &names, budget).await {
-        Ok(found) => found,
-        Err(failure) if failure.is_passing() => return Err(Trouble::Passing(passing(failure))),
-        Err(failure) => return Err(Trouble::Lasting(refused(config, wanted, failure).await)),
-    };
+    match ssm::patiently(config, &names, budget).await {
+        Ok(found) => whole(config, wanted, found).await,
+        Err(failure) if failure.is_passing() => Err(Trouble::Passing(passing(failure))),
+        Err(failure) => Err(Trouble::Lasting(refused(config, wanted, failure).await)),
+    }
+}
+
+/// As [`ask`], and in the same call for `also`, which need not be there. Says whether they were asked
+/// for: not where one call has no room for all, or something of it may not be read.
+pub async fn ask_along(
+    config: &SdkConfig,
+    wanted: &[Wanted],
+    also: &[String],
+    budget: Duration,
+) -> Result<(ssm::Values, bool), Trouble> {
+    let names: BTreeSet<&str> =
+        wanted.iter().map(|it| it.name.as_str()).chain(also.iter().map(String::as_str)).collect();
+    if also.is_empty() || names.len() > ssm::BATCH {
+        return ask(config, wanted, budget).await.map(|values| (values, false));
+    }
+    let names: Vec<&str> = names.into_iter().collect();
+    match ssm::patiently(config, &names, budget).await {
+        Ok(mut found) => {
+            found.missing.retain(|name| wanted.iter().any(|it| it.name == *name));
+            whole(config, wanted, found).await.map(|values| (values, true))
+        }
+        Err(failure) if failure.is_passing() => Err(Trouble::Passing(passing(failure))),
+        // It may have been about one that need not be there.
+        Err(_refused) => ask(config, wanted, budget).await.map(|values| (values, false)),
+    }
+}
+
+/// The values, if all of `wanted` are among them and none is empty.
+async fn whole(
+    config: &SdkConfig,
+    wanted: &[Wanted],
+    found: ssm::Found,
+) -> Result<ssm::Values, Trouble> {
     if !found.missing.is_empty() {
         return Err(Trouble::Lasting(missing(config, wanted, &found).await));
     }

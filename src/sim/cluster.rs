@@ -143,6 +143,8 @@ pub struct CapacityProvider {
     pub group: String,
     /// Whether ECS drains hosts that the group terminates.
     pub managed_draining: bool,
+    /// Whether ECS protects hosts with tasks from scale-in.
+    pub termination_protection: bool,
 }
 
 impl Cluster {

@@ -45,6 +45,39 @@ pub fn services(account: &Shared) -> Handler {
     })
 }
 
+/// Has the account do something, as its operator would by a signed request with this form: for who
+/// sets a stage in it. The answer is read as text.
+///
+/// # Errors
+/// The account refuses it: what it says.
+pub fn act(account: &Shared, service: Service, form: &[(&str, &str)]) -> anyhow::Result<String> {
+    let mut body = form_urlencoded::Serializer::new(String::new());
+    body.extend_pairs(form);
+    let kind = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
+    let request = Request {
+        method: "POST".to_owned(),
+        path: "/".to_owned(),
+        headers: [kind].into(),
+        body: body.finish().into(),
+        ..Request::default()
+    };
+    let reply = with(account, |account| {
+        let (action, region) = (service.action(&request), REGION.to_owned());
+        let caller = Caller::Operator;
+        let call = Call { service, action, region, caller, disturbance: None, request: &request };
+        let as_of = account.now();
+        account.changes += 1;
+        match dispatch(account, &call, as_of) {
+            Turn::Done(reply) => reply,
+            Turn::Work(_) => unknown(),
+        }
+    });
+    let said = String::from_utf8_lossy(&reply.body.0).into_owned();
+    let what = form.iter().find(|(key, _)| *key == "Action").map_or("", |(_, value)| value);
+    anyhow::ensure!(reply.status == 200, "the account refuses {what}: {said}");
+    Ok(said)
+}
+
 /// Where requests are cut that are to be.
 pub fn gate(account: &Shared) -> Gate {
     let account = Arc::clone(account);

@@ -56,6 +56,7 @@ pub mod store;
 pub mod sts;
 pub mod target_group;
 pub mod timeline;
+pub mod upgrade;
 pub mod user_data;
 pub mod vm;
 pub mod volume;

@@ -49,6 +49,8 @@ pub enum Milestone {
     Answered(String),
     /// It let somebody in over SSH.
     Login,
+    /// It has started again, because somebody asked it to.
+    Rebooted,
     /// It is off.
     PowerOff,
 }
@@ -73,6 +75,7 @@ impl fmt::Display for Milestone {
             Self::TakenBack => "taken back",
             Self::Answered(what) => return write!(f, "http 200 from guest port {what}"),
             Self::Login => "first login over ssh",
+            Self::Rebooted => "up again after a reboot",
             Self::PowerOff => "power off",
         })
     }

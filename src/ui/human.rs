@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::journal::Journal;
-use crate::event::{Event, Milestone, Outcome, Unit};
+use super::panel::Panel;
+use crate::event::{Event, Fact, Milestone, Outcome, Unit};
 use crate::sys::journal::Priority;
 
 /// In a log, a step is announced only when it has not ended after this long: most end at once,
@@ -20,6 +21,8 @@ pub struct Human {
     started: Instant,
     screen: MultiProgress,
     bars: HashMap<String, Bar>,
+    /// How what is watched stands, below the bars.
+    panel: Panel,
     live: bool,
     colour: bool,
     journal: Option<Journal>,
@@ -42,6 +45,7 @@ impl Human {
             started: Instant::now(),
             screen: MultiProgress::with_draw_target(target),
             bars: HashMap::new(),
+            panel: Panel::default(),
             live,
             colour: live && std::env::var_os("NO_COLOR").is_none(),
             journal: Journal::here(),
@@ -53,6 +57,7 @@ impl Human {
         match event {
             Event::Started { step, title } => self.begin(step, title),
             Event::Progress { step, done, total, unit } => self.advance(step, *done, *total, *unit),
+            Event::Stands { facts, .. } => self.stands(event, facts),
             Event::Log { line, .. } => self.say(event, &format!("{:>21}{line}", "")),
             // The error that the command ends with says the same on a terminal.
             Event::Milestone { milestone: Milestone::BootFailed, .. } if self.journal.is_none() => {
@@ -67,6 +72,17 @@ impl Human {
         }
     }
 
+    /// On a terminal all of it, in its place; else what is news, a line each.
+    fn stands(&mut self, event: &Event, facts: &[Fact]) {
+        if self.live {
+            self.panel.draw(&self.screen, facts, self.colour);
+            return;
+        }
+        for fact in self.panel.news(facts) {
+            self.say(event, &format!("{:>21}{}: {}", "", fact.what, fact.how));
+        }
+    }
+
     /// Prints the text of an event.
     fn say(&self, event: &Event, text: &str) {
         match &self.journal {
@@ -76,7 +92,8 @@ impl Human {
     }
 
     fn begin(&mut self, step: &str, title: &str) {
-        let bar = self.screen.add(ProgressBar::new_spinner());
+        // Above what is watched, which is the last thing on the screen.
+        let bar = self.screen.insert(self.bars.len(), ProgressBar::new_spinner());
         bar.set_style(style("{elapsed_precise:>9}  {spinner} {msg}"));
         bar.set_message(title.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
@@ -114,6 +131,7 @@ impl Human {
             || step.to_owned(),
             |Bar { title, line, .. }| {
                 line.finish_and_clear();
+                self.screen.remove(&line);
                 title
             },
         );

@@ -86,7 +86,9 @@ fn fields(entry: Entry, event: &Event) -> Entry {
         Event::Milestone { step, milestone, .. } => {
             entry.field("STEP", step).field("MESSAGE_ID", id(*milestone))
         }
-        Event::Log { step, .. } | Event::Progress { step, .. } => entry.field("STEP", step),
+        Event::Log { step, .. } | Event::Progress { step, .. } | Event::Stands { step, .. } => {
+            entry.field("STEP", step)
+        }
     }
 }
 

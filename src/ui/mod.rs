@@ -6,9 +6,10 @@
 
 pub mod human;
 pub mod journal;
+mod panel;
 pub mod trace;
 
-use std::io::Write as _;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -93,7 +94,7 @@ fn spoken(event: &Event) -> Option<String> {
             Some(format!("{step} was given up: {why}"))
         }
         Event::Finished { outcome: Outcome::Skipped(why), .. } => Some(why.clone()),
-        Event::Finished { .. } | Event::Progress { .. } => None,
+        Event::Finished { .. } | Event::Progress { .. } | Event::Stands { .. } => None,
     }
 }
 
@@ -112,6 +113,24 @@ pub fn text(text: &str) {
 pub fn note(line: &str) {
     let line = secret::redact(line);
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Whether somebody sits there who can be asked.
+pub fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks a person, and waits for the answer: whether it was `word`.
+///
+/// # Errors
+/// Nothing can be read.
+pub fn ask(question: &str, word: &str) -> io::Result<bool> {
+    let mut screen = io::stderr().lock();
+    write!(screen, "{question} ")?;
+    screen.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == word)
 }
 
 /// Prints one JSON line on standard output.

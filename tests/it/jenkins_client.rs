@@ -189,3 +189,36 @@ fn one_that_is_not_there_or_does_not_answer_is_given_up() {
         assert!(matches!(end, Ok(Err(Trouble::Late(_)))), "{end:?}");
     });
 }
+
+#[test]
+fn an_agent_is_taken_offline_let_go_and_given_back() {
+    use hostkit::jenkins::offline::Deed;
+
+    let served = served(MANAGE);
+    let client = served.client();
+    let builds = "i-0a freestyle http://x/job/a/1/\n";
+    fs::write(served.setting.home("running-builds"), builds).unwrap();
+    let name = || "i-0a".to_owned();
+    served.runtime.block_on(async {
+        let of = async || {
+            let nodes = client.standings().await.unwrap();
+            let node = nodes.into_iter().find(|node| node.name == "i-0a").unwrap();
+            (node.is_offline, node.by_us, node.is_busy)
+        };
+        assert_eq!(of().await, (false, false, true));
+        client.carry_out(&Deed::TakeOffline(name())).await.unwrap();
+        client.carry_out(&Deed::TakeOffline(name())).await.unwrap();
+        assert_eq!(of().await, (true, true, true), "what it builds it finishes");
+        fs::write(served.setting.home("running-builds"), "").unwrap();
+        client.carry_out(&Deed::LetGo(name())).await.unwrap();
+        assert_eq!(of().await, (true, true, false));
+        assert_eq!(client.nodes().await.unwrap().offline, ["i-0a"]);
+        client.carry_out(&Deed::GiveBack(name())).await.unwrap();
+        assert_eq!(of().await, (false, false, false));
+        assert!(client.nodes().await.unwrap().offline.is_empty());
+    });
+    let log = fs::read_to_string(served.setting.home("node-log")).unwrap();
+    let done: Vec<_> = log.lines().map(|line| line.trim_start_matches("i-0a ")).collect();
+    let take = "changeOfflineCause";
+    assert_eq!(done, [take, take, "doDisconnect", "toggleOffline", "launchSlaveAgent"]);
+}

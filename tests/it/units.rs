@@ -9,8 +9,7 @@ use crate::support::{repository, scratch};
 const EXPOSURE: &[(&str, u32)] = &[
     ("hostkit-agents.service", 20),
     ("hostkit-boot.service", 30),
-    // It may give files away.
-    ("hostkit-keys.service", 21),
+    ("hostkit-keys.service", 20),
     ("hostkit-guard.service", 20),
     ("hostkit-lease.service", 20),
     ("hostkit-logs.service", 25),

@@ -65,29 +65,48 @@ pub enum Verdict {
     Abandon,
 }
 
+/// A hook, and what the group takes for its answer when it hears nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// The hook.
+    pub hook: Hook,
+    /// What becomes of an instance when its time is over.
+    pub otherwise: Verdict,
+}
+
 /// The hooks of a group that wait for instances that come, or that go.
 pub async fn hooks(
     config: &SdkConfig,
     group: &str,
     transition: Transition,
 ) -> Result<Vec<Hook>, Failure> {
+    let all = posted(config, group).await?.into_iter().map(|posted| posted.hook);
+    Ok(all.filter(|hook| hook.transition == transition).collect())
+}
+
+/// All hooks of a group.
+pub async fn posted(config: &SdkConfig, group: &str) -> Result<Vec<Posted>, Failure> {
     let answer = Client::new(config)
         .describe_lifecycle_hooks()
         .auto_scaling_group_name(group)
         .send()
         .await
         .map_err(|error| Failure::new("autoscaling:DescribeLifecycleHooks", &error))?;
-    let all = answer.lifecycle_hooks().iter();
-    let fitting = all.filter(|hook| hook.lifecycle_transition() == Some(transition.word()));
-    let hooks = fitting.filter_map(|hook| {
+    let hooks = answer.lifecycle_hooks().iter().filter_map(|hook| {
+        let word = hook.lifecycle_transition();
+        let kinds = [Transition::Launching, Transition::Terminating];
         let timeout = seconds(hook.heartbeat_timeout()).unwrap_or(USUAL);
         let cap = timeout.saturating_mul(MOST_TIMEOUTS).min(LONGEST);
-        Some(Hook {
-            group: group.to_owned(),
-            name: hook.lifecycle_hook_name()?.to_owned(),
-            transition,
-            timeout,
-            at_most: seconds(hook.global_timeout()).map_or(cap, |told| told.min(cap)),
+        let goes_on = hook.default_result() == Some("CONTINUE");
+        Some(Posted {
+            hook: Hook {
+                group: group.to_owned(),
+                name: hook.lifecycle_hook_name()?.to_owned(),
+                transition: kinds.into_iter().find(|kind| word == Some(kind.word()))?,
+                timeout,
+                at_most: seconds(hook.global_timeout()).map_or(cap, |told| told.min(cap)),
+            },
+            otherwise: if goes_on { Verdict::Continue } else { Verdict::Abandon },
         })
     });
     Ok(hooks.collect())

@@ -1,13 +1,20 @@
-//! Auto Scaling: the group that an instance is in, the hooks that wait for it, and its health.
+//! Auto Scaling: groups and their hosts, the hooks that wait for one, its health, and how hosts are
+//! replaced.
 
 mod group;
 mod hook;
+mod hosts;
+pub mod process;
+pub mod refresh;
 
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
+use aws_sdk_autoscaling::primitives::DateTime;
+use jiff::Timestamp;
 
-pub use group::{Group, describe};
-pub use hook::{Hook, Transition, Verdict, complete, heartbeat, hooks};
+pub use group::{Group, Launches, Member, Override, WarmPool, describe};
+pub use hook::{Hook, Posted, Transition, Verdict, complete, heartbeat, hooks, posted};
+pub use hosts::{Activity, Crew, Host, Kind, activities, crew};
 
 use super::Failure;
 
@@ -82,6 +89,10 @@ pub async fn set_unhealthy(config: &SdkConfig, instance_id: &str) -> Result<(), 
         .await
         .map(drop)
         .map_err(|error| Failure::new("autoscaling:SetInstanceHealth", &error))
+}
+
+fn time(at: &DateTime) -> Option<Timestamp> {
+    Timestamp::from_millisecond(at.to_millis().ok()?).ok()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use aws_config::SdkConfig;
 
 use super::super::Failure;
-use super::{MANAGED_HOOK, State, Task, look, managed_draining, set_state, tasks};
+use super::{MANAGED_HOOK, State, Task, forget, look, managed_draining, set_state, tasks};
 
 /// How a drain has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +97,16 @@ pub async fn cancel(config: &SdkConfig, cluster: &str, arn: &str) -> Result<bool
             set_state(config, cluster, arn, &State::Active).await.map(|it| it.is_some())
         }
         Some(_) | None => Ok(false),
+    }
+}
+
+/// Has the cluster forget the host, with the tasks that it may still have: it is about to be gone.
+/// Says whether the cluster had it.
+pub async fn deregister(config: &SdkConfig, cluster: &str, arn: &str) -> Result<bool, Failure> {
+    match forget(config, cluster, arn).await {
+        Ok(()) => Ok(true),
+        Err(failure) if failure.message().contains("not found") => Ok(false),
+        Err(failure) => Err(failure),
     }
 }
 

@@ -115,6 +115,19 @@ pub async fn set_state(
     Ok(answer.container_instances().iter().find_map(ours))
 }
 
+/// Has the cluster forget a host, also where it has tasks.
+pub async fn forget(config: &SdkConfig, cluster: &str, arn: &str) -> Result<(), Failure> {
+    Client::new(config)
+        .deregister_container_instance()
+        .cluster(cluster)
+        .container_instance(arn)
+        .force(true)
+        .send()
+        .await
+        .map(drop)
+        .map_err(|error| Failure::new("ecs:DeregisterContainerInstance", &error))
+}
+
 /// Sets attributes of a host; others that it has stay.
 pub async fn put_attributes(
     config: &SdkConfig,

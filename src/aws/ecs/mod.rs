@@ -4,12 +4,14 @@
 //! who calls decides how often it asks.
 
 pub mod drain;
+mod hosts;
 mod instance;
 mod provider;
 mod task;
 
-pub use instance::{ContainerInstance, State, find, look, put_attributes, set_state};
-pub use provider::{MANAGED_HOOK, managed_draining};
+pub use hosts::{Container, cluster_of, containers};
+pub use instance::{ContainerInstance, State, find, forget, look, put_attributes, set_state};
+pub use provider::{MANAGED_HOOK, Provider, managed_draining, provider};
 pub use task::{Task, tasks};
 
 /// How many things one call may name.

@@ -31,13 +31,21 @@ pub(super) struct Known {
     pub(super) agents: Vec<Agent>,
 }
 
-/// The agents of all `pools`.
+/// The agents of all `pools`. `known` are the parameters with their host keys, where somebody has
+/// asked for them already.
 pub(super) async fn all(
     config: &SdkConfig,
     pools: &BTreeMap<String, Pool>,
+    known: Option<&BTreeMap<String, String>>,
 ) -> Result<Found, Fault> {
+    let keys = async {
+        match known {
+            Some(known) => Ok(known.clone()),
+            None => keys(config, pools).await,
+        }
+    };
     let (keys, members, tagged) =
-        futures::try_join!(keys(config, pools), of_groups(config, pools), of_tags(config, pools))?;
+        futures::try_join!(keys, of_groups(config, pools), of_tags(config, pools))?;
     let mut found = Found::default();
     for (name, pool) in pools {
         let parameter = parameter(name, pool);
@@ -83,12 +91,18 @@ fn parameter(name: &str, pool: &Pool) -> String {
     pool.host_key.clone().unwrap_or_else(|| format!("/hostkit/pools/{name}/host_key.pub"))
 }
 
+/// The parameters that the host keys of `pools` are in.
+pub(in crate::boot) fn parameters(pools: &BTreeMap<String, Pool>) -> Vec<String> {
+    let names: BTreeSet<_> = pools.iter().map(|(name, pool)| parameter(name, pool)).collect();
+    names.into_iter().collect()
+}
+
 /// The values of the parameters that there are.
 async fn keys(
     config: &SdkConfig,
     pools: &BTreeMap<String, Pool>,
 ) -> Result<BTreeMap<String, String>, Fault> {
-    let names: BTreeSet<_> = pools.iter().map(|(name, pool)| parameter(name, pool)).collect();
+    let names = parameters(pools);
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let mut keys = BTreeMap::new();
     for names in names.chunks(PARAMETERS) {

@@ -1,8 +1,10 @@
 //! The build agents of the pools: found in AWS, and told to Jenkins, at boot and whenever they change.
 //!
 //! An agent that is gone disappears, and one whose address is not known yet waits. Where AWS cannot be
-//! asked, what Jenkins knows stays as it is.
+//! asked, what Jenkins knows stays as it is. One that is about to go is taken offline, and let go when
+//! nothing runs there.
 
+mod farewell;
 mod find;
 mod refresh;
 
@@ -17,6 +19,7 @@ use crate::jenkins::casc;
 use crate::jenkins::fleet::{self, Members, Place};
 
 use find::Found;
+pub(super) use find::parameters;
 pub use refresh::refresh;
 
 /// A controller can serve without agents, so its boot does not wait long for them.
@@ -37,7 +40,8 @@ pub(super) async fn find_all(context: &Context) -> Agents {
     if config.jenkins.pools.is_empty() {
         return Agents { text: render(config, None, &place), trouble: None };
     }
-    let work = async { find::all(context.aws().await?, &config.jenkins.pools).await };
+    let known = context.pool_keys.get();
+    let work = async { find::all(context.aws().await?, &config.jenkins.pools, known).await };
     let found = match tokio::time::timeout(PATIENCE, work).await {
         Ok(found) => found,
         Err(_elapsed) => {

@@ -12,6 +12,7 @@ mod text;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::status::{State, Status};
@@ -24,7 +25,7 @@ const VERSION: u32 = 1;
 const SERVICES: &[&str] = &["jenkins", "ecs", "sshd"];
 
 /// Where the time went.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Analysis {
     /// See [`VERSION`].
     pub version: u32,
@@ -37,6 +38,7 @@ pub struct Analysis {
     /// The instance.
     pub instance_id: Option<String>,
     /// When the agent started.
+    #[schemars(with = "String")]
     pub started: Timestamp,
     /// Seconds from the start of the agent to the end of the last step, or to now.
     pub seconds: f64,
@@ -51,7 +53,7 @@ pub struct Analysis {
 }
 
 /// A part of the time from the kernel to the end.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Phase {
     /// From what to what.
     pub name: String,
@@ -60,7 +62,7 @@ pub struct Phase {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Line {
     /// Its name.
     pub step: String,

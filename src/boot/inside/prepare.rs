@@ -120,8 +120,21 @@ fn check(root: &Root, mark: &str, tenant: &Tenant<'_>) -> anyhow::Result<Answer>
     Ok(gate.unwrap_or_else(|| Answer::done(false)))
 }
 
+/// What stands for an owner who is not known here: a server that squashes, or names that were to be
+/// translated. Of 16, 32 and 64 bits.
+const NOBODY: [u32; 3] = [65_534, u32::MAX - 1, u32::MAX];
+
 fn other_owner(what: &Utf8Path, uid: u32, tenant: &Tenant<'_>) -> Option<Answer> {
     let (user, own) = (tenant.user, tenant.owner.uid);
+    if uid != own && NOBODY.contains(&uid) {
+        return Some(Answer::refused(
+            format!("`{what}` on the file system belongs to user {uid}, which is nobody's number"),
+            "owners do not come through as numbers: /sys/module/nfs/parameters/\
+             nfs4_disable_idmapping must say Y, and the server must not squash users; an access \
+             point that has a user of its own shows that one (`--var jenkins_uid=N`). The home \
+             itself is as it was",
+        ));
+    }
     (uid != own).then(|| {
         Answer::refused(
             format!(
@@ -133,4 +146,30 @@ fn other_owner(what: &Utf8Path, uid: u32, tenant: &Tenant<'_>) -> Option<Answer>
             ),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::Owner;
+
+    #[test]
+    fn an_owner_that_did_not_come_through_is_told_apart_from_another_one() {
+        let owner = Owner { uid: 1000, gid: 1000 };
+        let tenant = Tenant {
+            file_system: "fs-1",
+            user: "jenkins",
+            owner,
+            jenkins: None,
+            allow_downgrade: false,
+        };
+        let told = [498, 65_534, 4_294_967_294].map(|uid| {
+            match other_owner("home".into(), uid, &tenant) {
+                Some(Answer::Refused { why, hint }) => format!("{why}\n  hint: {hint}"),
+                other => panic!("{other:?}"),
+            }
+        });
+        insta::assert_snapshot!(told.join("\n\n"));
+        assert!(other_owner("home".into(), 1000, &tenant).is_none());
+    }
 }

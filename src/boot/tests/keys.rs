@@ -230,6 +230,17 @@ async fn secrets_that_a_host_is_told_to_have_become_credentials_of_jenkins() {
 }
 
 #[tokio::test]
+async fn a_secret_that_lies_in_the_store_in_the_clear_is_told_and_taken() {
+    let world = World::new().await;
+    world.cloud.lock().unwrap().plain = vec![LIST, PRIVATE];
+    let (end, lines) = world.boot_and_hear().await;
+    end.unwrap();
+    let told: Vec<_> = lines.iter().filter(|line| line.contains("SecureString")).collect();
+    insta::assert_snapshot!(told.iter().map(|line| line.as_str()).collect::<Vec<_>>().join("\n"));
+    assert!(world.has("run/hostkit/secrets/agent_key"));
+}
+
+#[tokio::test]
 async fn more_than_ten_parameters_take_two_calls() {
     let names = (0..12).map(|number| format!("S{number} = \"/ci/{number}\"\n")).collect::<String>();
     let world = World::told(&format!("{CONTROLLER}[secrets]\n{names}")).await;
@@ -307,6 +318,44 @@ async fn a_jenkins_that_does_not_take_a_key_is_given_it_again() {
     assert_eq!(world.refresh().await.unwrap(), News::Taken);
     assert_eq!(world.reloads(), before + 1);
     assert_eq!(world.refresh().await.unwrap(), News::None);
+}
+
+/// Whatever a run that is killed has done: the next one has the secrets right, and Jenkins told.
+#[tokio::test]
+async fn a_refresh_that_is_killed_at_any_moment_is_made_good_by_the_next() {
+    let world = serving().await;
+    // Between the note that something is pending and anything else.
+    let before = world.reloads();
+    fs::write(world.root.join("run/hostkit/keys-pending"), "admin_password\n").unwrap();
+    assert_eq!(world.refresh().await.unwrap(), News::Taken);
+    assert_eq!(world.reloads(), before + 1);
+
+    let (mut killed, mut moment) = (0, 0);
+    loop {
+        let before = world.reloads();
+        let secret = format!("horse number {moment}");
+        world.put(ADMIN, &secret);
+        let events = Events::silent();
+        let mut work = Box::pin(refresh(&world.machine, &events));
+        let mut ended = false;
+        for _ in 0..moment {
+            ended = futures::poll!(work.as_mut()).is_ready();
+            if ended {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        drop(work);
+        world.refresh().await.unwrap();
+        assert_eq!(world.text("run/hostkit/secrets/admin_password"), secret, "at {moment}");
+        assert!(world.reloads() > before, "Jenkins has an older one, at {moment}");
+        assert_eq!(world.refresh().await.unwrap(), News::None, "at {moment}");
+        if ended {
+            break;
+        }
+        (killed, moment) = (killed + 1, moment + 1);
+    }
+    assert!(killed > 3, "it was killed {killed} times");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod efs;
 mod group;
 mod home;
 mod keys;
+mod killed;
 mod masked;
 mod mounts;
 mod only;

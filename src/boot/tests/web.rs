@@ -21,6 +21,9 @@ pub(super) struct Web {
     pub(super) user: u16,
     /// The status of a reload, and what it answers.
     pub(super) reload: (u16, &'static str),
+    /// What its nodes are, as `/computer/api/json` tells it: the name, whether hostkit has taken it
+    /// offline, and how many looks from now it is busy.
+    pub(super) nodes: Vec<(&'static str, bool, u32)>,
     /// What it was asked for, with how it was authorised.
     pub(super) asked: Vec<String>,
 }
@@ -35,6 +38,7 @@ impl Default for Web {
             version: Some("2.541"),
             user: 200,
             reload: (200, ""),
+            nodes: Vec::new(),
             asked: Vec::new(),
         }
     }
@@ -65,17 +69,45 @@ impl Web {
         let path = target.split('?').next().unwrap_or_default();
         let is_user = request.to_ascii_lowercase().contains("\r\nauthorization: basic ");
         self.asked.push(line.to_owned());
+        let computers = self.computers(path, is_user);
         let (status, body) = match path {
+            _ if computers.is_some() => (self.user, computers.as_deref().unwrap_or_default()),
             "/login" => (self.login, self.page),
             "/script" => (self.console, ""),
             "/reload-configuration-as-code/" => self.reload,
             "/api/json" if is_user => (self.user, "{\"quietingDown\":false}"),
-            "/computer/api/json" if is_user => (self.user, "{\"computer\":[]}"),
             "/cancelQuietDown" if is_user => (self.user, ""),
             _ => (self.front, ""),
         };
         let name = self.version.map_or_else(String::new, |it| format!("X-Jenkins: {it}\r\n"));
         let length = body.len();
         format!("HTTP/1.1 {status} X\r\n{name}Content-Length: {length}\r\n\r\n{body}")
+    }
+    /// Its nodes, or what becomes of one of them.
+    fn computers(&mut self, path: &str, is_user: bool) -> Option<String> {
+        let path = path.strip_prefix("/computer/").filter(|_| is_user)?;
+        if let Some((name, verb)) = path.split_once('/').filter(|_| path != "api/json") {
+            let node = self.nodes.iter_mut().find(|node| node.0 == name);
+            if self.user == 200 {
+                let node = node.expect("such a node is there");
+                match verb {
+                    "changeOfflineCause" => node.1 = true,
+                    "toggleOffline" => node.1 = !node.1,
+                    _ => {}
+                }
+            }
+            return Some(String::new());
+        }
+        let node = |node: &mut (&'static str, bool, u32)| {
+            let busy = node.2 > 0;
+            node.2 = node.2.saturating_sub(1);
+            let why = if node.1 { "hostkit: this agent is about to go" } else { "" };
+            serde_json::json!({
+                "displayName": node.0, "offline": node.1, "temporarilyOffline": node.1,
+                "offlineCauseReason": why, "executors": [{"idle": !busy}], "oneOffExecutors": [],
+            })
+        };
+        let nodes: Vec<_> = self.nodes.iter_mut().map(node).collect();
+        Some(serde_json::json!({"computer": nodes}).to_string())
     }
 }

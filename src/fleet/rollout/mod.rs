@@ -7,8 +7,52 @@
 //! Nothing here prints or asks a person, and nothing here stops Jenkins: the group's terminate hook
 //! has the guard of the host do that.
 
+mod act;
+pub mod agents;
+pub mod ask;
+pub mod back;
+pub mod crowd;
+pub mod ecs;
+pub mod ended;
+mod engine;
+pub mod journal;
+pub mod lock;
+mod look;
+#[cfg(test)]
+mod model;
+pub mod next;
+pub mod picture;
+pub mod plan;
+pub mod preflight;
+pub mod proof;
+pub mod prospect;
+pub mod quiet;
+pub mod reaction;
+pub mod record;
+pub mod relations;
+mod resume;
+#[cfg(test)]
+mod sample;
+pub mod seen;
+pub mod survey;
+mod telling;
+pub mod text;
+pub mod timeline;
+mod words;
+
 use serde::{Deserialize, Serialize};
 
+pub use ask::Ask;
+pub use crowd::Crowd;
+pub use ended::Ended;
+pub use engine::{Pace, Setting, carry_out};
+pub use lock::Operator;
+pub use plan::Plan;
+pub use prospect::{Outlook, Prospect, prepare};
+pub use resume::{Resume, resume};
+
+use crate::aws::Failure;
+use crate::error::Fault;
 use crate::host::Role;
 
 /// How the hosts of a group are replaced.
@@ -110,4 +154,12 @@ pub struct Order {
     pub patience: u64,
     /// Whether this is a way back that somebody asked for.
     pub rollback: bool,
+    /// What matters where there are many hosts.
+    #[serde(default, skip_serializing_if = "Crowd::is_empty")]
+    pub crowd: Crowd,
+}
+
+/// A call that AWS refused.
+fn refused(failure: &Failure) -> Fault {
+    super::refused(failure, "upgrade")
 }

@@ -131,6 +131,92 @@ async fn an_agent_goes_when_nothing_is_built() {
     insta::assert_snapshot!(world.story());
 }
 
+/// An agent of a pool, whose controller is connected and builds what `programs` are.
+fn agent(programs: &[&str]) -> World {
+    let world = World::told("role = \"agent\"\n[agent]\npool = \"builds\"\n");
+    for unit in ["ssh.service", "ssh.socket"] {
+        world.systemd.lock().unwrap().units.insert(unit.to_owned(), "active");
+    }
+    session(&world, programs);
+    world
+}
+
+/// What runs in the controller's session; nothing: it has hung up.
+fn session(world: &World, programs: &[&str]) {
+    let slice = world.root.join("sys/fs/cgroup/user.slice/user-650.slice");
+    let _ = fs::remove_dir_all(&slice);
+    if programs.is_empty() {
+        return;
+    }
+    let scope = slice.join("session-4.scope");
+    fs::create_dir_all(&scope).unwrap();
+    let mut processes = String::new();
+    for (index, program) in programs.iter().enumerate() {
+        let process = world.root.join(format!("proc/90{index}"));
+        fs::create_dir_all(&process).unwrap();
+        fs::write(process.join("comm"), program).unwrap();
+        processes.push_str(&format!("90{index}\n"));
+    }
+    fs::write(scope.join("cgroup.procs"), processes).unwrap();
+}
+
+const CONNECTED: &[&str] = &["sshd", "sshd", "bash", "java"];
+const BUILDING: &[&str] = &["sshd", "sshd", "bash", "java", "sh", "sh", "make"];
+
+#[tokio::test]
+async fn an_agent_goes_when_its_builds_have_ended_and_its_controller_has_hung_up() {
+    let world = agent(BUILDING);
+    world.terminate();
+    world.until(|world| world.with(|cloud| cloud.beats >= 2)).await;
+    assert!(world.heard("a build is under way"), "{}", world.story());
+    session(&world, CONNECTED);
+    world.until(|world| world.heard("the controller lets an agent go")).await;
+    world.for_a_while(SECOND * 10).await;
+    // A build may begin as long as the controller has not hung up, and is waited for.
+    session(&world, BUILDING);
+    world.until(|world| world.with(|cloud| cloud.beats >= 4)).await;
+    assert!(world.with(|cloud| cloud.verdicts.is_empty()));
+    assert_eq!(world.unit("ssh.service"), "active", "the controller may have to connect again");
+    world.told.lock().unwrap().clear();
+    session(&world, &[]);
+    world.until(World::is_drained).await;
+    assert_eq!(world.with(|cloud| cloud.verdicts.len()), 1);
+    assert_eq!((world.unit("ssh.service"), world.unit("ssh.socket")), ("inactive", "inactive"));
+    insta::assert_snapshot!(world.story());
+}
+
+#[tokio::test]
+async fn an_agent_whose_controller_was_cut_off_waits_for_the_step_that_goes_on() {
+    let world = agent(&["sh", "java"]);
+    world.terminate();
+    world.until(|world| world.heard("a build is under way")).await;
+    world.for_a_while(SECOND * 10).await;
+    assert!(world.with(|cloud| cloud.verdicts.is_empty()));
+    session(&world, &[]);
+    world.until(World::is_drained).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_nobody_lets_go_goes_when_its_time_is_over() {
+    let world = agent(CONNECTED);
+    let path = world.root.join("run/hostkit/host.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{text}[drain]\npatience = 30\n")).unwrap();
+    world.terminate();
+    world.until(World::is_drained).await;
+    assert!(world.heard("what was given up: sessions"), "{}", world.story());
+    assert_eq!(world.unit("ssh.service"), "inactive");
+}
+
+#[tokio::test]
+async fn an_agent_that_a_person_drains_lets_people_in() {
+    let world = agent(&[]);
+    let work = byhand::drain(&world.post, false, std::future::pending(), world.events());
+    let end = tokio::time::timeout(LONG, work).await.unwrap().unwrap();
+    assert_eq!(end, byhand::Ended::Drained(Vec::new()));
+    assert_eq!(world.unit("ssh.service"), "active");
+}
+
 #[tokio::test]
 async fn of_several_hooks_one_must_be_named() {
     let world = World::controller();

@@ -143,7 +143,7 @@ impl World {
                         format!("{step}: done: {why}")
                     }
                     Event::Finished { step, .. } => format!("{step}: done"),
-                    Event::Progress { .. } => continue,
+                    Event::Progress { .. } | Event::Stands { .. } => continue,
                 };
                 told.lock().unwrap().push(line);
             }
@@ -228,6 +228,10 @@ fn furnish(root: &Utf8Path, config: &str) {
     put("proc/sys/kernel/random/boot_id", &format!("{BOOT_ID}\n"));
     put("proc/self/mountinfo", &format!("{ROOT_MOUNT}{HOME_MOUNT}"));
     put("run/hostkit/may-start", "");
+    put(
+        "etc/passwd",
+        "root:x:0:0:root:/root:/bin/bash\njenkins:x:650:650::/var/lib/jenkins:/bin/sh\n",
+    );
     put("run/hostkit/secrets/hostkit_token", "110123456789abcdef0123456789abcdef");
     put(
         "run/hostkit/secrets/jenkins.env",

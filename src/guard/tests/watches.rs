@@ -136,3 +136,34 @@ async fn no_secret_is_told_or_written() {
     assert!(!seen.contains(secret));
     assert!(!world.with(|cloud| format!("{:?}", cloud.parameters)).contains(secret));
 }
+
+#[tokio::test]
+async fn its_first_word_proves_what_it_serves() {
+    let world = World::controller();
+    world.until(|world| world.answers("serving")).await;
+    let mut answer = world.answer().unwrap();
+    answer["since"] = "…".into();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&answer).unwrap());
+    assert_eq!(world.with(|cloud| cloud.parameters.len()), 1);
+    // One that goes proves nothing.
+    world.terminate();
+    world.until(|world| world.answers("drained")).await;
+    assert!(world.answer().unwrap()["proof"].is_null());
+}
+
+#[tokio::test]
+async fn who_cannot_make_jenkins_quiet_says_why() {
+    let world = World::controller();
+    let token = world.root.join("run/hostkit/secrets/hostkit_token");
+    let text = fs::read_to_string(&token).unwrap();
+    fs::remove_file(&token).unwrap();
+    world.set("tags/instance/hostkit:drain", Some("quiet"));
+    world.until(|world| world.answer().is_some_and(|it| it["cannot"].is_string())).await;
+    let answer = world.answer().unwrap();
+    assert_eq!(answer["state"], "serving");
+    let cannot = answer["cannot"].as_str().unwrap();
+    assert!(cannot.contains("hostkit's token cannot be read"), "{cannot}");
+    fs::write(&token, text).unwrap();
+    world.until(|world| world.answers("quiet")).await;
+    assert!(world.answer().unwrap()["cannot"].is_null());
+}

@@ -359,7 +359,8 @@ impl Job<'_> {
         manifest: &Manifest,
         journal: &mut Journal,
     ) -> anyhow::Result<Registered> {
-        let tags = name::building(self.labels, &journal.header().build, &self.wish.tags);
+        let mut tags = name::building(self.labels, &journal.header().build, &self.wish.tags);
+        tags.extend(name::contents(manifest));
         let source = Source { snapshot: place.begun.snapshot.clone(), gib: place.gib };
         let Self { config, wish, events, .. } = self;
         register::register(config, journal, manifest, &source, &wish.shape, &tags, events).await

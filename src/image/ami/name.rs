@@ -14,6 +14,8 @@ pub const DIGEST_TAG: &str = "hostkit:digest";
 pub const VERSION_TAG: &str = "hostkit:version";
 /// The processor, by Debian's name.
 pub const ARCH_TAG: &str = "hostkit:arch";
+/// The version of Jenkins in it, where it has one.
+pub const JENKINS_TAG: &str = "hostkit:jenkins";
 /// The snapshot that it stands on.
 pub const PARENT_TAG: &str = "hostkit:parent";
 /// On a snapshot: the digest of its disk, which is that of the table of its blocks.
@@ -86,6 +88,13 @@ pub fn building(labels: &Labels, build: &str, users: &Tags) -> Tags {
     let mut tags = users.clone();
     tags.extend(ours.map(|(key, value)| (key.to_owned(), value.to_owned())));
     tags
+}
+
+/// What is known of an image once it is made: whoever puts it in service must know it, and sees
+/// nothing of the image but its tags.
+pub fn contents(manifest: &Manifest) -> Tags {
+    let jenkins = manifest.packages.get("jenkins");
+    jenkins.map(|version| (JENKINS_TAG.to_owned(), version.clone())).into_iter().collect()
 }
 
 #[cfg(test)]

@@ -316,6 +316,10 @@ mod tests {
             deprecated: None,
             protected: false,
             tpm: false,
+            owner: "123456789012".to_owned(),
+            boot_mode: None,
+            ena: true,
+            root_device: "/dev/xvda".to_owned(),
             tags: digest.map(|it| (DIGEST_TAG.to_owned(), it.to_owned())).into_iter().collect(),
             disks: Vec::new(),
         }

@@ -87,6 +87,7 @@ mod tests {
             id: id.into(),
             vpc: vpc.into(),
             zone: "z".into(),
+            zone_id: "z1".into(),
             cidr: "10.0.0.0/24".into(),
         };
         assert_eq!(vpc(&[subnet("s1", "v1"), subnet("s2", "v1")]).unwrap(), "v1");

@@ -198,6 +198,7 @@ impl Job<'_> {
 
     fn tags(&self, manifest: &Manifest) -> Tags {
         let mut tags = name::building(&Labels::of(manifest), self.build, &self.options.tags);
+        tags.extend(name::contents(manifest));
         tags.insert("Name".to_owned(), self.own_name());
         tags
     }

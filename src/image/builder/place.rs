@@ -88,6 +88,7 @@ mod tests {
             id: id.into(),
             vpc: "vpc-1".into(),
             zone: "z".into(),
+            zone_id: "z1".into(),
             cidr: "10.0.0.0/24".into(),
         };
         attempts(&["a.large".into(), "b.large".into()], &[subnet("s1"), subnet("s2")], spot)

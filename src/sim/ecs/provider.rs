@@ -26,6 +26,7 @@ struct Asked {
 struct Group {
     auto_scaling_group_arn: String,
     managed_draining: Option<String>,
+    managed_termination_protection: Option<String>,
 }
 
 pub(super) fn is_there(region: &Region, name: &str) -> bool {
@@ -48,12 +49,20 @@ pub(super) fn create(account: &mut Account, call: &Call<'_>) -> Answer {
         Some("DISABLED") => false,
         Some(_) => return Err(refusal::invalid("managedDraining is ENABLED or DISABLED.")),
     };
+    let termination_protection = match group.managed_termination_protection.as_deref() {
+        None | Some("DISABLED") => false,
+        Some("ENABLED") => true,
+        Some(_) => {
+            return Err(refusal::invalid("managedTerminationProtection is ENABLED or DISABLED."));
+        }
+    };
     let group = last(&group.auto_scaling_group_arn).to_owned();
     let region = account.region(&call.region);
     if region.capacity_providers.contains_key(&name) {
         return Err(refusal::invalid("The specified capacity provider already exists."));
     }
-    let provider = CapacityProvider { name: name.clone(), group, managed_draining };
+    let provider =
+        CapacityProvider { name: name.clone(), group, managed_draining, termination_protection };
     let output = json!({ "capacityProvider": shape(&provider, &call.region) });
     region.capacity_providers.insert(name, provider);
     Ok(output)
@@ -118,7 +127,8 @@ fn shape(provider: &CapacityProvider, region: &str) -> Value {
         "autoScalingGroupProvider": {
             "autoScalingGroupArn": group,
             "managedScaling": { "status": "DISABLED" },
-            "managedTerminationProtection": "DISABLED",
+            "managedTerminationProtection":
+                if provider.termination_protection { "ENABLED" } else { "DISABLED" },
             "managedDraining": if provider.managed_draining { "ENABLED" } else { "DISABLED" },
         },
     })

@@ -74,6 +74,11 @@ impl HeadWatch {
         self.history.borrow().last().map(|(_, head)| head.clone())
     }
 
+    /// All that it said so far.
+    pub fn history(&self) -> History {
+        self.history.borrow().clone()
+    }
+
     /// How often it has changed so far.
     pub fn changes(&self) -> usize {
         self.history.borrow().len()

@@ -84,14 +84,14 @@ impl Instance {
         self.lifecycle
     }
 
-    /// Where its group had it when it was last looked at.
-    pub const fn place(&self) -> Lifecycle {
-        self.lifecycle
-    }
-
     /// The names of the hooks that wait for it.
     pub fn hooks_that_wait(&self) -> Vec<String> {
         self.actions.iter().map(|action| action.hook.name.clone()).collect()
+    }
+
+    /// Where its group had it when it was last looked at.
+    pub const fn place(&self) -> Lifecycle {
+        self.lifecycle
     }
 
     /// Where its group has it, in AWS's words.

@@ -24,10 +24,10 @@ pub(super) struct Disks {
 }
 
 impl Disks {
-    /// There are none yet.
-    pub(super) fn new(run_dir: &RunDir) -> anyhow::Result<Self> {
+    /// Those of `made` are there already, as files that somebody else has.
+    pub(super) fn new(run_dir: &RunDir, made: BTreeMap<String, PathBuf>) -> anyhow::Result<Self> {
         let folder = run_dir.below(FOLDER)?.path().to_owned();
-        Ok(Self { folder, made: Mutex::default() })
+        Ok(Self { folder, made: Mutex::new(made) })
     }
 
     /// The disk of a snapshot. Who asks for one that is being made waits for it.

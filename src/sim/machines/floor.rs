@@ -1,8 +1,10 @@
 //! What the machines of an account stand on: this machine's folder, processors and file system,
 //! and the account that they are in.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -42,6 +44,8 @@ pub(super) struct Floor {
     pub(super) endpoint_url: String,
     /// What instances mount.
     pub(super) file_system: Option<(FileSystem, Export)>,
+    /// The instances whose processors stand still.
+    pub(super) still: Mutex<BTreeSet<String>>,
 }
 
 /// What the machine of an instance is made of.
@@ -98,7 +102,24 @@ impl Floor {
     /// The way of an instance to the file system.
     pub(super) fn passage(&self, instance: &str) -> Option<Passage> {
         let (_, export) = self.file_system.as_ref()?;
-        Some(export.passage(instance, &Recorder::silent()))
+        let recorder = with(&self.account, |account| {
+            account.instance(instance).map_or_else(Recorder::silent, |one| one.recorder.clone())
+        });
+        Some(export.passage(instance, &recorder))
+    }
+
+    /// Whether the processors of an instance are to stand still.
+    pub(super) fn is_still(&self, instance: &str) -> bool {
+        self.still.lock().unwrap_or_else(PoisonError::into_inner).contains(instance)
+    }
+
+    /// Keeps the console of an instance, if that is wanted.
+    pub(super) fn keep_console(&self, instance: &str, console: &Path) {
+        let Some(folder) = &self.options.keep else { return };
+        let file = folder.join(format!("{instance}.console.log"));
+        if let Err(error) = std::fs::copy(console, file) {
+            tracing::warn!(%error, instance, "a console's text is lost");
+        }
     }
 
     /// Changes an instance.

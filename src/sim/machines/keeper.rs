@@ -29,6 +29,8 @@ pub(super) struct Keeper {
     volume: Volume,
     run_dir: RunDir,
     _place: Place,
+    /// Whether its processors stand still.
+    still: bool,
     /// What follows its console, and ends with it.
     _tasks: JoinSet<()>,
 }
@@ -53,6 +55,8 @@ enum Turn {
     Restart(Vec<Waiting>),
     /// Its disk is looked at while it runs.
     Fill(Vec<Waiting>),
+    /// Its processors stand still from now on, or run on.
+    Still(bool),
 }
 
 /// Keeps the instance until it is terminated. What goes wrong ends the instance and nothing else.
@@ -63,6 +67,13 @@ pub(super) async fn keep(floor: Arc<Floor>, instance: String, name: String, addr
     }
     // A run's folder goes with the run, which may have many instances.
     let _ = std::fs::remove_dir_all(floor.run_dir.file(&name));
+}
+
+impl Drop for Keeper {
+    /// One that still runs when the account ends leaves its console, too.
+    fn drop(&mut self) {
+        self.floor.keep_console(&self.instance, &self.run_dir.file(machine::CONSOLE));
+    }
 }
 
 impl Keeper {
@@ -88,6 +99,7 @@ impl Keeper {
             volume,
             run_dir,
             _place: place,
+            still: false,
             _tasks: tasks,
         })
     }
@@ -202,6 +214,14 @@ impl Keeper {
                     self.fill(&waiting, self.changes().await).await;
                     machine = self.switch_on().await?;
                 }
+                Turn::Still(true) => {
+                    machine.pause().await?;
+                    self.still = true;
+                }
+                Turn::Still(false) => {
+                    machine.power_on().await?;
+                    self.still = false;
+                }
                 Turn::Fill(waiting) => {
                     let next = self.run_dir.argument(&self.volume.next())?;
                     machine.freeze_disk(&next).await?;
@@ -234,7 +254,11 @@ impl Keeper {
                 if std::mem::take(&mut instance.launch.as_mut()?.reboot) {
                     return Some(Turn::Restart(waiting));
                 }
-                (!waiting.is_empty()).then_some(Turn::Fill(waiting))
+                if !waiting.is_empty() {
+                    return Some(Turn::Fill(waiting));
+                }
+                let still = self.floor.is_still(&self.instance);
+                (still != self.still).then_some(Turn::Still(still))
             });
             if let Some(turn) = turn {
                 return turn;

@@ -16,9 +16,11 @@ mod floor;
 mod keeper;
 mod volume;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use tokio::task::{JoinHandle, JoinSet};
@@ -30,7 +32,8 @@ use super::account::FileSystem;
 use super::cloud::Cloud;
 use super::endpoint::{Shared, with};
 use super::instance::State;
-use super::nfs::Export;
+use super::nfs::interleave::HEAD;
+use super::nfs::{Export, Record};
 use super::vm::acceleration;
 use super::vm::machine;
 use super::vm::options::Acceleration;
@@ -38,6 +41,9 @@ use super::vm::run_dir::RunDir;
 use super::vm::stage::{HOST_FROM_GUEST, canonical};
 use crate::event::Events;
 use crate::sys::{Runner, Tool};
+
+/// The file that the record of the file system is kept in.
+const CHANGES: &str = "EFS.changes.jsonl";
 
 /// What all machines of an account have in common.
 #[derive(Clone, Debug)]
@@ -50,17 +56,32 @@ pub struct Options {
     pub memory_mib: u64,
     /// What each has of processors.
     pub cpus: u8,
+    /// Files, raw or qcow2, that are the disks of snapshots as they are. They are never changed.
+    pub disks: BTreeMap<String, PathBuf>,
+    /// Where consoles and the record of the file system are kept; nowhere if absent.
+    pub keep: Option<PathBuf>,
+    /// From when the record of the file system counts its times; from its beginning if absent.
+    pub began: Option<Instant>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { efs: None, acceleration: Acceleration::Automatic, memory_mib: 2048, cpus: 2 }
+        Self {
+            efs: None,
+            acceleration: Acceleration::Automatic,
+            memory_mib: 2048,
+            cpus: 2,
+            disks: BTreeMap::new(),
+            keep: None,
+            began: None,
+        }
     }
 }
 
 /// Gives instances their machines. Dropping it ends them at once.
 #[derive(Debug)]
 pub struct Machines {
+    floor: Arc<Floor>,
     watch: JoinHandle<()>,
 }
 
@@ -99,23 +120,65 @@ impl Machines {
         let (chosen, why) = acceleration::choose(options.acceleration, &runner, &run_dir).await?;
         events.log("machines", format!("the processors: {why}"));
         let file_system = match &options.efs {
-            Some(folder) => Some(serve_files(folder, account, &runner, &run_dir, events).await?),
+            Some(folder) => {
+                let mut files = serve_files(folder, account, &runner, &run_dir, events).await?;
+                record(&mut files.1, folder, &options)?;
+                Some(files)
+            }
             None => None,
         };
         let floor = Arc::new(Floor {
             account: Arc::clone(account),
             events: events.clone(),
-            disks: Disks::new(&run_dir)?,
+            disks: Disks::new(&run_dir, options.disks.clone())?,
             endpoint_url: format!("http://{HOST_FROM_GUEST}:{port}"),
             options,
             runner,
             run_dir,
             chosen,
             file_system,
+            still: Mutex::default(),
         });
         with(account, |account| account.machines = true);
-        Ok(Self { watch: tokio::spawn(watch(floor, pool)) })
+        let watch = tokio::spawn(watch(Arc::clone(&floor), pool));
+        Ok(Self { floor, watch })
     }
+
+    /// What instances do to their file system, if they have one.
+    pub fn record(&self) -> Option<Record> {
+        self.floor.file_system.as_ref().map(|(_, export)| export.record.clone())
+    }
+
+    /// From now on their file system answers, or is silent and answers later.
+    pub fn answer_files(&self, answers: bool) {
+        if let Some((_, export)) = &self.floor.file_system {
+            export.valve.set(answers);
+        }
+    }
+
+    /// From now on the processors of an instance stand still, or run on.
+    pub fn stand_still(&self, instance: &str, still: bool) {
+        let mut all = self.floor.still.lock().unwrap_or_else(PoisonError::into_inner);
+        if still {
+            all.insert(instance.to_owned());
+        } else {
+            all.remove(instance);
+        }
+    }
+}
+
+/// Has the record of the file system in `folder` be as it is wanted.
+fn record(export: &mut Export, folder: &Path, options: &Options) -> anyhow::Result<()> {
+    if let Some(began) = options.began {
+        export.record = Record::since(began);
+        export.record.watch(HEAD, folder.join(HEAD));
+    }
+    if let Some(keep) = &options.keep {
+        std::fs::create_dir_all(keep).context("making the folder of what is kept")?;
+        let file = File::create(keep.join(CHANGES)).context("making the file of changes")?;
+        export.record.keep_lines(file);
+    }
+    Ok(())
 }
 
 async fn serve_files(

@@ -19,7 +19,7 @@ pub mod names;
 pub mod record;
 pub mod server;
 
-pub use gate::{Gate, open_gate};
+pub use gate::{Gate, Valve, open_gate};
 pub use record::{Record, Selection};
 pub use server::Export;
 

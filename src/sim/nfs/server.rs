@@ -10,7 +10,7 @@ use camino::Utf8PathBuf;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::change::Machine;
-use super::gate::Passage;
+use super::gate::{Passage, Valve};
 use super::interleave::HEAD;
 use super::record::Record;
 use crate::error::Fault;
@@ -31,6 +31,8 @@ pub struct Export {
     port: u16,
     /// What machines do to the file system, and every version of its lease's record.
     pub record: Record,
+    /// Where all that machines send it, and it answers, can be held back.
+    pub valve: Valve,
 }
 
 impl Export {
@@ -57,7 +59,7 @@ impl Export {
         if wait.await == Ok(true) {
             let record = Record::default();
             record.watch(HEAD, folder.join(HEAD));
-            return Ok(Self { process, port, record });
+            return Ok(Self { process, port, record, valve: Valve::default() });
         }
         let said = std::fs::read_to_string(&log).unwrap_or_default();
         let lines: Vec<_> = said.lines().collect();
@@ -71,7 +73,7 @@ impl Export {
     pub fn passage(&self, machine: &str, recorder: &Recorder) -> Passage {
         let machine = Machine::new(machine);
         let (record, recorder) = (self.record.clone(), recorder.clone());
-        Passage { port: self.port, machine, record, recorder }
+        Passage { port: self.port, machine, record, recorder, valve: self.valve.clone() }
     }
 
     /// Ends the server.

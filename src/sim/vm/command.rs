@@ -24,6 +24,8 @@ const SSH_FAILED: i32 = 255;
 const LOGIN_TIMEOUT: Duration = Duration::from_mins(1);
 /// A shell that reads a script as root.
 const AS_ROOT: &str = "sudo sh -s";
+/// What tells one boot of the guest from another.
+const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
 const PAUSE: Duration = Duration::from_millis(500);
 /// The overall time-out is what ends a command.
 const COMMAND_TIMEOUT: Duration = Duration::from_hours(24);
@@ -47,6 +49,29 @@ pub async fn log_in(
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Has the guest start again in order, and waits until it lets in.
+pub async fn reboot(
+    runner: &Runner,
+    run_dir: &RunDir,
+    port: u16,
+    recorder: &Recorder,
+) -> anyhow::Result<()> {
+    log_in(runner, run_dir, port, recorder).await?;
+    let boot_id = async || -> anyhow::Result<String> {
+        let ask = ssh(run_dir, port)?.args(["--", BOOT_ID]).timeout(LOGIN_TIMEOUT);
+        Ok(runner.run(&ask).await?.text())
+    };
+    let before = boot_id().await.context("asking which boot this is")?;
+    // The connection may end before the command does.
+    let order = ssh(run_dir, port)?.args(["--", "sudo systemctl reboot"]).timeout(LOGIN_TIMEOUT);
+    let _ = runner.run(&order).await;
+    while boot_id().await.map_or(true, |now| now.is_empty() || now == before) {
+        tokio::time::sleep(PAUSE).await;
+    }
+    recorder.mark(Milestone::Rebooted);
+    Ok(())
 }
 
 /// How a session ended.

@@ -69,6 +69,10 @@ pub enum Because {
     PoweredOff,
     /// Its launch hook was abandoned: its group terminates it.
     Terminated,
+    /// Its group has let it go, and its terminate hook was answered.
+    LetGo,
+    /// EC2 took the spot instance back.
+    TakenBack,
     /// Somebody asked to stop a machine that nobody waited for.
     Stopped,
 }
@@ -258,6 +262,7 @@ impl Rehearsal<'_> {
         let what = format!("`{goal}`");
         let port = match goal {
             Goal::Ready => None,
+            Goal::Reboot => machine.port(options::SSH_PORT),
             Goal::Http { port, .. } => machine.port(*port),
         };
         let work = async {
@@ -265,6 +270,9 @@ impl Rehearsal<'_> {
                 (Goal::Http { port: guest, path }, Some(port)) => {
                     goal::http(port, path).await;
                     self.recorder.mark(Milestone::Answered(format!("{guest}{path}")));
+                }
+                (Goal::Reboot, Some(port)) => {
+                    command::reboot(&self.runner, self.run_dir, port, &self.recorder).await?;
                 }
                 _ => goal::ready(&set.stage.account, &set.place.instance).await,
             }
@@ -316,8 +324,19 @@ impl Rehearsal<'_> {
                 }
                 Ok(Because::PoweredOff)
             }
-            () = goal::abandoned(&set.stage.account, &set.place.instance) => Ok(Because::Terminated),
+            () = goal::abandoned(&set.stage.account, &set.place.instance) => Ok(self.why()),
             () = watch.stopped() => Ok(Because::Stopped),
+        }
+    }
+
+    /// Why the instance is being terminated.
+    fn why(&self) -> Because {
+        let timeline = self.recorder.timeline();
+        let has = |what| timeline.at(&what).is_some();
+        match () {
+            () if has(Milestone::TakenBack) => Because::TakenBack,
+            () if has(Milestone::Leaving) => Because::LetGo,
+            () => Because::Terminated,
         }
     }
 
@@ -375,7 +394,7 @@ fn require_tools(options: &Options) -> Result<(), Fault> {
     if !options.faults.contains(&Trouble::EfsDown) {
         tools.push(Tool::Ganesha);
     }
-    if options.session != Session::None {
+    if options.logs_in() {
         tools.push(Tool::Ssh);
     }
     Tool::require(&tools)

@@ -85,6 +85,11 @@ impl Options {
             session: Session::None,
         }
     }
+
+    /// Whether anything is done in the guest over SSH.
+    pub fn logs_in(&self) -> bool {
+        self.session != Session::None || self.until.contains(&Goal::Reboot)
+    }
 }
 
 /// A port here and the port of the guest that it leads to.
@@ -113,6 +118,8 @@ impl FromStr for Forward {
 pub enum Goal {
     /// The launch hook got CONTINUE.
     Ready,
+    /// The guest has started again, because it was asked to, and lets in.
+    Reboot,
     /// A GET of this path on this port of the guest gives 200.
     Http {
         /// The guest's port.
@@ -126,10 +133,12 @@ impl FromStr for Goal {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "ready" {
-            return Ok(Self::Ready);
+        match text {
+            "ready" => return Ok(Self::Ready),
+            "reboot" => return Ok(Self::Reboot),
+            _ => {}
         }
-        let wrong = || format!("`{text}` is neither `ready` nor `http:PORT/PATH`");
+        let wrong = || format!("`{text}` is neither `ready` nor `reboot` nor `http:PORT/PATH`");
         let rest = text.strip_prefix("http:").ok_or_else(wrong)?;
         let (port, path) = rest.split_once('/').unwrap_or((rest, ""));
         let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
@@ -145,6 +154,7 @@ impl std::fmt::Display for Goal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Ready => f.write_str("ready"),
+            Self::Reboot => f.write_str("reboot"),
             Self::Http { port, path } => write!(f, "http:{port}{path}"),
         }
     }
@@ -227,7 +237,7 @@ pub fn all_forwards(options: &Options) -> Result<Vec<Forward>, Fault> {
             need(*port);
         }
     }
-    if options.session != Session::None {
+    if options.logs_in() {
         need(SSH_PORT);
     }
     Ok(forwards)
@@ -240,6 +250,7 @@ mod tests {
     #[test]
     fn goals_and_forwards_read_as_they_are_written() {
         assert_eq!("ready".parse(), Ok(Goal::Ready));
+        assert_eq!("reboot".parse(), Ok(Goal::Reboot));
         let login = Goal::Http { port: 8080, path: "/login".into() };
         assert_eq!("http:8080/login".parse(), Ok(login.clone()));
         assert_eq!(login.to_string(), "http:8080/login");

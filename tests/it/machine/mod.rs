@@ -12,6 +12,8 @@ mod drain;
 mod ecs;
 mod failover;
 mod lease;
+mod long_life;
+mod upgrade;
 
 use std::collections::HashMap;
 use std::fs;
@@ -148,9 +150,13 @@ impl Keys {
 
 /// `hostkit vm` on an image.
 pub(super) fn vm_of(image: &Path) -> assert_cmd::Command {
+    vm_within(image, TIMEOUT, Duration::from_mins(10))
+}
+
+/// The same, with another time-out, and the time after which it is given up.
+pub(super) fn vm_within(image: &Path, timeout: &str, most: Duration) -> assert_cmd::Command {
     let mut command = hostkit();
-    command.arg("vm").arg(image).args(["--timeout", TIMEOUT]);
-    command.timeout(Duration::from_mins(10));
+    command.arg("vm").arg(image).args(["--timeout", timeout]).timeout(most);
     command
 }
 

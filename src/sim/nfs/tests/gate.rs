@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use super::*;
-use crate::sim::nfs::gate::{Passage, open_gate};
+use crate::sim::nfs::gate::{Passage, Valve, open_gate};
 use crate::sim::timeline::Recorder;
 
 /// Sends `there` through a gate and answers `back`; what arrives on each side.
@@ -15,7 +15,8 @@ async fn through(there: Vec<u8>, back: Vec<u8>) -> (Record, Vec<u8>, Vec<u8>) {
     let port = server.local_addr().unwrap().port();
     let (machine, record) = (Machine::new("i-guest"), Record::default());
     let recorder = Recorder::silent();
-    let passage = Passage { port, machine, record: record.clone(), recorder };
+    let passage =
+        Passage { port, machine, record: record.clone(), recorder, valve: Valve::default() };
     let _gate = open_gate(UnixListener::bind(&socket).unwrap(), Some(passage));
 
     let guest = async {

@@ -1,0 +1,245 @@
+//! `hostkit upgrade`: a new image in service, proven, or the old one back.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use camino::Utf8PathBuf;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::aws::Aws;
+use super::cache::age;
+use super::stop_signal;
+use crate::aws::operator::Identity;
+use crate::error::Fault;
+use crate::fleet::rollout::{self, Ask, Ended, Operator, Pace, Prospect, Resume, Setting};
+use crate::ui::{self, Format};
+
+/// Ends with this where `--plan` would change something.
+const WOULD_CHANGE: u8 = 10;
+
+/// Put a new image in service: proven, or the old one back
+///
+/// Looks at everything first and says at once all that speaks against it; shows what would be done;
+/// then has Jenkins begin no builds, waits for those that run, has the group replace its host, and
+/// looks whether the new one serves. If it does not, the old one is put back.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Ends with 0 when the new image serves or served already, with 5 when the old \
+    one was put back,\nwith 10 when --plan would change something."
+)]
+pub struct Upgrade {
+    /// The recipe of the image; its `latest` is what shall serve
+    #[arg(value_name = "RECIPE")]
+    recipe: Option<String>,
+    /// The image that shall serve, in place of the recipe's latest
+    #[arg(long, value_name = "AMI")]
+    image: Option<String>,
+    #[command(flatten)]
+    how: How,
+    /// Carry on what was interrupted
+    #[arg(long, conflicts_with_all = ["recipe", "image", "plan"])]
+    resume: bool,
+    /// With --resume: go back to what served before
+    #[arg(long, requires = "resume")]
+    back: bool,
+    /// With --resume: though the process that began it may still be at work
+    #[arg(long, requires = "resume")]
+    take_over: bool,
+}
+
+/// What upgrade and rollback share.
+#[derive(Debug, clap::Args)]
+pub struct How {
+    /// The Auto Scaling group
+    #[arg(long = "asg", value_name = "NAME")]
+    group: String,
+    /// How hosts are replaced; by default as fits what they are
+    #[arg(long, value_enum, value_name = "HOW")]
+    strategy: Option<Strategy>,
+    /// What builds are worth that run
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    builds: Builds,
+    /// How long builds are waited for
+    #[arg(long, value_name = "TIME", value_parser = age, default_value = "30m")]
+    builds_patience: Duration,
+    /// How long a replacement may take until it is proven
+    #[arg(long, value_name = "TIME", value_parser = age, default_value = "20m")]
+    patience: Duration,
+    /// Where manifests of baked images are, to tell packages by
+    #[arg(long = "manifests", value_name = "DIR", default_value = "out")]
+    folders: Vec<Utf8PathBuf>,
+    /// Only show what would be done
+    #[arg(long)]
+    plan: bool,
+    /// Do it without asking
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    aws: Aws,
+}
+
+/// How hosts are replaced.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Strategy {
+    /// The only host goes, then the new one comes: for a controller
+    TerminateFirst,
+    /// Some at a time, each drained first: for agents and container hosts
+    Rolling,
+    /// The host keeps its id and gets a new root volume; not verified against AWS
+    ReplaceRootVolume,
+}
+
+/// What builds are worth.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Builds {
+    /// If they take too long, nothing is replaced
+    #[default]
+    Wait,
+    /// If they take too long, they are lost
+    WaitThenForce,
+    /// They are not waited for
+    Force,
+}
+
+impl How {
+    /// What is asked for.
+    pub(super) fn ask(&self, recipe: Option<String>, image: Option<String>, rollback: bool) -> Ask {
+        Ask {
+            recipe,
+            image,
+            rollback,
+            role: None,
+            strategy: self.strategy.map(|strategy| match strategy {
+                Strategy::TerminateFirst => rollout::Strategy::TerminateFirst,
+                Strategy::Rolling => rollout::Strategy::Rolling,
+                Strategy::ReplaceRootVolume => rollout::Strategy::ReplaceRootVolume,
+            }),
+            builds: match self.builds {
+                Builds::Wait => rollout::Builds::Wait,
+                Builds::WaitThenForce => rollout::Builds::WaitThenForce,
+                Builds::Force => rollout::Builds::Force,
+            },
+            builds_patience: self.builds_patience,
+            patience: self.patience,
+            folders: self.folders.clone(),
+            ..Ask::of(&self.group)
+        }
+    }
+}
+
+/// `hostkit upgrade`.
+pub(super) async fn run(args: Upgrade, format: Format) -> anyhow::Result<ExitCode> {
+    let Upgrade { recipe, image, how, resume, back, take_over } = args;
+    if resume {
+        let (config, identity) = how.aws.sign_in().await?;
+        let resume = Resume { back, take_over };
+        return carry_on(&config, &identity, &how.group, resume, format).await;
+    }
+    if recipe.is_none() && image.is_none() {
+        return Err(Fault::usage("nothing says which image shall serve")
+            .hint("name a recipe, or an image with --image")
+            .into());
+    }
+    let ask = how.ask(recipe, image, false);
+    roll(&how, &ask, format).await
+}
+
+/// Looks, shows, asks, and does it.
+pub(super) async fn roll(how: &How, ask: &Ask, format: Format) -> anyhow::Result<ExitCode> {
+    let (config, identity) = how.aws.sign_in().await?;
+    let prospect = rollout::prepare(&config, ask).await?;
+    show(&prospect, format);
+    if let Some(refusal) = prospect.refusal() {
+        return Err(refusal.into());
+    }
+    let Some(order) = prospect.order() else { return Ok(ExitCode::SUCCESS) };
+    if how.plan {
+        return Ok(ExitCode::from(WOULD_CHANGE));
+    }
+    agree(how, format)?;
+    let (events, printer) = ui::start(format);
+    let setting = setting(&config, &identity, &events);
+    let ended = rollout::carry_out(&setting, order.clone(), stop_signal()).await;
+    drop(events);
+    printer.finish().await;
+    told(&ended?, format)
+}
+
+async fn carry_on(
+    config: &SdkConfig,
+    identity: &Identity,
+    group: &str,
+    how: Resume,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
+    let (events, printer) = ui::start(format);
+    let setting = setting(config, identity, &events);
+    let ended = rollout::resume(&setting, group, how, stop_signal()).await;
+    drop(events);
+    printer.finish().await;
+    told(&ended?, format)
+}
+
+fn setting<'a>(
+    config: &'a SdkConfig,
+    identity: &Identity,
+    events: &'a crate::event::Events,
+) -> Setting<'a> {
+    Setting { config, operator: Operator::this(&identity.arn), events, pace: Pace::default() }
+}
+
+fn show(prospect: &Prospect, format: Format) {
+    match format {
+        Format::Human => ui::text(&prospect.text()),
+        Format::Json => ui::json(&prospect.json()),
+    }
+}
+
+/// Nothing is begun that nobody agreed to.
+fn agree(how: &How, format: Format) -> anyhow::Result<()> {
+    if how.yes {
+        return Ok(());
+    }
+    if format == Format::Json || !ui::can_ask() {
+        return Err(Fault::usage("nothing is begun without --yes where nobody can be asked")
+            .hint("--plan only shows what would be done")
+            .into());
+    }
+    let question = format!("\nType the name of the group to begin ({}):", how.group);
+    match ui::ask(&question, &how.group) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Fault::usage("that is not its name: nothing was begun").into()),
+        Err(error) => Err(Fault::environment(format!("no answer can be read: {error}")).into()),
+    }
+}
+
+/// How it ended, for programs.
+#[derive(Serialize)]
+struct Line<'a> {
+    version: u32,
+    #[serde(flatten)]
+    ended: &'a Ended,
+}
+
+/// Says how it ended. Whatever is not as it was wanted is an error, with its cause.
+fn told(ended: &Ended, format: Format) -> anyhow::Result<ExitCode> {
+    match format {
+        Format::Human => ui::text(&ended.text()),
+        Format::Json => ui::json(&Line { version: 1, ended }),
+    }
+    match ended {
+        Ended::Done(_) | Ended::Nothing { .. } => Ok(ExitCode::SUCCESS),
+        Ended::Back(summary) => {
+            let cause = summary.cause.clone();
+            let cause = cause.unwrap_or_else(|| "what served before serves again".to_owned());
+            Err(Fault::step(cause).into())
+        }
+        Ended::Stuck(stuck) => {
+            let hint = "the commands above, in their order; docs/upgrade.md has the runbook";
+            Err(Fault::step(stuck.cause.clone()).hint(hint).into())
+        }
+        Ended::Stopped(_) => Err(Fault::interrupted().into()),
+    }
+}

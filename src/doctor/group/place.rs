@@ -1,0 +1,66 @@
+//! Whether the home can be mounted wherever the group may launch.
+
+use super::{Home, Subject};
+use crate::aws::efs::TargetState;
+use crate::aws::instances::Subnet;
+use crate::doctor::{Finding, Verdict};
+
+const ID: &str = "home.zones";
+
+pub(super) fn check(subject: &Subject) -> Vec<Finding> {
+    if !subject.is_controller() {
+        return Vec::new();
+    }
+    let home = match &subject.home {
+        Err(gap) => return vec![Finding::untold(ID, "where the home can be mounted", gap)],
+        Ok(None) => {
+            let says = "which file system the home is on is not known: neither the user-data nor the \
+                        controller says it";
+            return vec![Finding::new(ID, Verdict::Skip, says)];
+        }
+        Ok(Some(home)) => home,
+    };
+    match &subject.subnets {
+        Err(gap) => vec![Finding::untold(ID, "in which zones the group launches", gap)],
+        Ok(subnets) => vec![zones(subject, home, subnets)],
+    }
+}
+
+fn zones(subject: &Subject, home: &Home, subnets: &[Subnet]) -> Finding {
+    let served = |subnet: &Subnet| {
+        home.targets.iter().any(|it| it.zone_id == subnet.zone_id && it.state != TargetState::Gone)
+    };
+    let bare: Vec<_> = subnets.iter().filter(|subnet| !served(subnet)).collect();
+    let id = &home.file_system;
+    if bare.is_empty() {
+        let names: Vec<_> = subnets.iter().map(|it| it.zone.as_str()).collect();
+        let says = format!("{id} can be mounted in {}", names.join(", "));
+        return Finding::new(ID, Verdict::Pass, says);
+    }
+    let names: Vec<_> = bare.iter().map(|it| it.zone.as_str()).collect();
+    let names = names.join(", ");
+    let (verdict, says) = if home.cross_az && !home.targets.is_empty() {
+        let says =
+            format!("a host in {names} mounts {id} across zones: it dies with that zone, too");
+        (Verdict::Warn, says)
+    } else {
+        let says = format!(
+            "{id} has no mount target in {names}: a host that is launched there has no home"
+        );
+        (Verdict::Fail, says)
+    };
+    let finding = Finding::new(ID, verdict, says);
+    let seen = home.targets.iter().map(|it| format!("{} is in {}", it.id, it.zone_id));
+    let finding = seen.fold(finding, Finding::shown_by);
+    if let Some(zone) = &home.zone {
+        let keep = subnets.iter().filter(|it| it.zone == *zone).map(|it| it.id.as_str());
+        let keep = keep.collect::<Vec<_>>().join(",");
+        return finding
+            .shown_by(format!("the file system is in {zone} only"))
+            .mended_by(subject.mend().update(&format!("--vpc-zone-identifier {keep}")));
+    }
+    bare.iter().fold(finding, |finding, subnet| {
+        let make = format!("create-mount-target --file-system-id {id} --subnet-id {}", subnet.id);
+        finding.mended_by(subject.mend().aws("efs", &make))
+    })
+}

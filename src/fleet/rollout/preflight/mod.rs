@@ -1,0 +1,45 @@
+//! Everything that speaks against a replacement, said at once. Pure: what it looks at was read before.
+//!
+//! A failure means that it must not be begun; a warning is for what does no harm to go on with. There
+//! is no way to wave one through: what could be waved through is a warning.
+
+mod fit;
+mod gate;
+mod host;
+mod image;
+mod permissions;
+mod records;
+#[cfg(test)]
+mod tests;
+
+use super::survey::Survey;
+use super::{Ask, Strategy, agents, ecs};
+use crate::doctor::group;
+use crate::doctor::{Finding, Verdict};
+
+/// All that was found, of the group and of what is to be done with it.
+pub fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
+    let checks: [fn(&Survey, &Ask) -> Vec<Finding>; 8] = [
+        permissions::check,
+        records::check,
+        image::check,
+        fit::check,
+        gate::check,
+        host::check,
+        agents::check,
+        ecs::check,
+    ];
+    let ours = checks.into_iter().flat_map(|check| check(survey, ask));
+    let mut all: Vec<_> = ours.chain(strategy(ask)).chain(group::check(&survey.subject)).collect();
+    ecs::forgive(survey, &mut all);
+    all
+}
+
+/// What is said of a way of replacing that nobody has tried on AWS.
+fn strategy(ask: &Ask) -> Option<Finding> {
+    (ask.strategy == Some(Strategy::ReplaceRootVolume)).then(|| {
+        let says = "replacing root volumes is not verified against AWS: a replacement that fails ends \
+                    with a new instance";
+        Finding::new("upgrade.strategy", Verdict::Warn, says)
+    })
+}

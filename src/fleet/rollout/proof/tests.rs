@@ -1,0 +1,266 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::super::{Side, Strategy as How, Way};
+use super::*;
+use crate::aws::asg::{Crew, Host};
+use crate::aws::elb::Health;
+use crate::group::standing::{Agents, Proof, Standing, State};
+use crate::host::Role;
+
+const OLD: &str = "i-0aaaaaaaaaaaaaaaa";
+const NEW: &str = "i-0bbbbbbbbbbbbbbbb";
+const TARGETS: &str = "arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/ci/1";
+
+fn side(version: i64) -> Side {
+    Side {
+        image: format!("ami-{version}"),
+        name: String::new(),
+        template: "lt-1".to_owned(),
+        version: Some(version),
+        recipe: None,
+        jenkins: Some(format!("2.{version}")),
+    }
+}
+
+fn host(id: &str, version: i64, state: &str) -> Host {
+    let (template, image) = (Some("lt-1".to_owned()), None);
+    let (id, state, version) = (id.to_owned(), state.to_owned(), Some(version));
+    Host { id, state, healthy: true, template, version, image }
+}
+
+fn standing(instance: &str, version: i64, generation: u64) -> Standing {
+    let proof = Proof {
+        ready: true,
+        jenkins: Some(format!("2.{version}")),
+        file_system: Some("fs-1".to_owned()),
+        generation: Some(generation),
+        image: Some(format!("ami-{version}")),
+        agents: Some(Agents { known: 3, online: 3 }),
+        boot: None,
+    };
+    Standing {
+        version: 1,
+        instance: instance.to_owned(),
+        state: State::Serving,
+        builds: Some(0),
+        since: Timestamp::UNIX_EPOCH,
+        why: None,
+        cannot: None,
+        proof: Some(proof),
+    }
+}
+
+fn target(instance: &str, state: &str) -> Target {
+    let health =
+        Health { state: state.to_owned(), reason: String::new(), description: String::new() };
+    Target { group: TARGETS.to_owned(), instance: instance.to_owned(), health }
+}
+
+/// The new host serves, and all is well.
+fn well() -> Seen {
+    Seen {
+        crew: Crew {
+            desired: 1,
+            hosts: vec![host(NEW, 8, "InService")],
+            target_groups: vec![TARGETS.to_owned()],
+            ..Crew::default()
+        },
+        standing: Some(standing(NEW, 8, 5)),
+        targets: vec![target(NEW, "healthy")],
+        looking: Duration::from_secs(40),
+        serving: Duration::from_secs(2),
+        ..Seen::default()
+    }
+}
+
+fn before() -> Before {
+    Before::of(Some(OLD), Some(&standing(OLD, 7, 4)))
+}
+
+fn wanted<'a>(side: &'a Side, before: &'a Before) -> Wanted<'a> {
+    Wanted {
+        role: Role::Controller,
+        side,
+        strategy: How::TerminateFirst,
+        way: Way::Forward,
+        before,
+        patience: Duration::from_mins(20),
+    }
+}
+
+/// The verdict on what is well but for one thing.
+fn but(change: impl FnOnce(&mut Seen)) -> String {
+    let mut seen = well();
+    change(&mut seen);
+    let (side, before) = (side(8), before());
+    match decide(&seen, &wanted(&side, &before)) {
+        Verdict::Pending(stage, why) => format!("{stage:?}: {why}"),
+        Verdict::Proven(proven) => format!("proven: {}", proven.warnings.join("; ")),
+        Verdict::Failed(cause) => format!("never: {cause}"),
+    }
+}
+
+fn proof(seen: &mut Seen) -> &mut Proof {
+    seen.standing.as_mut().unwrap().proof.as_mut().unwrap()
+}
+
+#[test]
+fn every_part_of_the_proof_is_needed() {
+    let lines = [
+        but(|_| {}),
+        but(|seen| seen.crew.hosts.clear()),
+        but(|seen| seen.crew.hosts = vec![host(OLD, 7, "Terminating:Wait")]),
+        but(|seen| seen.crew.hosts.push(host(OLD, 7, "InService"))),
+        but(|seen| seen.crew.hosts[0] = host(NEW, 8, "Pending")),
+        but(|seen| seen.crew.hosts[0] = host(NEW, 8, "Pending:Wait")),
+        but(|seen| seen.crew.hosts[0] = host(NEW, 7, "InService")),
+        but(|seen| seen.crew.hosts[0].healthy = false),
+        but(|seen| seen.standing = None),
+        but(|seen| seen.standing = Some(standing(OLD, 7, 4))),
+        but(|seen| seen.standing.as_mut().unwrap().proof = None),
+        but(|seen| seen.standing.as_mut().unwrap().state = State::Quiet),
+        but(|seen| seen.standing.as_mut().unwrap().state = State::Draining),
+        but(|seen| {
+            seen.standing.as_mut().unwrap().why = Some("Jenkins shows its setup wizard".to_owned());
+            proof(seen).ready = false;
+        }),
+        but(|seen| proof(seen).jenkins = None),
+        but(|seen| proof(seen).jenkins = Some("2.7".to_owned())),
+        but(|seen| proof(seen).image = Some("ami-7".to_owned())),
+        but(|seen| proof(seen).file_system = None),
+        but(|seen| proof(seen).file_system = Some("fs-2".to_owned())),
+        but(|seen| proof(seen).generation = None),
+        but(|seen| proof(seen).generation = Some(4)),
+        but(|seen| seen.targets.clear()),
+        but(|seen| seen.targets = vec![target(NEW, "initial")]),
+        but(|seen| {
+            seen.targets = vec![target(NEW, "unused")];
+            seen.targets[0].health.reason = "Target.NotInUse".to_owned();
+        }),
+        but(|seen| proof(seen).agents = Some(Agents { known: 3, online: 1 })),
+        but(|seen| {
+            proof(seen).agents = Some(Agents { known: 3, online: 1 });
+            seen.serving = AGENTS;
+        }),
+        but(|seen| {
+            seen.standing = None;
+            seen.looking = Duration::from_mins(20);
+        }),
+    ];
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn on_the_way_back_the_host_of_before_proves_itself_if_it_was_never_replaced() {
+    let (old, before) = (side(7), before());
+    let back = Wanted { way: Way::Back, ..wanted(&old, &before) };
+    let mut seen = well();
+    seen.crew.hosts = vec![host(OLD, 7, "InService")];
+    seen.standing = Some(standing(OLD, 7, 4));
+    seen.targets = vec![target(OLD, "healthy")];
+    assert!(matches!(decide(&seen, &back), Verdict::Proven(_)));
+    // It is not what was wanted on the way there.
+    let forward = wanted(&old, &before);
+    assert!(matches!(decide(&seen, &forward), Verdict::Pending(Stage::Boot, _)));
+    // Another one of the old version is as good, with a newer lease.
+    seen.crew.hosts = vec![host(NEW, 7, "InService")];
+    seen.standing = Some(standing(NEW, 7, 6));
+    seen.targets = vec![target(NEW, "healthy")];
+    assert!(matches!(decide(&seen, &back), Verdict::Proven(_)));
+}
+
+#[test]
+fn a_host_that_gets_a_new_root_volume_keeps_its_id_and_needs_a_newer_lease() {
+    let (new, before) = (side(8), before());
+    let in_place = Wanted { strategy: How::ReplaceRootVolume, ..wanted(&new, &before) };
+    let mut seen = well();
+    seen.crew.hosts = vec![host(OLD, 8, "InService")];
+    seen.targets = vec![target(OLD, "healthy")];
+    seen.standing = Some(standing(OLD, 8, 4));
+    assert!(matches!(decide(&seen, &in_place), Verdict::Pending(Stage::Ready, _)));
+    seen.standing = Some(standing(OLD, 8, 5));
+    assert!(matches!(decide(&seen, &in_place), Verdict::Proven(_)));
+}
+
+#[test]
+fn of_a_group_of_many_all_must_be_new_and_well() {
+    let (new, before) = (side(8), Before::default());
+    let many = Wanted { role: Role::Agent, strategy: How::Rolling, ..wanted(&new, &before) };
+    let mut seen = Seen::default();
+    seen.crew.desired = 2;
+    seen.crew.hosts = vec![host("i-1", 8, "InService"), host("i-2", 7, "InService")];
+    let Verdict::Pending(stage, why) = decide(&seen, &many) else { panic!("one is old") };
+    assert_eq!((stage, why.as_str()), (Stage::Ready, "1 of 2 hosts are new and in service"));
+    seen.crew.hosts[1] = host("i-2", 7, "Terminating:Wait");
+    assert!(matches!(decide(&seen, &many), Verdict::Pending(..)), "one is missing");
+    seen.crew.hosts.push(host("i-3", 8, "InService"));
+    let Verdict::Proven(proven) = decide(&seen, &many) else { panic!("the old one goes") };
+    assert_eq!(proven.instances, ["i-1", "i-3"]);
+}
+
+fn any_host() -> impl Strategy<Value = Host> {
+    let states = vec!["Pending", "Pending:Wait", "InService", "Terminating:Wait", "Terminated"];
+    let id = prop::sample::select(vec![OLD, NEW]);
+    (id, 7..9_i64, prop::sample::select(states), any::<bool>())
+        .prop_map(|(id, version, state, healthy)| Host { healthy, ..host(id, version, state) })
+}
+
+fn any_standing() -> impl Strategy<Value = Standing> {
+    let id = prop::sample::select(vec![OLD, NEW]);
+    let state = prop::sample::select(vec![State::Serving, State::Quiet, State::Drained]);
+    (id, 7..9_i64, 3..7_u64, state, any::<bool>(), 0..4_u32).prop_map(
+        |(id, version, generation, state, ready, online)| {
+            let mut standing = Standing { state, ..standing(id, version, generation) };
+            let proof = standing.proof.as_mut().unwrap();
+            (proof.ready, proof.agents) = (ready, Some(Agents { known: 3, online }));
+            standing
+        },
+    )
+}
+
+fn any_seen() -> impl Strategy<Value = Seen> {
+    let hosts = prop::collection::vec(any_host(), 0..3);
+    let health = prop::sample::select(vec!["healthy", "initial", "unhealthy"]);
+    (hosts, prop::option::of(any_standing()), health, 0..1500_u64).prop_map(
+        |(hosts, standing, health, looking)| {
+            let targets = vec![target(OLD, health), target(NEW, health)];
+            let looking = Duration::from_secs(looking);
+            let crew = Crew { desired: 1, hosts, ..well().crew };
+            Seen { crew, standing, targets, looking, serving: looking / 2, ..Seen::default() }
+        },
+    )
+}
+
+proptest! {
+    /// Whatever the old host says and whatever is said of it: on the way to the new version it proves
+    /// nothing, and nothing is proven that the new host does not say itself.
+    #[test]
+    fn the_old_host_never_proves(seen in any_seen()) {
+        let (new, before) = (side(8), before());
+        if let Verdict::Proven(proven) = decide(&seen, &wanted(&new, &before)) {
+            prop_assert_eq!(&proven.instances, &[NEW.to_owned()]);
+            let standing = seen.standing.unwrap();
+            let proof = standing.proof.unwrap();
+            prop_assert_eq!(standing.instance.as_str(), NEW);
+            prop_assert!(proof.ready && proof.generation > before.generation);
+            prop_assert_eq!(proof.jenkins, new.jenkins);
+            let there: Vec<_> = seen.crew.hosts.iter().filter(|host| !host.is_leaving()).collect();
+            let [host] = there.as_slice() else { panic!("{there:?}") };
+            prop_assert_eq!((host.id.as_str(), host.version), (NEW, Some(8)));
+            prop_assert!(host.is_in_service() && host.healthy);
+            prop_assert!(seen.targets.iter().all(|target| target.health.is_healthy()));
+        }
+    }
+
+    /// It always ends: after the patience nothing is pending.
+    #[test]
+    fn nothing_is_pending_for_ever(seen in any_seen()) {
+        let (new, before) = (side(8), before());
+        let seen = Seen { looking: Duration::from_mins(20), ..seen };
+        let is_pending = matches!(decide(&seen, &wanted(&new, &before)), Verdict::Pending(..));
+        prop_assert!(!is_pending);
+    }
+}

@@ -1,0 +1,141 @@
+//! What is said while a rollout is carried out: a step for each phase, and for what a host goes
+//! through.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::journal::Journal;
+use super::picture::picture;
+use super::seen::Seen;
+use super::timeline;
+use super::{Phase, Way, reaction};
+use crate::event::{Events, Fact, Outcome};
+
+/// A new id of a rollout: when it began, and something that no other has.
+pub(super) fn id(now: Timestamp) -> String {
+    format!("{}-{:06x}", now.strftime("%Y%m%d-%H%M%S"), fastrand::u32(..0x0100_0000))
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Teller<'a> {
+    events: &'a Events,
+    open: RefCell<Option<Open>>,
+    told: RefCell<usize>,
+    shown: RefCell<Vec<Fact>>,
+}
+
+/// A step that is under way.
+#[derive(Debug)]
+struct Open {
+    way: Way,
+    phase: Phase,
+    step: String,
+    since: Instant,
+    last: String,
+}
+
+impl<'a> Teller<'a> {
+    pub(super) const fn new(events: &'a Events) -> Self {
+        Self {
+            events,
+            open: RefCell::new(None),
+            told: RefCell::new(0),
+            shown: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Says what has come since it was last asked.
+    pub(super) fn tell(&self, journal: &Journal) {
+        self.spans(journal);
+        let now = (journal.way, journal.phase);
+        if self.open.borrow().as_ref().is_some_and(|open| (open.way, open.phase) == now) {
+            return;
+        }
+        self.close(|open| match (&journal.cause, open.way) {
+            (Some(cause), Way::Forward) => Outcome::Failed(cause.clone()),
+            _ => Outcome::Changed,
+        });
+        let back = if journal.way == Way::Back { "back " } else { "" };
+        let step = format!("{back}{}", reaction::phase_name(journal.phase));
+        self.events.started(&step, title(journal.way, journal.phase));
+        let (way, phase) = now;
+        let open = Open { way, phase, step, since: Instant::now(), last: String::new() };
+        *self.open.borrow_mut() = Some(open);
+    }
+
+    /// Says how the group stands, where that is news.
+    pub(super) fn stands(&self, journal: &Journal, seen: &Seen) {
+        let facts = picture(journal, seen);
+        let mut shown = self.shown.borrow_mut();
+        if *shown != facts {
+            shown.clone_from(&facts);
+            let back = if journal.way == Way::Back { "back " } else { "" };
+            self.events.stands(&format!("{back}{}", reaction::phase_name(journal.phase)), facts);
+        }
+    }
+
+    /// What a host has gone through is told once it has.
+    fn spans(&self, journal: &Journal) {
+        let spans = timeline::times(journal, Timestamp::now()).spans;
+        let mut told = self.told.borrow_mut();
+        for span in spans.iter().skip(*told) {
+            if matches!(span.name.trim_start_matches("back "), "quiet" | "proof") {
+                // These are phases, which are told by themselves.
+                continue;
+            }
+            self.events.started(&span.name, format!("the host: {}", span.name));
+            let took = Duration::try_from_secs_f64(span.seconds).unwrap_or_default();
+            self.events.finished(&span.name, Outcome::Changed, took);
+        }
+        *told = (*told).max(spans.len());
+    }
+
+    fn close(&self, outcome: impl FnOnce(&Open) -> Outcome) {
+        if let Some(open) = self.open.borrow_mut().take() {
+            let how = outcome(&open);
+            self.events.finished(&open.step, how, open.since.elapsed());
+        }
+    }
+
+    /// Says what is waited for, where that is news.
+    pub(super) fn waits(&self, what: &str) {
+        if let Some(open) = self.open.borrow_mut().as_mut()
+            && open.last != what
+        {
+            what.clone_into(&mut open.last);
+            self.events.log(&open.step, what);
+        }
+    }
+
+    /// It was stopped on purpose.
+    pub(super) fn stopped(&self) {
+        self.close(|_| Outcome::Degraded("stopped, and can be carried on".to_owned()));
+    }
+
+    /// It is over.
+    pub(super) fn over(&self, journal: &Journal) {
+        self.close(|_| match &journal.stuck {
+            Some(why) => Outcome::Failed(why.clone()),
+            None => Outcome::Changed,
+        });
+    }
+}
+
+const fn title(way: Way, phase: Phase) -> &'static str {
+    match (way, phase) {
+        (_, Phase::Begun) => "writing down what is to be done",
+        (_, Phase::Version) => "making a version of the launch template",
+        (_, Phase::Suspend) => "suspending what would replace the host behind our back",
+        (_, Phase::Quiet) => "having Jenkins begin no more builds",
+        (Way::Forward, Phase::Refresh) => "replacing the host",
+        (Way::Back, Phase::Refresh) => "going back to what served before",
+        (_, Phase::Proof) => "proving that it serves",
+        (Way::Forward, Phase::Promote) => "moving defaults and pointers",
+        (Way::Back, Phase::Promote) => "resuming what was suspended",
+        (_, Phase::Recorded) => "recording it, and giving the lock back",
+    }
+}

@@ -1,0 +1,125 @@
+//! Looking after what is there: images, and keys.
+
+use crate::iam::grant::Role::{Bake, BakeInstance, Keys, Prune, Publish};
+use crate::iam::grant::{Grant, On, When};
+
+pub(super) const GRANTS: &[Grant] = &[
+    // Looking after what is there.
+    Grant {
+        sid: "LookAround",
+        roles: &[Prune],
+        actions: &[
+            "autoscaling:DescribeAutoScalingGroups",
+            "autoscaling:DescribeLaunchConfigurations",
+            "ec2:DescribeImageAttribute",
+            "ec2:DescribeImageReferences",
+            "ec2:DescribeImages",
+            "ec2:DescribeInstances",
+            "ec2:DescribeKeyPairs",
+            "ec2:DescribeLaunchTemplateVersions",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSnapshots",
+        ],
+        on: &[On::Everything],
+        when: When::Region,
+        why: "what is there, and whatever refers to it",
+    },
+    Grant {
+        sid: "ReadPointers",
+        roles: &[Prune],
+        actions: &["ssm:GetParameterHistory", "ssm:GetParametersByPath"],
+        on: &[On::Parameters("/hostkit"), On::Parameters("/hostkit/*")],
+        when: When::Always,
+        why: "what points to images, what serves, and what has served",
+    },
+    Grant {
+        sid: "ReadNamesOfImages",
+        roles: &[Prune],
+        actions: &["ssm:GetParameters"],
+        on: &[On::Parameters("/*"), On::PublicParameters],
+        when: When::Always,
+        why: "only where a launch template names its image by a parameter",
+    },
+    Grant {
+        sid: "CompareBlocks",
+        roles: &[Prune],
+        actions: &["ebs:GetSnapshotBlock", "ebs:ListChangedBlocks", "ebs:ListSnapshotBlocks"],
+        on: &[On::Snapshots],
+        when: When::Ours,
+        why: "only for `images diff`: the blocks in which two images differ",
+    },
+    Grant {
+        sid: "RemoveBuilders",
+        roles: &[BakeInstance, Prune],
+        actions: &["ec2:DeleteKeyPair", "ec2:DeleteSecurityGroup", "ec2:TerminateInstances"],
+        on: &[On::Ec2("instance"), On::Ec2("key-pair"), On::Ec2("security-group")],
+        when: When::Ours,
+        why: "builders, and what belongs to them",
+    },
+    Grant {
+        sid: "MarkAndRemove",
+        roles: &[Bake, BakeInstance, Prune],
+        actions: &["ec2:CreateTags", "ec2:DeleteSnapshot", "ec2:DeregisterImage"],
+        on: &[On::Images, On::Snapshots],
+        when: When::Ours,
+        why: "a build is marked as done; one that failed, or that nobody needs, is removed",
+    },
+    // With a key of one's own.
+    Grant {
+        sid: "UseKey",
+        roles: &[Bake, BakeInstance, Publish],
+        actions: &[
+            "kms:Decrypt",
+            "kms:DescribeKey",
+            "kms:Encrypt",
+            "kms:GenerateDataKey",
+            "kms:GenerateDataKeyWithoutPlaintext",
+            "kms:ReEncryptFrom",
+            "kms:ReEncryptTo",
+        ],
+        on: &[On::Key],
+        when: When::Always,
+        why: "disks that are encrypted with it",
+    },
+    Grant {
+        sid: "LendKey",
+        roles: &[Bake, BakeInstance, Publish],
+        actions: &["kms:CreateGrant"],
+        on: &[On::Key],
+        when: When::ForAws,
+        why: "EBS uses the key for as long as the disk is there",
+    },
+    // Keys.
+    Grant {
+        sid: "MakeKeys",
+        roles: &[Keys],
+        actions: &["ssm:GetParameters", "ssm:PutParameter"],
+        on: &[On::Parameters("/devops-tools/jenkins/*"), On::Parameters("/hostkit/pools/*")],
+        when: When::Always,
+        why: "key pairs are made, compared and exchanged",
+    },
+    Grant {
+        sid: "EndRotation",
+        roles: &[Keys],
+        actions: &["ssm:DeleteParameter"],
+        on: &[On::Parameters("/devops-tools/jenkins/*.next")],
+        when: When::Always,
+        why: "the key that followed is in its place, and goes from where it waited",
+    },
+    Grant {
+        sid: "LookForKeys",
+        roles: &[Keys],
+        actions: &["ec2:DescribeInstances", "ssm:DescribeParameters"],
+        on: &[On::Everything],
+        when: When::Region,
+        why: "the agents of a pool; which key of KMS a parameter keeps",
+    },
+    Grant {
+        sid: "SealKeys",
+        roles: &[Keys],
+        actions: &["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"],
+        on: &[On::Key],
+        when: When::Always,
+        why: "private keys that are encrypted with a key of your own",
+    },
+];
