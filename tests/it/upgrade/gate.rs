@@ -164,7 +164,8 @@ async fn send(address: &str, request: &HttpRequest) -> Result<HttpResponse, Conn
         .await
         .map_err(|error| lost(error.into()))?;
     tokio::spawn(connection);
-    let path = request.path();
+    let path = request.uri().trim_start_matches("http://").trim_start_matches(address);
+    let path = if path.is_empty() { "/" } else { path };
     let mut builder = hyper::Request::builder().method(request.method()).uri(path);
     for (name, value) in request.headers() {
         builder = builder.header(name, value);
