@@ -1,7 +1,7 @@
 //! `hostkit upgrade` as people run it: the binary, against the rehearsal account with hosts that have a
 //! script instead of a machine.
 
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use hostkit::sim::account::REGION;
@@ -65,7 +65,7 @@ impl Stage {
     fn run(&self, arguments: &[&str]) -> Output {
         let mut command = hostkit();
         command.args(arguments).args(["--asg", "ci"]).envs(self.cloud.environment());
-        command.current_dir(scratch().path()).stdin(Stdio::null()).output().unwrap()
+        command.current_dir(scratch().path()).output().unwrap()
     }
 
     fn violations(&self) -> Vec<String> {
