@@ -112,7 +112,9 @@ fn from_a_to_b_is_shown_agreed_to_carried_out_and_proven() {
     assert_eq!(back.status.code(), Some(5), "{told}");
     assert!(told.contains("home.downgrade"), "{told}");
     assert_eq!(stage.violations(), Vec::<String>::new());
-    with(&stage.cloud.account, |account| assert_eq!(account.hosts.lost(), 0, "builds are waited for"));
+    with(&stage.cloud.account, |account| {
+        assert_eq!(account.hosts.lost(), 0, "builds are waited for")
+    });
 }
 
 #[test]

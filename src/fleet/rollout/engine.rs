@@ -229,6 +229,18 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Writes the first word of a process that carries on. Says no where the one before has written in
+    /// between.
+    pub(super) async fn claim(&mut self) -> anyhow::Result<bool> {
+        loop {
+            match self.scribe.write(self.setting.config, &mut self.journal).await {
+                Ok(()) => return Ok(true),
+                Err(Unwritten::Refused(failure)) => self.bear(&failure).await?,
+                Err(Unwritten::Fenced(_)) => return Ok(false),
+            }
+        }
+    }
+
     /// A sign of life while there is nothing to do.
     async fn beat(&mut self, now: Timestamp) -> anyhow::Result<()> {
         if self.scribe.silent_for(now) < PULSE {
