@@ -19,7 +19,7 @@ use super::reaction::{Reaction, is_lost, phase_name, react};
 use super::seen::Seen;
 use super::telling::Teller;
 use super::{Order, act, journal, refused, telling, timeline, words};
-use crate::aws::Failure;
+use crate::aws::{Failure, ssm};
 use crate::error::Fault;
 use crate::event::Events;
 
@@ -80,13 +80,25 @@ pub async fn carry_out(
     setting.events.started("lock", "taking the lock of the group");
     let begun = Instant::now();
     lock::take(setting.config, &group, &Lock::new(&rollout, &setting.operator, now)).await?;
-    lock::apart(setting.config, &group, &order.crowd.apart).await?;
+    let mut work = match prepare(setting, Journal::new(&rollout, order, now)).await {
+        Ok(work) => work,
+        Err(error) => {
+            // Nothing is changed, and nothing stands in the journal that could be carried on.
+            let _ = ssm::remove(setting.config, &lock::parameter(&group)).await;
+            return Err(error);
+        }
+    };
     setting.events.finished("lock", crate::event::Outcome::Changed, begun.elapsed());
-    let last = journal::number(setting.config, &group).await?;
-    let scribe = Scribe::new(&group, last);
-    let mut work = Work::new(setting, scribe, Journal::new(&rollout, order, now)).await?;
     work.write().await?;
     work.run(stop).await
+}
+
+/// What is read between the lock and the first word of the journal.
+async fn prepare<'a>(setting: &'a Setting<'a>, journal: Journal) -> anyhow::Result<Work<'a>> {
+    let group = journal.order.group.clone();
+    lock::apart(setting.config, &group, &journal.order.crowd.apart).await?;
+    let last = journal::number(setting.config, &group).await?;
+    Work::new(setting, Scribe::new(&group, last), journal).await
 }
 
 /// A rollout that is being carried out.
@@ -213,6 +225,18 @@ impl<'a> Work<'a> {
                     .hint("`hostkit upgrade` on the other side tells how it goes on")
                     .into());
                 }
+            }
+        }
+    }
+
+    /// Writes the first word of a process that carries on. Says no where the one before has written in
+    /// between.
+    pub(super) async fn claim(&mut self) -> anyhow::Result<bool> {
+        loop {
+            match self.scribe.write(self.setting.config, &mut self.journal).await {
+                Ok(()) => return Ok(true),
+                Err(Unwritten::Refused(failure)) => self.bear(&failure).await?,
+                Err(Unwritten::Fenced(_)) => return Ok(false),
             }
         }
     }

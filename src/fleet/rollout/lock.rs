@@ -3,14 +3,19 @@
 //! The lock is a parameter that is written only if it is not there. It is not what keeps two
 //! processes from carrying on the same rollout: that is the numbers of the journal's versions.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use aws_config::SdkConfig;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::refused;
-use crate::aws::ssm;
+use crate::aws::{patience, ssm};
 use crate::error::Fault;
+
+/// What passes is borne so long before there is a lock.
+const BEAR: Duration = Duration::from_mins(2);
 
 /// Who carries a rollout out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,10 +95,14 @@ impl Lock {
 pub async fn take(config: &SdkConfig, group: &str, lock: &Lock) -> anyhow::Result<()> {
     let description = "hostkit changes this group; the journal beside it says how far it is";
     let name = parameter(group);
-    let made = ssm::create(config, &name, &lock.text(), ssm::Kind::Plain, description).await;
-    match made {
-        Err(failure) if failure.code() == Some("ParameterAlreadyExists") => {}
-        made => return made.map_err(|it| refused(&it).into()),
+    let made = patience::until(BEAR, async || {
+        match ssm::create(config, &name, &lock.text(), ssm::Kind::Plain, description).await {
+            Err(failure) if failure.code() == Some("ParameterAlreadyExists") => Ok(Some(false)),
+            made => made.map(|()| Some(true)),
+        }
+    });
+    if made.await.map_err(|it| refused(&it))? == Some(true) {
+        return Ok(());
     }
     match read(config, group).await? {
         // The answer to an attempt before this one was lost.

@@ -12,6 +12,9 @@ use super::{Phase, Way, look, refused};
 use crate::aws::ssm;
 use crate::error::Fault;
 
+/// So often a process that carries on tries to have the last word.
+const CLAIMS: u32 = 5;
+
 /// How a rollout is carried on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resume {
@@ -73,16 +76,24 @@ async fn carry_on(
     how: Resume,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Ended> {
-    let now = Timestamp::now();
-    let seen = look::look(setting.config, &found.journal, &[]).await.map_err(|it| refused(&it))?;
-    let Some(seen) = seen else {
-        return Err(Fault::step(format!("there is no group {group} any more")).into());
-    };
-    let journal = revived(&found.journal, &seen, how.back, now)?;
-    let scribe = Scribe::new(group, found.number);
-    let mut work = Work::new(setting, scribe, journal).await?;
-    work.write().await?;
-    work.run(stop).await
+    let mut found = found;
+    for _ in 0..CLAIMS {
+        let now = Timestamp::now();
+        let seen = look::look(setting.config, &found.journal, &[]).await;
+        let Some(seen) = seen.map_err(|it| refused(&it))? else {
+            return Err(Fault::step(format!("there is no group {group} any more")).into());
+        };
+        let journal = revived(&found.journal, &seen, how.back, now)?;
+        let mut work = Work::new(setting, Scribe::new(group, found.number), journal).await?;
+        if work.claim().await? {
+            return work.run(stop).await;
+        }
+        // The process before was still at work, and does nothing more now: it has seen this word.
+        found = journal::read(setting.config, group).await?.unwrap_or(found);
+    }
+    Err(Fault::step(format!("somebody else keeps writing the journal of {group}"))
+        .hint("stop the other process first, with Ctrl-C")
+        .into())
 }
 
 fn nothing(says: String) -> Ended {

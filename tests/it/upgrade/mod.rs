@@ -42,7 +42,9 @@ impl Stage {
         let cloud = Cloud::open(Options { speed: SPEED, ..Options::default() }).unwrap();
         let scenery = with(&cloud.account, |account| Plan::controller("ci").furnish(account));
         let agents = Some(Agents { known: 2, online: 2 });
-        let new = Part::controller("2.2").of_image(&scenery.new).that(does);
+        // A host that serves another version than it should says the one of its part.
+        let version = if does == Does::WrongVersion { "2.0" } else { "2.2" };
+        let new = Part::controller(version).of_image(&scenery.new).that(does);
         let script = Script::of([
             Part { agents, ..new },
             Part { builds: vec![30.0], agents, ..Part::controller("2.1") },
@@ -88,7 +90,7 @@ impl Stage {
             builds_patience: 60,
             patience: 30,
             rollback: false,
-            crowd: Crowd::default(),
+            crowd: hostkit::fleet::rollout::Crowd::default(),
         }
     }
 
