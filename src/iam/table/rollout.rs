@@ -128,7 +128,11 @@ pub(super) const GRANTS: &[Grant] = &[
             "ecs:DescribeContainerInstances",
             "ecs:ListContainerInstances",
         ],
-        on: &[On::OfEcs("capacity-provider"), On::OfEcs("cluster"), On::OfEcs("container-instance")],
+        on: &[
+            On::OfEcs("capacity-provider"),
+            On::OfEcs("cluster"),
+            On::OfEcs("container-instance"),
+        ],
         when: When::Always,
         why: "only for container hosts: who drains them, and whether the cluster has the new ones",
     },
