@@ -106,9 +106,34 @@ pub(super) const GRANTS: &[Grant] = &[
     Grant {
         sid: "QuietHost",
         roles: &[Upgrade],
-        actions: &["ec2:CreateTags"],
+        actions: &["ec2:CreateTags", "ec2:DeleteTags"],
         on: &[On::Ec2("instance")],
         when: When::Tagging("hostkit:drain"),
         why: "the controller begins no builds, or begins them again: this tag and no other",
+    },
+    Grant {
+        sid: "FindClusters",
+        roles: &[Upgrade],
+        actions: &["ecs:ListClusters"],
+        on: &[On::Everything],
+        when: When::Region,
+        why: "only for container hosts: which cluster they are in",
+    },
+    Grant {
+        sid: "LookAtClusters",
+        roles: &[Upgrade],
+        actions: &[
+            "ecs:DescribeCapacityProviders",
+            "ecs:DescribeClusters",
+            "ecs:DescribeContainerInstances",
+            "ecs:ListContainerInstances",
+        ],
+        on: &[
+            On::OfEcs("capacity-provider"),
+            On::OfEcs("cluster"),
+            On::OfEcs("container-instance"),
+        ],
+        when: When::Always,
+        why: "only for container hosts: who drains them, and whether the cluster has the new ones",
     },
 ];

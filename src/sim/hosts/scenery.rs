@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::sim::account::{ACCOUNT_ID, Account, REGION, VPC};
 use crate::sim::ec2::id::Kind;
-use crate::sim::ec2::specification::Specification;
+use crate::sim::ec2::specification::{Metadata, Specification};
 use crate::sim::group::habits::Habits;
 use crate::sim::group::hook::{Hook, Transition};
 use crate::sim::group::source::Source;
@@ -139,6 +139,8 @@ impl Plan {
         let data = Specification {
             image: Some(image.to_owned()),
             instance_type: Some("m5.large".to_owned()),
+            // Else no host hears what its tag says.
+            metadata: Metadata { tags: Some("enabled".to_owned()), ..Metadata::default() },
             ..Specification::default()
         };
         let first = Version { description: None, created, by: by.clone(), data };

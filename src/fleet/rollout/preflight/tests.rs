@@ -46,97 +46,100 @@ fn what_is_sound_passes_everything() {
     insta::assert_snapshot!(render(&findings));
 }
 
+type Change = fn(&mut Survey, &mut Ask);
+
+/// What is wrong, and how it gets so.
+const CASES: [(&str, Change); 31] = [
+    ("another architecture", |it, _| {
+        new(it).architecture = "arm64".into();
+    }),
+    ("another firmware", |it, _| {
+        new(it).boot_mode = Some("uefi".into());
+        it.types.as_mut().unwrap()[0].boot_modes = vec!["legacy-bios".into()];
+    }),
+    ("no driver for the network", |it, _| new(it).ena = false),
+    ("pending", |it, _| new(it).state = State::Pending),
+    ("disabled", |it, _| new(it).state = State::Disabled),
+    ("failed", |it, _| {
+        new(it).state = State::Broken("failed".into());
+        new(it).reason = Some("Client.InternalError: no snapshot".into());
+    }),
+    ("deprecated", |it, _| new(it).deprecated = Some(it_now())),
+    ("none of hostkit's", |it, _| new(it).tags.clear()),
+    ("a build that is not done", |it, _| {
+        new(it).tags.insert("hostkit:state".into(), "building".into());
+    }),
+    ("of another recipe", |it, _| {
+        new(it).tags.insert("hostkit:recipe".into(), "jenkins-agent".into());
+    }),
+    ("of another account", |it, _| new(it).owner = "999999999999".into()),
+    ("not there", |it, ask| {
+        ask.image = Some("ami-0000000000000000f".into());
+        (it.image, it.choice) = (Ok(None), Ok(Choice::Named("ami-0000000000000000f".into())));
+    }),
+    ("never published", |it, _| {
+        let parameter = "/hostkit/jenkins-controller/amd64/latest".into();
+        (it.image, it.choice) = (Ok(None), Ok(Choice::Pointer { parameter, image: None }));
+    }),
+    ("no recipe known", |it, _| (it.image, it.choice) = (Ok(None), Ok(Choice::Nothing))),
+    ("an older Jenkins", |it, _| *new(it) = image(2, "2.541.3")),
+    ("an older Jenkins, as somebody wants", |it, _| {
+        *new(it) = image(2, "2.541.3");
+        template(it).1.user_data = Some(b"[jenkins]\nallow_downgrade = true\n".to_vec());
+    }),
+    ("a Jenkins that nobody knows", |it, _| {
+        new(it).tags.remove("hostkit:jenkins");
+    }),
+    ("no such version", |it, _| it.subject.template = Ok(None)),
+    ("an image by a parameter", |it, _| {
+        template(it).0.image = Some("resolve:ssm:/ci/image".into());
+    }),
+    ("the image that serves is gone", |it, _| it.subject.image = Ok(None)),
+    ("a disk that is too small", |it, _| {
+        template(it).1.disks = vec![("/dev/xvda".into(), Some(4))];
+    }),
+    ("a disk of another name", |it, _| {
+        template(it).1.disks = vec![("/dev/xvda".into(), Some(20))];
+        new(it).root_device = "/dev/sda1".into();
+        new(it).disks[0].device = "/dev/sda1".into();
+    }),
+    ("tags that hosts are not told", |it, _| template(it).1.tags_in_metadata = false),
+    ("a host that is not told its tags", |it, _| {
+        it.channel.as_mut().unwrap().as_mut().unwrap().is_open = false;
+    }),
+    ("no token", |it, _| {
+        standing(it).builds = None;
+        standing(it).why = Some("Jenkins refuses hostkit's token".into());
+    }),
+    ("no token, and builds are worth nothing", |it, ask| {
+        standing(it).builds = None;
+        ask.builds = Builds::Force;
+    }),
+    ("a guard that cannot", |it, _| {
+        standing(it).cannot = Some("hostkit's token cannot be read".into());
+    }),
+    ("no guard", |it, _| it.subject.standing = Ok(None)),
+    ("somebody else", |it, _| {
+        let operator = Operator {
+            who: "arn:aws:iam::123456789012:user/bob".into(),
+            host: "laptop".into(),
+            pid: 4711,
+        };
+        let lock = Lock::new("r-0123", &operator, it_now());
+        it.records.as_mut().unwrap().lock = Some(Ok(lock));
+    }),
+    ("no way back", |it, ask| {
+        ask.rollback = true;
+        (it.image, it.choice) = (Ok(None), Ok(Choice::Previous(None)));
+    }),
+    ("root volumes", |_, ask| ask.strategy = Some(Strategy::ReplaceRootVolume)),
+];
+
 #[test]
 fn bad_input_is_said_with_what_shows_it_and_what_mends_it() {
-    type Change = fn(&mut Survey, &mut Ask);
-    let cases: [(&str, Change); 31] = [
-        ("another architecture", |it, _| {
-            new(it).architecture = "arm64".into();
-        }),
-        ("another firmware", |it, _| {
-            new(it).boot_mode = Some("uefi".into());
-            it.types.as_mut().unwrap()[0].boot_modes = vec!["legacy-bios".into()];
-        }),
-        ("no driver for the network", |it, _| new(it).ena = false),
-        ("pending", |it, _| new(it).state = State::Pending),
-        ("disabled", |it, _| new(it).state = State::Disabled),
-        ("failed", |it, _| {
-            new(it).state = State::Broken("failed".into());
-            new(it).reason = Some("Client.InternalError: no snapshot".into());
-        }),
-        ("deprecated", |it, _| new(it).deprecated = Some(it_now())),
-        ("none of hostkit's", |it, _| new(it).tags.clear()),
-        ("a build that is not done", |it, _| {
-            new(it).tags.insert("hostkit:state".into(), "building".into());
-        }),
-        ("of another recipe", |it, _| {
-            new(it).tags.insert("hostkit:recipe".into(), "jenkins-agent".into());
-        }),
-        ("of another account", |it, _| new(it).owner = "999999999999".into()),
-        ("not there", |it, ask| {
-            ask.image = Some("ami-0000000000000000f".into());
-            (it.image, it.choice) = (Ok(None), Ok(Choice::Named("ami-0000000000000000f".into())));
-        }),
-        ("never published", |it, _| {
-            let parameter = "/hostkit/jenkins-controller/amd64/latest".into();
-            (it.image, it.choice) = (Ok(None), Ok(Choice::Pointer { parameter, image: None }));
-        }),
-        ("no recipe known", |it, _| (it.image, it.choice) = (Ok(None), Ok(Choice::Nothing))),
-        ("an older Jenkins", |it, _| *new(it) = image(2, "2.541.3")),
-        ("an older Jenkins, as somebody wants", |it, _| {
-            *new(it) = image(2, "2.541.3");
-            template(it).1.user_data = Some(b"[jenkins]\nallow_downgrade = true\n".to_vec());
-        }),
-        ("a Jenkins that nobody knows", |it, _| {
-            new(it).tags.remove("hostkit:jenkins");
-        }),
-        ("no such version", |it, _| it.subject.template = Ok(None)),
-        ("an image by a parameter", |it, _| {
-            template(it).0.image = Some("resolve:ssm:/ci/image".into());
-        }),
-        ("the image that serves is gone", |it, _| it.subject.image = Ok(None)),
-        ("a disk that is too small", |it, _| {
-            template(it).1.disks = vec![("/dev/xvda".into(), Some(4))];
-        }),
-        ("a disk of another name", |it, _| {
-            template(it).1.disks = vec![("/dev/xvda".into(), Some(20))];
-            new(it).root_device = "/dev/sda1".into();
-            new(it).disks[0].device = "/dev/sda1".into();
-        }),
-        ("tags that hosts are not told", |it, _| template(it).1.tags_in_metadata = false),
-        ("a host that is not told its tags", |it, _| {
-            it.channel.as_mut().unwrap().as_mut().unwrap().is_open = false;
-        }),
-        ("no token", |it, _| {
-            standing(it).builds = None;
-            standing(it).why = Some("Jenkins refuses hostkit's token".into());
-        }),
-        ("no token, and builds are worth nothing", |it, ask| {
-            standing(it).builds = None;
-            ask.builds = Builds::Force;
-        }),
-        ("a guard that cannot", |it, _| {
-            standing(it).cannot = Some("hostkit's token cannot be read".into());
-        }),
-        ("no guard", |it, _| it.subject.standing = Ok(None)),
-        ("somebody else", |it, _| {
-            let operator = Operator {
-                who: "arn:aws:iam::123456789012:user/bob".into(),
-                host: "laptop".into(),
-                pid: 4711,
-            };
-            let lock = Lock::new("r-0123", &operator, it_now());
-            it.records.as_mut().unwrap().lock = Some(Ok(lock));
-        }),
-        ("no way back", |it, ask| {
-            ask.rollback = true;
-            (it.image, it.choice) = (Ok(None), Ok(Choice::Previous(None)));
-        }),
-        ("root volumes", |_, ask| ask.strategy = Some(Strategy::ReplaceRootVolume)),
-    ];
     let texts: Vec<_> =
-        cases.iter().map(|(name, change)| format!("# {name}\n{}", wrong(change))).collect();
-    for (text, (name, _)) in texts.iter().zip(&cases) {
+        CASES.iter().map(|(name, change)| format!("# {name}\n{}", wrong(change))).collect();
+    for (text, (name, _)) in texts.iter().zip(&CASES) {
         assert!(text.lines().count() > 1, "{name} is not seen");
     }
     insta::assert_snapshot!(texts.join("\n"));
