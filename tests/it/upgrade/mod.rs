@@ -13,7 +13,7 @@ use hostkit::event::Events;
 use hostkit::fleet::rollout::lock::{self, Operator};
 use hostkit::fleet::rollout::record::{self, End};
 use hostkit::fleet::rollout::{
-    Builds, Ended, Order, Pace, Resume, Setting, Side, Strategy, carry_out, journal, resume,
+    Builds, Crowd, Ended, Order, Pace, Resume, Setting, Side, Strategy, carry_out, journal, resume,
 };
 use hostkit::group::standing::{self, Standing, State};
 use hostkit::host::Role;
@@ -88,6 +88,7 @@ impl Stage {
             builds_patience: 60,
             patience: 30,
             rollback: false,
+            crowd: Crowd::default(),
         }
     }
 
