@@ -36,8 +36,6 @@ pub struct Upgrade {
     /// The image that shall serve, in place of the recipe's latest
     #[arg(long, value_name = "AMI")]
     image: Option<String>,
-    #[command(flatten)]
-    how: How,
     /// Carry on what was interrupted
     #[arg(long, conflicts_with_all = ["recipe", "image", "plan"])]
     resume: bool,
@@ -47,6 +45,8 @@ pub struct Upgrade {
     /// With --resume: though the process that began it may still be at work
     #[arg(long, requires = "resume")]
     take_over: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 /// What upgrade and rollback share.

@@ -103,7 +103,19 @@ fn from_a_to_b_is_shown_agreed_to_carried_out_and_proven() {
     assert_eq!(unasked.status.code(), Some(2), "nobody agreed");
     let done = stage.run(&["upgrade", "--image", &new, "--yes"]);
     assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
-    insta::assert_snapshot!("upgrade", stage.told(&done.stdout));
+    let told = stage.told(&done.stdout);
+    for part in [
+        "jenkins 2.516.1 -> 2.516.2",
+        "ci serves jenkins-controller",
+        "Jenkins 2.516.2",
+        "quiet",
+        "release",
+        "claim",
+        "proof",
+        "nobody was served for",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
     let again = stage.run(&["upgrade", "--image", &new, "--yes"]);
     assert_eq!(again.status.code(), Some(0), "it serves already");
     // The gate between versions is looked at before anything is done.

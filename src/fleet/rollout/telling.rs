@@ -24,7 +24,8 @@ pub(super) fn id(now: Timestamp) -> String {
 pub(super) struct Teller<'a> {
     events: &'a Events,
     open: RefCell<Option<Open>>,
-    told: RefCell<usize>,
+    /// The parts of the time that were told: one that nobody saw at first may come in between.
+    told: RefCell<Vec<String>>,
     shown: RefCell<Vec<Fact>>,
 }
 
@@ -43,7 +44,7 @@ impl<'a> Teller<'a> {
         Self {
             events,
             open: RefCell::new(None),
-            told: RefCell::new(0),
+            told: RefCell::new(Vec::new()),
             shown: RefCell::new(Vec::new()),
         }
     }
@@ -82,16 +83,17 @@ impl<'a> Teller<'a> {
     fn spans(&self, journal: &Journal) {
         let spans = timeline::times(journal, Timestamp::now()).spans;
         let mut told = self.told.borrow_mut();
-        for span in spans.iter().skip(*told) {
-            if matches!(span.name.trim_start_matches("back "), "quiet" | "proof") {
-                // These are phases, which are told by themselves.
+        for span in &spans {
+            // The first and the last are phases, which are told by themselves.
+            let is_phase = matches!(span.name.trim_start_matches("back "), "quiet" | "proof");
+            if is_phase || told.contains(&span.name) {
                 continue;
             }
             self.events.started(&span.name, span_title(&span.name));
             let took = Duration::try_from_secs_f64(span.seconds).unwrap_or_default();
             self.events.finished(&span.name, Outcome::Changed, took);
+            told.push(span.name.clone());
         }
-        *told = (*told).max(spans.len());
     }
 
     fn close(&self, outcome: impl FnOnce(&Open) -> Outcome) {

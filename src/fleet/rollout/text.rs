@@ -87,7 +87,7 @@ pub fn times(times: &Times) -> String {
     }
     let _ = writeln!(
         text,
-        "  nobody was served for {:.1} s; {:.1} s in all, of which hostkit itself took {:.1} s",
+        "  nobody was served for {:.1} s; {:.1} s in all, of which hostkit took {:.1} s",
         times.down, times.seconds, times.own
     );
     text
