@@ -62,6 +62,7 @@ impl Play {
 
     /// All of it.
     pub(super) async fn all(&mut self) -> anyhow::Result<()> {
+        self.prepare_home().await?;
         let serving = || self.stage.serving();
         let (old, _) = self.stage.until("the first host served", serving).await?;
         self.old = old;
@@ -73,6 +74,15 @@ impl Play {
         let settled = self.stage.until("one host served again", || self.stage.serving()).await;
         self.came_to(settled.ok());
         Ok(())
+    }
+
+    /// What changes later must be there before anybody has looked for it: an NFS client remembers for
+    /// half a minute that a name is none.
+    async fn prepare_home(&self) -> anyhow::Result<()> {
+        let file = self.stage.folder.join(BUILDS);
+        let home = file.parent().context("a file is in a folder")?;
+        self.stage.until("the first host had a home", || home.is_dir().then_some(())).await?;
+        std::fs::write(&file, "").context("preparing a build")
     }
 
     /// A job, and a build that runs.

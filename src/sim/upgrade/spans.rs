@@ -65,16 +65,18 @@ pub(super) fn times(
     let of_new = |wanted: &dyn Fn(&Sight) -> bool| first(moments, new, began, wanted);
     let leaves = of_old(began, &|sight| is_leaving(sight));
     let tagged = of_old(began, &|sight| matches!(sight, Sight::Drain(Some(_))));
-    let quiet = of_old(tagged.unwrap_or(began), &is_quiet);
+    let quiet = of_old(tagged.unwrap_or(began), &|sight| is_quiet(sight, |_| true));
+    let idle = of_old(tagged.unwrap_or(began), &|sight| is_quiet(sight, |builds| builds == 0));
     let from = leaves.unwrap_or(began);
     let silent = of_old(from, &|sight| *sight == Sight::Silent);
     let released = of_old(from, &|sight| *sight == Sight::Released);
     let gone = of_old(from, &|sight| matches!(sight, Sight::State("shutting-down" | "terminated")));
     let serves = of_new(&|sight| matches!(sight, Sight::Serves(_)));
     let in_service = of_new(&|sight| *sight == Sight::Lifecycle("InService".to_owned()));
-    let steps: [Step; 13] = [
+    let steps: [Step; 14] = [
         ("preflight", "from the command to the wish to be quiet", Whose::Hostkit, tagged),
-        ("quiet", "until Jenkins is quiet and no build runs", Whose::Builds, quiet),
+        ("quiet", "until Jenkins is quiet", Whose::Hostkit, quiet),
+        ("builds", "until no build runs", Whose::Builds, idle),
         ("refresh", "until the group lets the old host go", Whose::Aws, leaves),
         ("drain", "until its Jenkins is down", Whose::Hostkit, silent),
         ("release", "until the home is released", Whose::Hostkit, released),
@@ -128,9 +130,9 @@ fn is_leaving(sight: &Sight) -> bool {
     }
 }
 
-fn is_quiet(sight: &Sight) -> bool {
-    matches!(sight, Sight::Standing(state, builds)
-        if state == "quiet" && builds.is_none_or(|number| number == 0))
+fn is_quiet(sight: &Sight, builds: impl Fn(u64) -> bool) -> bool {
+    matches!(sight, Sight::Standing(state, number)
+        if state == "quiet" && number.is_none_or(&builds))
 }
 
 fn seconds(time: Duration) -> f64 {
@@ -182,7 +184,8 @@ mod tests {
             told,
             [
                 "preflight 2",
-                "quiet 20",
+                "quiet 2",
+                "builds 18",
                 "refresh 3",
                 "drain 2",
                 "release 1",
@@ -197,7 +200,7 @@ mod tests {
             ]
         );
         assert_eq!((times.down, times.all), (Some(53.0), 88.0));
-        assert!((times.own - 14.0).abs() < 0.001, "{}", times.own);
+        assert!((times.own - 16.0).abs() < 0.001, "{}", times.own);
     }
 
     proptest! {

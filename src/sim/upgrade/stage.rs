@@ -273,7 +273,9 @@ fn furnish(cloud: &Cloud, ami: &Ami, host: &str) -> anyhow::Result<String> {
             ("VPCZoneIdentifier", &subnet),
             ("TargetGroupARNs.member.1", &target_group),
             ("HealthCheckType", "ELB"),
-            ("HealthCheckGracePeriod", "300"),
+            // The launch hook holds a host until it is ready: nothing is left to wait for.
+            ("HealthCheckGracePeriod", "0"),
+            ("DefaultInstanceWarmup", "0"),
             ("InstanceMaintenancePolicy.MinHealthyPercentage", "0"),
             ("InstanceMaintenancePolicy.MaxHealthyPercentage", "100"),
             ("LifecycleHookSpecificationList.member.1.LifecycleHookName", "launch"),
