@@ -209,6 +209,7 @@ async fn who_drains_a_host_is_known_from_the_capacity_provider_or_from_the_hook(
                 name: "nodes-provider".to_owned(),
                 group: "nodes".to_owned(),
                 managed_draining,
+                termination_protection: false,
             };
             region.capacity_providers.insert(provider.name.clone(), provider);
             let cluster = region.clusters.get_mut(CLUSTER).unwrap();

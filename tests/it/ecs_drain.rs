@@ -319,6 +319,7 @@ async fn where_ecs_drains_its_hosts_itself_the_host_waits_and_keeps_its_agent_ru
             name: "nodes".to_owned(),
             group: GROUP.to_owned(),
             managed_draining: true,
+            termination_protection: false,
         };
         region.capacity_providers.insert(provider.name.clone(), provider);
         region.clusters.get_mut(CLUSTER).unwrap().providers = vec!["nodes".to_owned()];
@@ -343,7 +344,7 @@ async fn the_tag_has_ecs_place_nothing_here_and_taken_back_the_host_is_active_ag
     setting.tag(Some("quiet"));
     setting.until(|setting| setting.standing() == Standing::Draining).await;
     assert!(setting.is_up());
-    assert_eq!((setting.running(), setting.lifecycle()), (1, "InService"));
+    assert_eq!((setting.running(), setting.lifecycle()), (1, "InService".to_owned()));
     setting.tag(Some("cancel"));
     setting.until(|setting| setting.standing() == Standing::Active).await;
     // What is to go for good is not taken back by a tag.

@@ -228,6 +228,7 @@ fn whatever_group_or_image_must_not_be_begun_with_is_said() {
                 image: &image,
                 manner: refresh::Manner::Rolling { least: 0, most: 100 },
                 auto_rollback: true,
+                protected: false,
             };
             // At this moment the host must not be gone yet, so that nothing else is wrong.
             it.change_group(|group, _| {
