@@ -152,7 +152,8 @@ mod tests {
     #[test]
     fn tells_that_a_file_system_is_backed_up() {
         let id = Account::for_tests().file_systems[0].id.clone();
-        let of = |id: &str| ask(&format!("/2015-02-01/file-systems/{id}/backup-policy"), String::new());
+        let of =
+            |id: &str| ask(&format!("/2015-02-01/file-systems/{id}/backup-policy"), String::new());
         assert!(of(&id).body.contains("ENABLED"), "{}", of(&id).body);
         assert_eq!(of("fs-0123").status, 404);
     }

@@ -50,4 +50,6 @@ mod stand_ins;
 mod steps;
 mod support;
 mod units;
+mod upgrade;
+mod upgrade_binary;
 mod upload;

@@ -13,8 +13,8 @@ use hostkit::aws::image;
 use hostkit::sim::account::{Account, REGION};
 use hostkit::sim::cloud::{Cloud, Options};
 use hostkit::sim::endpoint::with;
-use hostkit::sim::group::{Group, WarmPool};
 use hostkit::sim::group::process::Process;
+use hostkit::sim::group::{Group, WarmPool};
 use hostkit::sim::hosts::scenery::{Plan, Scenery};
 use hostkit::sim::hosts::{self, Part, Players, Script};
 use serde_json::Value;
@@ -57,8 +57,7 @@ impl Stage {
             scenery
         });
         let part = |image: &str, jenkins| Part::controller(jenkins).of_image(image);
-        let script =
-            Script::of([part(&scenery.new, "2.516.2"), part(&scenery.old, "2.516.1")]);
+        let script = Script::of([part(&scenery.new, "2.516.2"), part(&scenery.old, "2.516.1")]);
         let players = hosts::play(&cloud, script);
         let stage = Self { cloud, scenery, folder, _players: players };
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -212,10 +211,8 @@ fn whatever_group_or_image_must_not_be_begun_with_is_said() {
         ("not 1/1/1", |it| it.change_group(|group, _| group.max = 2)),
         ("on $Latest", |it| {
             it.change_group(|group, scenery| {
-                group.launches = Some(hostkit::sim::group::source::Source::of(
-                    &scenery.template,
-                    "$Latest",
-                ));
+                group.launches =
+                    Some(hostkit::sim::group::source::Source::of(&scenery.template, "$Latest"));
             });
         }),
         ("a refresh runs", |it| {

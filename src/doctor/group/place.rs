@@ -38,7 +38,8 @@ fn backup(subject: &Subject, home: &Home) -> Finding {
                 "EFS makes no backups of {id}: what a newer Jenkins or plugin writes into it cannot be \
                  taken back"
             );
-            let fix = format!("put-backup-policy --file-system-id {id} --backup-policy Status=ENABLED");
+            let fix =
+                format!("put-backup-policy --file-system-id {id} --backup-policy Status=ENABLED");
             Finding::new(ID, Verdict::Warn, says).mended_by(subject.mend().aws("efs", &fix))
         }
     }

@@ -65,7 +65,8 @@ fn grace(subject: &Subject) -> Finding {
     }
     let hooks = subject.hooks.as_deref().unwrap_or_default();
     if hooks.iter().any(|it| it.hook.transition == Transition::Launching) {
-        let says = "the launch hook waits until a host is ready, before anybody looks at its health";
+        let says =
+            "the launch hook waits until a host is ready, before anybody looks at its health";
         return Finding::new(ID, Verdict::Pass, says);
     }
     let measured = subject.measured().boot;

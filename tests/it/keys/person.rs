@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hostkit::iam::Role;
 use hostkit::keys::PublicKey;
+use hostkit::sim::account::REGION;
 use hostkit::sim::parameters::{Kind, Parameters};
 use serde_json::Value;
 

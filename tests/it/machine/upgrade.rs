@@ -92,7 +92,10 @@ fn a_new_image_serves_the_home_of_the_old_one() {
     }
     let checks = night["checks"].as_array().unwrap();
     let shown = |what: &str| checks.iter().any(|one| one["what"].as_str().unwrap().contains(what));
-    assert!(shown("the jobs are in place") && shown("was waited for") && shown(NEWER), "{checks:?}");
+    assert!(
+        shown("the jobs are in place") && shown("was waited for") && shown(NEWER),
+        "{checks:?}"
+    );
 }
 
 #[test]
