@@ -67,6 +67,10 @@ pub struct How {
     /// How long a replacement may take until it is proven
     #[arg(long, value_name = "TIME", value_parser = age, default_value = "20m")]
     patience: Duration,
+    /// For build agents: the group of their controller, which is not replaced at the same time, and
+    /// says whether the new ones are online
+    #[arg(long = "controller-asg", value_name = "NAME")]
+    controller: Option<String>,
     /// Where manifests of baked images are, to tell packages by
     #[arg(long = "manifests", value_name = "DIR", default_value = "out")]
     folders: Vec<Utf8PathBuf>,
@@ -124,6 +128,7 @@ impl How {
             builds_patience: self.builds_patience,
             patience: self.patience,
             folders: self.folders.clone(),
+            controller: self.controller.clone(),
             ..Ask::of(&self.group)
         }
     }

@@ -43,6 +43,7 @@ mod rehearsal_account;
 mod rehearsal_group;
 mod rehearsal_groups;
 mod rehearsal_refresh;
+mod rolling;
 mod sim_blocks;
 mod sim_images;
 mod stand_ins;

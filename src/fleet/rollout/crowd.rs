@@ -52,6 +52,11 @@ pub fn bounds(desired: u32) -> (i32, i32) {
     (100, 100 + i32::try_from(one).unwrap_or(100))
 }
 
+/// In how many lots the hosts of a group that wants so many are replaced, about.
+pub fn lots(desired: u32) -> u32 {
+    desired.div_ceil((desired / MANY).max(1)).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +73,12 @@ mod tests {
             assert!((0..=100).contains(&least) && (100..=200).contains(&most), "{desired}");
             assert!(most - least <= 100, "{desired}");
         }
+    }
+
+    #[test]
+    fn many_hosts_are_replaced_in_ten_lots_or_a_few_more() {
+        assert_eq!([0, 1, 3, 9].map(lots), [1, 1, 3, 9]);
+        assert_eq!((lots(10), lots(19), lots(100), lots(105)), (10, 19, 10, 11));
     }
 
     #[test]

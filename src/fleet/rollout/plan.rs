@@ -8,7 +8,7 @@ mod text;
 use serde::Serialize;
 
 use super::survey::{Choice, Contents, Survey};
-use super::{Ask, Builds, Order, Side, Strategy};
+use super::{crowd, Ask, Builds, Order, Side, Strategy};
 use crate::aws::image::Image;
 use crate::host::Role;
 use crate::image::ami::name::{JENKINS_TAG, RECIPE_TAG};
@@ -196,7 +196,14 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
         }),
         builds: ask.builds,
         builds_patience: ask.builds_patience.as_secs(),
-        patience: ask.patience.as_secs(),
+        patience: match role {
+            Role::Controller => ask.patience.as_secs(),
+            // Each lot of hosts may take as long, builds that are waited for included.
+            Role::Agent | Role::Ecs => {
+                let each = ask.patience.as_secs() + ask.builds_patience.as_secs();
+                each * u64::from(crowd::lots(subject.group.desired))
+            }
+        },
         rollback: ask.rollback,
         crowd: survey
             .relations

@@ -5,6 +5,20 @@ use crate::iam::grant::{Grant, On, When};
 
 pub(super) const GRANTS: &[Grant] = &[
     Grant {
+        sid: "LookAtCluster",
+        roles: &[Upgrade],
+        actions: &[
+            "ecs:DescribeCapacityProviders",
+            "ecs:DescribeClusters",
+            "ecs:DescribeContainerInstances",
+            "ecs:ListClusters",
+            "ecs:ListContainerInstances",
+        ],
+        on: &[On::Everything],
+        when: When::Region,
+        why: "who drains container hosts, and whether their cluster has the new ones",
+    },
+    Grant {
         sid: "LookBeforeUpgrade",
         roles: &[Upgrade],
         actions: &[
