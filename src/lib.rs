@@ -99,7 +99,11 @@
 //!   [`fleet::images`] lists it, [`fleet::prune`] and [`fleet::gc`] decide what may go, without I/O,
 //!   and remove it
 //! - [`fleet::rollout`]: a new image in service, proven, or the old one back
-//! - [`doctor`]: what is wrong, what shows it, and the line that mends it
+//! - [`fleet::rollout::survey`]: everything that an upgrade must know, read at once;
+//!   [`fleet::rollout::preflight`] says all that speaks against it, [`fleet::rollout::plan`] what would
+//!   be done, both without I/O; [`fleet::rollout::prospect`] is what follows
+//! - [`doctor`]: what is wrong, what shows it, and the line that mends it; [`doctor::group`]: whether
+//!   an Auto Scaling group is fit for what it holds
 //! - [`iam`]: the least policies, as a table
 //!
 //! How anything outside is touched. These two do not know each other:

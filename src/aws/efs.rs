@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use aws_config::SdkConfig;
 use aws_sdk_efs::Client;
-use aws_sdk_efs::types::LifeCycleState;
+use aws_sdk_efs::types::{LifeCycleState, Status};
 
 use super::Failure;
 
@@ -50,6 +50,20 @@ pub async fn file_system(config: &SdkConfig, id: &str) -> Result<FileSystem, Fai
     let found = answer.file_systems().first();
     let zone = found.and_then(|it| it.availability_zone_name()).map(str::to_owned);
     Ok(FileSystem { zone })
+}
+
+/// Whether AWS Backup keeps a backup of a file system each day. How old the last one is, EFS does not
+/// say.
+pub async fn is_backed_up(config: &SdkConfig, id: &str) -> Result<bool, Failure> {
+    let call = Client::new(config).describe_backup_policy().file_system_id(id).send().await;
+    let call = call.map_err(|error| Failure::new("elasticfilesystem:DescribeBackupPolicy", &error));
+    match call {
+        Err(failure) if failure.code() == Some("PolicyNotFound") => Ok(false),
+        answer => {
+            let status = answer?.backup_policy.map(|policy| policy.status);
+            Ok(matches!(status, Some(Status::Enabled | Status::Enabling)))
+        }
+    }
 }
 
 /// The ids of the security groups of a mount target.

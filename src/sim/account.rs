@@ -91,8 +91,8 @@ pub struct Account {
     pub changes: u64,
     /// What there is no capacity for.
     pub shortages: Vec<Shortage>,
-    /// Whether somebody plays the machines of instances that are launched by `RunInstances`. If
-    /// not, they come and go by time alone.
+    /// Whether somebody plays the machines of instances that are launched by `RunInstances` or by
+    /// groups. If not, they come and go by time alone.
     pub machines: bool,
     /// Its hosts that have a script instead of a machine.
     pub hosts: Cast,

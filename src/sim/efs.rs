@@ -1,4 +1,4 @@
-//! Elastic File System, REST JSON: each file system has one mount target.
+//! Elastic File System, REST JSON: each file system has one mount target, and is backed up.
 
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ pub fn answer(account: &Account, caller: &str, request: &Request) -> Reply {
     match action(request) {
         "DescribeMountTargets" => describe_mount_targets(account, caller, request),
         "DescribeFileSystems" => describe_file_systems(account, request),
+        "DescribeBackupPolicy" => describe_backup_policy(account, request),
         _ => error(404, "UnknownOperationException", ""),
     }
 }
@@ -26,8 +27,14 @@ pub fn action(request: &Request) -> &'static str {
     match (request.method.as_str(), operation) {
         ("GET", "mount-targets") => "DescribeMountTargets",
         ("GET", "file-systems") => "DescribeFileSystems",
+        ("GET", rest) if of_backups(rest).is_some() => "DescribeBackupPolicy",
         _ => "",
     }
+}
+
+/// The file system whose backups a path is about.
+fn of_backups(operation: &str) -> Option<&str> {
+    operation.strip_prefix("file-systems/")?.strip_suffix("/backup-policy")
 }
 
 /// An error in the shape of this service.
@@ -85,6 +92,17 @@ fn describe_file_systems(account: &Account, request: &Request) -> Reply {
     }
 }
 
+/// Every file system is backed up each day: nobody can change that here.
+fn describe_backup_policy(account: &Account, request: &Request) -> Reply {
+    let operation = request.path.strip_prefix(PREFIX).unwrap_or_default().trim_end_matches('/');
+    let id = of_backups(operation).unwrap_or_default();
+    if account.file_systems.iter().any(|one| names(id, &one.id)) {
+        reply(200, &json!({ "BackupPolicy": { "Status": "ENABLED" } }))
+    } else {
+        no_file_system(id)
+    }
+}
+
 fn describe(account: &Account, id: &str) -> Value {
     let created = account.parameters.written.as_second();
     json!({
@@ -129,6 +147,15 @@ mod tests {
         let request =
             Request { method: "GET".into(), path: path.into(), query, ..Request::default() };
         answer(&Account::for_tests(), "i-0", &request)
+    }
+
+    #[test]
+    fn tells_that_a_file_system_is_backed_up() {
+        let id = Account::for_tests().file_systems[0].id.clone();
+        let of =
+            |id: &str| ask(&format!("/2015-02-01/file-systems/{id}/backup-policy"), String::new());
+        assert!(of(&id).body.contains("ENABLED"), "{}", of(&id).body);
+        assert_eq!(of("fs-0123").status, 404);
     }
 
     #[test]

@@ -129,6 +129,44 @@ for one in everybody:
 }
 
 #[test]
+fn the_instances_of_a_group_are_machines_and_so_is_a_replacement() {
+    if !is_root() {
+        return;
+    }
+    let folder = scratch();
+    let path = folder.path().join("counter.raw");
+    fs::write(&path, disk(Then::Halt)).unwrap();
+    let script = "
+asg = boto3.client('autoscaling')
+image = register(sys.argv[1], 'counter')
+ec2.create_launch_template(LaunchTemplateName='template', LaunchTemplateData={
+    'ImageId': image, 'InstanceType': 'm5.large'})
+asg.create_auto_scaling_group(AutoScalingGroupName='ci', MinSize=1, MaxSize=1,
+    AvailabilityZones=['eu-west-1b'], LaunchTemplate={'LaunchTemplateName': 'template'},
+    LifecycleHookSpecificationList=[{'LifecycleHookName': 'boot', 'HeartbeatTimeout': 7200,
+        'LifecycleTransition': 'autoscaling:EC2_INSTANCE_LAUNCHING'}])
+def members(state):
+    [group] = asg.describe_auto_scaling_groups(AutoScalingGroupNames=['ci'])['AutoScalingGroups']
+    return [one['InstanceId'] for one in group['Instances'] if one['LifecycleState'] == state]
+def held():
+    until(1, lambda: len(members('Pending:Wait')))
+    [one] = members('Pending:Wait')
+    shows(one, 'boot 1')
+    assert describe(one)['Placement']['AvailabilityZone'] == 'eu-west-1b', describe(one)
+    asg.complete_lifecycle_action(AutoScalingGroupName='ci', LifecycleHookName='boot',
+        InstanceId=one, LifecycleActionResult='CONTINUE')
+    until([one], lambda: members('InService'))
+    return one
+first = held()
+ec2.terminate_instances(InstanceIds=[first], SkipOsShutdown=True)
+second = held()
+assert second != first
+becomes(first, 'terminated')
+";
+    run(&account(), script, &[&path]);
+}
+
+#[test]
 fn who_switches_itself_off_is_stopped_or_terminated_and_what_does_not_start_ends() {
     if !is_root() {
         return;

@@ -11,7 +11,7 @@ const GROUPS: &str = "
 import botocore.exceptions
 asg, elb = boto3.client('autoscaling'), boto3.client('elbv2')
 image = register(sys.argv[1], 'base')
-template = ec2.create_launch_template(LaunchTemplateName='ci', LaunchTemplateData={
+template = ec2.create_launch_template(LaunchTemplateName='template', LaunchTemplateData={
     'ImageId': image, 'InstanceType': 't3.micro',
     'TagSpecifications': [{'ResourceType': 'instance', 'Tags': [{'Key': 'Name', 'Value': 'lt'}]}],
 })['LaunchTemplate']['LaunchTemplateId']
@@ -82,7 +82,7 @@ assert describe(first)['State']['Name'] == 'running'
 own = group()
 assert own['InstanceMaintenancePolicy'] == {'MinHealthyPercentage': 0, 'MaxHealthyPercentage': 100}
 assert (own['DefaultInstanceWarmup'], own['HealthCheckGracePeriod']) == (30, 300), own
-assert own['LaunchTemplate'] == {**launches, 'LaunchTemplateName': 'ci'}, own
+assert own['LaunchTemplate'] == {**launches, 'LaunchTemplateName': 'template'}, own
 assert own['Instances'][0]['LaunchTemplate']['Version'] == '1' and own['EnabledMetrics'] == [], own
 assert {tag['Key'] for tag in own['Tags']} == {'team', 'own'}, own
 [comes] = of(first)
@@ -174,7 +174,8 @@ time.sleep(0.3)
 assert len(ids()) == 2, 'both are protected'
 asg.set_instance_protection(AutoScalingGroupName='ci', InstanceIds=[other],
     ProtectedFromScaleIn=False)
-until([one], ids)
+until(['InService'], states)
+assert ids() == [one], ids()
 code, message = refused(asg.set_instance_protection, AutoScalingGroupName='ci',
     InstanceIds=['i-0123456789abcdef0'], ProtectedFromScaleIn=False)
 assert code == 'ValidationError' and 'is not part of Auto Scaling group ci' in message, message
@@ -262,7 +263,7 @@ service = 'ec2'
 action = 'RunInstances'
 caller = 'autoscaling'
 does = 'throttled'
-from = 4
+from = 5
 [[fault]]
 service = 'autoscaling'
 action = 'DescribeTags'

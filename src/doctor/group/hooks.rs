@@ -77,7 +77,7 @@ fn launch(subject: &Subject, hooks: &[&Posted]) -> Finding {
             "a launch may take longer than its hook waits: hosts are given up before they serve";
         return finding(Verdict::Fail, says)
             .shown_by(format!("the longest launch took {} s", boot.as_secs()))
-            .mended_by(put(subject, name, "--heartbeat-timeout 900"));
+            .mended_by(put(subject, name, &heartbeat(boot)));
     }
     if posted.otherwise == Word::Continue {
         let says = "a host that hangs at its boot is put into service";
@@ -136,6 +136,12 @@ fn terminate(subject: &Subject, hooks: &[&Posted]) -> Finding {
         ));
     }
     finding(Verdict::Pass, "the group waits until a host is drained")
+}
+
+/// What gives a hook so much time: it waits for a hundred heartbeats at most.
+fn heartbeat(needed: Duration) -> String {
+    let each = needed.as_secs().div_ceil(100) * 2;
+    format!("--heartbeat-timeout {}", each.clamp(300, 7200))
 }
 
 /// How hosts are told to go, as far as the user-data says it.

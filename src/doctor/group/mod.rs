@@ -47,6 +47,8 @@ pub struct Home {
     pub targets: Vec<MountTarget>,
     /// Whether hosts are told that a mount target in another zone will do.
     pub cross_az: bool,
+    /// Whether a backup of it is made each day.
+    pub backed_up: Look<bool>,
 }
 
 /// A target group of the group, and how each of its instances is in it.

@@ -1,4 +1,4 @@
-//! Whether the home can be mounted wherever the group may launch.
+//! Whether the home can be mounted wherever the group may launch, and is backed up.
 
 use super::{Home, Subject};
 use crate::aws::efs::TargetState;
@@ -20,9 +20,28 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
         }
         Ok(Some(home)) => home,
     };
-    match &subject.subnets {
-        Err(gap) => vec![Finding::untold(ID, "in which zones the group launches", gap)],
-        Ok(subnets) => vec![zones(subject, home, subnets)],
+    let zones = match &subject.subnets {
+        Err(gap) => Finding::untold(ID, "in which zones the group launches", gap),
+        Ok(subnets) => zones(subject, home, subnets),
+    };
+    vec![zones, backup(subject, home)]
+}
+
+fn backup(subject: &Subject, home: &Home) -> Finding {
+    const ID: &str = "home.backup";
+    let id = &home.file_system;
+    match &home.backed_up {
+        Err(gap) => Finding::untold(ID, "whether the home is backed up", gap),
+        Ok(true) => Finding::new(ID, Verdict::Pass, format!("{id} is backed up each day")),
+        Ok(false) => {
+            let says = format!(
+                "EFS makes no backups of {id}: what a newer Jenkins or plugin writes into it cannot be \
+                 taken back"
+            );
+            let fix =
+                format!("put-backup-policy --file-system-id {id} --backup-policy Status=ENABLED");
+            Finding::new(ID, Verdict::Warn, says).mended_by(subject.mend().aws("efs", &fix))
+        }
     }
 }
 

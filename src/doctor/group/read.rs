@@ -176,9 +176,18 @@ async fn home(
     let efs: Efs = section(&layers, "efs");
     let proven = standing.as_ref().ok().and_then(|it| it.as_ref()?.proof.as_ref());
     let Some(id) = proven.and_then(|it| it.file_system.clone()).or(efs.id) else { return Ok(None) };
-    let (file_system, targets) =
-        tokio::try_join!(efs::file_system(config, &id), efs::mount_targets(config, &id))?;
-    Ok(Some(Home { file_system: id, zone: file_system.zone, targets, cross_az: efs.cross_az }))
+    let (file_system, targets, backed_up) = tokio::join!(
+        efs::file_system(config, &id),
+        efs::mount_targets(config, &id),
+        efs::is_backed_up(config, &id),
+    );
+    Ok(Some(Home {
+        zone: file_system?.zone,
+        targets: targets?,
+        cross_az: efs.cross_az,
+        backed_up: told(backed_up),
+        file_system: id,
+    }))
 }
 
 /// What the hosts are: what somebody says, else what they are told, else what can be concluded.

@@ -150,10 +150,10 @@ fn retention(subject: &Subject) -> Finding {
     }
     let says = "a host whose terminate hook is abandoned is kept: as long as it runs, no other one may \
                 have the home";
-    let policy = "--instance-lifecycle-policy RetentionTriggers={TerminateHookAbandon=terminate}";
+    let policy = "--instance-lifecycle-policy 'RetentionTriggers={TerminateHookAbandon=terminate}'";
     Finding::new(ID, Verdict::Fail, says)
         .shown_by("TerminateHookAbandon is retain")
-        .mended_by(subject.mend().update(&policy.replace('{', "'{").replace('}', "}'")))
+        .mended_by(subject.mend().update(policy))
 }
 
 fn lifetime(subject: &Subject) -> Option<Finding> {

@@ -116,6 +116,7 @@ pub(crate) fn sound() -> Subject {
             zone: None,
             targets: vec![target(1), target(2)],
             cross_az: false,
+            backed_up: Ok(true),
         })),
     }
 }

@@ -64,22 +64,23 @@ fn grace(subject: &Subject) -> Finding {
         return Finding::new(ID, Verdict::Pass, says);
     }
     let hooks = subject.hooks.as_deref().unwrap_or_default();
-    let waits = hooks.iter().any(|it| it.hook.transition == Transition::Launching);
+    if hooks.iter().any(|it| it.hook.transition == Transition::Launching) {
+        let says =
+            "the launch hook waits until a host is ready, before anybody looks at its health";
+        return Finding::new(ID, Verdict::Pass, says);
+    }
     let measured = subject.measured().boot;
-    // With a launch hook the time begins to count when the host is ready; without, at its launch.
-    let needed =
-        if waits { FIRST_CHECKS } else { measured.unwrap_or(BOOT).saturating_add(FIRST_CHECKS) };
+    let needed = measured.unwrap_or(BOOT).saturating_add(FIRST_CHECKS);
     let evidence = format!("grace period {} s", grace.as_secs());
     if grace >= needed {
         return Finding::new(ID, Verdict::Pass, evidence);
     }
-    let verdict = if waits { Verdict::Warn } else { Verdict::Fail };
     let says = format!(
         "the grace period is shorter than the {} s in which the load balancer finds a new host \
          healthy: it would be replaced, and the next one, too",
         needed.as_secs()
     );
-    let finding = Finding::new(ID, verdict, says).shown_by(evidence);
+    let finding = Finding::new(ID, Verdict::Fail, says).shown_by(evidence);
     let seen = measured.map(|it| format!("the longest launch took {} s", it.as_secs()));
     let wanted = needed.as_secs().max(300);
     seen.into_iter()

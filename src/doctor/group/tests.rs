@@ -107,8 +107,7 @@ fn whatever_is_wrong_is_said_with_what_shows_it_and_what_mends_it() {
         ("unhealthy", |it| member(it).healthy = false),
         ("nobody there", |it| it.group.members.clear()),
         ("no load balancer heeded", |it| it.group.health_checks = vec!["EC2".into()]),
-        ("a short grace period", |it| it.group.grace = Duration::ZERO),
-        ("a short one without a hook", |it| {
+        ("a short grace period, and no hook", |it| {
             it.group.grace = Duration::from_mins(2);
             it.hooks.as_mut().unwrap().remove(0);
         }),
@@ -121,6 +120,9 @@ fn whatever_is_wrong_is_said_with_what_shows_it_and_what_mends_it() {
         }),
         ("a launch failed", |it| {
             it.activities = Ok(vec![activity(it.now, Kind::Launch, 10, false)]);
+        }),
+        ("no backups", |it| {
+            it.home.as_mut().unwrap().as_mut().unwrap().backed_up = Ok(false);
         }),
         ("a zone without a mount target", |it| {
             it.home.as_mut().unwrap().as_mut().unwrap().targets.pop();

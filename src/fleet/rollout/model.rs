@@ -56,7 +56,6 @@ struct World {
     now: Timestamp,
     image: Image,
     aws: Aws,
-    strategy: Way_,
     made: Vec<i64>,
     launches: i64,
     hosts: Vec<Host>,
@@ -65,7 +64,8 @@ struct World {
     age: u32,
     next_host: u32,
     suspended: Vec<String>,
-    tag: Option<String>,
+    /// The host that was told something, and what.
+    tag: Option<(String, String)>,
     default: i64,
     pointed: bool,
     recorded: u32,
@@ -103,7 +103,6 @@ impl World {
             now: Timestamp::from_second(1_790_000_000).unwrap(),
             image,
             aws,
-            strategy,
             made: Vec::new(),
             launches: OLD,
             hosts: Vec::new(),
@@ -220,7 +219,8 @@ impl World {
         if !there {
             return;
         }
-        match (self.tag.as_deref(), standing.state) {
+        let told = self.tag.as_ref().filter(|(host, _)| *host == standing.instance);
+        match (told.map(|(_, word)| word.as_str()), standing.state) {
             (Some("quiet"), State::Serving | State::Quiet) => {
                 self.builds = self.builds.saturating_sub(1);
                 self.say(&standing.instance, State::Quiet, Some(self.builds), standing.proof);
@@ -273,7 +273,7 @@ impl World {
             standing: self.standing.clone(),
             made: self.made.first().copied(),
             default: Some(self.default),
-            tag: self.tag.clone(),
+            tag: self.tag.as_ref().map(|(_, word)| word.clone()),
             targets: self.hosts.iter().filter(|it| it.is_in_service()).map(health).collect(),
             pointed: self.pointed,
             recorded: self.recorded > 0,
@@ -318,8 +318,8 @@ impl World {
             }
             Act::Suspend(all) => self.suspended.extend(all.iter().cloned()),
             Act::Resume(all) => self.suspended.retain(|one| !all.contains(one)),
-            Act::Quiet(_) => self.tag = Some("quiet".to_owned()),
-            Act::Unquiet(_) => self.tag = Some("cancel".to_owned()),
+            Act::Quiet(host) => self.tag = Some((host.clone(), "quiet".to_owned())),
+            Act::Unquiet(host) => self.tag = Some((host.clone(), "cancel".to_owned())),
             Act::Untag(_) => self.tag = None,
             Act::SetDefault => self.default = NEW,
             Act::Point => self.pointed = true,

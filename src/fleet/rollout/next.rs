@@ -316,10 +316,8 @@ pub(super) fn with_trouble(cause: &str, seen: &Seen) -> String {
 }
 
 pub(super) fn progress(refresh: &Refresh, seen: &Seen) -> String {
-    let hosts = seen.crew.hosts.iter().map(|host| format!("{} {}", host.id, host.state));
-    let hosts = hosts.collect::<Vec<_>>().join(", ");
     let percent = refresh.percent.unwrap_or(0);
-    let line = format!("{:?} {percent} %: {hosts}", refresh.status);
+    let line = format!("the refresh is {:?}, {percent} % done", refresh.status);
     with_trouble(&line, seen)
 }
 

@@ -19,10 +19,6 @@ pub fn picture(journal: &Journal, seen: &Seen) -> Vec<Fact> {
     {
         facts.extend(controller(standing));
     }
-    if let Some(refresh) = seen.active() {
-        let percent = refresh.percent.map_or_else(String::new, |it| format!(", {it} %"));
-        facts.push(Fact::new("refresh", format!("{:?}{percent}", refresh.status)));
-    }
     if !seen.targets.is_empty() {
         facts.push(targets(seen));
     }
@@ -69,7 +65,7 @@ fn controller(standing: &Standing) -> Vec<Fact> {
         State::Serving => "serves",
         State::Quiet => "serves, begins no builds",
         State::Draining => "goes",
-        State::Drained => "has gone: Jenkins is down, the home released",
+        State::Drained => "is down, the home is released",
     };
     let proof = standing.proof.as_ref();
     let version = proof.and_then(|proof| proof.jenkins.as_ref());

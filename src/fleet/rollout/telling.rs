@@ -87,7 +87,7 @@ impl<'a> Teller<'a> {
                 // These are phases, which are told by themselves.
                 continue;
             }
-            self.events.started(&span.name, format!("the host: {}", span.name));
+            self.events.started(&span.name, span_title(&span.name));
             let took = Duration::try_from_secs_f64(span.seconds).unwrap_or_default();
             self.events.finished(&span.name, Outcome::Changed, took);
         }
@@ -125,11 +125,23 @@ impl<'a> Teller<'a> {
     }
 }
 
+/// What a part of the time was, for people.
+fn span_title(name: &str) -> &str {
+    match name.trim_start_matches("back ") {
+        "drain" => "the host that goes heard of it",
+        "release" => "it ended Jenkins and released the home",
+        "boot" => "the group launched the next host",
+        "claim" => "the next host booted and claimed the home",
+        "ready" => "Jenkins got ready on it",
+        _ => name,
+    }
+}
+
 const fn title(way: Way, phase: Phase) -> &'static str {
     match (way, phase) {
         (_, Phase::Begun) => "writing down what is to be done",
         (_, Phase::Version) => "making a version of the launch template",
-        (_, Phase::Suspend) => "suspending what would replace the host behind our back",
+        (_, Phase::Suspend) => "suspending what the group does by itself",
         (_, Phase::Quiet) => "having Jenkins begin no more builds",
         (Way::Forward, Phase::Refresh) => "replacing the host",
         (Way::Back, Phase::Refresh) => "going back to what served before",

@@ -8,6 +8,7 @@ use super::{Phase, Side, Way};
 
 /// How wide the picture of the times is, in characters.
 const WIDE: usize = 44;
+const WIDE_F: f64 = 44.0;
 
 impl Ended {
     /// For people.
@@ -22,26 +23,31 @@ impl Ended {
     }
 }
 
-/// A side in a few words.
-fn named(side: &Side) -> String {
+/// What a side is called.
+fn name_of(side: &Side) -> &str {
+    if side.name.is_empty() { &side.image } else { &side.name }
+}
+
+/// What a side is, in a line that fits on a terminal.
+fn details(side: &Side) -> String {
     let version = side.version.map_or_else(String::new, |number| format!(", version {number}"));
     let jenkins = side.jenkins.as_ref().map_or_else(String::new, |it| format!(", Jenkins {it}"));
-    let name = if side.name.is_empty() { &side.image } else { &side.name };
-    let image = if side.name.is_empty() { String::new() } else { format!("{}, ", side.image) };
-    format!("{name} ({image}{}{version}{jenkins})", side.template)
+    format!("{}, {}{version}{jenkins}", side.image, side.template)
 }
 
 fn done(summary: &Summary) -> String {
-    let mut text = format!("{} serves {}\n", summary.group, named(&summary.to));
-    line(&mut text, "before", &named(&summary.from));
+    let mut text = format!("{} serves {}\n", summary.group, name_of(&summary.to));
+    line(&mut text, "now", &details(&summary.to));
+    line(&mut text, "before", &details(&summary.from));
     line(&mut text, "proof", &summary.proof);
     rest(&mut text, summary);
     text
 }
 
 fn back(summary: &Summary) -> String {
-    let mut text = format!("{} serves {} again\n", summary.group, named(&summary.from));
-    line(&mut text, "not", &named(&summary.to));
+    let mut text = format!("{} serves {} again\n", summary.group, name_of(&summary.from));
+    line(&mut text, "now", &details(&summary.from));
+    line(&mut text, "not", &details(&summary.to));
     line(&mut text, "proof", &summary.proof);
     rest(&mut text, summary);
     text
@@ -71,7 +77,9 @@ pub fn times(times: &Times) -> String {
         at += span.seconds;
         let long = cells(at, all).saturating_sub(from).max(1);
         let from = from.min(WIDE - long);
-        let bar = format!("{}{}", " ".repeat(from), "█".repeat(long));
+        // What took next to nothing is there, and is not to be seen as if it had taken its time.
+        let mark = if span.seconds * 2.0 * WIDE_F < all { "▏" } else { "█" };
+        let bar = format!("{}{}", " ".repeat(from), mark.repeat(long));
         let _ = writeln!(text, "  {:<14} {:>8.1} s  {bar}", span.name, span.seconds);
     }
     if !times.spans.is_empty() {
@@ -88,11 +96,10 @@ pub fn times(times: &Times) -> String {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
     reason = "a share of a line is between nothing and its width"
 )]
 fn cells(at: f64, all: f64) -> usize {
-    if all > 0.0 { ((at / all).clamp(0.0, 1.0) * WIDE as f64).round() as usize } else { 0 }
+    if all > 0.0 { ((at / all).clamp(0.0, 1.0) * WIDE_F).round() as usize } else { 0 }
 }
 
 fn neither(stuck: &Stuck) -> String {
@@ -195,6 +202,6 @@ mod tests {
         insta::assert_snapshot!(Ended::Done(summary()).text());
         let texts = [Ended::Back(summary()).text(), times(&Times::default())];
         insta::assert_snapshot!(texts.join("\n"));
-        assert!(Ended::Done(summary()).text().lines().all(|line| line.chars().count() <= 96));
+        assert!(Ended::Done(summary()).text().lines().all(|line| line.chars().count() <= 80));
     }
 }

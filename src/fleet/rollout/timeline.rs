@@ -107,11 +107,17 @@ fn moments(journal: &mut Journal, seen: &Seen, now: Timestamp) {
             }
             State::Serving | State::Quiet if is_new => {
                 let proof = standing.proof.as_ref();
+                // What the host says of its own boot is nearer to the truth than when it was heard.
+                let boot = proof.and_then(|proof| proof.boot);
+                let told = |at: Option<Timestamp>, heard: Timestamp| {
+                    at.map_or(heard, |at| at.clamp(began.min(now), now))
+                };
                 if proof.is_some_and(|proof| proof.generation.is_some() || proof.ready) {
-                    marks.mark(Moment::Claimed, now);
+                    marks.mark(Moment::Claimed, told(boot.and_then(|boot| boot.claimed), now));
                 }
                 if proof.is_some_and(|proof| proof.ready) {
-                    marks.mark(Moment::Ready, since(standing));
+                    let ready = boot.and_then(|boot| boot.ready);
+                    marks.mark(Moment::Ready, told(ready, since(standing)));
                 }
             }
             _ => {}

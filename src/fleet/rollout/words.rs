@@ -41,7 +41,11 @@ fn cause(journal: &Journal) -> String {
     let phase = phase_name(journal.failed_in.unwrap_or(journal.phase));
     let said = journal.cause.as_deref().unwrap_or("nothing is known of why");
     let done = done(journal);
-    let mut text = format!("At `{phase}` {} was given up: {said}. {done}", name(&order.to));
+    let mut text = format!(
+        "At `{phase}` {} was given up: {}. {done}",
+        name(&order.to),
+        said.trim_end_matches('.')
+    );
     if journal.phase == Phase::Recorded {
         let proof = journal.proof.as_deref().unwrap_or("it is proven");
         text += &format!(" {} serves: {proof}.", name(&order.from));

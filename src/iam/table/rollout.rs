@@ -29,12 +29,13 @@ pub(super) const GRANTS: &[Grant] = &[
         sid: "LookAtHome",
         roles: &[Upgrade],
         actions: &[
+            "elasticfilesystem:DescribeBackupPolicy",
             "elasticfilesystem:DescribeFileSystems",
             "elasticfilesystem:DescribeMountTargets",
         ],
         on: &[On::FileSystems],
         when: When::Always,
-        why: "whether the home can be mounted wherever the group launches",
+        why: "whether the home can be mounted wherever the group launches, and is backed up",
     },
     Grant {
         sid: "ReadRecords",

@@ -132,7 +132,7 @@ pub(super) fn heartbeat(
     region: &str,
     asked: &Asked,
 ) -> Result<String, Reply> {
-    answered(account, region, asked, |instance, now, hook| instance.heartbeat(now, hook))
+    answered(account, region, asked, Instance::heartbeat)
 }
 
 pub(super) fn complete(

@@ -193,4 +193,4 @@ fn reply(action: &str, inner: &str) -> Reply {
 }
 
 #[cfg(test)]
-mod desk;
+pub(in crate::sim) mod desk;

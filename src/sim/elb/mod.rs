@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::account::{ACCOUNT_ID, Account, REGION};
+use super::autoscaling::engine;
 use super::group::habits::Habits;
 use super::group::process::Process;
 use super::http::{Reply, Request};
@@ -26,7 +27,8 @@ type Asked = BTreeMap<String, String>;
 pub fn answer(account: &mut Account, request: &Request, region: &str) -> Reply {
     let asked = request.parameters();
     let action = asked.get("Action").map_or("", String::as_str);
-    follow_groups(account);
+    // Who came into service, or leaves it, is registered, or is not any more.
+    engine::settle(account);
     let now = account.now();
     for group in account.region(region).target_groups.values_mut() {
         group.settle(now);

@@ -109,3 +109,36 @@ impl Cause {
 pub fn at(now: Timestamp) -> String {
     format!("At {}", now.strftime("%Y-%m-%dT%H:%M:%SZ"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_in_the_words_of_aws() {
+        let now = "2026-11-27T13:00:00Z".parse().unwrap();
+        let all = [
+            Cause::Difference(2, 1),
+            Cause::NotRunning,
+            Cause::TargetUnhealthy,
+            Cause::SaidUnhealthy,
+            Cause::NeverInService,
+            Cause::Replacement,
+            Cause::Rebalance,
+            Cause::Uneven,
+            Cause::Request(Some((2, 1))),
+            Cause::Request(None),
+            Cause::Deletion,
+            Cause::Refresh,
+            Cause::WarmPool,
+        ];
+        let told = all.iter().map(|cause| {
+            format!(
+                "{cause:?}\n  goes: {}\n  comes: {}\n",
+                cause.of_going(now, "i-1"),
+                cause.of_coming(now)
+            )
+        });
+        insta::assert_snapshot!(told.collect::<String>());
+    }
+}

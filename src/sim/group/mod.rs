@@ -88,6 +88,7 @@ pub struct Trouble {
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "as many switches as AWS has, all independent")]
 pub struct Group {
     /// Its name, of which a region has one.
     pub name: String,

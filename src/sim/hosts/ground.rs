@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Cast;
 use super::home::Home;
-use super::host::{Act, Host, Sight};
-use super::script::{Does, Role, Who};
+use super::host::{Act, Host, Sight, Stage};
+use super::script::{Agents, Does, Role, Who};
 use super::standing;
 use crate::sim::account::{Account, FileSystem};
 use crate::sim::cluster::{self, Standing};
@@ -75,7 +75,7 @@ pub(super) fn power(account: &mut Account, id: &str) {
 }
 
 /// What a host sees.
-pub(super) fn sight(account: &mut Account, host: &Host) -> Option<Sight> {
+pub(super) fn sight(account: &mut Account, cast: &Cast, host: &Host) -> Option<Sight> {
     let (world, conditions) = (account.world(), account.conditions.clone());
     let tasks = tasks(account, host);
     let (instance, now) = account.instance_mut(&host.instance)?;
@@ -89,7 +89,21 @@ pub(super) fn sight(account: &mut Account, host: &Host) -> Option<Sight> {
         running: instance.since(State::Running),
         tag: instance.tags.get(DRAIN_TAG).cloned(),
         tasks,
+        agents: agents(cast),
     })
+}
+
+/// The scripted agents that there are, as a controller knows them.
+fn agents(cast: &Cast) -> Option<Agents> {
+    let there = cast.hosts.values().filter(|host| {
+        host.part.role == Role::Agent && !matches!(host.stage, Stage::Gone | Stage::Drained)
+    });
+    let (mut known, mut online) = (0, 0);
+    for host in there {
+        known += 1;
+        online += u32::from(matches!(host.stage, Stage::Serving | Stage::Draining));
+    }
+    (known > 0).then_some(Agents { known, online })
 }
 
 fn tasks(account: &mut Account, host: &Host) -> usize {

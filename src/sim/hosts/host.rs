@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::script::{Does, Part, Role, seconds};
+use super::script::{Agents, Does, Part, Role, seconds};
 use super::standing;
 use crate::sim::conditions::Conditions;
 use crate::sim::instance::State;
@@ -52,6 +52,8 @@ pub struct Sight {
     pub tag: Option<String>,
     /// How many tasks run on it.
     pub tasks: usize,
+    /// The scripted agents of the account, where there are any.
+    pub agents: Option<Agents>,
 }
 
 impl Sight {
@@ -336,7 +338,8 @@ impl Host {
         if self.part.role != Role::Controller {
             return None;
         }
-        let told = standing::Told { state, builds: self.builds() };
+        let agents = self.part.agents.or(sight.agents);
+        let told = standing::Told { state, builds: self.builds(), agents };
         if self.told == Some(told) {
             return None;
         }

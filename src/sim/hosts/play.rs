@@ -61,7 +61,7 @@ pub fn step(account: &mut Account) {
 }
 
 fn live(account: &mut Account, cast: &mut Cast, host: &mut Host) {
-    let Some(sight) = ground::sight(account, host) else { return };
+    let Some(sight) = ground::sight(account, cast, host) else { return };
     for act in host.step(&sight) {
         ground::perform(account, cast, host, &sight, act);
     }

@@ -66,7 +66,8 @@ pub struct Part {
     pub file_system: Option<String>,
     /// From running until they have booted.
     pub boot_seconds: f64,
-    /// The build agents that the controller knows, and of them those that are connected.
+    /// The build agents that the controller knows, and of them those that are connected; those of
+    /// the account's hosts that are agents, if absent.
     pub agents: Option<Agents>,
     /// Builds that run on them when they begin to serve, and how long each takes.
     pub builds: Vec<f64>,

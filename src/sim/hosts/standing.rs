@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::host::Host;
+use super::script::Agents;
 
 /// What is news when it changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(super) struct Told {
     pub(super) state: &'static str,
     /// How many builds run.
     pub(super) builds: u32,
+    /// The build agents, where it knows any.
+    pub(super) agents: Option<Agents>,
 }
 
 /// The parameter of a group.
@@ -37,13 +40,12 @@ pub(super) fn text(host: &Host, told: Told, since: Timestamp) -> String {
         "why": why,
     });
     if matches!(told.state, "serving" | "quiet") {
-        standing["proof"] = proof(host);
+        standing["proof"] = proof(host, told.agents);
     }
     standing.to_string()
 }
 
-fn proof(host: &Host) -> Value {
-    let agents = host.part.agents;
+fn proof(host: &Host, agents: Option<Agents>) -> Value {
     json!({
         "ready": true,
         "jenkins": host.part.says_jenkins(),

@@ -181,3 +181,19 @@ fn a_container_host_registers_and_loses_no_task_when_it_drains() {
     assert_eq!(account.hosts.lost(), 0);
     assert_eq!(account.lifecycle(&id).map(Lifecycle::word), Some("Terminating"));
 }
+
+#[test]
+fn a_controller_knows_the_agents_that_there_are() {
+    let agent = Part { role: Role::Agent, version: Some(7), ..Part::default() };
+    let mut account = account([agent, Part::controller("2")]);
+    launch(&mut account);
+    let agent = launch(&mut account);
+    let (instance, _) = account.instance_mut(&agent).unwrap();
+    instance.tags.insert("aws:ec2launchtemplate:version".to_owned(), "7".to_owned());
+    pass(&mut account, 120);
+    let agents = |account: &mut Account| standing(account)["proof"]["agents"].clone();
+    assert_eq!(agents(&mut account), serde_json::json!({ "known": 1, "online": 1 }));
+    account.let_go(&agent);
+    pass(&mut account, 60);
+    assert!(agents(&mut account).is_null(), "it went");
+}

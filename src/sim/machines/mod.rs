@@ -1,4 +1,5 @@
-//! Machines for the instances of `RunInstances`: each is a QEMU that boots its image's snapshot.
+//! Machines for the instances of `RunInstances` and of groups: each is a QEMU that boots its
+//! image's snapshot.
 //!
 //! [`Machines`] watches the account and gives every `pending` instance a [`keeper`], who has it run,
 //! stop, start and end as EC2 is asked to. [`disks`] makes raw disks of snapshots, [`volume`] is what

@@ -91,8 +91,7 @@ fn types_fit(types: &[Type], image: &Image) -> Finding {
     let finding = Finding::new(ID, Verdict::Fail, says.clone());
     let finding = misfits.iter().fold(finding, |it, (_, evidence)| it.shown_by(evidence.clone()));
     finding.mended_by(
-        "bake the image for that type (`hostkit bake --arch …`), or have the launch template name \
-         another type",
+        "take an image that was baked for that type, or have the launch template name another type",
     )
 }
 

@@ -24,7 +24,7 @@ pub(super) fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
         Ok(Some(image)) => image,
     };
     let all = [
-        state(image),
+        state(survey, image),
         deprecation(survey, image, ask),
         ours(image),
         recipe(survey, image, ask),
@@ -57,20 +57,21 @@ fn absent(survey: &Survey) -> Finding {
         .mended_by("an image is of one region: `hostkit images ls --aws` lists those there are")
 }
 
-fn state(image: &Image) -> Option<Finding> {
+fn state(survey: &Survey, image: &Image) -> Option<Finding> {
     const ID: &str = "image.state";
-    let id = &image.id;
+    let (id, region) = (&image.id, &survey.subject.region);
     let (says, fix) = match &image.state {
         State::Available => {
             return Some(Finding::new(ID, Verdict::Pass, format!("{id} is available")));
         }
         State::Pending => (
             format!("{id} is still being made"),
-            format!("aws ec2 wait image-available --image-ids {id}"),
+            format!("aws ec2 wait image-available --image-ids {id} --region {region}"),
         ),
-        State::Disabled => {
-            (format!("{id} is disabled"), format!("aws ec2 enable-image --image-id {id}"))
-        }
+        State::Disabled => (
+            format!("{id} is disabled"),
+            format!("aws ec2 enable-image --image-id {id} --region {region}"),
+        ),
         State::Broken(state) => {
             (format!("{id} never became available: {state}"), "bake it again".to_owned())
         }
@@ -82,14 +83,16 @@ fn state(image: &Image) -> Option<Finding> {
 fn deprecation(survey: &Survey, image: &Image, ask: &Ask) -> Option<Finding> {
     const ID: &str = "image.deprecated";
     let at = image.deprecated.filter(|at| *at <= survey.subject.now)?;
-    let id = &image.id;
+    let (id, region) = (&image.id, &survey.subject.region);
     // What served before gets old, and is still what served.
     let verdict = if ask.rollback { Verdict::Warn } else { Verdict::Fail };
     Some(
         Finding::new(ID, verdict, format!("{id} is deprecated: whoever made it wants it no more"))
             .shown_by(format!("since {}", at.strftime("%Y-%m-%d %H:%M UTC")))
             .mended_by("bake a new one; if it is good all the same:")
-            .mended_by(format!("aws ec2 disable-image-deprecation --image-id {id}")),
+            .mended_by(format!(
+                "aws ec2 disable-image-deprecation --image-id {id} --region {region}"
+            )),
     )
 }
 

@@ -25,6 +25,7 @@ fn gaps(survey: &Survey) -> Vec<&Gap> {
         subject.image.as_ref().err(),
         subject.standing.as_ref().err(),
         subject.home.as_ref().err(),
+        subject.home.as_ref().ok().and_then(|it| it.as_ref()?.backed_up.as_ref().err()),
         survey.choice.as_ref().err(),
         survey.image.as_ref().err(),
         survey.types.as_ref().err(),

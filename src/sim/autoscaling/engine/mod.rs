@@ -250,3 +250,6 @@ pub(super) fn begin(
     let activity = Activity::begin(kind, description, cause, now).with(id);
     group.note(Activity { place, ..activity })
 }
+
+#[cfg(test)]
+mod tests;

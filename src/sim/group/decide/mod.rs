@@ -3,7 +3,6 @@
 //! Whoever carries the actions out looks again afterwards, until there is nothing to do: an action
 //! may rest on another. Nothing here changes anything.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::Group;
@@ -160,15 +159,21 @@ impl Look<'_> {
         let mut waiting = self.members.iter().filter(|one| one.lifecycle == Lifecycle::Warm);
         let at_risk = counted.iter().any(|one| one.at_risk && self.is_doomed(one));
         let replaced = as_number(counted.iter().filter(|one| one.ill.is_some()).count());
-        let cause = |number: u64| match () {
-            () if self.group.steering.is_some() => Cause::Refresh,
-            () if at_risk => Cause::Rebalance,
-            () if number < replaced => Cause::Replacement,
-            () => Cause::Difference(have, target),
+        let cause = |number: u64| {
+            if self.group.steering.is_some() {
+                Cause::Refresh
+            } else if at_risk {
+                Cause::Rebalance
+            } else if number < replaced {
+                Cause::Replacement
+            } else {
+                Cause::Difference(have, target)
+            }
         };
-        let launch = |number| match waiting.next() {
-            Some(warm) => Action::Draw(warm.id.clone(), cause(number)),
-            None => {
+        let launch = |number| {
+            if let Some(warm) = waiting.next() {
+                Action::Draw(warm.id.clone(), cause(number))
+            } else {
                 let zone = zones.next(self.group.trouble.failures);
                 Action::Launch(Wanted { zone, cause: cause(number), warm: None })
             }
@@ -181,18 +186,18 @@ impl Look<'_> {
         if self.group.asked.is_none() && sound.iter().any(|one| !one.is_in_service()) {
             return Vec::new();
         }
-        let mut left: Vec<_> = sound.iter().filter(|one| !one.protected).collect();
+        let mut left = sound.to_vec();
         let mut actions = Vec::new();
         for number in 0..have - target {
-            let mut zones: BTreeMap<&str, usize> = BTreeMap::new();
-            for one in &left {
-                *zones.entry(&one.zone).or_default() += 1;
-            }
-            let most = zones.values().max().copied().unwrap_or_default();
-            let crowded = (0..left.len()).filter(|&at| zones[left[at].zone.as_str()] == most);
-            let Some(first) = crowded.min_by_key(|&at| self.order(left[at])) else { break };
-            let cause = Cause::Difference(have - number, have - number - 1);
-            actions.push(Action::Release(left.remove(first).id.clone(), cause));
+            let zones = self.zones(&left);
+            let free = left.iter().filter(|one| !one.protected);
+            let most = free.clone().map(|one| zones.of(&one.zone)).max();
+            let crowded = free.filter(|one| Some(zones.of(&one.zone)) == most);
+            let Some(first) = crowded.min_by_key(|one| self.order(one)) else { break };
+            let (id, cause) =
+                (first.id.clone(), Cause::Difference(have - number, have - number - 1));
+            left.retain(|one| one.id != id);
+            actions.push(Action::Release(id, cause));
         }
         actions
     }
@@ -218,8 +223,10 @@ impl Look<'_> {
             return Vec::new();
         }
         let zones = self.zones(sound);
-        let (Some(least), Some(most)) = (zones.least(), zones.most()) else { return Vec::new() };
-        if most.1 < least.1 + 2 {
+        let free = sound.iter().filter(|one| !one.protected);
+        let most = free.map(|one| zones.of(&one.zone)).max();
+        let (Some(least), Some(most)) = (zones.least(), most) else { return Vec::new() };
+        if most < least.1 + 2 {
             return Vec::new();
         }
         let wanted = Wanted { zone: least.0.to_owned(), cause: Cause::Uneven, warm: None };
@@ -284,8 +291,9 @@ impl Zones {
         self.0.iter().min_by_key(|one| one.1).map(|(zone, count)| (zone.as_str(), *count))
     }
 
-    fn most(&self) -> Option<(&str, usize)> {
-        self.0.iter().max_by_key(|one| one.1).map(|(zone, count)| (zone.as_str(), *count))
+    /// How many there are in a zone.
+    fn of(&self, zone: &str) -> usize {
+        self.0.iter().find(|(name, _)| name == zone).map_or(0, |(_, count)| *count)
     }
 }
 

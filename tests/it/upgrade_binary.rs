@@ -1,0 +1,155 @@
+//! `hostkit upgrade` as people run it: the binary, against the rehearsal account with hosts that have a
+//! script instead of a machine.
+
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use hostkit::sim::account::REGION;
+use hostkit::sim::cloud::{Cloud, Options};
+use hostkit::sim::endpoint::with;
+use hostkit::sim::hosts::scenery::{Plan, Scenery};
+use hostkit::sim::hosts::script::Agents;
+use hostkit::sim::hosts::{self, Does, Part, Players, Script};
+use serde_json::Value;
+
+use crate::support::{hostkit, pause, scratch};
+
+/// AWS's time goes so much faster.
+const SPEED: f64 = 30.0;
+
+/// A controller on image A, and what image B does.
+struct Stage {
+    cloud: Cloud,
+    scenery: Scenery,
+    _players: Players,
+}
+
+impl Stage {
+    /// Image B has this version of Jenkins.
+    fn open(jenkins: &str, does: Does) -> Self {
+        let cloud = Cloud::open(Options { speed: SPEED, ..Options::default() }).unwrap();
+        let scenery = with(&cloud.account, |account| {
+            let scenery = Plan::controller("ci").furnish(account);
+            let images = &mut account.region(REGION).images;
+            for (id, version) in [(&scenery.old, "2.516.1"), (&scenery.new, jenkins)] {
+                let tags = &mut images.get_mut(id).unwrap().tags;
+                tags.insert("hostkit:jenkins".to_owned(), version.to_owned());
+            }
+            scenery
+        });
+        let part = |jenkins: &str| Part {
+            agents: Some(Agents { known: 2, online: 2 }),
+            builds: vec![60.0],
+            boot_seconds: 30.0,
+            ..Part::controller(jenkins)
+        };
+        let new = part(jenkins).of_image(&scenery.new).that(does);
+        let players = hosts::play(&cloud, Script::of([new, part("2.516.1")]));
+        let stage = Self { cloud, scenery, _players: players };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !stage.is_in_service() {
+            assert!(Instant::now() < deadline, "nobody serves");
+            pause();
+        }
+        stage
+    }
+
+    /// The load balancer has found a host healthy, and its guard has said that it serves.
+    fn is_in_service(&self) -> bool {
+        let check = self.run(&["asg", "check", "--format", "json"]);
+        let found: Value = serde_json::from_slice(&check.stdout).unwrap_or_default();
+        let said = with(&self.cloud.account, |it| it.parameter(REGION, "/hostkit/asg/ci/host"));
+        check.status.success() && !found.is_null() && said.is_some_and(|it| it.contains("serving"))
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = hostkit();
+        command.args(arguments).args(["--asg", "ci"]).envs(self.cloud.environment());
+        command.current_dir(scratch().path()).output().unwrap()
+    }
+
+    fn violations(&self) -> Vec<String> {
+        with(&self.cloud.account, |account| account.hosts.violations())
+    }
+
+    /// A text without what differs between two runs.
+    fn told(&self, text: &[u8]) -> String {
+        let text = String::from_utf8_lossy(text).into_owned();
+        let text = text.replace(&self.scenery.old, "ami-OLD").replace(&self.scenery.new, "ami-NEW");
+        let text = text.replace(&self.scenery.template, "lt-1");
+        let mut told = String::new();
+        for line in text.lines() {
+            let words = line.split_whitespace().map(|word| {
+                let bare = word.trim_start_matches('(').trim_end_matches([',', '.', ')', ';', ':']);
+                let is_number = bare.parse::<f64>().is_ok() && bare.contains('.');
+                let is_id = bare.starts_with("i-0") || bare.contains("-2026");
+                if is_number || is_id { word.replace(bare, "…") } else { word.to_owned() }
+            });
+            let line: Vec<_> = words.filter(|word| !word.starts_with('█')).collect();
+            told += line.join(" ").trim_end();
+            told.push('\n');
+        }
+        told
+    }
+}
+
+#[test]
+fn from_a_to_b_is_shown_agreed_to_carried_out_and_proven() {
+    let stage = Stage::open("2.516.2", Does::Healthy);
+    let new = stage.scenery.new.clone();
+    let plan = stage.run(&["upgrade", "--image", &new, "--plan"]);
+    assert_eq!(plan.status.code(), Some(10), "{}", String::from_utf8_lossy(&plan.stdout));
+    let unasked = stage.run(&["upgrade", "--image", &new]);
+    assert_eq!(unasked.status.code(), Some(2), "nobody agreed");
+    let done = stage.run(&["upgrade", "--image", &new, "--yes"]);
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    insta::assert_snapshot!("upgrade", stage.told(&done.stdout));
+    let again = stage.run(&["upgrade", "--image", &new, "--yes"]);
+    assert_eq!(again.status.code(), Some(0), "it serves already");
+    // The gate between versions is looked at before anything is done.
+    let back = stage.run(&["rollback", "--yes"]);
+    let told = stage.told(&back.stdout);
+    assert_eq!(back.status.code(), Some(5), "{told}");
+    assert!(told.contains("home.downgrade"), "{told}");
+    assert_eq!(stage.violations(), Vec::<String>::new());
+    with(&stage.cloud.account, |account| {
+        assert_eq!(account.hosts.lost(), 0, "builds are waited for")
+    });
+}
+
+#[test]
+fn what_served_before_serves_again_and_the_history_has_both() {
+    let stage = Stage::open("2.516.1", Does::Healthy);
+    let new = stage.scenery.new.clone();
+    let done = stage.run(&["upgrade", "--image", &new, "--yes"]);
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    let back = stage.run(&["rollback", "--yes", "--format", "json"]);
+    let text = String::from_utf8_lossy(&back.stdout).into_owned();
+    assert_eq!(back.status.code(), Some(0), "{text}");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let stands = |line: &&Value| line["event"]["stands"]["facts"].is_array();
+    assert!(lines.iter().any(|line| stands(&line)), "{text}");
+    let last = lines.last().unwrap();
+    assert_eq!(last["ended"], "done", "{text}");
+    assert_eq!(last["to"]["image"], stage.scenery.old.as_str());
+    assert!(last["times"]["down"].as_f64().unwrap() > 0.0, "{last}");
+    let history = stage.run(&["history"]);
+    assert_eq!(history.status.code(), Some(0));
+    let history = stage.told(&history.stdout);
+    assert_eq!(history.lines().count(), 3, "{history}");
+    assert!(history.contains("done") && history.contains("rolled back"), "{history}");
+    assert_eq!(stage.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn what_does_not_prove_itself_is_put_back_with_its_cause() {
+    let stage = Stage::open("2.516.2", Does::WrongHome);
+    let new = stage.scenery.new.clone();
+    let ended = stage.run(&["upgrade", "--image", &new, "--yes"]);
+    let error = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(5), "{error}");
+    let told = stage.told(&ended.stdout);
+    assert!(told.contains("again"), "{told}");
+    assert!(error.contains("error: At `") && error.contains("another file system"), "{error}");
+    assert_eq!(stage.violations(), Vec::<String>::new());
+}
