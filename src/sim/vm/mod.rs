@@ -333,10 +333,12 @@ impl Rehearsal<'_> {
     fn why(&self) -> Because {
         let timeline = self.recorder.timeline();
         let has = |what| timeline.at(&what).is_some();
-        match () {
-            () if has(Milestone::TakenBack) => Because::TakenBack,
-            () if has(Milestone::Leaving) => Because::LetGo,
-            () => Because::Terminated,
+        if has(Milestone::TakenBack) {
+            Because::TakenBack
+        } else if has(Milestone::Leaving) {
+            Because::LetGo
+        } else {
+            Because::Terminated
         }
     }
 
