@@ -10,9 +10,9 @@ use hostkit::sim::cluster::{CLUSTER, CapacityProvider, Cluster};
 use hostkit::sim::endpoint::with;
 use hostkit::sim::hosts::scenery::{Plan, Scenery};
 use hostkit::sim::hosts::script::Agents;
+use hostkit::sim::hosts::{self, Does, Part, Players, Role, Script, Stage as At};
 use hostkit::sim::parameter_store::ParameterStore;
 use hostkit::sim::parameters::{Kind, Parameters};
-use hostkit::sim::hosts::{self, Does, Part, Players, Role, Script, Stage as At};
 use tempfile::TempDir;
 
 use crate::account::words;

@@ -8,7 +8,7 @@ mod text;
 use serde::Serialize;
 
 use super::survey::{Choice, Contents, Survey};
-use super::{crowd, Ask, Builds, Order, Side, Strategy};
+use super::{Ask, Builds, Order, Side, Strategy, crowd};
 use crate::aws::image::Image;
 use crate::host::Role;
 use crate::image::ami::name::{JENKINS_TAG, RECIPE_TAG};
