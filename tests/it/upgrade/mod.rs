@@ -90,7 +90,7 @@ impl Stage {
             builds_patience: 60,
             patience: 30,
             rollback: false,
-            crowd: hostkit::fleet::rollout::Crowd::default(),
+            crowd: Crowd::default(),
         }
     }
 
