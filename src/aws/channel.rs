@@ -3,7 +3,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{Instance, InstanceMetadataTagsState, Tag};
+use aws_sdk_ec2::types::{Instance, InstanceMetadataTagsState, Reservation, Tag};
 
 use super::Failure;
 
@@ -37,7 +37,7 @@ pub async fn look(
         Err(failure) if failure.code() == Some("InvalidInstanceID.NotFound") => return Ok(None),
         answer => answer?,
     };
-    let mut instances = answer.reservations().iter().flat_map(|it| it.instances());
+    let mut instances = answer.reservations().iter().flat_map(Reservation::instances);
     let found = instances.find(|instance| instance.instance_id() == Some(instance_id));
     Ok(found.map(|instance| read(instance, key)))
 }

@@ -2,7 +2,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{self, EbsNvmeSupport, EnaSupport, InstanceType};
+use aws_sdk_ec2::types::{self, EbsNvmeSupport, EnaSupport, InstanceType, ProcessorInfo};
 
 use super::Failure;
 
@@ -20,7 +20,7 @@ pub struct Type {
     pub boot_modes: Vec<String>,
     /// Whether it has no other network card than ENA.
     pub needs_ena: bool,
-    /// Whether its disks are NVMe devices, so that their names differ from those of the mapping.
+    /// Whether its disks are `NVMe` devices, so that their names differ from those of the mapping.
     pub nvme: bool,
 }
 
@@ -35,7 +35,7 @@ pub async fn describe(config: &SdkConfig, names: &[String]) -> Result<Vec<Type>,
 
 fn read(told: &types::InstanceTypeInfo) -> Option<Type> {
     let processor = told.processor_info();
-    let architectures = processor.map(|it| it.supported_architectures()).unwrap_or_default();
+    let architectures = processor.map(ProcessorInfo::supported_architectures).unwrap_or_default();
     let ena = told.network_info().and_then(|it| it.ena_support());
     let nvme = told.ebs_info().and_then(|it| it.nvme_support());
     Some(Type {

@@ -3,8 +3,8 @@
 use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
-    LaunchTemplateBlockDeviceMapping, LaunchTemplateVersion, RequestLaunchTemplateData,
-    ResponseLaunchTemplateData,
+    InstanceType, LaunchTemplateBlockDeviceMapping, LaunchTemplateInstanceMetadataOptions,
+    LaunchTemplateVersion, RequestLaunchTemplateData, ResponseLaunchTemplateData,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -112,11 +112,11 @@ pub async fn with_data(
         Err(failure) if failure.code().is_some_and(|code| UNKNOWN.contains(&code)) => Ok(None),
         Err(failure) => Err(failure),
         Ok(answer) => {
-            let all = answer.launch_template_versions().iter();
+            let mut all = answer.launch_template_versions().iter();
             let both = |it: &LaunchTemplateVersion| {
                 Some((read(it)?, it.launch_template_data().map(data).unwrap_or_default()))
             };
-            Ok(all.filter_map(both).next())
+            Ok(all.find_map(both))
         }
     }
 }
@@ -132,13 +132,14 @@ fn data(told: &ResponseLaunchTemplateData) -> Data {
         Some((disk.device_name()?.to_owned(), gib))
     };
     Data {
-        instance_type: word(told.instance_type().map(|it| it.as_str())),
+        instance_type: word(told.instance_type().map(InstanceType::as_str)),
         user_data: told.user_data().and_then(|text| STANDARD.decode(text.trim()).ok()),
         disks: told.block_device_mappings().iter().filter_map(disk).collect(),
         tokens_required: metadata
             .and_then(|it| it.http_tokens())
             .map(|tokens| tokens.as_str() == "required"),
-        hop_limit: metadata.and_then(|it| it.http_put_response_hop_limit()),
+        hop_limit: metadata
+            .and_then(LaunchTemplateInstanceMetadataOptions::http_put_response_hop_limit),
         tags_in_metadata: tags.is_some_and(|it| it.as_str() == "enabled"),
         spot: market.is_some_and(|it| it.as_str() == "spot"),
         profile: word(profile.and_then(|it| it.arn().or_else(|| it.name()))),

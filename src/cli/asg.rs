@@ -56,7 +56,7 @@ struct Line<'a> {
 pub async fn run(verb: &Asg, format: Format) -> anyhow::Result<ExitCode> {
     let Asg::Check(args) = verb;
     let config = args.aws.config().await?;
-    let subject = read(&config, &Asked { group: &args.asg, role: args.role }).await?;
+    let subject = Box::pin(read(&config, &Asked { group: &args.asg, role: args.role })).await?;
     let findings = check(&subject);
     let verdict = worst(&findings);
     let (group, role) = (subject.group.name.as_str(), subject.part.role.name());

@@ -62,7 +62,9 @@ async fn rollouts(aws: &Aws, group: &str, format: Format) -> anyhow::Result<Exit
     let records = record::all(&config, group).await.map_err(|failure| fault(&failure))?;
     match format {
         Format::Json => {
-            records.iter().for_each(|it| ui::json(&Line { version: 1, rollout: it }));
+            for rollout in &records {
+                ui::json(&Line { version: 1, rollout });
+            }
         }
         Format::Human if records.is_empty() => {
             ui::text(&format!("nothing is recorded of {group}: hostkit never upgraded it"));

@@ -26,5 +26,5 @@ pub struct Rollback {
 pub(super) async fn run(args: Rollback, format: Format) -> anyhow::Result<ExitCode> {
     let Rollback { image, how } = args;
     let ask = how.ask(None, image, true);
-    roll(&how, &ask, format).await
+    Box::pin(roll(&how, &ask, format)).await
 }

@@ -140,7 +140,7 @@ pub(super) async fn run(args: Upgrade, format: Format) -> anyhow::Result<ExitCod
     if resume {
         let (config, identity) = how.aws.sign_in().await?;
         let resume = Resume { back, take_over };
-        return carry_on(&config, &identity, &how.group, resume, format).await;
+        return Box::pin(carry_on(&config, &identity, &how.group, resume, format)).await;
     }
     if recipe.is_none() && image.is_none() {
         return Err(Fault::usage("nothing says which image shall serve")
@@ -148,13 +148,13 @@ pub(super) async fn run(args: Upgrade, format: Format) -> anyhow::Result<ExitCod
             .into());
     }
     let ask = how.ask(recipe, image, false);
-    roll(&how, &ask, format).await
+    Box::pin(roll(&how, &ask, format)).await
 }
 
 /// Looks, shows, asks, and does it.
 pub(super) async fn roll(how: &How, ask: &Ask, format: Format) -> anyhow::Result<ExitCode> {
     let (config, identity) = how.aws.sign_in().await?;
-    let prospect = rollout::prepare(&config, ask).await?;
+    let prospect = Box::pin(rollout::prepare(&config, ask)).await?;
     show(&prospect, format);
     if let Some(refusal) = prospect.refusal() {
         return Err(refusal.into());
@@ -166,7 +166,7 @@ pub(super) async fn roll(how: &How, ask: &Ask, format: Format) -> anyhow::Result
     agree(how, format)?;
     let (events, printer) = ui::start(format);
     let setting = setting(&config, &identity, &events);
-    let ended = rollout::carry_out(&setting, order.clone(), stop_signal()).await;
+    let ended = Box::pin(rollout::carry_out(&setting, order.clone(), stop_signal())).await;
     drop(events);
     printer.finish().await;
     told(&ended?, format)
@@ -181,7 +181,7 @@ async fn carry_on(
 ) -> anyhow::Result<ExitCode> {
     let (events, printer) = ui::start(format);
     let setting = setting(config, identity, &events);
-    let ended = rollout::resume(&setting, group, how, stop_signal()).await;
+    let ended = Box::pin(rollout::resume(&setting, group, how, stop_signal())).await;
     drop(events);
     printer.finish().await;
     told(&ended?, format)

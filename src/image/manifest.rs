@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use camino::Utf8Path;
+use camino::{Utf8DirEntry, Utf8Path};
 use serde::{Deserialize, Serialize};
 
 use super::Made;
@@ -183,7 +183,7 @@ impl Manifest {
     /// than one. None if there is none that can be read.
     pub fn with_digest(folder: &Utf8Path, digest: &str) -> Option<Self> {
         let entries = folder.read_dir_utf8().ok()?.filter_map(Result::ok);
-        let files = entries.map(|entry| entry.into_path());
+        let files = entries.map(Utf8DirEntry::into_path);
         let files = files.filter(|path| path.extension() == Some("json"));
         let mut all: Vec<_> = files.filter_map(|path| Self::load(&path).ok()).collect();
         all.retain(|manifest| manifest.digest == digest);

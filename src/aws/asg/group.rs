@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{
-    AutoScalingGroup, Instance, LaunchTemplateSpecification, MixedInstancesPolicy,
+    AutoScalingGroup, Instance, LaunchTemplate, LaunchTemplateSpecification, MixedInstancesPolicy,
 };
 
 use super::Failure;
@@ -228,7 +228,7 @@ fn launches(told: &LaunchTemplateSpecification) -> Launches {
 }
 
 fn overrides(policy: &MixedInstancesPolicy) -> Vec<Override> {
-    let all = policy.launch_template().map(|it| it.overrides()).unwrap_or_default();
+    let all = policy.launch_template().map(LaunchTemplate::overrides).unwrap_or_default();
     let one = all.iter().map(|it| Override {
         instance_type: it.instance_type().map(str::to_owned),
         template: it.launch_template_specification().map(launches),

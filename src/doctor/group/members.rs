@@ -16,7 +16,7 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
     found
 }
 
-fn those<'a>(subject: &'a Subject, is: impl Fn(&Member) -> bool) -> Vec<&'a Member> {
+fn those(subject: &Subject, is: impl Fn(&Member) -> bool) -> Vec<&Member> {
     subject.group.members.iter().filter(|member| is(member)).collect()
 }
 

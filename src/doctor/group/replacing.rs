@@ -23,6 +23,7 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
     all
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "all checks have one shape")]
 fn suspended(subject: &Subject) -> Option<Finding> {
     const ID: &str = "group.suspended";
     let among = |names: &[&'static str]| -> Vec<&'static str> {
@@ -52,6 +53,7 @@ fn are(names: &[&str]) -> String {
     format!("{} {verb}", names.join(" and "))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "all checks have one shape")]
 fn refresh(subject: &Subject) -> Option<Finding> {
     const ID: &str = "group.refresh";
     let refreshes = match &subject.refreshes {

@@ -116,6 +116,7 @@ fn target(subject: &Subject, targets: &Targets) -> Finding {
     seen.fold(finding, Finding::shown_by).mended_by(look)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "all checks have one shape")]
 fn activities(subject: &Subject) -> Option<Finding> {
     const ID: &str = "group.activities";
     let activities = match &subject.activities {

@@ -135,7 +135,7 @@ impl<'a> Work<'a> {
         let mut stop = std::pin::pin!(stop);
         loop {
             let begun = Instant::now();
-            let Some(seen) = self.look().await? else { continue };
+            let Some(seen) = Box::pin(self.look()).await? else { continue };
             let now = Timestamp::now();
             timeline::observe(&mut self.journal, &seen, now);
             self.teller.tell(&self.journal);
@@ -163,7 +163,7 @@ impl<'a> Work<'a> {
 
     /// Looks. None where that has to be tried again.
     async fn look(&mut self) -> anyhow::Result<Option<Seen>> {
-        match look(self.setting.config, &self.journal, &self.targets).await {
+        match Box::pin(look(self.setting.config, &self.journal, &self.targets)).await {
             Ok(Some(seen)) => {
                 self.trouble = None;
                 Ok(Some(seen))

@@ -310,11 +310,11 @@ impl Scribe {
         let between: Vec<String> =
             (self.last + 1..number).map(|it| format!("{name}:{it}")).take(20).collect();
         let written = inventory::values(config, &between).await.map_err(Unwritten::Refused)?;
-        let others = written.iter().filter_map(|it| {
+        let mut others = written.iter().filter_map(|it| {
             let journal: Journal = serde_json::from_str(&it.value).ok()?;
             (journal.writer != self.writer).then_some(journal.rollout)
         });
-        match others.last() {
+        match others.next_back() {
             None if written.len() == between.len() => Ok(()),
             None => Err(Unwritten::Fenced("versions of it are missing".to_owned())),
             Some(rollout) => Err(Unwritten::Fenced(format!("it carries on rollout {rollout}"))),

@@ -238,15 +238,12 @@ impl World {
         if host.version == Some(wanted) {
             return self.serve();
         }
-        match host.state.as_str() {
-            "Terminating:Wait" => {
-                self.say(&host.id, State::Drained, None, None);
-                self.hosts.clear();
-            }
-            _ => {
-                "Terminating:Wait".clone_into(&mut self.hosts[0].state);
-                self.say(&host.id, State::Draining, None, None);
-            }
+        if host.state == "Terminating:Wait" {
+            self.say(&host.id, State::Drained, None, None);
+            self.hosts.clear();
+        } else {
+            "Terminating:Wait".clone_into(&mut self.hosts[0].state);
+            self.say(&host.id, State::Draining, None, None);
         }
     }
 
@@ -402,7 +399,6 @@ fn run(world: &mut World, fates: &[Fate], back: bool) -> Course {
                 let lost = fate == Fate::AnswerLost;
                 let done = if lost { Err(refused(500, "InternalFailure")) } else { done };
                 match (done, &what) {
-                    (Ok(None), _) => {}
                     (Ok(Some(noted)), _) => {
                         journal = noted;
                         world.journal = Some(journal.clone());
@@ -421,7 +417,7 @@ fn run(world: &mut World, fates: &[Fate], back: bool) -> Course {
                             world.journal = Some(journal.clone());
                         }
                     }
-                    (Err(_), _) => {}
+                    (Ok(None) | Err(_), _) => {}
                 }
                 if fate != Fate::Fine {
                     world.tick();

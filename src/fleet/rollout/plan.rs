@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::survey::{Choice, Contents, Survey};
 use super::{Ask, Builds, Order, Side, Strategy, crowd};
+use crate::aws::asg::Launches;
 use crate::aws::image::Image;
 use crate::host::Role;
 use crate::image::ami::name::{JENKINS_TAG, RECIPE_TAG};
@@ -127,7 +128,7 @@ impl Plan {
         let number = self.order.from.version;
         let group = &survey.subject.group;
         let runs = |member: &crate::aws::asg::Member| {
-            member.template.as_ref().and_then(|it| it.number()).is_none_or(|it| Some(it) == number)
+            member.template.as_ref().and_then(Launches::number).is_none_or(|it| Some(it) == number)
         };
         self.order.from.image == self.order.to.image
             && !group.members.is_empty()

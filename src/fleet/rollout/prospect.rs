@@ -42,7 +42,7 @@ pub enum Outlook {
 /// # Errors
 /// There is no such group, or AWS says nothing at all. What it only refuses to tell is a finding.
 pub async fn prepare(config: &SdkConfig, ask: &Ask) -> Result<Prospect, Fault> {
-    let survey = survey(config, ask).await?;
+    let survey = Box::pin(survey(config, ask)).await?;
     Ok(Prospect::of(&survey, ask))
 }
 

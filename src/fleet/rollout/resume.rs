@@ -79,7 +79,7 @@ async fn carry_on(
     let mut found = found;
     for _ in 0..CLAIMS {
         let now = Timestamp::now();
-        let seen = look::look(setting.config, &found.journal, &[]).await;
+        let seen = Box::pin(look::look(setting.config, &found.journal, &[])).await;
         let Some(seen) = seen.map_err(|it| refused(&it))? else {
             return Err(Fault::step(format!("there is no group {group} any more")).into());
         };

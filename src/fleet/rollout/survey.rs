@@ -139,7 +139,7 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
     let asked = Asked { group: &ask.group, role: ask.role };
     // The first call tells wrong credentials and a wrong clock.
     let identity = identity(config).await.map_err(|failure| fault(&failure))?;
-    let subject = read(config, &asked).await?;
+    let subject = Box::pin(read(config, &asked)).await?;
     let (records, choice) =
         tokio::join!(records(config, &ask.group), pointer(config, ask, &subject));
     let choice = choice.map(|choice| match (&ask.image, ask.rollback) {

@@ -16,14 +16,14 @@ const SHOWN: usize = 8;
 
 impl Play {
     /// What stands after the command has ended: the one host that serves, and its image.
-    pub(super) fn came_to(&mut self, serving: Option<(String, String)>) {
+    pub(super) fn came_to(&mut self, serving: Option<&(String, String)>) {
         let (old, new) = (self.stage.old.id.clone(), self.stage.new.id.clone());
         let code = self.code;
-        let seen = match &serving {
+        let seen = match serving {
             Some((host, image)) => format!("exit {code:?}, {host} of {image} serves"),
             None => format!("exit {code:?}, and there is no single host that serves"),
         };
-        let image = serving.as_ref().map(|(_, image)| image.as_str());
+        let image = serving.map(|(_, image)| image.as_str());
         let good = (code == Some(0) && image == Some(&new))
             || (code == Some(PUT_BACK) && image == Some(&old));
         match self.night {

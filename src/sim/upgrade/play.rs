@@ -72,7 +72,7 @@ impl Play {
         self.furnish_home()?;
         self.upgrade().await?;
         let settled = self.stage.until("one host served again", || self.stage.serving()).await;
-        self.came_to(settled.ok());
+        self.came_to(settled.ok().as_ref());
         Ok(())
     }
 

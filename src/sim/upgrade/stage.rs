@@ -294,14 +294,12 @@ fn furnish(cloud: &Cloud, ami: &Ami, host: &str) -> anyhow::Result<String> {
             ("LifecycleHookSpecificationList.member.2.DefaultResult", "CONTINUE"),
         ],
     )?;
-    for (action, process) in [("SuspendProcesses", "AZRebalance")] {
-        let form = [
-            ("Action", action),
-            ("AutoScalingGroupName", GROUP),
-            ("ScalingProcesses.member.1", process),
-        ];
-        act(account, Service::AutoScaling, &form)?;
-    }
+    let form = [
+        ("Action", "SuspendProcesses"),
+        ("AutoScalingGroupName", GROUP),
+        ("ScalingProcesses.member.1", "AZRebalance"),
+    ];
+    act(account, Service::AutoScaling, &form)?;
     Ok(target_group)
 }
 

@@ -90,7 +90,7 @@ fn looks(account: &mut Account, watched: &Watched) -> Vec<(String, Look)> {
     let mut looks = Vec::new();
     for id in ids {
         let Some((instance, now)) = account.instance_mut(&id) else { continue };
-        let lifecycle = instance.lifecycle_word(now).to_string();
+        let lifecycle = instance.lifecycle_word(now);
         let seen = instance.recorder.timeline();
         let mut look = Look {
             image: instance.image.clone(),

@@ -136,7 +136,7 @@ impl Rehearsal<'_> {
         let events = self.options.console.then(|| self.events.clone());
         let console = tokio::spawn(console::follow(log, self.recorder.clone(), events));
 
-        let end = self.see_through(watch, &set, &mut machine).await;
+        let end = Box::pin(self.see_through(watch, &set, &mut machine)).await;
         let switched_off = if end.is_ok() {
             self.switch_off(watch, &set, machine).await
         } else {
@@ -240,7 +240,7 @@ impl Rehearsal<'_> {
             return self.run_until_off(watch, set, machine).await.map(|why| (why, None));
         }
         for goal in goals {
-            self.wait_for(goal, watch, set, machine).await?;
+            Box::pin(self.wait_for(goal, watch, set, machine)).await?;
         }
         if *session == Session::None && !self.options.at.is_empty() {
             return self.run_until_off(watch, set, machine).await.map(|why| (why, None));
@@ -279,7 +279,7 @@ impl Rehearsal<'_> {
             Ok(())
         };
         let wait = watch.over_machine(machine, set.instance(), Hook::Minds, &what, work);
-        self.step(&format!("until-{goal}"), &format!("waiting for {what}"), wait).await
+        Box::pin(self.step(&format!("until-{goal}"), &format!("waiting for {what}"), wait)).await
     }
 
     async fn hold_session(

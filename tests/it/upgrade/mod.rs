@@ -13,7 +13,7 @@ use hostkit::event::Events;
 use hostkit::fleet::rollout::lock::{self, Operator};
 use hostkit::fleet::rollout::record::{self, End};
 use hostkit::fleet::rollout::{
-    Builds, Ended, Order, Pace, Resume, Setting, Side, Strategy, carry_out, journal, resume,
+    Builds, Crowd, Ended, Order, Pace, Resume, Setting, Side, Strategy, carry_out, journal, resume,
 };
 use hostkit::group::standing::{self, Standing, State};
 use hostkit::host::Role;

@@ -57,6 +57,7 @@ fn absent(survey: &Survey) -> Finding {
         .mended_by("an image is of one region: `hostkit images ls --aws` lists those there are")
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "all checks have one shape")]
 fn state(survey: &Survey, image: &Image) -> Option<Finding> {
     const ID: &str = "image.state";
     let (id, region) = (&image.id, &survey.subject.region);

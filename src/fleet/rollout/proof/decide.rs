@@ -333,12 +333,12 @@ fn says<'a>(seen: &'a Seen, host: &Host) -> Result<&'a Proof, Obstacle> {
 fn is_the_one(proof: &Proof, wanted: &Wanted<'_>) -> Result<(), Obstacle> {
     let Proof { jenkins, file_system, image, .. } = proof;
     // What the metadata service says of a host that got a new root volume is not known for sure.
-    if let Some(served) = image.as_ref().filter(|_| wanted.strategy != Strategy::ReplaceRootVolume)
+    if let Some(served) = image
+        && wanted.strategy != Strategy::ReplaceRootVolume
+        && *served != wanted.side.image
     {
-        if *served != wanted.side.image {
-            let (wanted, served) = (wanted.side.image.clone(), served.clone());
-            return Err(Obstacle::Never(Cause::Image { wanted, served }));
-        }
+        let (wanted, served) = (wanted.side.image.clone(), served.clone());
+        return Err(Obstacle::Never(Cause::Image { wanted, served }));
     }
     match (&wanted.side.jenkins, jenkins) {
         (Some(wanted), Some(served)) if wanted != served => {
