@@ -128,7 +128,8 @@ pub(super) fn revived(
     back: bool,
     now: Timestamp,
 ) -> Result<Journal, Fault> {
-    let mut next = Journal { stopped: false, since: now, ..journal.clone() };
+    let mut next =
+        Journal { stopped: false, since: now, term: journal.term + 1, ..journal.clone() };
     if next.stuck.take().is_some() {
         // The way back is tried again from its beginning, unless it is under way.
         let from = &next.order.from;
