@@ -276,7 +276,9 @@ fn no_command_hangs_where_the_server_of_the_home_is_dead() {
         // The shells have read their programs: what is opened from now on is hostkit's.
         std::thread::sleep(Duration::from_secs(1));
         file_system.die();
-        waiting.iter_mut().for_each(|(_, command)| command.begin());
+        for (_, command) in &mut waiting {
+            command.begin();
+        }
         let (began, mut wrong) = (Instant::now(), Vec::new());
         while !waiting.is_empty() {
             pause();

@@ -60,7 +60,7 @@ impl Stage {
         let script = Script::of([part(&scenery.new, "2.516.2"), part(&scenery.old, "2.516.1")]);
         let players = hosts::play(&cloud, script);
         let stage = Self { cloud, scenery, folder, _players: players };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !stage.said().is_some_and(|said| said["state"] == "serving") || stage.host().is_none()
         {
             assert!(Instant::now() < deadline, "nobody serves");

@@ -80,7 +80,7 @@ pub async fn carry_out(
     setting.events.started("lock", "taking the lock of the group");
     let begun = Instant::now();
     lock::take(setting.config, &group, &Lock::new(&rollout, &setting.operator, now)).await?;
-    let mut work = match prepare(setting, Journal::new(&rollout, order, now)).await {
+    let mut work = match Box::pin(prepare(setting, Journal::new(&rollout, order, now))).await {
         Ok(work) => work,
         Err(error) => {
             // Nothing is changed, and nothing stands in the journal that could be carried on.
@@ -90,7 +90,7 @@ pub async fn carry_out(
     };
     setting.events.finished("lock", crate::event::Outcome::Changed, begun.elapsed());
     work.write().await?;
-    work.run(stop).await
+    Box::pin(work.run(stop)).await
 }
 
 /// What is read between the lock and the first word of the journal.

@@ -32,6 +32,10 @@ pub struct Journal {
     /// The process that writes: a random name.
     #[serde(default)]
     pub writer: String,
+    /// The how-manieth process it is that carries it out: whoever takes over counts on. What a process
+    /// of before still writes is not heeded.
+    #[serde(default)]
+    pub term: u32,
     /// What is carried out. The version to be made is filled in once it is.
     pub order: Order,
     /// Which way it goes.
@@ -152,6 +156,7 @@ impl Journal {
             form: 1,
             rollout: rollout.to_owned(),
             writer: String::new(),
+            term: 0,
             order,
             way: Way::Forward,
             phase: Phase::Begun,
@@ -294,25 +299,34 @@ impl Scribe {
         let number = ssm::write_numbered(config, &name, &journal.text()).await;
         let number = number.map_err(Unwritten::Refused)?;
         if number != self.last + 1 {
-            self.explain(config, &name, number).await?;
+            self.explain(config, &name, number, journal.term).await?;
         }
         self.last = number;
         self.written = before;
         Ok(())
     }
 
-    /// An answer that was lost makes this process write twice. Whatever else came in between is
-    /// somebody else's.
-    async fn explain(&self, config: &SdkConfig, name: &str, number: i64) -> Result<(), Unwritten> {
+    /// An answer that was lost makes this process write twice, and one that was taken over may write a
+    /// last time before it sees that. Whatever else came in between is somebody else's who carries on.
+    async fn explain(
+        &self,
+        config: &SdkConfig,
+        name: &str,
+        number: i64,
+        term: u32,
+    ) -> Result<(), Unwritten> {
         if number <= self.last {
             return Err(Unwritten::Fenced("the journal was removed in between".to_owned()));
         }
         let between: Vec<String> =
             (self.last + 1..number).map(|it| format!("{name}:{it}")).take(20).collect();
         let written = inventory::values(config, &between).await.map_err(Unwritten::Refused)?;
+        // The first word of a process that takes over must follow what it has read.
+        let is_first = self.written == Timestamp::UNIX_EPOCH;
         let mut others = written.iter().filter_map(|it| {
             let journal: Journal = serde_json::from_str(&it.value).ok()?;
-            (journal.writer != self.writer).then_some(journal.rollout)
+            let heeded = is_first || journal.term >= term;
+            (journal.writer != self.writer && heeded).then_some(journal.rollout)
         });
         match others.next_back() {
             None if written.len() == between.len() => Ok(()),

@@ -66,7 +66,7 @@ pub async fn resume(
             )));
         }
     };
-    carry_on(setting, group, found, how, stop).await
+    Box::pin(carry_on(setting, group, found, how, stop)).await
 }
 
 async fn carry_on(
@@ -128,7 +128,8 @@ pub(super) fn revived(
     back: bool,
     now: Timestamp,
 ) -> Result<Journal, Fault> {
-    let mut next = Journal { stopped: false, since: now, ..journal.clone() };
+    let mut next =
+        Journal { stopped: false, since: now, term: journal.term + 1, ..journal.clone() };
     if next.stuck.take().is_some() {
         // The way back is tried again from its beginning, unless it is under way.
         let from = &next.order.from;

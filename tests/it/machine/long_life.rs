@@ -111,7 +111,7 @@ fn a_controller_reboots_keeps_its_home_and_hangs_nobody_when_its_file_system_die
     }
     let _alone = alone();
     let (efs, keys, folder) = (file_system(), Keys::new(), scratch());
-    let output = vm_within(image(), "55m", Duration::from_mins(60))
+    let output = vm_within(image(), "55m", Duration::from_hours(1))
         .arg("--efs")
         .arg(efs.path())
         .arg("--user-data")

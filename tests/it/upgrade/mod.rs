@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use hostkit::aws::{asg, ssm};
 use hostkit::event::Events;
+use hostkit::fleet::rollout::ended::Summary;
 use hostkit::fleet::rollout::lock::{self, Operator};
 use hostkit::fleet::rollout::record::{self, End};
 use hostkit::fleet::rollout::{
@@ -96,6 +97,10 @@ impl Stage {
 
     /// Carries an upgrade out, with a fate; whoever carries on after a kill may want to go back.
     async fn upgrade(&self, fate: Option<(usize, Fate)>, back: bool) -> (Ended, Vec<String>) {
+        Box::pin(self.play(fate, back)).await
+    }
+
+    async fn play(&self, fate: Option<(usize, Fate)>, back: bool) -> (Ended, Vec<String>) {
         let gate = Gate::new(&self.cloud, fate);
         let events = Events::silent();
         let config = gate.config(&self.cloud);
@@ -111,6 +116,10 @@ impl Stage {
                 let setting = Setting { config: &whole, ..setting.clone() };
                 let how = Resume { back, take_over: false };
                 match resume(&setting, "ci", how, pending()).await {
+                    // It was killed when nothing was left to be done.
+                    Ok(Ended::Nothing { says }) if says.contains("is over") => {
+                        Self::recorded(record::newest(&whole, "ci").await.unwrap().unwrap())
+                    }
                     Ok(Ended::Nothing { says }) => {
                         assert!(says.contains("nothing"), "{says}");
                         carry_out(&setting, order, pending()).await.unwrap()
@@ -124,6 +133,25 @@ impl Stage {
             }
         };
         (ended, gate.effects())
+    }
+
+    /// What the history says of how it ended.
+    fn recorded(record: record::Record) -> Ended {
+        let summary = Summary {
+            rollout: record.rollout,
+            group: "ci".to_owned(),
+            from: record.from,
+            to: record.to,
+            cause: record.cause,
+            proof: String::new(),
+            warnings: Vec::new(),
+            loose: Vec::new(),
+            times: record.times,
+        };
+        match record.end {
+            End::Done => Ended::Done(summary),
+            End::Back => Ended::Back(summary),
+        }
     }
 
     fn patience_is_short(&self) -> bool {
