@@ -46,7 +46,7 @@ impl Stage {
         let new = part(jenkins).of_image(&scenery.new).that(does);
         let players = hosts::play(&cloud, Script::of([new, part("2.516.1")]));
         let stage = Self { cloud, scenery, _players: players };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !stage.is_in_service() {
             assert!(Instant::now() < deadline, "nobody serves");
             pause();
@@ -125,7 +125,7 @@ fn from_a_to_b_is_shown_agreed_to_carried_out_and_proven() {
     assert!(told.contains("home.downgrade"), "{told}");
     assert_eq!(stage.violations(), Vec::<String>::new());
     with(&stage.cloud.account, |account| {
-        assert_eq!(account.hosts.lost(), 0, "builds are waited for")
+        assert_eq!(account.hosts.lost(), 0, "builds are waited for");
     });
 }
 
