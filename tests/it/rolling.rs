@@ -77,8 +77,7 @@ impl Stage {
     fn upgrade(&self, recipe: &str, more: &str) -> Output {
         let (group, new) = (&self.scenery.group, &self.scenery.new);
         let line = format!(
-            "upgrade {recipe} --asg {group} --image {new} --yes --patience 60s \
-             --builds-patience 60s {more}"
+            "upgrade {recipe} --asg {group} --image {new} --yes --builds-patience 60s {more}"
         );
         let mut command = Command::new(env!("CARGO_BIN_EXE_hostkit"));
         command.current_dir(self.folder.path()).args(line.split_whitespace());
@@ -124,7 +123,7 @@ fn a_rolled_agents_group_loses_no_build_and_ends_with_the_new_image() {
     let (old, new) = images(&plan);
     let parts = vec![controller(), agent(&old), agent(&new)];
     let stage = Stage::open(&plan, parts, with_controller);
-    let output = stage.upgrade("jenkins-agent", "--controller-asg ci");
+    let output = stage.upgrade("jenkins-agent", "--controller-asg ci --patience 60s");
     assert_eq!(output.status.code(), Some(0), "{}", words(&output));
     assert_eq!((stage.serving(&new), stage.serving(&old)), (stage.size, 0));
     let (lost, ended) = stage.tally();
@@ -134,7 +133,7 @@ fn a_rolled_agents_group_loses_no_build_and_ends_with_the_new_image() {
     assert!(stage.parameter("previous").is_some_and(|text| text.contains(&old)));
     assert_eq!(stage.parameter("lock"), None);
     // A second time nothing is to be done.
-    let again = stage.upgrade("jenkins-agent", "--controller-asg ci");
+    let again = stage.upgrade("jenkins-agent", "--controller-asg ci --patience 60s");
     assert_eq!(again.status.code(), Some(0), "{}", words(&again));
 }
 
@@ -164,7 +163,7 @@ fn a_controller_and_its_agents_are_never_replaced_in_one_step() {
         let (_, stored) = given.get("/hostkit/asg/ci/lock").unwrap();
         *account.region(REGION).parameters.place("/hostkit/asg/ci/lock") = stored.clone();
     });
-    let output = stage.upgrade("jenkins-agent", "--controller-asg ci");
+    let output = stage.upgrade("jenkins-agent", "--controller-asg ci --patience 60s");
     let said = words(&output);
     assert_eq!(output.status.code(), Some(5), "{said}");
     assert!(said.contains("ci is being changed") && said.contains("user/ada"), "{said}");
@@ -207,7 +206,7 @@ fn container_hosts_that_ecs_protects_are_drained_and_replaced_one_after_the_othe
             }
         }
     });
-    let output = stage.upgrade("ecs-node", "");
+    let output = stage.upgrade("ecs-node", "--patience 60s");
     assert_eq!(output.status.code(), Some(0), "{}", words(&output));
     assert_eq!((stage.serving(&new), stage.serving(&old), stage.tally().0), (stage.size, 0, 0));
     let text = std::fs::read_to_string(stage.folder.path().join("record.jsonl")).unwrap();
