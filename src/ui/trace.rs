@@ -13,9 +13,13 @@ use super::journal::Journal;
 use crate::secret;
 use crate::sys::journal::Priority;
 
-/// Installs the subscriber. Without `RUST_LOG` only warnings are shown.
+/// Without `RUST_LOG` only warnings are shown. What the SDK looked for in vain, a region or
+/// credentials, is in the error that names what is missing.
+const USUAL: &str = "warn,aws_config=error";
+
+/// Installs the subscriber.
 pub fn start() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL));
     let sink = Sink(Journal::here());
     // The journal has the level and the time itself.
     let in_journal = sink.0.is_some();
