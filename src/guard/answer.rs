@@ -5,6 +5,9 @@ use crate::group::standing::{Standing, State};
 /// Answers are this far apart at least, in seconds; the last one always gets there.
 const APART: f64 = 10.0;
 
+/// But what somebody waits for is told at once, or almost.
+const APART_IF_AWAITED: f64 = 1.0;
+
 /// After one that did not get there, the next is sent after so many seconds.
 const AFTER_FAILURE: f64 = 60.0;
 
@@ -24,7 +27,11 @@ impl Teller {
         if let Some(told) = self.told.as_ref().filter(same) {
             standing.since = told.since;
         }
-        let apart = if self.failed { AFTER_FAILURE } else { APART };
+        let apart = match (self.failed, self.is_awaited(&standing)) {
+            (true, _) => AFTER_FAILURE,
+            (false, true) => APART_IF_AWAITED,
+            (false, false) => APART,
+        };
         let is_new = self.failed || self.told.as_ref() != Some(&standing);
         if !is_new || self.last.is_some_and(|last| now - last < apart) {
             return None;
@@ -32,6 +39,14 @@ impl Teller {
         self.last = Some(now);
         self.told = Some(standing.clone());
         Some(standing)
+    }
+
+    /// Whether somebody may wait for it: it stands otherwise than before, or nothing is built any more.
+    fn is_awaited(&self, standing: &Standing) -> bool {
+        self.told.as_ref().is_some_and(|told| {
+            told.state != standing.state
+                || (standing.builds == Some(0) && told.builds.is_some_and(|builds| builds > 0))
+        })
     }
 
     /// Whether the last answer got there. True where that is news.
@@ -79,6 +94,10 @@ mod tests {
         // Whoever was made quiet a second time says so, though nothing else has changed.
         assert_eq!(teller.next(150.0, standing(State::Quiet, 1, 61)), None);
         assert!(teller.next(151.0, standing(State::Quiet, 1, 140)).is_some());
+        // The end of the last build is waited for, and so is another state.
+        assert!(teller.next(152.0, standing(State::Quiet, 0, 140)).is_some());
+        assert_eq!(teller.next(152.5, standing(State::Draining, 0, 152)), None);
+        assert!(teller.next(153.0, standing(State::Draining, 0, 152)).is_some());
     }
 
     #[test]

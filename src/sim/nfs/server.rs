@@ -124,6 +124,8 @@ NFSV4 {{
 NFS_KRB5 {{ Active_krb5 = false; }}
 EXPORT {{
   Export_Id = 1;
+  # Others write into the folder, too: they are seen at once.
+  Attr_Expiration_Time = 1;
   Path = \"{folder}\";
   Pseudo = \"/\";
   Access_Type = RW;
