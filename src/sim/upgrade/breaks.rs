@@ -30,7 +30,7 @@ pub(super) async fn play(stage: &Stage, night: Night, old: &str) -> anyhow::Resu
     }
 }
 
-/// No host of the new image can complete its launch hook.
+/// No host of the new image gets its keys: its boot fails, and its launch hook is abandoned.
 async fn never_healthy(stage: &Stage) -> anyhow::Result<()> {
     let mut hit: Vec<String> = Vec::new();
     loop {
@@ -39,12 +39,12 @@ async fn never_healthy(stage: &Stage) -> anyhow::Result<()> {
                 continue;
             }
             let denied = Disturbance {
-                action: Some("CompleteLifecycleAction".to_owned()),
+                action: Some("GetParameters".to_owned()),
                 caller: Some(id.clone()),
-                ..Disturbance::of(Service::AutoScaling, Kind::Denied)
+                ..Disturbance::of(Service::Ssm, Kind::Denied)
             };
             with(&stage.cloud.account, |account| account.disturbances.push(denied));
-            stage.story.tell("night", &format!("{id} may not complete its launch hook"));
+            stage.story.tell("night", &format!("{id} may not read its keys"));
             hit.push(id);
         }
         tokio::time::sleep(GLANCE).await;

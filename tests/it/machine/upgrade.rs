@@ -104,7 +104,7 @@ fn a_new_image_that_is_never_healthy_makes_way_for_the_old_one() {
         return;
     }
     let _alone = alone();
-    let night = played(&["--break", "never-healthy", "--build", "0s", "--patience", "4m"]);
+    let night = played(&["--break", "never-healthy", "--build", "0s", "--patience", "2m"]);
     assert_eq!(night["code"], 5);
 }
 
