@@ -49,6 +49,9 @@ pub(super) fn keep(
     to: &Software,
     now: Timestamp,
 ) -> anyhow::Result<Option<String>> {
+    if from == to {
+        retire(root, from)?;
+    }
     let Some(version) = from.jenkins.as_ref().filter(|_| from != to) else { return Ok(None) };
     let sets = sets(root)?;
     if sets.last().is_some_and(|(_, set)| set.from == *from && set.to == *to) {
@@ -76,11 +79,60 @@ pub(super) fn keep(
     Ok(Some(Utf8Path::new(BEFORE).join(name).into_string()))
 }
 
+/// Removes the last set where what left it serves again: the home goes on from it, and the next
+/// change has to be kept anew.
+fn retire(root: &Root, serves: &Software) -> anyhow::Result<()> {
+    let last = sets(root)?.pop().filter(|(_, set)| set.from == *serves && set.to != *serves);
+    let Some((path, _)) = last else { return Ok(()) };
+    root.remove_all(&path).with_context(|| format!("removing {path}")).map(drop)
+}
+
 /// The newest set that a Jenkins of this version, or an older one, has left.
 pub(super) fn newest_for(root: &Root, image: &Version) -> anyhow::Result<Option<String>> {
     let fits = |set: &Set| set.from.jenkins.as_ref().is_some_and(|version| version <= image);
     let found = sets(root)?.into_iter().rev().find(|(_, set)| fits(set));
     Ok(found.map(|(path, _)| path.into_string()))
+}
+
+/// The last set, if it was kept aside for the Jenkins `started`, and left by one that `image` may follow.
+pub(super) fn made_for(
+    root: &Root,
+    started: &Version,
+    image: &Version,
+) -> anyhow::Result<Option<Utf8PathBuf>> {
+    let fits = |set: &Set| {
+        set.to.jenkins.as_ref() == Some(started)
+            && set.from.jenkins.as_ref().is_some_and(|version| version <= image)
+    };
+    Ok(sets(root)?.pop().filter(|(_, set)| fits(set)).map(|(path, _)| path))
+}
+
+/// Puts the files of a set back in their places: nothing is copied, and the set stays. What has come
+/// since stays, too. The record that is of the set's time is handed out.
+pub(super) fn put_back(root: &Root, set: &Utf8Path) -> anyhow::Result<Option<Vec<u8>>> {
+    back(root, &set.join(HOME), HOME.into()).context("putting configuration and plugins back")?;
+    root.read(set.join("release")).context("reading what had run")
+}
+
+fn back(root: &Root, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
+    /// A name that nobody else uses, until the file has its own.
+    const PASSING: &str = ".hostkit-put-back";
+    let Some(source) = Folder::open(root, from)? else { return Ok(()) };
+    // What is not there any more was removed on purpose, and a link is not followed.
+    let Some(target) = real(Folder::open(root, to))? else { return Ok(()) };
+    for name in source.names()? {
+        let Some(file) = real(source.read(&name))? else { continue };
+        if file.metadata()?.is_dir() {
+            back(root, &from.join(&name), &to.join(&name))?;
+        } else {
+            target.remove(PASSING)?;
+            target.link(&file, PASSING)?;
+            target.rename(PASSING, &name)?;
+            // Both names were of one file: then that is left over.
+            target.remove(PASSING)?;
+        }
+    }
+    Ok(())
 }
 
 /// The sets that are whole, the oldest first.

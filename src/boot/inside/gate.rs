@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, aside, me};
 use crate::jenkins::Version;
+use crate::lease::ground::HOME;
 use crate::sys::Root;
 
 /// What last ran on this home.
@@ -40,15 +41,47 @@ struct Release {
 
 /// What the home was served by. `folder` is where it is.
 pub(super) fn served_by(root: &Root, folder: &Utf8Path) -> anyhow::Result<Software> {
-    let last = root.read_text(folder.join(LAST)).with_context(|| format!("reading {LAST}"))?;
-    // What is no version does not forbid anything.
-    let last = last.and_then(|text| text.parse().ok());
-    let release = root.read(RELEASE).with_context(|| format!("reading {RELEASE}"))?;
-    let release = release.and_then(|bytes| serde_json::from_slice::<Release>(&bytes).ok());
-    let software = release.map(|release| release.software);
+    let last = was_up(root, folder)?;
+    let software = was_to_serve(root)?;
     let plugins = software.as_ref().and_then(|it| it.plugins.clone());
     let jenkins = last.max(software.and_then(|it| it.jenkins));
     Ok(Software { jenkins, plugins })
+}
+
+/// The last Jenkins that came up, by its own word. What is no version does not forbid anything.
+fn was_up(root: &Root, folder: &Utf8Path) -> anyhow::Result<Option<Version>> {
+    let last = root.read_text(folder.join(LAST)).with_context(|| format!("reading {LAST}"))?;
+    Ok(last.and_then(|text| text.parse().ok()))
+}
+
+/// What hostkit last made the home ready for.
+fn was_to_serve(root: &Root) -> anyhow::Result<Option<Software>> {
+    let release = root.read(RELEASE).with_context(|| format!("reading {RELEASE}"))?;
+    let release = release.and_then(|bytes| serde_json::from_slice::<Release>(&bytes).ok());
+    Ok(release.map(|release| release.software))
+}
+
+/// Undoes the change to a newer Jenkins that never came up, for that of the image: what was kept aside
+/// is put back. Says so where it was done. Whoever is interrupted does it again.
+pub(super) fn take_back(root: &Root, image: Option<&Version>) -> anyhow::Result<Option<String>> {
+    let started = was_to_serve(root)?.and_then(|software| software.jenkins);
+    let up = was_up(root, HOME.into())?;
+    let (Some(image), Some(started), Some(up)) = (image, started, up) else { return Ok(None) };
+    if started <= *image || up > *image {
+        return Ok(None);
+    }
+    let Some(set) = aside::made_for(root, &started, image)? else { return Ok(None) };
+    let before = aside::put_back(root, &set).with_context(|| format!("putting {set} back"))?;
+    // Last: until then it is all done again.
+    match before {
+        Some(release) => root.write(RELEASE, &release, 0o600, me()).map(drop),
+        None => root.remove(RELEASE).map(drop),
+    }
+    .with_context(|| format!("writing {RELEASE}"))?;
+    Ok(Some(format!(
+        "Jenkins {started} was to serve this home and never came up: configuration and plugins are \
+         put back from {set}"
+    )))
 }
 
 /// Remembers what is about to serve the home.

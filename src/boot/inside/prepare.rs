@@ -116,8 +116,12 @@ fn check(root: &Root, mark: &str, tenant: &Tenant<'_>) -> anyhow::Result<Answer>
     if let Some(refused) = other_owner(HOME.into(), meta.uid(), tenant) {
         return Ok(refused);
     }
+    let told = gate::take_back(root, tenant.jenkins)?;
     let gate = gate::refuse(root, HOME.into(), tenant.jenkins, tenant.allow_downgrade)?;
-    Ok(gate.unwrap_or_else(|| Answer::done(false)))
+    Ok(gate.unwrap_or_else(|| Answer::Done {
+        changed: told.is_some(),
+        told: told.into_iter().collect(),
+    }))
 }
 
 /// What stands for an owner who is not known here: a server that squashes, or names that were to be

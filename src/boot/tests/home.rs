@@ -10,6 +10,8 @@ impl World {
     fn lay(&self, path: &str, text: &str) {
         let path = self.root.join("var/lib/jenkins").join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // Nobody writes into a file: another one takes its place.
+        let _ = fs::remove_file(&path);
         fs::write(path, text).unwrap();
     }
 
@@ -144,6 +146,42 @@ async fn an_upgrade_keeps_configuration_and_plugins_aside_and_a_way_back_names_t
     world.has_jenkins("2.541");
     let error = world.boot().await.unwrap_err();
     assert!(error.contains(&format!("put `.hostkit/before/{set}` back first")), "{error}");
+}
+
+#[tokio::test]
+async fn a_newer_jenkins_that_never_came_up_makes_way_for_the_one_before() {
+    let world = World::new().await;
+    world.brings("git.jpi", "git 1");
+    world.boot().await.unwrap();
+    world.lay(&format!("home/{LAST}"), "2.541");
+    world.lay("home/config.xml", "<hudson>old</hudson>");
+    world.lay("home/jobs/app/config.xml", "<project>old</project>");
+
+    world.has_jenkins("2.568.2");
+    world.brings("git.jpi", "git 2");
+    world.boot().await.unwrap();
+    // It has changed some of it, and has not said that it is up.
+    world.lay("home/config.xml", "<hudson>new</hudson>");
+    world.lay("home/jobs/new/config.xml", "<project>new</project>");
+
+    world.has_jenkins("2.541");
+    world.brings("git.jpi", "git 1");
+    world.boot().await.unwrap();
+    assert!(world.said("Jenkins 2.568.2 was to serve this home and never came up"));
+    let there = |path: &str| world.on_efs(path);
+    assert_eq!(there("home/config.xml").as_deref(), Some("<hudson>old</hudson>"));
+    assert_eq!(there("home/jobs/app/config.xml").as_deref(), Some("<project>old</project>"));
+    assert_eq!(there("home/jobs/new/config.xml").as_deref(), Some("<project>new</project>"));
+    assert_eq!(there("home/plugins/git.jpi").as_deref(), Some("git 1"));
+    assert!(there("home/.hostkit-put-back").is_none());
+    assert_eq!(world.sets(), [""; 0], "the next attempt is kept aside anew");
+    // Once it was up, its files are not taken from it.
+    world.has_jenkins("2.568.2");
+    world.boot().await.unwrap();
+    world.lay(&format!("home/{LAST}"), "2.568.2");
+    world.has_jenkins("2.541");
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("last served by Jenkins 2.568.2"), "{error}");
 }
 
 #[tokio::test]
