@@ -239,7 +239,7 @@ fn a_host_that_cannot_be_brought_up_is_held_or_starts_again() {
         .code(5)
         .stderr(predicates::str::contains("launch hook: ABANDON"));
     let console = String::from_utf8_lossy(&fs::read(&console).unwrap()).into_owned();
-    for line in ["starts again (1 of 2)", "starts again (2 of 2)", "it was started again 2 times"] {
+    for line in ["starts again (1 of 2)", "starts again (2 of 2)"] {
         assert!(console.contains(line), "{line} is not on the console");
     }
 }
