@@ -37,7 +37,7 @@ impl Watch {
 
     async fn quiet_jenkins(&mut self, wanted: bool) {
         let (since, now) = (self.host.notes.quiet_since(), self.host.post.clock());
-        // A Jenkins that was restarted meanwhile has forgotten it, which is looked for now and then.
+        // A Jenkins that was restarted has forgotten it: that is looked for every few ticks.
         let is_so = wanted == since.is_some();
         if is_so && (!wanted || now < self.quiet_again) {
             self.cannot = None;
