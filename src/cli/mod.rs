@@ -13,6 +13,7 @@ pub mod cache;
 pub mod check;
 pub mod docs;
 pub mod drain;
+pub mod efs;
 pub mod gc;
 pub mod guard;
 pub mod history;
@@ -89,6 +90,9 @@ pub enum Command {
     /// Look at an Auto Scaling group
     #[command(subcommand)]
     Asg(asg::Asg),
+    /// Find what is wrong with the storage under Jenkins, and bring a home back
+    #[command(subcommand)]
+    Efs(efs::Efs),
     /// Print the least policy for what hostkit does on AWS
     Iam(iam::Iam),
     /// Show or reduce what bakes keep for the next one
@@ -201,6 +205,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rollback(args) => Box::pin(rollback::run(*args, format)).await,
         Command::Gc(args) => Box::pin(gc::run(&args, format)).await,
         Command::Asg(verb) => Box::pin(asg::run(&verb, format)).await,
+        Command::Efs(verb) => Box::pin(efs::run(verb, format)).await,
         Command::Iam(args) => iam::run(&args, format),
         Command::Cache(command) => cache::run(&command, format),
         Command::Init(args) => init::run(&args, format),

@@ -4,14 +4,16 @@
 //! anything and never touch a mounted file system in this process. What they are given was read
 //! before, so that they decide without I/O.
 
+pub mod efs;
 pub mod group;
+pub mod recover;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::aws::Failure;
 
 /// Something that could not be looked at, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     /// What it takes: an action, as IAM spells it.
     pub needs: String,

@@ -41,6 +41,8 @@ impl Stage {
         let size = usize::try_from(plan.size).unwrap();
         let stage = Self { cloud, scenery, size, folder, _players: players };
         stage.until("nobody serves", |stage| stage.serving(&stage.scenery.old) == size);
+        // A host that serves has still to tell its group, and is in service a moment later.
+        stage.until("nobody is in service", |stage| stage.in_service() == size);
         stage
     }
 
@@ -58,6 +60,15 @@ impl Stage {
             let hosts = account.hosts.hosts.values();
             let of = hosts.filter(|it| it.group == self.scenery.group && it.image == image);
             of.filter(|it| it.stage == At::Serving).count()
+        })
+    }
+
+    /// How many instances of the group are in service, as the group has it.
+    fn in_service(&self) -> usize {
+        with(&self.cloud.account, |account| {
+            let members = account.instances().iter().filter_map(|it| it.member.as_ref());
+            let of = members.filter(|it| it.group == self.scenery.group);
+            of.filter(|it| it.in_service.is_some()).count()
         })
     }
 

@@ -1,0 +1,21 @@
+//! Whether the key that encrypts it can be used.
+
+use serde::{Deserialize, Serialize};
+
+use crate::doctor::efs::scene::{Case, Scene};
+use crate::doctor::efs::table::Id;
+use crate::doctor::{Finding, Gap, Look, Verdict};
+
+/// What was seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seen {}
+
+/// Looks.
+pub async fn look(_scene: &Scene<'_>) -> Look<Seen> {
+    Err(Gap { needs: String::new(), denied: false, why: "not looked at".to_owned() })
+}
+
+/// Says what it means.
+pub fn judge(_seen: &Seen, _case: &Case<'_>) -> Finding {
+    Finding::new(Id::Key.name(), Verdict::Skip, "not looked at")
+}
