@@ -44,7 +44,7 @@ pub mod order;
 pub mod outlook;
 pub mod record;
 #[cfg(test)]
-mod scene;
+pub(crate) mod scene;
 pub mod stand;
 pub mod status;
 pub mod visit;
