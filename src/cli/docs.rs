@@ -11,6 +11,7 @@ use schemars::{Schema, schema_for};
 
 use super::{Cli, reference, status};
 use crate::boot::{analyze, history};
+use crate::doctor::efs;
 use crate::error::Fault;
 use crate::host::HostConfig;
 use crate::lease::status::Status;
@@ -28,6 +29,8 @@ pub enum Docs {
     },
     /// The reference of all sections and keys, in Markdown
     Reference,
+    /// The checks of `hostkit efs check`, in Markdown: a part of docs/efs.md
+    Checks,
     /// Man pages, one for each command
     Man {
         /// The folder that they go to; it is made if it is not there
@@ -56,6 +59,8 @@ pub enum Of {
     Analyze,
     /// A line of `hostkit history --format json`
     History,
+    /// `hostkit efs check --format json`
+    EfsCheck,
 }
 
 /// `hostkit docs`.
@@ -67,6 +72,8 @@ pub fn run(command: Docs) -> anyhow::Result<ExitCode> {
         Docs::Schema { of: Of::Status } => ui::text(&pretty(&schema_for!(status::Whole))),
         Docs::Schema { of: Of::Analyze } => ui::text(&pretty(&schema_for!(analyze::Analysis))),
         Docs::Schema { of: Of::History } => ui::text(&pretty(&schema_for!(history::Line))),
+        Docs::Schema { of: Of::EfsCheck } => ui::text(&pretty(&schema_for!(efs::report::Report))),
+        Docs::Checks => ui::text(&efs::explain::page()),
         Docs::Reference => ui::text(&reference::page()),
         Docs::Man { folder } => man(&folder)?,
         Docs::Completions { shell } => ui::text(&completions(shell)?),

@@ -1,4 +1,7 @@
 //! Runs checks: each as soon as those are done that it rests on, all others beside it.
+//!
+//! Every run ends: a check is given up at its deadline, and all of them together after [`ALL`], but
+//! for those that read the home itself and only run where that answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -9,7 +12,33 @@ use jiff::Timestamp;
 
 use super::scene::{Asked, Case, Scene};
 use super::table::{CHECKS, Check, Id, Observed, Side, judge};
-use crate::doctor::{Finding, Verdict};
+use crate::doctor::{Finding, Gap, Verdict};
+use crate::event::{Events, Outcome};
+use crate::host;
+
+/// What has not ended by then is given up: a dead mount and a dead network must not add up.
+const ALL: Duration = Duration::from_secs(14);
+
+/// A check with a longer deadline reads the home, and is not run where that is dead.
+const READS_THE_HOME: Duration = Duration::from_secs(12);
+
+/// What only root sees: other people's files, the stacks of other people's processes.
+const FOR_ROOT: &[Id] = &[
+    Id::Stuck,
+    Id::Identity,
+    Id::Owner,
+    Id::Write,
+    Id::Lock,
+    Id::Lease,
+    Id::Speed,
+    Id::Bloat,
+    Id::Leftovers,
+    Id::Intact,
+];
+
+/// What is looked at in the home of a Jenkins, and in no other file system.
+const OF_A_HOME: &[Id] =
+    &[Id::Identity, Id::Owner, Id::Write, Id::Lock, Id::Lease, Id::Speed, Id::Bloat, Id::Intact];
 
 /// How a check ended, and how long it looked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,13 +51,53 @@ pub struct Done {
     pub took: Duration,
     /// Whether it was not run because something that it needs is not so.
     pub barred: bool,
+    /// Whether nothing answered it in time.
+    silent: bool,
 }
 
-/// Runs these checks and those that they rest on. Tells each as soon as it has ended; returns all in
-/// the order of the table.
-pub async fn run(scene: &Scene<'_>, which: &[Id], mut told: impl FnMut(&Done)) -> Vec<Done> {
+/// What a run tells while it goes on.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    /// A check begins to look.
+    Began(&'static Check),
+    /// One has ended, or was not run.
+    Ended(&'a Done),
+}
+
+impl Told<'_> {
+    /// The same as an event.
+    pub fn say(&self, events: &Events) {
+        match self {
+            Self::Began(check) => events.started(check.id.name(), check.does),
+            Self::Ended(done) => {
+                let says = || done.finding.says.clone();
+                let outcome = match done.finding.verdict {
+                    Verdict::Pass => Outcome::Unchanged,
+                    Verdict::Skip => Outcome::Skipped(says()),
+                    Verdict::Warn => Outcome::Degraded(says()),
+                    Verdict::Fail => Outcome::Failed(says()),
+                };
+                events.finished(done.id.name(), outcome, done.took);
+            }
+        }
+    }
+}
+
+/// Says of what only root sees that it cannot be seen. For a run by somebody else.
+pub fn without_root(observed: &Observed) {
+    for id in FOR_ROOT {
+        let why = "only root can look: sudo hostkit efs check".to_owned();
+        observed.refuse(*id, Gap { needs: String::new(), denied: false, why });
+    }
+}
+
+/// Runs these checks and those that they rest on. Tells each when it begins and as soon as it has
+/// ended; returns all in the order of the table.
+pub async fn run(scene: &Scene<'_>, which: &[Id], mut told: impl FnMut(Told<'_>)) -> Vec<Done> {
     let wanted = closure(which);
-    let mut waiting: Vec<&Check> = CHECKS.iter().filter(|it| wanted.contains(&it.id)).collect();
+    let began = Instant::now();
+    let mut waiting: Vec<&'static Check> =
+        CHECKS.iter().filter(|it| wanted.contains(&it.id)).collect();
     let mut done: BTreeMap<Id, Done> = BTreeMap::new();
     let mut running = FuturesUnordered::new();
     loop {
@@ -38,19 +107,24 @@ pub async fn run(scene: &Scene<'_>, which: &[Id], mut told: impl FnMut(&Done)) -
         waiting = rest;
         for check in ready {
             let why = unfit(check, scene.asked).or_else(|| barred(check, &done));
-            running.push(one(scene, check, why));
+            if why.is_none() {
+                told(Told::Began(check));
+            }
+            running.push(one(scene, check, why, within(check, began.elapsed())));
         }
         let Some(ended) = running.next().await else { break };
-        told(&ended);
+        told(Told::Ended(&ended));
         done.insert(ended.id, ended);
     }
     done.into_values().collect()
 }
 
-/// Judges what was seen at another time, as if it were seen now.
-pub fn replay(asked: &Asked, observed: &Observed, now: Timestamp) -> Vec<Done> {
+/// Judges what was seen at another time, as if it were seen now: these checks and those that they
+/// rest on.
+pub fn replay(asked: &Asked, observed: &Observed, now: Timestamp, which: &[Id]) -> Vec<Done> {
+    let wanted = closure(which);
     let mut done: BTreeMap<Id, Done> = BTreeMap::new();
-    for check in CHECKS {
+    for check in CHECKS.iter().filter(|check| wanted.contains(&check.id)) {
         let why = unfit(check, asked).or_else(|| barred(check, &done));
         let ended = ended(check, why, &Case { asked, observed, now }, Duration::ZERO);
         done.insert(check.id, ended);
@@ -58,10 +132,23 @@ pub fn replay(asked: &Asked, observed: &Observed, now: Timestamp) -> Vec<Done> {
     done.into_values().collect()
 }
 
-async fn one(scene: &Scene<'_>, check: &'static Check, why: Option<String>) -> Done {
+/// How long a check may look that begins after so long.
+fn within(check: &Check, elapsed: Duration) -> Duration {
+    if check.deadline > READS_THE_HOME {
+        return check.deadline;
+    }
+    check.deadline.min(ALL.saturating_sub(elapsed))
+}
+
+async fn one(
+    scene: &Scene<'_>,
+    check: &'static Check,
+    why: Option<String>,
+    within: Duration,
+) -> Done {
     let began = Instant::now();
     if why.is_none() {
-        scene.observed.look(check.id, scene).await;
+        scene.observed.look(check.id, within, scene).await;
     }
     let (asked, observed, now) = (scene.asked, scene.observed, Timestamp::now());
     ended(check, why, &Case { asked, observed, now }, began.elapsed())
@@ -73,27 +160,37 @@ fn ended(check: &Check, why: Option<String>, case: &Case<'_>, took: Duration) ->
         Some(why) => Finding::new(id.name(), Verdict::Skip, why),
         None => judge(id, case),
     };
-    Done { id, finding, took, barred }
+    let silent = !barred && case.observed.gap(id).is_some_and(Gap::is_silence);
+    Done { id, finding, took, barred, silent }
 }
 
 /// Why there is nothing to look at here.
 fn unfit(check: &Check, asked: &Asked) -> Option<String> {
-    let outside = asked.host.is_none() && check.side == Side::Host;
-    outside.then(|| "only on the host that mounts it".to_owned())
+    match &asked.host {
+        None if check.side == Side::Host => Some("only on the host that mounts it".to_owned()),
+        Some(here) if here.mount_point != host::HOME && OF_A_HOME.contains(&check.id) => {
+            Some(format!("{} is not the home of a Jenkins", here.mount_point))
+        }
+        _ => None,
+    }
 }
 
 /// Why there is nothing to look at now: something that it needs is not so.
 fn barred(check: &Check, done: &BTreeMap<Id, Done>) -> Option<String> {
-    let need = check
-        .needs
-        .iter()
-        .filter_map(|id| done.get(id))
-        .find(|need| need.barred || need.finding.verdict == Verdict::Fail)?;
-    Some(format!("{} did not pass", need.id.name()))
+    check.needs.iter().filter_map(|id| done.get(id)).find_map(|need| {
+        let name = need.id.name();
+        match need.finding.verdict {
+            // The first in the chain is the reason of all.
+            _ if need.barred => Some(need.finding.says.clone()),
+            Verdict::Fail => Some(format!("{name} failed")),
+            _ if need.silent => Some(format!("{name} had no answer")),
+            Verdict::Pass | Verdict::Skip | Verdict::Warn => None,
+        }
+    })
 }
 
 /// These checks and all that they rest on.
-fn closure(which: &[Id]) -> BTreeSet<Id> {
+pub fn closure(which: &[Id]) -> BTreeSet<Id> {
     let mut wanted: BTreeSet<Id> = which.iter().copied().collect();
     // Each comes after what it rests on: one pass from the end finds all.
     for check in CHECKS.iter().rev() {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::observed::Cell;
 use super::scene::{Case, Scene};
 use super::{api, home, host, mount, net};
-use crate::doctor::Finding;
+use crate::doctor::{Finding, Gap};
 
 /// Where a check can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,11 +69,21 @@ macro_rules! checks {
         }
 
         impl Observed {
-            /// Looks, within the deadline of the check, and keeps what was seen.
-            pub(super) async fn look(&self, id: Id, scene: &Scene<'_>) {
+            /// Looks, for so long at most, and keeps what was seen. What is known is not looked at.
+            pub(super) async fn look(&self, id: Id, within: Duration, scene: &Scene<'_>) {
                 match id {
-                    $(Id::$variant => self.$field.fill(id, $room::$file::look(scene)).await,)+
+                    $(Id::$variant => self.$field.fill(within, $room::$file::look(scene)).await,)+
                 }
+            }
+
+            /// Why a check could not look, if it could not.
+            pub(super) fn gap(&self, id: Id) -> Option<&Gap> {
+                match id { $(Id::$variant => self.$field.looked()?.as_ref().err(),)+ }
+            }
+
+            /// That a check cannot look, said before it tries.
+            pub(super) fn refuse(&self, id: Id, gap: Gap) {
+                match id { $(Id::$variant => self.$field.refuse(gap),)+ }
             }
         }
 
