@@ -88,6 +88,8 @@
 //!   of one went; [`boot::bundle`]: what somebody needs who was not there
 //! - [`logs`]: the journal, shipped to CloudWatch Logs
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
+//! - [`efs`]: how a file system is reached: its names, and what answers at its addresses; what the
+//!   boot and the doctor share
 //! - [`keys`]: what counts as a key, asking for keys, and making and exchanging them from outside;
 //!   what a host does with its keys is in [`boot`], at boot and when [`boot::refresh`] reads them again
 //! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values;
@@ -189,6 +191,7 @@ pub mod boot;
 pub mod cli;
 pub mod digest;
 pub mod doctor;
+pub mod efs;
 pub mod error;
 pub mod event;
 pub mod facts;

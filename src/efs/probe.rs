@@ -10,11 +10,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// How long a server may be silent, on a machine.
-pub(in crate::boot) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a server is asked once it has taken the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
+pub enum Call {
     /// Nothing: it wants TLS first.
     None,
     /// What every NFS server answers.
@@ -23,7 +23,7 @@ pub(super) enum Call {
 
 /// The way in which a server does not answer.
 #[derive(Debug, Error)]
-pub(super) enum Obstacle {
+pub enum Obstacle {
     #[error("{0} refused the connection")]
     Refused(SocketAddr),
     #[error("{0} did not answer within {1:?}")]
@@ -54,7 +54,7 @@ impl Obstacle {
     }
 
     /// What to do about it.
-    pub(super) const fn hint(&self) -> &'static str {
+    pub const fn hint(&self) -> &'static str {
         match self {
             Self::Refused(_) => {
                 "nothing listens there: the address is not (or no longer) a mount target"
@@ -75,11 +75,7 @@ impl Obstacle {
 }
 
 /// Connects and makes the call. `patience` is for each of the two.
-pub(super) async fn probe(
-    address: SocketAddr,
-    call: Call,
-    patience: Duration,
-) -> Result<(), Obstacle> {
+pub async fn probe(address: SocketAddr, call: Call, patience: Duration) -> Result<(), Obstacle> {
     let connect = timeout(patience, TcpStream::connect(address)).await;
     let stream = connect.map_err(|_| Obstacle::TimedOut(address, patience))?;
     let mut stream = stream.map_err(|error| Obstacle::of(address, error, patience))?;
@@ -120,11 +116,11 @@ fn is_success(reply: &[u8; 28]) -> bool {
 }
 
 #[cfg(test)]
-pub(in crate::boot) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A server that answers the one call, as long as the test runs.
-    pub(in crate::boot) async fn nfs_server() -> SocketAddr {
+    pub(crate) async fn nfs_server() -> SocketAddr {
         serve(|call| {
             assert_eq!(call, null_call());
             let words = [0x8000_0018_u32, XID, 1, 0, 0, 0, 0];
@@ -149,7 +145,7 @@ pub(in crate::boot) mod tests {
 
     /// An address at which connections are dropped: its queue is full, and stays so while the answer
     /// is held.
-    pub(in crate::boot) async fn black_hole() -> (SocketAddr, Vec<TcpStream>) {
+    pub(crate) async fn black_hole() -> (SocketAddr, Vec<TcpStream>) {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(1).unwrap();
