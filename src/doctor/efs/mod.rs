@@ -17,6 +17,7 @@ pub mod engine;
 pub mod explain;
 pub mod home;
 pub mod host;
+pub mod inside;
 pub mod mount;
 pub mod net;
 pub mod observed;
