@@ -163,3 +163,101 @@ impl Bundle {
             .map_err(|error| theirs(format!("has what this hostkit does not read: {error}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::doctor::Gap;
+    use crate::doctor::efs::visit::again;
+
+    fn asked() -> Asked {
+        Asked {
+            file_system: "fs-0123456789abcdef0".to_owned(),
+            region: "eu-west-1".to_owned(),
+            host: None,
+            benchmark: false,
+        }
+    }
+
+    fn bundle() -> (Bundle, Report) {
+        let observed = Observed::default();
+        let why = "refused; password=hunter2hunter2".to_owned();
+        let gap = Gap { needs: "kms:DescribeKey".to_owned(), denied: true, why };
+        observed.refuse(crate::doctor::efs::table::Id::Key, gap);
+        let at = "2026-11-27T03:12:44Z".parse().unwrap();
+        let report = again(&asked(), &observed, at, 1.5, &[]);
+        (Bundle::of(asked(), observed, &report), report)
+    }
+
+    fn packed(value: &Value) -> Vec<u8> {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+        serde_json::to_writer(&mut packed, value).unwrap();
+        packed.finish().unwrap()
+    }
+
+    #[test]
+    fn what_was_seen_is_judged_elsewhere_as_it_was_here_and_no_secret_goes_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap().join("efs.json.gz");
+        let (bundle, report) = bundle();
+        let bytes = bundle.write(&path).unwrap();
+        let meta = std::fs::metadata(&path).unwrap();
+        assert_eq!((meta.len(), meta.permissions().mode() & 0o777), (bytes as u64, 0o600));
+        let over = bundle.write(&path).unwrap_err().to_string();
+        assert!(over.ends_with("is there already"), "{over}");
+
+        let read = Bundle::read(&path).unwrap();
+        let then = again(&read.asked, &read.observed, read.at, read.took, &[]);
+        assert_eq!(then, report);
+        assert_eq!(then.took, Duration::from_millis(1500).as_secs_f64());
+        let mut text = String::new();
+        let bytes = std::fs::read(&path).unwrap();
+        GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).unwrap();
+        assert!(!text.contains("hunter2") && text.contains("[secret]"), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_bundle_of_this_hostkit_is_told_apart() {
+        let (bundle, _) = bundle();
+        let good = bundle.pack().unwrap();
+        let value = || serde_json::to_value(&bundle).unwrap();
+        let with = |name: &str, new: Value| {
+            let mut value = value();
+            value[name] = new;
+            packed(&value)
+        };
+        let mut garbled = good.clone();
+        let middle = garbled.len() / 2;
+        garbled[middle] ^= 0xff;
+        for (bytes, told) in [
+            (b"{}".to_vec(), "is no bundle of `hostkit efs check --bundle`: "),
+            (Vec::new(), "is no bundle"),
+            (good[..good.len() - 9].to_vec(), "is damaged"),
+            (garbled, "is "),
+            (packed(&serde_json::json!({"kind": "other", "version": 1})), "is no bundle"),
+            (packed(&serde_json::json!([1])), "is no bundle"),
+            (with("version", 2.into()), "has version 2, and this hostkit reads version 1"),
+            (with("observed", serde_json::json!({"key": {"Ok": 7}})), "has what this hostkit"),
+            (with("asked", Value::Null), "has what this hostkit does not read"),
+        ] {
+            let fault = Bundle::unpack(&bytes).unwrap_err();
+            assert!(fault.to_string().starts_with(told), "{fault} is not {told}");
+        }
+        let fault = Bundle::unpack(&with("version", 2.into())).unwrap_err();
+        assert!(fault.hint_text().unwrap().contains(env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
+    fn what_unpacks_to_more_than_a_bundle_has_is_refused() {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        let blank = vec![b' '; 1 << 20];
+        for _ in 0..=LARGEST >> 20 {
+            packed.write_all(&blank).unwrap();
+        }
+        let fault = Bundle::unpack(&packed.finish().unwrap()).unwrap_err();
+        assert_eq!(fault.to_string(), "is larger than any bundle");
+    }
+}

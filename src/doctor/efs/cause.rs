@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use rules::{Effect, effects};
+use rules::{HINTS, effects};
 
 use super::scene::Case;
 use super::table::{CHECKS, Id};
@@ -67,7 +67,8 @@ pub fn name(findings: &[Finding], case: &Case<'_>) -> Option<Cause> {
     let first: BTreeSet<Id> = failed.iter().filter(|id| !follows(id, &failed)).copied().collect();
     let hinted: BTreeSet<Id> = warned
         .iter()
-        .filter(|id| !follows(id, &failed) && first.iter().any(|of| reach[*id].contains_key(of)))
+        .filter(|id| HINTS.contains(id) && !follows(id, &failed))
+        .filter(|id| first.iter().any(|of| reach[*id].contains_key(of)))
         .copied()
         .collect();
     let unled = |id: &&Id| !follows(id, &hinted);

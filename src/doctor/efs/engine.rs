@@ -200,3 +200,133 @@ pub fn closure(which: &[Id]) -> BTreeSet<Id> {
     }
     wanted
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use camino::Utf8Path;
+
+    use super::*;
+    use crate::doctor::efs::scene::Here;
+    use crate::host::{Efs, Role};
+    use crate::lease::ground::Ground;
+    use crate::sys::Runner;
+
+    fn asked(host: bool) -> Asked {
+        let here = Here {
+            role: Role::Controller,
+            mount_point: host::HOME.into(),
+            efs: Efs { id: Some("fs-0123456789abcdef0".to_owned()), ..Efs::default() },
+            user: "jenkins".to_owned(),
+            jenkins: None,
+        };
+        Asked {
+            file_system: "fs-0123456789abcdef0".to_owned(),
+            region: "eu-west-1".to_owned(),
+            host: host.then_some(here),
+            benchmark: false,
+        }
+    }
+
+    /// A machine that has nothing, in a network that answers nothing.
+    async fn nowhere(asked: &Asked, observed: &Observed, which: &[Id]) -> Vec<Done> {
+        let folder = tempfile::tempdir().unwrap();
+        let nobody: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        let why = "AWS cannot be asked: nobody has credentials".to_owned();
+        let scene = Scene {
+            asked,
+            observed,
+            root: Utf8Path::from_path(folder.path()).unwrap(),
+            runner: &Runner::Direct,
+            aws: &Err(Gap { needs: String::new(), denied: false, why }),
+            imds: None,
+            nfs_port: 9,
+            resolver: nobody,
+            ground: Ground::Any,
+        };
+        let mut told = 0;
+        let done = run(&scene, which, |_| told += 1).await;
+        assert!(told >= done.len(), "each that has ended was told");
+        done
+    }
+
+    fn all() -> Vec<Id> {
+        CHECKS.iter().map(|check| check.id).collect()
+    }
+
+    #[tokio::test]
+    async fn on_a_machine_that_has_nothing_every_check_ends_and_is_judged_the_same_later() {
+        for host in [true, false] {
+            let (asked, observed) = (asked(host), Observed::default());
+            let began = Instant::now();
+            let done = nowhere(&asked, &observed, &all()).await;
+            assert!(began.elapsed() < 3 * ALL, "{:?}", began.elapsed());
+            assert_eq!(done.iter().map(|it| it.id).collect::<Vec<_>>(), all());
+            let text = serde_json::to_string(&observed).unwrap();
+            let observed: Observed = serde_json::from_str(&text).unwrap();
+            let later = replay(&asked, &observed, Timestamp::now(), &all());
+            for (then, now) in done.iter().zip(&later) {
+                assert_eq!(then.finding.verdict, now.finding.verdict, "{:?}", (then, now));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn from_outside_the_host_is_not_looked_at() {
+        let (asked, observed) = (asked(false), Observed::default());
+        for done in nowhere(&asked, &observed, &all()).await {
+            let outside = done.id.check().side == Side::Both;
+            assert_eq!(done.finding.says != "only on the host that mounts it", outside);
+            assert_eq!(done.finding.verdict, Verdict::Skip, "nobody has credentials: {done:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_not_root_is_told_so_and_sees_the_rest() {
+        let (asked, observed) = (asked(true), Observed::default());
+        without_root(&observed);
+        let done = nowhere(&asked, &observed, &[Id::Stuck, Id::Kernel]).await;
+        let says = |id: Id| &done.iter().find(|it| it.id == id).unwrap().finding.says;
+        assert_eq!(says(Id::Stuck), "only root can look: sudo hostkit efs check");
+        assert!(!says(Id::Kernel).contains("only root"));
+        assert!(done.iter().all(|it| it.id != Id::Bloat), "only what was asked for is run");
+    }
+
+    #[test]
+    fn what_is_no_home_is_not_taken_for_one() {
+        let mut asked = asked(true);
+        if let Some(here) = &mut asked.host {
+            here.mount_point = "/srv/volumes".into();
+        }
+        let done = replay(&asked, &Observed::default(), Timestamp::now(), &all());
+        let owner = done.iter().find(|it| it.id == Id::Owner).unwrap();
+        assert_eq!(owner.finding.says, "/srv/volumes is not the home of a Jenkins");
+    }
+
+    #[test]
+    fn all_checks_that_do_not_read_the_home_end_together() {
+        let check = Id::Alive.check();
+        assert_eq!(within(check, Duration::ZERO), check.deadline);
+        assert_eq!(within(check, ALL), Duration::ZERO);
+        let reads = Id::Intact.check();
+        assert_eq!(within(reads, ALL), reads.deadline);
+    }
+
+    fn done(id: Id, verdict: Verdict, barred: bool, silent: bool) -> Done {
+        let finding = Finding::new(id.name(), verdict, "because");
+        Done { id, finding, took: Duration::ZERO, barred, silent }
+    }
+
+    #[test]
+    fn what_rests_on_a_failure_is_not_run_and_the_first_of_a_chain_is_the_reason() {
+        let of = |done: Done| barred(Id::Owner.check(), &BTreeMap::from([(done.id, done)]));
+        let alive = |verdict, barred, silent| of(done(Id::Alive, verdict, barred, silent));
+        assert_eq!(alive(Verdict::Fail, false, false).unwrap(), "mount.alive failed");
+        assert_eq!(alive(Verdict::Skip, true, false).unwrap(), "because");
+        assert_eq!(alive(Verdict::Skip, false, true).unwrap(), "mount.alive had no answer");
+        for verdict in [Verdict::Pass, Verdict::Warn, Verdict::Skip] {
+            assert_eq!(alive(verdict, false, false), None);
+        }
+    }
+}

@@ -141,12 +141,12 @@ checks! {
         "whether the connection can be encrypted: chain, name, days that are left",
     Nfs nfs = "net.nfs" in net::nfs on Host needs [Port] after [Targets, Names] within 6:
         "whether NFSv4.1 answers there: NULL and EXCHANGE_ID over the wire",
+    There there = "mount.there" in mount::there on Host needs [] after [Targets] within 2:
+        "whether what is mounted is what host.toml says",
     Tunnel tunnel = "mount.tunnel" in mount::tunnel on Host needs [] after [There] within 3:
         "whether the tunnel of amazon-efs-utils listens, and its connection is up",
     Watchdog watchdog = "mount.watchdog" in mount::watchdog on Host needs [] after [There] within 3:
         "whether amazon-efs-mount-watchdog runs and has said something of late",
-    There there = "mount.there" in mount::there on Host needs [] after [Targets] within 2:
-        "whether what is mounted is what host.toml says",
     Options options = "mount.options" in mount::options on Host needs [There] after [] within 2:
         "whether it is mounted with the right options",
     Alive alive = "mount.alive" in mount::alive on Host needs [There] after [] within 12:

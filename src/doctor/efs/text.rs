@@ -188,9 +188,13 @@ fn skipped(report: &Report, paint: Paint) -> String {
     }
     let mut out = String::new();
     for reason in order {
-        let ids = &by_reason[&reason];
-        let _ = writeln!(out, "{}  {reason}", paint.verdict(Verdict::Skip));
-        out += &names(ids, "        ");
+        let (word, ids) = (paint.verdict(Verdict::Skip), &by_reason[&reason]);
+        let together = ids.join(" ");
+        if reason.chars().count() + together.len() < WIDTH - 8 {
+            let _ = writeln!(out, "{word}  {reason}: {together}");
+        } else {
+            let _ = writeln!(out, "{word}  {reason}:\n{}", names(ids, "        ").trim_end());
+        }
     }
     out
 }
@@ -245,4 +249,110 @@ fn farewell(report: &Report) -> String {
          for a colleague: hostkit efs check --bundle FILE\n",
         cause.id
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cause::Explained;
+    use super::super::table::CHECKS;
+    use super::*;
+
+    fn at(text: &str) -> jiff::Timestamp {
+        text.parse().unwrap()
+    }
+
+    /// All pass, but these.
+    fn report(others: Vec<Finding>, cause: Option<Cause>) -> Report {
+        let mut findings: Vec<_> = CHECKS
+            .iter()
+            .map(|check| Finding::new(check.id.name(), Verdict::Pass, "as it must be"))
+            .collect();
+        for other in others {
+            let place = findings.iter_mut().find(|it| it.id == other.id).unwrap();
+            *place = other;
+        }
+        Report {
+            version: 1,
+            file_system: "fs-0123456789abcdef0".to_owned(),
+            region: "eu-west-1".to_owned(),
+            mount_point: Some("/var/lib/jenkins".to_owned()),
+            instance: Some("i-0aaaaaaaaaaaaaaaa".to_owned()),
+            at: at("2026-11-27T03:12:44Z"),
+            took: 3.21,
+            verdict: crate::doctor::worst(&findings),
+            cause,
+            only: Vec::new(),
+            findings,
+        }
+    }
+
+    fn night() -> Report {
+        let command = "aws ec2 authorize-security-group-ingress --group-id sg-0b --protocol tcp \
+                       --port 2049 --source-group sg-0a --region eu-west-1";
+        let skip = |id: &'static str, why: &str| Finding::new(id, Verdict::Skip, why);
+        let denied = crate::doctor::Gap {
+            needs: "kms:DescribeKey".to_owned(),
+            denied: true,
+            why: "AccessDeniedException".to_owned(),
+        };
+        let others = vec![
+            Finding::new("net.groups", Verdict::Fail, "no rule lets this host in on TCP 2049")
+                .shown_by("the mount target 10.0.2.100 has sg-0b")
+                .shown_by("this host has sg-0a")
+                .mended_by(command),
+            Finding::new("net.port", Verdict::Fail, "10.0.2.100:2049 did not answer within 3 s"),
+            Finding::new("mount.there", Verdict::Fail, "nothing is mounted at /var/lib/jenkins"),
+            Finding::new("efs.backup", Verdict::Fail, "it was never backed up")
+                .mended_by("aws efs put-backup-policy --file-system-id fs-0123456789abcdef0"),
+            Finding::new("host.clock", Verdict::Warn, "this clock is 70 s behind that of AWS"),
+            Finding::untold("efs.key", Id::Key.check().does, &denied),
+            skip("mount.alive", "mount.there failed"),
+            skip("home.intact", "mount.there failed"),
+            skip("net.tls", "net.port failed"),
+        ];
+        let explained = |id, because| Explained { id, because };
+        let cause = Cause {
+            id: "net.groups",
+            explains: vec![
+                explained("net.port", "the security group drops the packets"),
+                explained("mount.there", "the security group drops the packets"),
+            ],
+            others: vec!["efs.backup"],
+        };
+        report(others, Some(cause))
+    }
+
+    #[test]
+    fn a_bad_night_reads_like_this() {
+        insta::assert_snapshot!(render(&night(), Paint::Plain));
+        let coloured = render(&night(), Paint::Coloured);
+        let mut plain = coloured.clone();
+        for code in ["\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m", "\x1b[1;31m"] {
+            plain = plain.replace(code, "");
+        }
+        assert_ne!(plain, coloured);
+        assert_eq!(plain, render(&night(), Paint::Plain), "colours change no word");
+    }
+
+    #[test]
+    fn a_good_one_is_short() {
+        insta::assert_snapshot!(render(&report(Vec::new(), None), Paint::Plain));
+    }
+
+    #[test]
+    fn who_watches_is_told_what_has_changed_and_nothing_else() {
+        let (good, bad) = (report(Vec::new(), None), night());
+        assert_eq!(changes(&good, &good, Paint::Plain), "");
+        assert_eq!(changes(&bad, &bad, Paint::Plain), "");
+        insta::assert_snapshot!(changes(&bad, &good, Paint::Plain));
+        let over = changes(&good, &bad, Paint::Plain);
+        assert!(over.contains("net.groups  fail -> pass"), "{over}");
+        assert!(over.ends_with("nothing fails any more\n"), "{over}");
+    }
+
+    #[test]
+    fn a_check_that_was_asked_for_by_name_is_told_though_it_passed() {
+        let report = report(Vec::new(), None).only(&[Id::Port]);
+        assert!(render(&report, Paint::Plain).contains("pass  net.port  as it must be\n"));
+    }
 }

@@ -5,7 +5,7 @@ use crate::doctor::efs::table::Id;
 
 /// Something that goes wrong where something else is wrong.
 #[derive(Clone, Copy, Debug)]
-pub struct Effect {
+pub(super) struct Effect {
     /// What is wrong first.
     pub of: Id,
     /// What follows.
@@ -17,7 +17,7 @@ pub struct Effect {
 }
 
 /// What follows from one thing directly.
-pub fn effects(of: Id) -> impl Iterator<Item = &'static Effect> {
+pub(super) fn effects(of: Id) -> impl Iterator<Item = &'static Effect> {
     EFFECTS.iter().filter(move |effect| effect.of == of)
 }
 
@@ -47,22 +47,19 @@ effects! {
         AccessPoint => "what host.toml says cannot be";
     }
     Role {
-        There, Tunnel => "without the credentials of a role there is no mount with `iam`";
+        There, Tunnel if by_role => "without the credentials of a role there is no mount with `iam`";
         Client => "without the metadata service the host does not know its own name";
     }
     Clock {
         Tls => "by a wrong clock a good certificate is out of date";
-        There, Tunnel => "signatures of another time are refused";
+        There, Tunnel if by_role => "signatures of another time are refused";
     }
     Client {
         ServerLease => "two clients of one name end each other's lease";
         Lock => "two clients of one name lose each other's locks";
-        Rpc, Stuck => "two clients of one name end each other's session again and again";
-        Alive => "two clients of one name end each other's session again and again";
     }
     Hygiene {
         Tunnel => "a key that several hosts have is no proof of who they are";
-        There => "what the image brought in fstab is mounted in its place";
     }
     Exists {
         Key, Targets, Policy, AccessPoint, Replication, Backup => "there is no such file system";
@@ -106,20 +103,16 @@ effects! {
         Leftovers => "through an access point the top of the file system is not seen";
     }
     Throughput {
-        Alive, Rpc => "without credits EFS serves slowly, as its size allows";
-        Write, Lock, Speed => "without credits writes wait their turn";
-        Stuck => "without credits processes wait for EFS for long";
+        Alive, Rpc if spent => "without credits EFS serves slowly, as its size allows";
+        Write, Lock, Speed if spent => "without credits writes wait their turn";
+        Stuck if spent => "without credits processes wait for EFS for long";
         Lease if others => "another client has it mounted, and may be the other holder";
-        Intact, Owner if others => "another client has it mounted, and writes as another user";
-        Bloat, Leftovers => "without credits the home is not read in time";
     }
     Replication {
-        Write, Lock => "the destination of a replication is read-only";
-        Lease => "on a read-only file system no lease can be written";
-        There => "a destination has no mount targets of its own accord";
-        Alive => "the destination of a replication is read-only";
-        Targets => "a destination has no mount targets of its own accord";
-        Intact, Leftovers => "what was not yet replicated is missing";
+        Write, Lock if is_copy => "the destination of a replication is read-only";
+        Lease if is_copy => "on a read-only file system no lease can be written";
+        There, Targets if is_copy => "a destination has no mount targets of its own accord";
+        Alive if is_copy => "the destination of a replication is read-only";
     }
     Names {
         There, Tunnel => "what has no address cannot be mounted by name";
@@ -141,8 +134,8 @@ effects! {
         Alive, Rpc, ServerLease, Stuck => "without a connection every call waits";
     }
     Tls {
-        There, Tunnel => "a mount with `tls` needs a good certificate";
-        Alive => "the tunnel under the mount cannot be made again";
+        There, Tunnel if encrypted => "a mount with `tls` needs a good certificate";
+        Alive if encrypted => "the tunnel under the mount cannot be made again";
     }
     Nfs {
         There => "a server that does not speak NFS 4.1 cannot be mounted";
@@ -191,7 +184,7 @@ effects! {
         Intact => "the user of Jenkins may not read what is somebody else's";
     }
     Leftovers {
-        Intact => "a restore that did not end left the home in parts";
+        Intact if torn => "a restore that did not end left the home in parts";
         Bloat => "what a restore left is large";
     }
     Write {
@@ -203,6 +196,30 @@ effects! {
     }
 }
 
+/// Whose warning may be a cause; of all others only a failure is.
+pub(super) const HINTS: &[Id] = &[
+    Id::Clock,
+    Id::Client,
+    Id::Hygiene,
+    Id::Policy,
+    Id::Throughput,
+    Id::Replication,
+    Id::Watchdog,
+    Id::Tunnel,
+    Id::Options,
+    Id::Leftovers,
+];
+
+/// Whether the host proves who it is by its role.
+fn by_role(case: &Case<'_>) -> bool {
+    case.here().is_some_and(|here| here.efs.iam)
+}
+
+/// Whether the mount is encrypted.
+fn encrypted(case: &Case<'_>) -> bool {
+    case.here().is_some_and(|here| here.efs.tls || here.efs.iam || here.efs.access_point.is_some())
+}
+
 /// Whether nothing answered the connection: neither yes nor no.
 fn unanswered(_case: &Case<'_>) -> bool {
     true
@@ -210,5 +227,20 @@ fn unanswered(_case: &Case<'_>) -> bool {
 
 /// Whether more clients than this host have it mounted.
 fn others(_case: &Case<'_>) -> bool {
+    true
+}
+
+/// Whether the credits are used up.
+fn spent(_case: &Case<'_>) -> bool {
+    true
+}
+
+/// Whether it is the read-only copy of another one.
+fn is_copy(_case: &Case<'_>) -> bool {
+    true
+}
+
+/// Whether a restore did not end.
+fn torn(_case: &Case<'_>) -> bool {
     true
 }
