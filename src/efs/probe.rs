@@ -1,13 +1,12 @@
 //! Whether an NFS server answers, and if not, in which way it does not: each has its own cure.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+
+use super::greet::{self, Hitch};
+use super::reach::{self, Barrier};
 
 /// How long a server may be silent, on a machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,19 +36,21 @@ pub enum Obstacle {
     #[error("{0} accepted the connection but did not answer an NFS call within {1:?}")]
     Silent(SocketAddr, Duration),
     #[error("connecting to {0}: {1}")]
-    Other(SocketAddr, io::Error),
+    Other(SocketAddr, String),
 }
 
 impl Obstacle {
     /// Why no connection came about.
-    fn of(address: SocketAddr, error: io::Error, patience: Duration) -> Self {
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused => Self::Refused(address),
-            io::ErrorKind::TimedOut => Self::TimedOut(address, patience),
-            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                Self::NoRoute(address)
+    fn of(address: SocketAddr, barrier: Barrier) -> Self {
+        match barrier {
+            Barrier::Refused => Self::Refused(address),
+            Barrier::Dropped(ms) => Self::TimedOut(address, Duration::from_millis(ms)),
+            Barrier::NoRoute => Self::NoRoute(address),
+            Barrier::Reset => Self::Other(address, "it was broken off".to_owned()),
+            Barrier::Forbidden => {
+                Self::Other(address, "a firewall of this host does not let it out".to_owned())
             }
-            _ => Self::Other(address, error),
+            Barrier::Other(why) => Self::Other(address, why),
         }
     }
 
@@ -76,54 +77,33 @@ impl Obstacle {
 
 /// Connects and makes the call. `patience` is for each of the two.
 pub async fn probe(address: SocketAddr, call: Call, patience: Duration) -> Result<(), Obstacle> {
-    let connect = timeout(patience, TcpStream::connect(address)).await;
-    let stream = connect.map_err(|_| Obstacle::TimedOut(address, patience))?;
-    let mut stream = stream.map_err(|error| Obstacle::of(address, error, patience))?;
+    let connect = reach::connect(address, patience).await;
+    let (mut stream, _) = connect.map_err(|barrier| Obstacle::of(address, barrier))?;
     if call == Call::None {
         return Ok(());
     }
-    let exchange = async {
-        stream.write_all(&null_call()).await?;
-        let mut reply = [0_u8; 28];
-        stream.read_exact(&mut reply).await?;
-        Ok::<_, io::Error>(reply)
-    };
-    match timeout(patience, exchange).await {
-        Err(_) => Err(Obstacle::Silent(address, patience)),
-        Ok(Err(_)) => Err(Obstacle::Closed(address)),
-        Ok(Ok(reply)) if is_success(&reply) => Ok(()),
-        Ok(Ok(_)) => Err(Obstacle::NotNfs(address)),
+    match greet::null(&mut stream, patience).await {
+        Ok(_) => Ok(()),
+        Err(Hitch::Closed) => Err(Obstacle::Closed(address)),
+        Err(Hitch::Silent(_)) => Err(Obstacle::Silent(address, patience)),
+        Err(Hitch::Alien(_) | Hitch::Rejected(_)) => Err(Obstacle::NotNfs(address)),
     }
-}
-
-const XID: u32 = 0x686b_6974;
-
-/// One record of Sun's RPC (RFC 5531): call NULL of NFS (program 100003) version 4, without
-/// credentials.
-fn null_call() -> Vec<u8> {
-    const LAST_FRAGMENT: u32 = 0x8000_0000;
-    let words = [LAST_FRAGMENT + 40, XID, 0, 2, 100_003, 4, 0, 0, 0, 0, 0];
-    words.iter().flat_map(|word: &u32| word.to_be_bytes()).collect()
-}
-
-/// Record mark, then: our id, a reply, accepted, an empty verifier, success.
-fn is_success(reply: &[u8; 28]) -> bool {
-    let word = |index: usize| {
-        let bytes = &reply[index * 4..index * 4 + 4];
-        u32::from_be_bytes(bytes.try_into().expect("four bytes"))
-    };
-    [word(1), word(2), word(3), word(4), word(5), word(6)] == [XID, 1, 0, 0, 0, 0]
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+
     use super::*;
 
     /// A server that answers the one call, as long as the test runs.
     pub(crate) async fn nfs_server() -> SocketAddr {
         serve(|call| {
-            assert_eq!(call, null_call());
-            let words = [0x8000_0018_u32, XID, 1, 0, 0, 0, 0];
+            let xid = u32::from_be_bytes(*call[4..].first_chunk().unwrap());
+            assert_eq!(call, crate::efs::wire::null(xid));
+            let words = [0x8000_0018_u32, xid, 1, 0, 0, 0, 0];
             words.iter().flat_map(|word| word.to_be_bytes()).collect()
         })
         .await
