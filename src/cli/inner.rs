@@ -11,6 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Subcommand;
 
 use crate::boot::inside;
+use crate::doctor::efs::inside as efs;
 use crate::facts::Facts;
 use crate::group::ledger;
 use crate::guard::{envoy, pulse};
@@ -36,6 +37,13 @@ pub enum Inner {
     },
     /// Work on the lease: a request a line on standard input, an answer a line on standard output.
     Clerk {
+        /// Also where no network file system is mounted. For tests.
+        #[arg(long)]
+        anywhere: bool,
+    },
+    /// Look at the mounted file system for `hostkit efs check`: a request on standard input, an
+    /// answer on standard output.
+    Efs {
         /// Also where no network file system is mounted. For tests.
         #[arg(long)]
         anywhere: bool,
@@ -123,6 +131,7 @@ pub fn run(command: &Inner) -> ExitCode {
     let end = match command {
         Inner::Home { anywhere } => home(ground(*anywhere)),
         Inner::Clerk { anywhere } => Ok(attend(ground(*anywhere))),
+        Inner::Efs { anywhere } => Ok(examine(ground(*anywhere))),
         Inner::Ledger => count(),
         Inner::Witness => testify(),
         Inner::Envoy => speak(),
@@ -211,6 +220,12 @@ const fn ground(anywhere: bool) -> Ground {
 fn attend(ground: Ground) -> u8 {
     // The asker went away: there is nobody to tell.
     let _ = clerk::attend(ground, std::io::stdin().lock(), std::io::stdout().lock());
+    0
+}
+
+fn examine(ground: Ground) -> u8 {
+    // The asker went away: there is nobody to tell.
+    let _ = efs::attend(ground, std::io::stdin().lock(), std::io::stdout().lock());
     0
 }
 

@@ -10,6 +10,7 @@ pub mod api;
 pub mod engine;
 pub mod home;
 pub mod host;
+pub mod inside;
 pub mod mount;
 pub mod net;
 pub mod observed;
