@@ -38,15 +38,19 @@ struct Set {
     from: Software,
     /// What was about to.
     to: Software,
+    /// The id of the image that was about to. Sets of old do not say it.
+    #[serde(default)]
+    image: Option<String>,
     at: Timestamp,
 }
 
-/// Keeps aside what `from` has left, before `to` changes it; says where. None where nothing changes,
+/// Keeps aside what `from` has left, before `to`, which is of `image`, changes it; says where. None where nothing changes,
 /// nothing was there before, or it was kept already by a boot that came no further.
 pub(super) fn keep(
     root: &Root,
     from: &Software,
     to: &Software,
+    image: &str,
     now: Timestamp,
 ) -> anyhow::Result<Option<String>> {
     if from == to {
@@ -62,7 +66,8 @@ pub(super) fn keep(
         Some(set) if set.from == *from && set.to == *to => set,
         _ => {
             root.remove_all(&unfinished).context("removing a set that is not needed any more")?;
-            let set = Set { version: 1, from: from.clone(), to: to.clone(), at: now };
+            let (from, to, image) = (from.clone(), to.clone(), Some(image.to_owned()));
+            let set = Set { version: 1, from, to, image, at: now };
             begin(root, &unfinished, &set)?;
             set
         }
@@ -107,11 +112,33 @@ pub(super) fn made_for(
     Ok(sets(root)?.pop().filter(|(_, set)| fits(set)).map(|(path, _)| path))
 }
 
+/// The last set, if a Jenkins of this version has left it, and it was kept aside for what serves `now`
+/// and is of the image `served`; and what had served before. A set beyond it is of somebody who was
+/// interrupted when he went back.
+pub(super) fn left_by(
+    root: &Root,
+    jenkins: &Version,
+    now: &Software,
+    served: &str,
+) -> anyhow::Result<Option<(Utf8PathBuf, Software)>> {
+    let is_ours = |software: &Software| software.jenkins.as_ref() == Some(jenkins);
+    let is_its = |set: &Set| set.to == *now && set.image.as_deref() == Some(served);
+    let mut sets = sets(root)?;
+    sets.pop_if(|(_, set)| set.from == *now && is_ours(&set.to));
+    let last = sets.pop().filter(|(_, set)| is_ours(&set.from) && is_its(set));
+    Ok(last.map(|(path, set)| (path, set.from)))
+}
+
+/// What had run when a set was made.
+pub(super) fn release_of(root: &Root, set: &Utf8Path) -> anyhow::Result<Option<Vec<u8>>> {
+    root.read(set.join("release")).context("reading what had run")
+}
+
 /// Puts the files of a set back in their places: nothing is copied, and the set stays. What has come
 /// since stays, too. The record that is of the set's time is handed out.
 pub(super) fn put_back(root: &Root, set: &Utf8Path) -> anyhow::Result<Option<Vec<u8>>> {
     back(root, &set.join(HOME), HOME.into()).context("putting configuration and plugins back")?;
-    root.read(set.join("release")).context("reading what had run")
+    release_of(root, set)
 }
 
 fn back(root: &Root, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {

@@ -154,6 +154,9 @@ pub struct Order {
     pub patience: u64,
     /// Whether this is a way back that somebody asked for.
     pub rollback: bool,
+    /// Whether the home is put back, too, as what shall serve had left it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restores_home: bool,
     /// What matters where there are many hosts.
     #[serde(default, skip_serializing_if = "Crowd::is_empty")]
     pub crowd: Crowd,

@@ -93,6 +93,7 @@ fn order(strategy: Way_) -> Order {
         builds_patience: 600,
         patience: 600,
         rollback: false,
+        restores_home: false,
         crowd: crate::fleet::rollout::Crowd::default(),
     }
 }

@@ -206,6 +206,7 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
             }
         },
         rollback: ask.rollback,
+        restores_home: ask.rollback && ask.restore_home && role == Role::Controller,
         crowd: survey
             .relations
             .as_ref()

@@ -91,6 +91,7 @@ impl Stage {
             builds_patience: 60,
             patience: 30,
             rollback: false,
+            restores_home: false,
             crowd: Crowd::default(),
         }
     }
