@@ -8,6 +8,7 @@ pub mod efs;
 pub mod group;
 pub mod recover;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::aws::Failure;
@@ -37,7 +38,7 @@ impl From<Failure> for Gap {
 pub type Look<T> = Result<T, Gap>;
 
 /// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It is as it must be.
@@ -63,7 +64,7 @@ impl Verdict {
 }
 
 /// What one check found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
     /// The check: lower case, dots between its parts, the same for ever.
     pub id: &'static str,

@@ -10,7 +10,7 @@ use std::io;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::gate::Software;
@@ -74,7 +74,7 @@ pub(super) fn keep(
     };
     let links = Links { root, to: unfinished.join(HOME) };
     links.all().context("keeping configuration and plugins aside")?;
-    let name = format!("{version}-{}", set.at.strftime("%Y%m%dT%H%M%SZ"));
+    let name = free_name(root, version, set.at)?;
     let folder = Folder::open(root, BEFORE)?.context("the folder for sets is gone")?;
     folder.rename(UNFINISHED, &name).with_context(|| format!("naming the set {name}"))?;
     let last = sets.len().saturating_sub(MOST - 1);
@@ -82,6 +82,18 @@ pub(super) fn keep(
         root.remove_all(old).with_context(|| format!("removing {old}"))?;
     }
     Ok(Some(Utf8Path::new(BEFORE).join(name).into_string()))
+}
+
+/// A name that no other set has, also where two were made within a second.
+fn free_name(root: &Root, version: &Version, at: Timestamp) -> anyhow::Result<String> {
+    let mut at = at;
+    loop {
+        let name = format!("{version}-{}", at.strftime("%Y%m%dT%H%M%SZ"));
+        if !root.exists(Utf8Path::new(BEFORE).join(&name)).context("looking for a set")? {
+            return Ok(name);
+        }
+        at += SignedDuration::from_secs(1);
+    }
 }
 
 /// Removes the last set where what left it serves again: the home goes on from it, and the next

@@ -150,10 +150,8 @@ pub(super) fn go_back(
     let name = |software: &Software| {
         software.jenkins.as_ref().map_or_else(|| "an unknown one".to_owned(), Version::to_string)
     };
-    let aside = kept.map_or_else(
-        || "is kept aside".to_owned(),
-        |kept| format!("is kept aside in {kept}"),
-    );
+    let aside =
+        kept.map_or_else(|| "is kept aside".to_owned(), |kept| format!("is kept aside in {kept}"));
     Ok(format!(
         "rollout {rollout} goes back from Jenkins {} to {}: configuration and plugins are put back \
          from {set}, and what was there {aside}",

@@ -263,9 +263,7 @@ fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
             let mark = root.read_text(MARK).context("reading the mark of the file system")?;
             Ok(Answer::Mark(mark.map(|mark| mark.trim().to_owned())))
         }
-        Request::Prepare {
-            file_system, user, jenkins, allow_downgrade, image, former, ..
-        } => {
+        Request::Prepare { file_system, user, jenkins, allow_downgrade, image, former, .. } => {
             let (owner, jenkins) = (owner(user)?, jenkins.as_ref());
             let allow_downgrade = *allow_downgrade;
             let tenant =

@@ -125,7 +125,9 @@ fn check(root: &Root, mark: &str, tenant: &Tenant<'_>) -> anyhow::Result<Answer>
     if let Some(left) = gate::left(root, tenant.jenkins, tenant.image)? {
         match tenant.former {
             Former::Tell => return Ok(Answer::Former { served: left.served }),
-            Former::PutBack(rollout) => told = Some(gate::go_back(root, &left, tenant.image, rollout)?),
+            Former::PutBack(rollout) => {
+                told = Some(gate::go_back(root, &left, tenant.image, rollout)?)
+            }
             Former::Stay(said) => why = Some(said.as_str()),
         }
     }
