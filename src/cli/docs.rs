@@ -6,10 +6,11 @@ use anyhow::Context as _;
 use camino::Utf8PathBuf;
 use clap::{CommandFactory as _, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform as _};
-use schemars::{Schema, schema_for};
+use schemars::{JsonSchema, Schema, schema_for};
 
-use super::{Cli, reference, status};
+use super::{Cli, reference, status, upgrade};
 use crate::boot::{analyze, history};
 use crate::doctor::efs;
 use crate::error::Fault;
@@ -61,6 +62,8 @@ pub enum Of {
     History,
     /// `hostkit efs check --format json`
     EfsCheck,
+    /// A line of `hostkit upgrade --format json`, and of `hostkit rollback`
+    Upgrade,
 }
 
 /// `hostkit docs`.
@@ -74,6 +77,7 @@ pub fn run(command: Docs) -> anyhow::Result<ExitCode> {
         Docs::Schema { of: Of::History } => ui::text(&pretty(&schema_for!(history::Line))),
         Docs::Schema { of: Of::EfsCheck } => ui::text(&pretty(&schema_for!(efs::report::Report))),
         Docs::Checks => ui::text(&efs::explain::page()),
+        Docs::Schema { of: Of::Upgrade } => ui::text(&pretty(&said::<upgrade::Said<'_>>())),
         Docs::Reference => ui::text(&reference::page()),
         Docs::Man { folder } => man(&folder)?,
         Docs::Completions { shell } => ui::text(&completions(shell)?),
@@ -94,6 +98,11 @@ fn or_variable(schema: &mut Schema) {
         schema.insert("type".to_owned(), serde_json::json!([kind, "string"]));
         schema.insert("pattern".to_owned(), "^\\s*\\{\\{.*\\}\\}\\s*$".into());
     }
+}
+
+/// The schema of what is only said, and never read.
+fn said<T: JsonSchema>() -> Schema {
+    SchemaSettings::default().for_serialize().into_generator().into_root_schema_for::<T>()
 }
 
 fn pretty(schema: &Schema) -> String {

@@ -13,6 +13,7 @@ pub mod trace;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::task::JoinHandle;
 
@@ -101,9 +102,12 @@ fn spoken(event: &Event) -> Option<String> {
     }
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
+/// An event in a line of JSON.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Line<'a> {
+    /// Of this form.
     version: u32,
+    /// What happens.
     event: &'a Event,
 }
 
