@@ -3,6 +3,8 @@
 mod backup;
 mod check;
 mod recover;
+mod recover_failover;
+mod recover_throughput;
 
 use std::process::ExitCode;
 
