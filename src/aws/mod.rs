@@ -87,3 +87,17 @@ pub fn config(
     }
     builder.build()
 }
+
+/// The same calls for somebody who waits: each is given up after `patience`, and what is refused for
+/// a moment is asked once more in it.
+pub fn brisk(config: &SdkConfig, patience: Duration) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(patience / 2)
+        .operation_attempt_timeout(patience)
+        .operation_timeout(patience)
+        .build();
+    let retry = RetryConfig::standard()
+        .with_max_attempts(2)
+        .with_initial_backoff(Duration::from_millis(200));
+    config.to_builder().retry_config(retry).timeout_config(timeouts).build()
+}

@@ -14,7 +14,6 @@ use serde::Serialize;
 
 pub use restore::{Asked, Restored, restore};
 
-use super::no_file_system;
 use super::steps::told;
 use crate::aws::backup::{self, Job, RecoveryPoint, Vault};
 use crate::aws::efs::{self, FileSystem};
@@ -182,6 +181,13 @@ async fn ended(
         Fault::aws(format!("the job has not ended after {hours} hours"))
             .hint("`hostkit efs backup status` shows how far it is")
     })?)
+}
+
+/// There is no file system of this id where it was looked for.
+pub(super) fn no_file_system(id: &str, region: &str) -> Fault {
+    Fault::usage(format!("there is no file system {id} in {region}")).hint(
+        "check the id and the region: `aws efs describe-file-systems` lists those of a region",
+    )
 }
 
 async fn find(config: &SdkConfig, id: &str) -> anyhow::Result<FileSystem> {

@@ -13,7 +13,7 @@ use aws_config::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::no_file_system;
+use super::backup::no_file_system;
 use super::steps::told;
 use crate::aws::cloudwatch::{Question, Statistic, metrics};
 use crate::aws::efs::{self, FileSystem, TargetState};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use serde::Serialize;
 
-use super::no_file_system;
+use super::backup::no_file_system;
 use super::steps::{By, Step, Steps, told};
 use crate::aws::efs::{self, FileSystem};
 use crate::aws::efs_change::{Mode, set_throughput};
