@@ -3,6 +3,8 @@
 mod backup;
 mod check;
 mod recover;
+mod recover_failover;
+mod recover_throughput;
 mod recover_hang;
 
 use std::process::ExitCode;

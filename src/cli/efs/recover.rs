@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::recover_hang;
+use super::{recover_failover, recover_hang, recover_throughput};
 use crate::error::Fault;
 use crate::ui::Format;
 
@@ -47,6 +47,15 @@ pub struct Recover {
 /// What else goes wrong with a home than that it is lost.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
+    /// Change how throughput is paid for, where credits are spent and Jenkins crawls
+    ///
+    /// Prints the steps; does them only with --apply. AWS allows it once in 24 hours.
+    Throughput(recover_throughput::Throughput),
+    /// Make the read-only copy in another region the home
+    ///
+    /// Asked of the side that lives, where the other is lost. Prints all steps, and who does each;
+    /// does those that AWS has to do only with --apply.
+    Failover(recover_failover::Failover),
     /// Free a mount that hangs: from the tunnel to a reboot, step by step
     ///
     /// Prints the steps and the processes that they kill; does them only with --apply.
@@ -56,6 +65,8 @@ pub(super) enum Verb {
 /// Runs it.
 pub(super) async fn run(args: Recover, format: Format) -> anyhow::Result<ExitCode> {
     match args.verb {
+        Some(Verb::Throughput(args)) => Box::pin(recover_throughput::run(&args, format)).await,
+        Some(Verb::Failover(args)) => Box::pin(recover_failover::run(&args, format)).await,
         Some(Verb::Hang(hang)) => Box::pin(recover_hang::run(&hang, format)).await,
         None => Err(Fault::usage("not there yet").into()),
     }
