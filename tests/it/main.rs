@@ -18,6 +18,7 @@ mod dead_mount;
 mod ec2;
 mod ecs_drain;
 mod efs_backup;
+mod efs_api;
 mod efs_check;
 mod engine;
 mod fleet;
