@@ -106,6 +106,10 @@
 //!   be done, both without I/O; [`fleet::rollout::prospect`] is what follows
 //! - [`doctor`]: what is wrong, what shows it, and the line that mends it; [`doctor::group`]: whether
 //!   an Auto Scaling group is fit for what it holds
+//! - [`doctor::efs`]: the storage under Jenkins. [`doctor::efs::table`] is every check, each in a file of
+//!   its own: what it sees is plain data, and what that means is decided without I/O, here or from a
+//!   bundle; [`doctor::efs::engine`] runs them
+//! - [`doctor::recover`]: a home brought back, by renames, with a journal and a way back
 //! - [`iam`]: the least policies, as a table
 //!
 //! How anything outside is touched. These two do not know each other:

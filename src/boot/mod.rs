@@ -52,6 +52,7 @@ mod target;
 mod tests;
 mod texts;
 mod timer;
+mod way_back;
 
 use std::sync::Arc;
 use std::time::Duration;

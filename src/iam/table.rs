@@ -132,6 +132,15 @@ const GRANTS: &[Grant] = &[
         why: "how the controller stands, for whoever has it drained by the tag `hostkit:drain`",
     },
     Grant {
+        sid: "ReadRollout",
+        roles: &[Controller],
+        actions: &["ssm:GetParameters"],
+        on: &[On::Parameters("/hostkit/asg/*/journal")],
+        when: When::Always,
+        why: "whether a rollout goes back to this image: then the home of before is put back; \
+              without it a newer Jenkins that came up and was not proven needs a person",
+    },
+    Grant {
         sid: "FindAgents",
         roles: &[Controller],
         actions: &["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances"],
