@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use camino::Utf8PathBuf;
 use clap::ValueEnum;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::aws::Aws;
@@ -198,7 +199,7 @@ fn setting<'a>(
 fn show(prospect: &Prospect, format: Format) {
     match format {
         Format::Human => ui::text(&prospect.text()),
-        Format::Json => ui::json(&prospect.json()),
+        Format::Json => ui::json(&prospect.line()),
     }
 }
 
@@ -220,9 +221,23 @@ fn agree(how: &How, format: Format) -> anyhow::Result<()> {
     }
 }
 
+/// A line of what is said for programs: first what would be done, then what happens, then how it ended.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "its schema is what it is for")]
+pub(super) enum Said<'a> {
+    /// What would be done.
+    Prospect(rollout::prospect::Line<'a>),
+    /// Something that happens.
+    Event(ui::Line<'a>),
+    /// How it ended.
+    Ended(Line<'a>),
+}
+
 /// How it ended, for programs.
-#[derive(Serialize)]
-struct Line<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Line<'a> {
+    /// Of this form: 1.
     version: u32,
     #[serde(flatten)]
     ended: &'a Ended,

@@ -3,6 +3,7 @@
 
 mod build;
 mod care;
+mod doctor;
 mod rollout;
 
 use super::grant::Role::{Agent, Controller, Ecs};
@@ -10,7 +11,7 @@ use super::grant::{Grant, On, When};
 
 /// The whole table.
 pub fn all() -> impl Iterator<Item = &'static Grant> {
-    [build::GRANTS, care::GRANTS, rollout::GRANTS, GRANTS].into_iter().flatten()
+    [build::GRANTS, care::GRANTS, doctor::GRANTS, rollout::GRANTS, GRANTS].into_iter().flatten()
 }
 
 /// What hosts do.
@@ -129,6 +130,15 @@ const GRANTS: &[Grant] = &[
         on: &[On::Parameters("/hostkit/asg/*/host")],
         when: When::Always,
         why: "how the controller stands, for whoever has it drained by the tag `hostkit:drain`",
+    },
+    Grant {
+        sid: "ReadRollout",
+        roles: &[Controller],
+        actions: &["ssm:GetParameters"],
+        on: &[On::Parameters("/hostkit/asg/*/journal")],
+        when: When::Always,
+        why: "whether a rollout goes back to this image: then the home of before is put back; \
+              without it a newer Jenkins that came up and was not proven needs a person",
     },
     Grant {
         sid: "FindAgents",

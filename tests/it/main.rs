@@ -19,6 +19,7 @@ mod ec2;
 mod ecs_drain;
 mod efs_recover;
 mod efs_recovery;
+mod efs_check;
 mod engine;
 mod fleet;
 mod home;

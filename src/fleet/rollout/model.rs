@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::journal::{Journal, Scribe};
+use super::journal::{self, Journal, Scribe};
 use super::next::{Act, End, Next, next};
 use super::proof::Target;
 use super::reaction::{Reaction, react};
@@ -16,6 +16,7 @@ use crate::aws::asg::refresh::{BUSY, IRREVERSIBLE, NONE, Refresh, Status};
 use crate::aws::asg::{Crew, Host};
 use crate::aws::elb::Health;
 use crate::group::standing::{Proof, Standing, State};
+use crate::group::way_back::{self, permitted};
 use crate::host::Role;
 
 const OLD: i64 = 7;
@@ -72,6 +73,8 @@ struct World {
     locked: bool,
     journal: Option<Journal>,
     builds: u32,
+    /// Whether the newer Jenkins was the last to serve the home.
+    home_is_newer: bool,
 }
 
 fn order(strategy: Way_) -> Order {
@@ -93,6 +96,7 @@ fn order(strategy: Way_) -> Order {
         builds_patience: 600,
         patience: 600,
         rollback: false,
+        restores_home: false,
         crowd: crate::fleet::rollout::Crowd::default(),
     }
 }
@@ -118,6 +122,7 @@ impl World {
             locked: true,
             journal: None,
             builds: 2,
+            home_is_newer: false,
         };
         world.launch(OLD);
         world.serve();
@@ -144,6 +149,14 @@ impl World {
         if is_new && self.image == Image::NeverReady {
             return;
         }
+        if !is_new && self.home_is_newer {
+            // Its boot refuses the home, until the journal has it put back.
+            let journal = self.journal.as_ref().map(Journal::text);
+            if permitted(journal.as_deref(), "ami-a", "ami-b").is_err() {
+                return;
+            }
+        }
+        self.home_is_newer = is_new;
         "InService".clone_into(&mut host.state);
         let jenkins = match (is_new, self.image) {
             (true, Image::WrongVersion) => "2.0",
@@ -449,6 +462,7 @@ fn check(world: &World, course: &Course) {
     let host = &world.hosts[0];
     assert!(host.is_in_service() && host.version == Some(version), "{host:?} {told}");
     assert_eq!(world.launches, version, "{told}");
+    assert_eq!(world.home_is_newer, version == NEW, "{told}");
     assert_eq!(world.standing.as_ref().map(|it| it.state), Some(State::Serving), "{told}");
     assert_eq!(world.suspended, ["AZRebalance"], "what was suspended before stays so: {told}");
     assert!(!world.locked && world.recorded >= 1, "{told}");
@@ -551,6 +565,7 @@ fn journals_of_old_are_read() {
         }
     );
     assert_eq!(journal.forward.id.as_deref(), Some("refresh-0"));
+    assert_eq!(journal::parameter("ci"), way_back::parameter("ci"));
     let least = include_str!("fixtures/journal-least.json");
     let journal: Journal = serde_json::from_str(least).unwrap();
     assert_eq!((journal.phase, journal.stopped, journal.cause), (Phase::Begun, false, None));

@@ -12,6 +12,8 @@ mod attend;
 pub mod intact;
 mod notebook;
 mod place;
+#[cfg(test)]
+pub(in crate::doctor::efs) mod sample;
 mod trouble;
 
 use camino::Utf8PathBuf;

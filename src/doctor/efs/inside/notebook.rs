@@ -1,7 +1,9 @@
 //! What a child is doing, and what it has done: so that one that hangs can say in what.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,11 @@ impl Step {
     /// For people: `statfs 12.3 ms`.
     pub fn told(&self) -> String {
         format!("{} {}", self.what, milliseconds(self.micros))
+    }
+
+    /// Several, for people.
+    pub fn list(steps: &[Self]) -> String {
+        steps.iter().map(Self::told).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -52,20 +59,25 @@ pub struct Left {
     pub state: char,
 }
 
-/// What a child is doing. Shared by the thread that works and the one that answers.
+/// What a child is doing. Shared by the threads that work and the one that answers.
 #[derive(Debug, Default)]
 pub struct Notebook(Mutex<Notes>);
 
 #[derive(Debug, Default)]
 struct Notes {
-    doing: String,
+    doing: HashMap<ThreadId, (Instant, String)>,
     done: Vec<Step>,
 }
 
 impl Notebook {
-    /// Notes what comes next.
+    /// Notes what this thread does next.
     pub fn doing(&self, what: impl Into<String>) {
-        self.notes().doing = what.into();
+        self.notes().doing.insert(std::thread::current().id(), (Instant::now(), what.into()));
+    }
+
+    /// Notes that this thread does nothing more.
+    pub fn rests(&self) {
+        self.notes().doing.remove(&std::thread::current().id());
     }
 
     /// Does a step of several whose times count.
@@ -86,11 +98,20 @@ impl Notebook {
         self.notes().done.clone()
     }
 
-    /// That it has not ended after so long.
+    /// That it has not ended after so long. Of several things that are being done the oldest is it.
     pub(super) fn hang(&self, after: Duration) -> Hang {
         let notes = self.notes();
+        let oldest = notes.doing.values().min_by_key(|(since, _)| *since);
+        let doing = oldest.map(|(_, what)| what.clone()).unwrap_or_default();
         let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-        Hang { doing: notes.doing.clone(), done: notes.done.clone(), after, left: None }
+        Hang { doing, done: notes.done.clone(), after, left: None }
+    }
+
+    /// What has been going on for longer than this.
+    pub(super) fn longer_than(&self, limit: Duration) -> Vec<String> {
+        let notes = self.notes();
+        let long = notes.doing.values().filter(|(since, _)| since.elapsed() > limit);
+        long.map(|(_, what)| what.clone()).collect()
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {

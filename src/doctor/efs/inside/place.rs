@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use crate::lease::ground::{HOME, MARK};
+use crate::lease::ground::HOME;
 use crate::sys::Root;
 
 /// What only a Jenkins has in its home.
@@ -41,8 +41,9 @@ pub fn place(root: &Root) -> io::Result<Option<Place>> {
         Ok(Place { folder: folder.to_owned(), signs })
     };
     let (inside, top) = (within(HOME)?, within("")?);
-    // What hostkit has marked has its home there, whatever is left of it.
-    let marked = root.exists(MARK)? && root.exists(HOME)?;
+    // What hostkit has marked has its home there, whatever is left of it. The mark itself is for
+    // root only, and who asks may be another.
+    let marked = root.exists(".hostkit")? && root.exists(HOME)?;
     Ok(if marked || (!inside.signs.is_empty() && inside.signs.len() >= top.signs.len()) {
         Some(inside)
     } else if top.signs.is_empty() {

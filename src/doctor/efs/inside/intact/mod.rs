@@ -3,6 +3,12 @@
 //! Works on any tree: the home on the mount, one that a restore has left, one that was kept aside.
 //! Reads configuration, looks at the newest builds, and changes nothing. No link is followed.
 
+mod examine;
+mod files;
+#[cfg(test)]
+mod tests;
+mod xml;
+
 use std::time::Duration;
 
 use camino::Utf8Path;
@@ -10,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::notebook::Notebook;
 use crate::sys::Root;
+use examine::Examination;
 
 /// So long is looked, unless somebody says otherwise.
 const WITHIN: Duration = Duration::from_secs(25);
@@ -20,6 +27,8 @@ const WITHIN: Duration = Duration::from_secs(25);
 pub struct Intact {
     /// Where the home is, from the top of the file system: empty where it is the top.
     pub folder: String,
+    /// Whether it is empty: no Jenkins has run on it, or all is lost.
+    pub fresh: bool,
     /// What is damaged, the worst first, and of each kind only the first few.
     pub damage: Vec<Damage>,
     /// How many more are damaged than are named.
@@ -38,6 +47,8 @@ pub struct Intact {
     pub plugins: u64,
     /// How many starts of Jenkins have failed one after the other.
     pub failed_boots: u64,
+    /// Who says that it uses the home, by Jenkins' own mark against two of them.
+    pub owner: Option<String>,
     /// What was not looked at, because time was up.
     pub unreached: Vec<String>,
 }
@@ -97,6 +108,7 @@ impl Damage {
     /// In a line.
     pub fn told(&self) -> String {
         let Self { path, how, .. } = self;
+        let path = if path.is_empty() { "the home" } else { path };
         match how {
             How::Missing => format!("{path} is not there"),
             How::Empty => format!("{path} is empty"),
@@ -117,10 +129,10 @@ pub fn examine(root: &Root, folder: &Utf8Path) -> Intact {
 
 /// As [`examine`], within so much time, and says in `notes` what it is doing.
 pub fn examine_within(
-    _root: &Root,
+    root: &Root,
     folder: &Utf8Path,
-    _within: Duration,
-    _notes: &Notebook,
+    within: Duration,
+    notes: &Notebook,
 ) -> Intact {
-    Intact { folder: folder.to_string(), ..Intact::default() }
+    Examination::new(root, folder, within, notes).all()
 }
