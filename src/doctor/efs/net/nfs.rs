@@ -81,7 +81,9 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
     match &seen.end {
         End::Unreached(_) => skip(format!("{place} took no connection a moment later"))
             .mended_by("hostkit efs check --only net.port"),
-        End::NotEncrypted(_) => skip(format!("{place} could not be asked through TLS: see net.tls")),
+        End::NotEncrypted(_) => {
+            skip(format!("{place} could not be asked through TLS: see net.tls"))
+        }
         End::Greeted(Greeting { null: Err(hitch), .. }) => {
             let says = format!("{place} takes connections and does not speak NFS: {hitch}");
             mended(fail(says), hitch, case)
