@@ -59,9 +59,9 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
+pub use crate::efs::name::Names;
 use context::Context;
 pub use context::Machine;
-pub use mount::name::Names;
 
 use crate::error::Fault;
 use crate::event::{Events, Milestone, Outcome};

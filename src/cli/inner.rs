@@ -11,6 +11,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Subcommand;
 
 use crate::boot::inside;
+use crate::doctor::efs::inside as efs;
+use crate::doctor::recover::inside as recover;
 use crate::facts::Facts;
 use crate::group::ledger;
 use crate::guard::{envoy, pulse};
@@ -39,6 +41,22 @@ pub enum Inner {
         /// Also where no network file system is mounted. For tests.
         #[arg(long)]
         anywhere: bool,
+    },
+    /// Look at the mounted file system for `hostkit efs check`: a request on standard input, an
+    /// answer on standard output.
+    Efs {
+        /// Also where no network file system is mounted. For tests.
+        #[arg(long)]
+        anywhere: bool,
+    },
+    /// Work on a home that is brought back: a request on standard input, an answer on standard output.
+    Recover {
+        /// Also where no network file system is mounted, and without the lease. For tests.
+        #[arg(long)]
+        anywhere: bool,
+        /// Die at this change, counted from 1. For tests.
+        #[arg(long)]
+        die_at: Option<u32>,
     },
     /// Count a report of an unhealthy host on the home: a request on standard input, an answer on
     /// standard output.
@@ -123,6 +141,8 @@ pub fn run(command: &Inner) -> ExitCode {
     let end = match command {
         Inner::Home { anywhere } => home(ground(*anywhere)),
         Inner::Clerk { anywhere } => Ok(attend(ground(*anywhere))),
+        Inner::Efs { anywhere } => Ok(examine(ground(*anywhere))),
+        Inner::Recover { anywhere, die_at } => recover(ground(*anywhere), *die_at),
         Inner::Ledger => count(),
         Inner::Witness => testify(),
         Inner::Envoy => speak(),
@@ -212,6 +232,33 @@ fn attend(ground: Ground) -> u8 {
     // The asker went away: there is nobody to tell.
     let _ = clerk::attend(ground, std::io::stdin().lock(), std::io::stdout().lock());
     0
+}
+
+fn examine(ground: Ground) -> u8 {
+    // The asker went away: there is nobody to tell.
+    let _ = efs::attend(ground, std::io::stdin().lock(), std::io::stdout().lock());
+    0
+}
+
+fn recover(ground: Ground, die_at: Option<u32>) -> anyhow::Result<u8> {
+    let request: recover::Request =
+        serde_json::from_reader(std::io::stdin().lock()).context("reading the request")?;
+    // As with the home: until this process is gone, hung or not, the lease is not released.
+    let needs_lease = request.task.changes() && ground == Ground::Nfs;
+    let writing = if needs_lease {
+        memory()?.writing().context("marking that the home is written to")?
+    } else {
+        None
+    };
+    ui::json(&if writing.is_none() && needs_lease {
+        recover::Answer::Refused {
+            why: "this host does not hold the home any more".to_owned(),
+            hint: "`hostkit lease status` tells who does".to_owned(),
+        }
+    } else {
+        recover::answer(&request, ground, &recover::Moments::new(die_at))
+    });
+    Ok(0)
 }
 
 fn count() -> anyhow::Result<u8> {

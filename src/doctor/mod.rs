@@ -24,6 +24,13 @@ pub struct Gap {
     pub why: String,
 }
 
+impl Gap {
+    /// Whether nothing answered in time: others who ask the same would wait as long.
+    pub fn is_silence(&self) -> bool {
+        self.why.contains(" had no answer: ") || self.why.starts_with("it did not end within")
+    }
+}
+
 impl From<Failure> for Gap {
     fn from(failure: Failure) -> Self {
         Self {

@@ -15,6 +15,8 @@ pub enum Role {
     Upgrade,
     /// `hostkit keys generate`, `status` and `rotate`.
     Keys,
+    /// `hostkit efs check` from outside.
+    EfsCheck,
     /// The instance role of a Jenkins controller.
     Controller,
     /// The instance role of a build agent.
@@ -26,13 +28,14 @@ pub enum Role {
 
 impl Role {
     /// All there are.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Bake,
         Self::BakeInstance,
         Self::Publish,
         Self::Prune,
         Self::Upgrade,
         Self::Keys,
+        Self::EfsCheck,
         Self::Controller,
         Self::Agent,
         Self::Ecs,
@@ -66,6 +69,8 @@ pub enum On {
     AnyEc2,
     /// File systems.
     FileSystems,
+    /// Access points of file systems.
+    AccessPoints,
     /// Auto Scaling Groups.
     Groups,
     /// Log groups, and the streams in them.

@@ -81,6 +81,9 @@ fn arns(on: On, scope: &Scope) -> Vec<String> {
         On::FileSystems => {
             format!("arn:aws:elasticfilesystem:{region}:{account}:file-system/*")
         }
+        On::AccessPoints => {
+            format!("arn:aws:elasticfilesystem:{region}:{account}:access-point/*")
+        }
         On::Groups => {
             format!(
                 "arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/*"

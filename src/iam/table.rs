@@ -3,6 +3,7 @@
 
 mod build;
 mod care;
+mod doctor;
 mod rollout;
 
 use super::grant::Role::{Agent, Controller, Ecs};
@@ -10,7 +11,7 @@ use super::grant::{Grant, On, When};
 
 /// The whole table.
 pub fn all() -> impl Iterator<Item = &'static Grant> {
-    [build::GRANTS, care::GRANTS, rollout::GRANTS, GRANTS].into_iter().flatten()
+    [build::GRANTS, care::GRANTS, doctor::GRANTS, rollout::GRANTS, GRANTS].into_iter().flatten()
 }
 
 /// What hosts do.

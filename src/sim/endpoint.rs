@@ -179,7 +179,7 @@ fn dispatch(account: &mut Account, call: &Call<'_>, as_of: Instant) -> Turn {
         Service::Ebs => return ebs::answer(account, call),
         Service::Ec2 => ec2::answer(account, call, as_of),
         Service::Ecs => ecs::answer(account, call),
-        Service::Efs => efs::answer(account, call.caller.name(), call.request),
+        Service::Efs => efs::answer(account, call.caller.name(), &call.region, call.request),
         Service::Elb => elb::answer(account, call.request, &call.region),
         Service::Ssm => ssm::answer(account, call),
         Service::Sts => sts::answer(call),

@@ -201,6 +201,24 @@ impl Abandoned {
             }
         }
     }
+
+    /// The process id of what is left of it and its state, as the kernel writes it; nothing where
+    /// it is gone. Of its threads the one counts that the kernel holds on to (`D`).
+    pub fn left(&mut self) -> Option<(u32, char)> {
+        if self.is_gone() {
+            return None;
+        }
+        let Remains::Program(child) = &self.0 else { return Some((0, 'D')) };
+        let pid = child.id()?;
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+        let states = threads.filter_map(|thread| {
+            let stat = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+            // The name of a program may hold anything, also what comes after it here.
+            stat.rsplit_once(") ")?.1.chars().next()
+        });
+        let state = states.min_by_key(|state| *state != 'D')?;
+        Some((pid, state))
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod atomic;
+pub mod certificate;
 pub mod cmd;
 pub mod console;
 pub mod dialogue;

@@ -4,6 +4,7 @@
 //! error, or as JSON lines on standard output. Results of a command go to standard output through
 //! [`text`] and [`json`].
 
+mod glance;
 pub mod human;
 pub mod journal;
 mod panel;
@@ -15,6 +16,8 @@ use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::task::JoinHandle;
+
+pub use glance::{Glance, glance};
 
 use crate::error;
 use crate::event::{Event, Events, Outcome};
@@ -111,6 +114,11 @@ pub struct Line<'a> {
 /// Prints text for people on standard output.
 pub fn text(text: &str) {
     put(text.trim_end_matches('\n'));
+}
+
+/// Whether text on standard output may have colours. `NO_COLOR` is honoured.
+pub fn may_colour() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// Prints a line for people on standard error, beside the results.

@@ -17,6 +17,7 @@ mod container_service;
 mod dead_mount;
 mod ec2;
 mod ecs_drain;
+mod efs_check;
 mod engine;
 mod fleet;
 mod home;

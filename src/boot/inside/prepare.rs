@@ -8,6 +8,7 @@ use camino::Utf8Path;
 use super::{Answer, Former, gate, me, moving};
 use crate::jenkins::Version;
 use crate::lease::ground::{self, Found, HOME, MARK};
+use crate::lease::recovery;
 use crate::sys::{Owner, Root};
 
 /// For whom a home is prepared.
@@ -32,6 +33,10 @@ pub(super) struct Tenant<'a> {
 /// Makes the home of an empty file system, takes over that of another Jenkins, or looks whether it
 /// is the right one.
 pub(super) fn prepare(root: &Root, tenant: &Tenant<'_>) -> anyhow::Result<Answer> {
+    let barrier = recovery::barrier(root, tenant.file_system);
+    if let Some((why, hint)) = barrier.context("looking for a recovery that is under way")? {
+        return Ok(Answer::Refused { why, hint });
+    }
     let mark = root.read_text(MARK).context("reading the mark of the file system")?;
     if let Some(mark) = mark {
         return check(root, mark.trim(), tenant);

@@ -38,10 +38,10 @@ use futures::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::inside::{self, Answer, Ground, Request};
-use super::mount::name::Names;
-use super::mount::probe;
 use super::status::{State, Status};
 use super::{Machine, boot};
+use crate::efs::name::Names;
+use crate::efs::probe;
 use crate::error;
 use crate::event::{Event, Events};
 use crate::group::ledger;

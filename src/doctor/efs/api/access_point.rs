@@ -2,13 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::aws::efs::AccessPoint;
 use crate::doctor::efs::scene::{Case, Scene};
 use crate::doctor::efs::table::Id;
 use crate::doctor::{Finding, Gap, Look, Verdict};
 
 /// What was seen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Seen {}
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The access point that this host is told to mount through; nothing if it is told none.
+    pub wanted: Option<String>,
+    /// It; nothing if there is none of that id in this region.
+    pub access_point: Option<AccessPoint>,
+}
 
 /// Looks.
 pub async fn look(_scene: &Scene<'_>) -> Look<Seen> {

@@ -2,13 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::aws::efs::FileSystem;
 use crate::doctor::efs::scene::{Case, Scene};
 use crate::doctor::efs::table::Id;
 use crate::doctor::{Finding, Gap, Look, Verdict};
 
 /// What was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Seen {}
+pub struct Seen {
+    /// The file system, with all that EFS says of it; nothing if there is none of this id in this
+    /// region.
+    pub file_system: Option<FileSystem>,
+}
 
 /// Looks.
 pub async fn look(_scene: &Scene<'_>) -> Look<Seen> {

@@ -6,8 +6,8 @@ use crate::doctor::efs::scene::{Case, Scene};
 use crate::doctor::efs::table::Id;
 use crate::doctor::{Finding, Gap, Look, Verdict};
 
-/// What was seen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What was seen: nothing beside what the check of the targets has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {}
 
 /// Looks.

@@ -1,20 +1,19 @@
 //! Whether an NFS server answers, and if not, in which way it does not: each has its own cure.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+
+use super::greet::{self, Hitch};
+use super::reach::{self, Barrier};
 
 /// How long a server may be silent, on a machine.
-pub(in crate::boot) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a server is asked once it has taken the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
+pub enum Call {
     /// Nothing: it wants TLS first.
     None,
     /// What every NFS server answers.
@@ -23,7 +22,7 @@ pub(super) enum Call {
 
 /// The way in which a server does not answer.
 #[derive(Debug, Error)]
-pub(super) enum Obstacle {
+pub enum Obstacle {
     #[error("{0} refused the connection")]
     Refused(SocketAddr),
     #[error("{0} did not answer within {1:?}")]
@@ -37,24 +36,26 @@ pub(super) enum Obstacle {
     #[error("{0} accepted the connection but did not answer an NFS call within {1:?}")]
     Silent(SocketAddr, Duration),
     #[error("connecting to {0}: {1}")]
-    Other(SocketAddr, io::Error),
+    Other(SocketAddr, String),
 }
 
 impl Obstacle {
     /// Why no connection came about.
-    fn of(address: SocketAddr, error: io::Error, patience: Duration) -> Self {
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused => Self::Refused(address),
-            io::ErrorKind::TimedOut => Self::TimedOut(address, patience),
-            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                Self::NoRoute(address)
+    fn of(address: SocketAddr, barrier: Barrier) -> Self {
+        match barrier {
+            Barrier::Refused => Self::Refused(address),
+            Barrier::Dropped(ms) => Self::TimedOut(address, Duration::from_millis(ms)),
+            Barrier::NoRoute => Self::NoRoute(address),
+            Barrier::Reset => Self::Other(address, "it was broken off".to_owned()),
+            Barrier::Forbidden => {
+                Self::Other(address, "a firewall of this host does not let it out".to_owned())
             }
-            _ => Self::Other(address, error),
+            Barrier::Other(why) => Self::Other(address, why),
         }
     }
 
     /// What to do about it.
-    pub(super) const fn hint(&self) -> &'static str {
+    pub const fn hint(&self) -> &'static str {
         match self {
             Self::Refused(_) => {
                 "nothing listens there: the address is not (or no longer) a mount target"
@@ -75,59 +76,34 @@ impl Obstacle {
 }
 
 /// Connects and makes the call. `patience` is for each of the two.
-pub(super) async fn probe(
-    address: SocketAddr,
-    call: Call,
-    patience: Duration,
-) -> Result<(), Obstacle> {
-    let connect = timeout(patience, TcpStream::connect(address)).await;
-    let stream = connect.map_err(|_| Obstacle::TimedOut(address, patience))?;
-    let mut stream = stream.map_err(|error| Obstacle::of(address, error, patience))?;
+pub async fn probe(address: SocketAddr, call: Call, patience: Duration) -> Result<(), Obstacle> {
+    let connect = reach::connect(address, patience).await;
+    let (mut stream, _) = connect.map_err(|barrier| Obstacle::of(address, barrier))?;
     if call == Call::None {
         return Ok(());
     }
-    let exchange = async {
-        stream.write_all(&null_call()).await?;
-        let mut reply = [0_u8; 28];
-        stream.read_exact(&mut reply).await?;
-        Ok::<_, io::Error>(reply)
-    };
-    match timeout(patience, exchange).await {
-        Err(_) => Err(Obstacle::Silent(address, patience)),
-        Ok(Err(_)) => Err(Obstacle::Closed(address)),
-        Ok(Ok(reply)) if is_success(&reply) => Ok(()),
-        Ok(Ok(_)) => Err(Obstacle::NotNfs(address)),
+    match greet::null(&mut stream, patience).await {
+        Ok(_) => Ok(()),
+        Err(Hitch::Closed) => Err(Obstacle::Closed(address)),
+        Err(Hitch::Silent(_)) => Err(Obstacle::Silent(address, patience)),
+        Err(Hitch::Alien(_) | Hitch::Rejected(_)) => Err(Obstacle::NotNfs(address)),
     }
 }
 
-const XID: u32 = 0x686b_6974;
-
-/// One record of Sun's RPC (RFC 5531): call NULL of NFS (program 100003) version 4, without
-/// credentials.
-fn null_call() -> Vec<u8> {
-    const LAST_FRAGMENT: u32 = 0x8000_0000;
-    let words = [LAST_FRAGMENT + 40, XID, 0, 2, 100_003, 4, 0, 0, 0, 0, 0];
-    words.iter().flat_map(|word: &u32| word.to_be_bytes()).collect()
-}
-
-/// Record mark, then: our id, a reply, accepted, an empty verifier, success.
-fn is_success(reply: &[u8; 28]) -> bool {
-    let word = |index: usize| {
-        let bytes = &reply[index * 4..index * 4 + 4];
-        u32::from_be_bytes(bytes.try_into().expect("four bytes"))
-    };
-    [word(1), word(2), word(3), word(4), word(5), word(6)] == [XID, 1, 0, 0, 0, 0]
-}
-
 #[cfg(test)]
-pub(in crate::boot) mod tests {
+pub(crate) mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+
     use super::*;
 
     /// A server that answers the one call, as long as the test runs.
-    pub(in crate::boot) async fn nfs_server() -> SocketAddr {
+    pub(crate) async fn nfs_server() -> SocketAddr {
         serve(|call| {
-            assert_eq!(call, null_call());
-            let words = [0x8000_0018_u32, XID, 1, 0, 0, 0, 0];
+            let xid = u32::from_be_bytes(*call[4..].first_chunk().unwrap());
+            assert_eq!(call, crate::efs::wire::null(xid));
+            let words = [0x8000_0018_u32, xid, 1, 0, 0, 0, 0];
             words.iter().flat_map(|word| word.to_be_bytes()).collect()
         })
         .await
@@ -149,7 +125,7 @@ pub(in crate::boot) mod tests {
 
     /// An address at which connections are dropped: its queue is full, and stays so while the answer
     /// is held.
-    pub(in crate::boot) async fn black_hole() -> (SocketAddr, Vec<TcpStream>) {
+    pub(crate) async fn black_hole() -> (SocketAddr, Vec<TcpStream>) {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(1).unwrap();

@@ -16,10 +16,10 @@ pub enum Names {
 
 impl Names {
     /// The first address of the fourth version that `name` has.
-    pub(super) async fn address(&self, name: &str) -> Option<Ipv4Addr> {
+    pub async fn address(&self, name: &str) -> Option<Ipv4Addr> {
         match self {
             Self::System => {
-                let all = tokio::net::lookup_host((name, super::wanted::NFS_PORT)).await.ok()?;
+                let all = tokio::net::lookup_host((name, super::NFS_PORT)).await.ok()?;
                 all.into_iter().find_map(|address| match address.ip() {
                     IpAddr::V4(ip) => Some(ip),
                     IpAddr::V6(_) => None,
@@ -33,7 +33,7 @@ impl Names {
 /// The names under which a host of this zone reaches a file system: that of the region, and the one
 /// that a One Zone file system has in its own zone. With the last dot, so that no search domain is
 /// tried first.
-pub(super) fn of(id: &str, region: &str, zone: &str, suffix: &str) -> [String; 2] {
+pub fn of(id: &str, region: &str, zone: &str, suffix: &str) -> [String; 2] {
     let regional = format!("{id}.efs.{region}.{suffix}.");
     let zonal = format!("{zone}.{regional}");
     [regional, zonal]

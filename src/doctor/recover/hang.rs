@@ -1,0 +1,1 @@
+//! What is done about a mount that does not answer.
