@@ -92,7 +92,7 @@ impl Outcome {
 }
 
 /// One thing that an engine has to say. `step` is the step's id.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
     /// A step begins.
@@ -110,12 +110,13 @@ pub enum Event {
         step: String,
         outcome: Outcome,
         #[serde(serialize_with = "seconds", deserialize_with = "from_seconds")]
+        #[schemars(with = "f64")]
         took: Duration,
     },
 }
 
 /// How a part of what is watched stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fact {
     /// The part, in a word or two; the same as long as it is watched.
     pub what: String,
@@ -131,7 +132,7 @@ impl Fact {
 }
 
 /// What is looked for in the journal of a host, when something has happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Milestone {
     /// A boot begins.
@@ -207,7 +208,7 @@ impl Event {
 }
 
 /// What a [`Event::Progress`] counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
     /// Bytes.

@@ -88,6 +88,8 @@
 //!   of one went; [`boot::bundle`]: what somebody needs who was not there
 //! - [`logs`]: the journal, shipped to CloudWatch Logs
 //! - [`jenkins`]: what is rendered for Jenkins, and how it is asked
+//! - [`efs`]: how a file system is reached: its names, and what answers at its addresses; what the
+//!   boot and the doctor share
 //! - [`keys`]: what counts as a key, asking for keys, and making and exchanging them from outside;
 //!   what a host does with its keys is in [`boot`], at boot and when [`boot::refresh`] reads them again
 //! - [`facts`]: what the kernel and the metadata service say of this machine, as plain values;
@@ -104,6 +106,10 @@
 //!   be done, both without I/O; [`fleet::rollout::prospect`] is what follows
 //! - [`doctor`]: what is wrong, what shows it, and the line that mends it; [`doctor::group`]: whether
 //!   an Auto Scaling group is fit for what it holds
+//! - [`doctor::efs`]: the storage under Jenkins. [`doctor::efs::table`] is every check, each in a file of
+//!   its own: what it sees is plain data, and what that means is decided without I/O, here or from a
+//!   bundle; [`doctor::efs::engine`] runs them
+//! - [`doctor::recover`]: a home brought back, by renames, with a journal and a way back
 //! - [`iam`]: the least policies, as a table
 //!
 //! How anything outside is touched. These two do not know each other:
@@ -185,6 +191,7 @@ pub mod boot;
 pub mod cli;
 pub mod digest;
 pub mod doctor;
+pub mod efs;
 pub mod error;
 pub mod event;
 pub mod facts;

@@ -39,10 +39,27 @@ impl Intercept for Listener {
 
 /// Asks AWS for the time, which it gives with every answer; this machine's where it gives none.
 pub async fn now(config: &SdkConfig) -> Result<Timestamp, Failure> {
+    let (answer, heard) = ask(config).await;
+    answer.map(|()| heard.unwrap_or_else(Timestamp::now))
+}
+
+/// As [`now`], but a refusal tells the time as well: a signature of another time is refused. To the
+/// second; none where an answer has none.
+///
+/// # Errors
+/// There was no answer that tells it.
+pub async fn heard(config: &SdkConfig) -> Result<Option<Timestamp>, Failure> {
+    match ask(config).await {
+        (Err(failure), None) => Err(failure),
+        (_, heard) => Ok(heard),
+    }
+}
+
+async fn ask(config: &SdkConfig) -> (Result<(), Failure>, Option<Timestamp>) {
     let listener = Listener::default();
     let call = aws_sdk_sts::Client::new(config).get_caller_identity();
     let answer = call.customize().interceptor(listener.clone()).send().await;
-    answer.map_err(|error| Failure::new("sts:GetCallerIdentity", &error))?;
+    let answer = answer.map_err(|error| Failure::new("sts:GetCallerIdentity", &error));
     let heard = *listener.0.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(heard.unwrap_or_else(Timestamp::now))
+    (answer.map(drop), heard)
 }

@@ -8,13 +8,17 @@
 pub mod account;
 pub mod agents;
 pub mod asg;
+pub mod backup;
 pub mod base_ami;
 pub mod channel;
 pub mod clock;
+pub mod cloudwatch;
 pub mod ebs;
 pub mod ec2;
 pub mod ecs;
 pub mod efs;
+pub mod efs_change;
+pub mod efs_replication;
 pub mod elb;
 mod failure;
 pub mod image;
@@ -23,6 +27,7 @@ pub mod instance_type;
 pub mod instances;
 pub mod inventory;
 pub mod keypair;
+pub mod kms;
 pub mod launch_template;
 pub mod logs;
 pub mod operator;
@@ -30,6 +35,7 @@ pub mod patience;
 pub mod probe;
 pub mod remove;
 mod role;
+pub mod rules;
 pub mod security_group;
 pub mod snapshot;
 pub mod ssm;
@@ -81,4 +87,18 @@ pub fn config(
         builder = builder.endpoint_url(url);
     }
     builder.build()
+}
+
+/// The same calls for somebody who waits: each is given up after `patience`, and what is refused for
+/// a moment is asked once more in it.
+pub fn brisk(config: &SdkConfig, patience: Duration) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(patience / 2)
+        .operation_attempt_timeout(patience)
+        .operation_timeout(patience)
+        .build();
+    let retry = RetryConfig::standard()
+        .with_max_attempts(2)
+        .with_initial_backoff(Duration::from_millis(200));
+    config.to_builder().retry_config(retry).timeout_config(timeouts).build()
 }

@@ -11,11 +11,11 @@ use camino::Utf8PathBuf;
 use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinSet;
 
-use super::mount::name::Names;
-use super::mount::probe;
 use super::steps::{self, Step};
 use super::texts::Texts;
 use crate::aws::{self, imds::Imds};
+use crate::efs::name::Names;
+use crate::efs::probe;
 use crate::error::{self, Fault};
 use crate::event::Events;
 use crate::facts::{Facts, Identity};
@@ -65,7 +65,7 @@ impl Default for Machine {
             jenkins: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             ssh: SocketAddr::from((Ipv4Addr::LOCALHOST, 22)),
             ecs: SocketAddr::from((Ipv4Addr::LOCALHOST, 51678)),
-            nfs_port: 2049,
+            nfs_port: crate::efs::NFS_PORT,
             names: Names::System,
             probe_patience: probe::PATIENCE,
             mount_budget: Duration::from_secs(90),

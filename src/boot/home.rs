@@ -5,7 +5,8 @@ use std::sync::Arc;
 use camino::Utf8Path;
 
 use super::context::{Context, Machine};
-use super::inside::{self, Answer, Request};
+use super::inside::{self, Answer, Former, Request};
+use super::way_back;
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::jenkins::Version;
@@ -50,14 +51,24 @@ pub fn keep_off(machine: &Machine, path: &Utf8Path, instead: &str) -> Result<(),
 }
 
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
-    let request = Request::Prepare {
-        mount_point: context.machine.path(MOUNT_POINT),
-        file_system: file_system(&context).to_owned(),
-        user: OWNER.to_owned(),
-        jenkins: jenkins_of_the_image(&context, STEP),
-        allow_downgrade: context.config().jenkins.allow_downgrade,
+    let jenkins = jenkins_of_the_image(&context, STEP);
+    let prepare = async |former: Former| {
+        let request = Request::Prepare {
+            mount_point: context.machine.path(MOUNT_POINT),
+            file_system: file_system(&context).to_owned(),
+            user: OWNER.to_owned(),
+            jenkins: jenkins.clone(),
+            allow_downgrade: context.config().jenkins.allow_downgrade,
+            image: context.must_know().identity.image_id.clone(),
+            former,
+        };
+        inside::ask(&context.machine.runner, &request).await
     };
-    let answer = inside::ask(&context.machine.runner, &request).await?;
+    let mut answer = prepare(Former::Tell).await?;
+    if let Answer::Former { served } = &answer {
+        let former = way_back::ask(&context, served).await;
+        answer = prepare(former).await?;
+    }
     let Answer::Done { changed, told } = answer else {
         anyhow::bail!("the child answered {answer:?}");
     };

@@ -52,15 +52,16 @@ mod target;
 mod tests;
 mod texts;
 mod timer;
+mod way_back;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
+pub use crate::efs::name::Names;
 use context::Context;
 pub use context::Machine;
-pub use mount::name::Names;
 
 use crate::error::Fault;
 use crate::event::{Events, Milestone, Outcome};

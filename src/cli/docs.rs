@@ -6,11 +6,13 @@ use anyhow::Context as _;
 use camino::Utf8PathBuf;
 use clap::{CommandFactory as _, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform as _};
-use schemars::{Schema, schema_for};
+use schemars::{JsonSchema, Schema, schema_for};
 
-use super::{Cli, reference, status};
+use super::{Cli, reference, status, upgrade};
 use crate::boot::{analyze, history};
+use crate::doctor::efs;
 use crate::error::Fault;
 use crate::host::HostConfig;
 use crate::lease::status::Status;
@@ -28,6 +30,8 @@ pub enum Docs {
     },
     /// The reference of all sections and keys, in Markdown
     Reference,
+    /// The checks of `hostkit efs check`, in Markdown: a part of docs/efs.md
+    Checks,
     /// Man pages, one for each command
     Man {
         /// The folder that they go to; it is made if it is not there
@@ -56,6 +60,10 @@ pub enum Of {
     Analyze,
     /// A line of `hostkit history --format json`
     History,
+    /// `hostkit efs check --format json`
+    EfsCheck,
+    /// A line of `hostkit upgrade --format json`, and of `hostkit rollback`
+    Upgrade,
 }
 
 /// `hostkit docs`.
@@ -67,6 +75,9 @@ pub fn run(command: Docs) -> anyhow::Result<ExitCode> {
         Docs::Schema { of: Of::Status } => ui::text(&pretty(&schema_for!(status::Whole))),
         Docs::Schema { of: Of::Analyze } => ui::text(&pretty(&schema_for!(analyze::Analysis))),
         Docs::Schema { of: Of::History } => ui::text(&pretty(&schema_for!(history::Line))),
+        Docs::Schema { of: Of::EfsCheck } => ui::text(&pretty(&schema_for!(efs::report::Report))),
+        Docs::Checks => ui::text(&efs::explain::page()),
+        Docs::Schema { of: Of::Upgrade } => ui::text(&pretty(&said::<upgrade::Said<'_>>())),
         Docs::Reference => ui::text(&reference::page()),
         Docs::Man { folder } => man(&folder)?,
         Docs::Completions { shell } => ui::text(&completions(shell)?),
@@ -87,6 +98,11 @@ fn or_variable(schema: &mut Schema) {
         schema.insert("type".to_owned(), serde_json::json!([kind, "string"]));
         schema.insert("pattern".to_owned(), "^\\s*\\{\\{.*\\}\\}\\s*$".into());
     }
+}
+
+/// The schema of what is only said, and never read.
+fn said<T: JsonSchema>() -> Schema {
+    SchemaSettings::default().for_serialize().into_generator().into_root_schema_for::<T>()
 }
 
 fn pretty(schema: &Schema) -> String {

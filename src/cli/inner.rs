@@ -12,6 +12,7 @@ use clap::Subcommand;
 
 use crate::boot::inside;
 use crate::doctor::efs::inside as efs;
+use crate::doctor::recover::inside as recover;
 use crate::facts::Facts;
 use crate::group::ledger;
 use crate::guard::{envoy, pulse};
@@ -47,6 +48,15 @@ pub enum Inner {
         /// Also where no network file system is mounted. For tests.
         #[arg(long)]
         anywhere: bool,
+    },
+    /// Work on a home that is brought back: a request on standard input, an answer on standard output.
+    Recover {
+        /// Also where no network file system is mounted, and without the lease. For tests.
+        #[arg(long)]
+        anywhere: bool,
+        /// Die at this change, counted from 1. For tests.
+        #[arg(long)]
+        die_at: Option<u32>,
     },
     /// Count a report of an unhealthy host on the home: a request on standard input, an answer on
     /// standard output.
@@ -132,6 +142,7 @@ pub fn run(command: &Inner) -> ExitCode {
         Inner::Home { anywhere } => home(ground(*anywhere)),
         Inner::Clerk { anywhere } => Ok(attend(ground(*anywhere))),
         Inner::Efs { anywhere } => Ok(examine(ground(*anywhere))),
+        Inner::Recover { anywhere, die_at } => recover(ground(*anywhere), *die_at),
         Inner::Ledger => count(),
         Inner::Witness => testify(),
         Inner::Envoy => speak(),
@@ -227,6 +238,27 @@ fn examine(ground: Ground) -> u8 {
     // The asker went away: there is nobody to tell.
     let _ = efs::attend(ground, std::io::stdin().lock(), std::io::stdout().lock());
     0
+}
+
+fn recover(ground: Ground, die_at: Option<u32>) -> anyhow::Result<u8> {
+    let request: recover::Request =
+        serde_json::from_reader(std::io::stdin().lock()).context("reading the request")?;
+    // As with the home: until this process is gone, hung or not, the lease is not released.
+    let needs_lease = request.task.changes() && ground == Ground::Nfs;
+    let writing = if needs_lease {
+        memory()?.writing().context("marking that the home is written to")?
+    } else {
+        None
+    };
+    ui::json(&if writing.is_none() && needs_lease {
+        recover::Answer::Refused {
+            why: "this host does not hold the home any more".to_owned(),
+            hint: "`hostkit lease status` tells who does".to_owned(),
+        }
+    } else {
+        recover::answer(&request, ground, &recover::Moments::new(die_at))
+    });
+    Ok(0)
 }
 
 fn count() -> anyhow::Result<u8> {

@@ -186,7 +186,7 @@ fn told(order: &Order, end: &End, mark: Option<&str>) -> String {
 }
 
 /// The person at the keyboard, as far as this machine knows: root's name would tell nothing.
-fn operator(root: &Utf8Path) -> String {
+pub(super) fn operator(root: &Utf8Path) -> String {
     let name = |uid: u32| {
         let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
         user.map_or_else(|| format!("user {uid}"), |user| user.name)

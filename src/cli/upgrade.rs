@@ -6,14 +6,17 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use camino::Utf8PathBuf;
 use clap::ValueEnum;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::asg::role;
 use super::aws::Aws;
 use super::cache::age;
 use super::stop_signal;
 use crate::aws::operator::Identity;
 use crate::error::Fault;
 use crate::fleet::rollout::{self, Ask, Ended, Operator, Pace, Prospect, Resume, Setting};
+use crate::host::Role;
 use crate::ui::{self, Format};
 
 /// Ends with this where `--plan` would change something.
@@ -55,6 +58,9 @@ pub struct How {
     /// The Auto Scaling group
     #[arg(long = "asg", value_name = "NAME")]
     group: String,
+    /// What its hosts are: controller, agent or ecs; found out if not given
+    #[arg(long, value_name = "ROLE", value_parser = role)]
+    role: Option<Role>,
     /// How hosts are replaced; by default as fits what they are
     #[arg(long, value_enum, value_name = "HOW")]
     strategy: Option<Strategy>,
@@ -68,7 +74,7 @@ pub struct How {
     #[arg(long, value_name = "TIME", value_parser = age, default_value = "20m")]
     patience: Duration,
     /// For build agents: the group of their controller, which is not replaced at the same time, and
-    /// says whether the new ones are online
+    /// says whether the new ones are online; by default the one whose user-data names this group
     #[arg(long = "controller-asg", value_name = "NAME")]
     controller: Option<String>,
     /// Where manifests of baked images are, to tell packages by
@@ -114,7 +120,7 @@ impl How {
             recipe,
             image,
             rollback,
-            role: None,
+            role: self.role,
             strategy: self.strategy.map(|strategy| match strategy {
                 Strategy::TerminateFirst => rollout::Strategy::TerminateFirst,
                 Strategy::Rolling => rollout::Strategy::Rolling,
@@ -198,7 +204,7 @@ fn setting<'a>(
 fn show(prospect: &Prospect, format: Format) {
     match format {
         Format::Human => ui::text(&prospect.text()),
-        Format::Json => ui::json(&prospect.json()),
+        Format::Json => ui::json(&prospect.line()),
     }
 }
 
@@ -220,9 +226,23 @@ fn agree(how: &How, format: Format) -> anyhow::Result<()> {
     }
 }
 
+/// A line of what is said for programs: first what would be done, then what happens, then how it ended.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "its schema is what it is for")]
+pub(super) enum Said<'a> {
+    /// What would be done.
+    Prospect(rollout::prospect::Line<'a>),
+    /// Something that happens.
+    Event(ui::Line<'a>),
+    /// How it ended.
+    Ended(Line<'a>),
+}
+
 /// How it ended, for programs.
-#[derive(Serialize)]
-struct Line<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Line<'a> {
+    /// Of this form: 1.
     version: u32,
     #[serde(flatten)]
     ended: &'a Ended,

@@ -8,6 +8,7 @@ pub mod efs;
 pub mod group;
 pub mod recover;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::aws::Failure;
@@ -21,6 +22,13 @@ pub struct Gap {
     pub denied: bool,
     /// What was answered.
     pub why: String,
+}
+
+impl Gap {
+    /// Whether nothing answered in time: others who ask the same would wait as long.
+    pub fn is_silence(&self) -> bool {
+        self.why.contains(" had no answer: ") || self.why.starts_with("it did not end within")
+    }
 }
 
 impl From<Failure> for Gap {
@@ -37,7 +45,7 @@ impl From<Failure> for Gap {
 pub type Look<T> = Result<T, Gap>;
 
 /// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It is as it must be.
@@ -63,7 +71,7 @@ impl Verdict {
 }
 
 /// What one check found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
     /// The check: lower case, dots between its parts, the same for ever.
     pub id: &'static str,

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod standing;
 mod verdict;
 mod waiting;
+pub mod way_back;
 
 use std::time::Duration;
 

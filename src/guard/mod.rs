@@ -16,7 +16,6 @@ mod agent;
 pub mod answer;
 pub mod budget;
 pub mod byhand;
-mod certificate;
 pub mod drain;
 pub mod envoy;
 mod going;

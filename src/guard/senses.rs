@@ -3,7 +3,6 @@
 use camino::Utf8PathBuf;
 use jiff::{SignedDuration, Timestamp};
 
-use super::certificate;
 use super::health::Part;
 use super::jenkins;
 use super::metrics::Numbers;
@@ -16,6 +15,7 @@ use crate::aws::imds::Imds;
 use crate::group::standing::Agents;
 use crate::host::{EcsAgent, HOME, Role};
 use crate::lease::memory::Phase;
+use crate::sys::certificate;
 
 /// Certificates are to be good for so long.
 const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);

@@ -15,6 +15,10 @@ pub enum Role {
     Upgrade,
     /// `hostkit keys generate`, `status` and `rotate`.
     Keys,
+    /// `hostkit efs check` from outside.
+    EfsCheck,
+    /// `hostkit efs backup`, and `efs recover throughput` and `failover`.
+    EfsRecover,
     /// The instance role of a Jenkins controller.
     Controller,
     /// The instance role of a build agent.
@@ -26,13 +30,15 @@ pub enum Role {
 
 impl Role {
     /// All there are.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Bake,
         Self::BakeInstance,
         Self::Publish,
         Self::Prune,
         Self::Upgrade,
         Self::Keys,
+        Self::EfsCheck,
+        Self::EfsRecover,
         Self::Controller,
         Self::Agent,
         Self::Ecs,
@@ -66,6 +72,8 @@ pub enum On {
     AnyEc2,
     /// File systems.
     FileSystems,
+    /// Access points of file systems.
+    AccessPoints,
     /// Auto Scaling Groups.
     Groups,
     /// Log groups, and the streams in them.
@@ -76,6 +84,12 @@ pub enum On {
     TargetGroups,
     /// The keys that disks are encrypted with.
     Key,
+    /// The account's keys.
+    Keys,
+    /// Vaults of AWS Backup.
+    Vaults,
+    /// What lies in them.
+    RecoveryPoints,
 }
 
 /// Under which condition.

@@ -3,6 +3,8 @@
 
 mod build;
 mod care;
+mod doctor;
+mod recover;
 mod rollout;
 
 use super::grant::Role::{Agent, Controller, Ecs};
@@ -10,7 +12,8 @@ use super::grant::{Grant, On, When};
 
 /// The whole table.
 pub fn all() -> impl Iterator<Item = &'static Grant> {
-    [build::GRANTS, care::GRANTS, rollout::GRANTS, GRANTS].into_iter().flatten()
+    let parts = [build::GRANTS, care::GRANTS, doctor::GRANTS, recover::GRANTS, rollout::GRANTS];
+    parts.into_iter().chain([GRANTS]).flatten()
 }
 
 /// What hosts do.
@@ -129,6 +132,15 @@ const GRANTS: &[Grant] = &[
         on: &[On::Parameters("/hostkit/asg/*/host")],
         when: When::Always,
         why: "how the controller stands, for whoever has it drained by the tag `hostkit:drain`",
+    },
+    Grant {
+        sid: "ReadRollout",
+        roles: &[Controller],
+        actions: &["ssm:GetParameters"],
+        on: &[On::Parameters("/hostkit/asg/*/journal")],
+        when: When::Always,
+        why: "whether a rollout goes back to this image: then the home of before is put back; \
+              without it a newer Jenkins that came up and was not proven needs a person",
     },
     Grant {
         sid: "FindAgents",

@@ -202,8 +202,10 @@ fn is_value(text: &str) -> bool {
     let begins = |words: &[&str]| words.iter().any(|word| text.starts_with(word));
     let is_word = matches!(text, "" | "null" | "none" | "true" | "false" | "yes" | "no");
     let is_number = text.len() <= 4 && text.bytes().all(|b| b.is_ascii_digit());
-    // The path of a parameter or a file, a reference, what is masked already.
-    !is_word && !is_number && !begins(&["/", "$", "%d", "arn:aws:", "secret:", MASK, "***", "<"])
+    // What is masked already may have lost its bracket to whoever looked for the end.
+    let masked = MASK.trim_end_matches(']');
+    // The path of a parameter or a file, a reference.
+    !is_word && !is_number && !begins(&["/", "$", "%d", "arn:aws:", "secret:", masked, "***", "<"])
 }
 
 /// How many bytes of the beginning of `text` are characters of a kind.
@@ -214,6 +216,16 @@ fn run(text: &str, is: impl Fn(char) -> bool) -> usize {
 #[cfg(test)]
 mod tests {
     use super::super::redact;
+
+    #[test]
+    fn what_is_masked_stays_as_it_is() {
+        for text in ["password=hunter2hunter2", "x: token = \"abcdefgh12\", y", "secret: hunter22"]
+        {
+            let once = redact(text).into_owned();
+            assert_ne!(once, text);
+            assert_eq!(redact(&once), once);
+        }
+    }
 
     fn hidden(text: &str, secret: &str) {
         let shown = redact(text);

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::call::Caller;
 use super::conditions::Conditions;
 use super::disturbance::{Disturbance, Kind, Scene};
+pub use super::efs::{FileSystem, Replication};
 use super::group::habits::Habits;
 use super::group::hook::{Hook, Transition};
 use super::hosts::Cast;
@@ -23,10 +24,10 @@ use super::parameter_store::ParameterStore;
 use super::parameters::Parameters;
 use super::record::Record;
 use super::region::{Due, Region};
+use super::seed;
 use super::shortage::Shortage;
 use super::store::Store;
 use super::timeline::{Milestone, Recorder};
-use super::{random, seed};
 
 /// The account's id, as in AWS's own examples.
 pub const ACCOUNT_ID: &str = "123456789012";
@@ -53,23 +54,6 @@ pub const SUBNET: &str = "subnet-0f00d0000000000a1";
 /// The network.
 pub const VPC: &str = "vpc-0f00d000000000001";
 
-/// A file system.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileSystem {
-    /// `fs-…`
-    pub id: String,
-    /// `fsmt-…`
-    pub mount_target: String,
-}
-
-impl FileSystem {
-    /// The same folder is the same file system, in every boot.
-    pub fn of_folder(canonical: &str) -> Self {
-        let digits = random::derived(canonical, 17);
-        Self { mount_target: format!("fsmt-{digits}"), id: format!("fs-{digits}") }
-    }
-}
-
 /// Everything there is.
 #[derive(Debug)]
 pub struct Account {
@@ -77,6 +61,8 @@ pub struct Account {
     pub parameters: Parameters,
     /// The file systems.
     pub file_systems: Vec<FileSystem>,
+    /// Which of them are copied to which.
+    pub replications: Vec<Replication>,
     /// What goes wrong with the services.
     pub disturbances: Vec<Disturbance>,
     /// The group that its guests are in. Those of others are in its regions.
@@ -109,6 +95,7 @@ impl Account {
         Self {
             parameters,
             file_systems: Vec::new(),
+            replications: Vec::new(),
             disturbances: Vec::new(),
             group: Habits::of_the_guests(),
             regions: BTreeMap::new(),

@@ -125,10 +125,22 @@ impl Folder {
         Ok(renameat(&self.0, name, &other.0, name)?)
     }
 
+    /// Moves an entry into another directory of the same file system, under another name. What has
+    /// that name there must have been looked for before.
+    pub fn move_as(&self, name: &str, other: &Self, to: &str) -> io::Result<()> {
+        Ok(renameat(&self.0, name, &other.0, to)?)
+    }
+
     /// Removes the name of a file. Says whether it was there.
     pub fn remove(&self, name: &str) -> io::Result<bool> {
         let gone = unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir);
         Ok(root::absent(gone.map_err(io::Error::from))?.is_some())
+    }
+
+    /// Waits until what was renamed in it is on the disk of the server.
+    pub fn sync(&self) -> io::Result<()> {
+        // What is open as a path alone cannot be synced.
+        File::from(self.entry(".", OFlag::O_RDONLY | OFlag::O_DIRECTORY)?).sync_all()
     }
 
     /// Its entries as the kernel tells them, one after the other, none twice and none kept: the name,

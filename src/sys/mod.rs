@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod atomic;
+pub mod certificate;
 pub mod cmd;
 pub mod console;
 pub mod dialogue;
@@ -21,6 +22,7 @@ pub mod notify;
 pub mod overlay;
 pub mod process;
 pub mod root;
+pub mod route;
 pub mod runner;
 pub mod secrets;
 pub mod ssh;

@@ -15,12 +15,33 @@ pub struct Mount {
     pub kind: String,
     /// What: a device, or `address:/path`.
     pub source: String,
+    /// What part of the file system: `/` where it is all of it.
+    pub part: String,
+    /// The options of the mount and of its file system, as the kernel writes them.
+    pub options: Vec<String>,
 }
 
 impl Mount {
     /// Whether it is a network file system of a kind that EFS is.
     pub fn is_nfs(&self) -> bool {
         self.kind.starts_with("nfs")
+    }
+
+    /// Whether nobody but another machine or a program can say what is there.
+    pub fn may_hang(&self) -> bool {
+        const DISTANT: [&str; 9] =
+            ["nfs", "fuse", "cifs", "smb", "9p", "ceph", "lustre", "autofs", "efs"];
+        DISTANT.iter().any(|kind| self.kind.starts_with(kind))
+    }
+
+    /// Whether it is mounted with this option, one without a value.
+    pub fn is(&self, option: &str) -> bool {
+        self.options.iter().any(|it| it == option)
+    }
+
+    /// The value of an option: of the last, where it is there twice.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.options.iter().rev().find_map(|it| it.strip_prefix(name)?.strip_prefix('='))
     }
 }
 
@@ -49,12 +70,12 @@ fn parse_line(line: &str) -> Option<Mount> {
     let (left, right) = line.split_once(" - ")?;
     let mut right = right.split(' ');
     let mut left = left.split(' ').skip(2);
-    Some(Mount {
-        device: left.next()?.to_owned(),
-        point: unescape(left.nth(1)?),
-        kind: right.next()?.to_owned(),
-        source: unescape(right.next()?),
-    })
+    let (device, part) = (left.next()?.to_owned(), unescape(left.next()?));
+    let (point, own) = (unescape(left.next()?), left.next().unwrap_or_default());
+    let (kind, source) = (right.next()?.to_owned(), unescape(right.next()?));
+    let options = own.split(',').chain(right.next().unwrap_or_default().split(','));
+    let options = options.filter(|option| !option.is_empty()).map(str::to_owned).collect();
+    Some(Mount { device, point, kind, source, part, options })
 }
 
 /// The kernel writes space, tab, newline and backslash as three octal digits.
@@ -83,6 +104,22 @@ mod tests {
         assert_eq!(containing(&mounts, "/var/lib/jenkins2").unwrap().kind, "ext4");
         assert_eq!(at(&mounts, "/mnt/a b").unwrap().kind, "tmpfs");
         assert_eq!(at(&mounts, "/var/lib/jenkins/home"), None);
+    }
+
+    #[test]
+    fn options_are_those_of_the_mount_and_those_of_its_file_system() {
+        let mounts = parse(TABLE);
+        let home = at(&mounts, "/var/lib/jenkins").unwrap();
+        assert_eq!(home.options, ["rw", "relatime", "rw", "vers=4.1"]);
+        assert_eq!(
+            (home.value("vers"), home.value("ver"), home.part.as_str()),
+            (Some("4.1"), None, "/")
+        );
+        assert!(home.is("relatime") && !home.is("vers") && home.may_hang());
+        // Lines that are cut off anywhere.
+        for length in 0..TABLE.len() {
+            assert!(parse(&TABLE[..length]).len() <= 3);
+        }
     }
 
     #[test]

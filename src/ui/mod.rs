@@ -4,6 +4,7 @@
 //! error, or as JSON lines on standard output. Results of a command go to standard output through
 //! [`text`] and [`json`].
 
+mod glance;
 pub mod human;
 pub mod journal;
 mod panel;
@@ -12,8 +13,11 @@ pub mod trace;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::task::JoinHandle;
+
+pub use glance::{Glance, glance};
 
 use crate::error;
 use crate::event::{Event, Events, Outcome};
@@ -98,15 +102,23 @@ fn spoken(event: &Event) -> Option<String> {
     }
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
+/// An event in a line of JSON.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Line<'a> {
+    /// Of this form.
     version: u32,
+    /// What happens.
     event: &'a Event,
 }
 
 /// Prints text for people on standard output.
 pub fn text(text: &str) {
     put(text.trim_end_matches('\n'));
+}
+
+/// Whether text on standard output may have colours. `NO_COLOR` is honoured.
+pub fn may_colour() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// Prints a line for people on standard error, beside the results.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hostkit::boot::inside::{Answer, Request};
+use hostkit::boot::inside::{Answer, Former, Request};
 
 use crate::support::scratch;
 
@@ -117,6 +117,8 @@ fn a_home_whose_move_is_killed_at_any_moment_is_moved_on() {
             user: me(),
             jenkins: Some("2.510".parse().unwrap()),
             allow_downgrade: false,
+            image: "ami-1".to_owned(),
+            former: Former::Tell,
         };
         stopped += u32::from(ask(&request, Some(life(round))).is_none());
         assert!(matches!(ask(&request, None), Some(Answer::Done { .. })), "round {round}");

@@ -182,6 +182,23 @@ fn a_second_start_finds_what_the_first_one_left() {
 }
 
 #[test]
+fn it_has_the_jobs_that_were_there_when_it_started() {
+    let setting = Setting::new(GOOD);
+    for (name, text) in
+        [("whole", "<?xml version='1.1'?>\n<project>\n</project>\n"), ("torn", "<?xml")]
+    {
+        fs::create_dir_all(setting.home("jobs").join(name)).unwrap();
+        fs::write(setting.home("jobs").join(name).join("config.xml"), text).unwrap();
+    }
+    let _jenkins = setting.start_with(|command| {
+        command.env_remove("CASC_JENKINS_CONFIG");
+    });
+    setting.notified("READY=1");
+    let answer = setting.get("/api/json");
+    assert!(answer.contains("\"name\":\"whole\"") && !answer.contains("torn"), "{answer}");
+}
+
+#[test]
 fn a_bad_configuration_leaves_it_alive_but_not_ready() {
     let bad =
         ["jenkins:\n\tnumExecutors: 0\n", "jenkinz:\n  numExecutors: 0\n", "just words\n", ""];

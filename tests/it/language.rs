@@ -236,6 +236,7 @@ fn schemas_man_pages_and_completions_are_generated() {
     assert_eq!(recipe["additionalProperties"], false);
     assert!(recipe["properties"]["file"].is_object(), "{recipe:#}");
     assert!(schema(&["host"])["properties"]["efs"].is_object());
+    assert_eq!(schema(&["upgrade"])["anyOf"].as_array().map(Vec::len), Some(3));
     let folder = scratch();
     hostkit().args(["docs", "man"]).arg(folder.path()).assert().success();
     let page = fs::read_to_string(folder.path().join("hostkit-bake.1")).unwrap();

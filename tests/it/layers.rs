@@ -26,7 +26,7 @@ const EVERYBODY: &[&str] = &["digest", "error", "event", "report", "secret", "te
 const VOCABULARY: &[&str] = &["digest", "error", "event", "report", "secret", "teardown", "host"];
 
 /// What is done on a running host, or to one from outside, stands on these.
-const ON_A_HOST: &[&str] = &["lease", "jenkins", "group", "keys", "facts", "sys", "aws"];
+const ON_A_HOST: &[&str] = &["lease", "jenkins", "group", "keys", "efs", "facts", "sys", "aws"];
 
 const ROOMS: &[Room] = &[
     // The command line knows everything, and alone knows the rehearsal account.
@@ -61,6 +61,8 @@ const ROOMS: &[Room] = &[
     room("jenkins", &["facts", "sys"]),
     // What the boot and the guard both say to Auto Scaling.
     room("group", &["lease", "sys", "aws"]),
+    // How a file system is reached.
+    room("efs", &["facts", "sys", "aws"]),
     room("logs", &["facts", "sys", "aws"]),
     room("boot", ON_A_HOST),
     room("guard", ON_A_HOST),

@@ -1,7 +1,7 @@
 //! `hostkit upgrade` as people run it: the binary, against the rehearsal account with hosts that have a
 //! script instead of a machine.
 
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use hostkit::sim::account::REGION;
@@ -9,10 +9,10 @@ use hostkit::sim::cloud::{Cloud, Options};
 use hostkit::sim::endpoint::with;
 use hostkit::sim::hosts::scenery::{Plan, Scenery};
 use hostkit::sim::hosts::script::Agents;
-use hostkit::sim::hosts::{self, Does, Part, Players, Script};
+use hostkit::sim::hosts::{self, Does, Part, Players, Script, What};
 use serde_json::Value;
 
-use crate::support::{hostkit, pause, scratch};
+use crate::support::{hostkit, pause, python, scratch};
 
 /// AWS's time goes so much faster.
 const SPEED: f64 = 30.0;
@@ -66,6 +66,14 @@ impl Stage {
         let mut command = hostkit();
         command.args(arguments).args(["--asg", "ci"]).envs(self.cloud.environment());
         command.current_dir(scratch().path()).output().unwrap()
+    }
+
+    /// How often a host has put its home back.
+    fn put_back(&self) -> usize {
+        with(&self.cloud.account, |account| {
+            let entries = account.hosts.homes.values().flat_map(|home| &home.log);
+            entries.filter(|entry| entry.what == What::PutBack).count()
+        })
     }
 
     fn violations(&self) -> Vec<String> {
@@ -123,6 +131,12 @@ fn from_a_to_b_is_shown_agreed_to_carried_out_and_proven() {
     let told = stage.told(&back.stdout);
     assert_eq!(back.status.code(), Some(5), "{told}");
     assert!(told.contains("home.downgrade"), "{told}");
+    assert!(told.contains("--restore-home"), "{told}");
+    let back = stage.run(&["rollback", "--yes", "--restore-home"]);
+    let told = stage.told(&back.stdout);
+    assert_eq!(back.status.code(), Some(0), "{told}{}", String::from_utf8_lossy(&back.stderr));
+    assert!(told.contains("home configuration and plugins as this image had left them"), "{told}");
+    assert_eq!(stage.put_back(), 1);
     assert_eq!(stage.violations(), Vec::<String>::new());
     with(&stage.cloud.account, |account| {
         assert_eq!(account.hosts.lost(), 0, "builds are waited for");
@@ -145,12 +159,33 @@ fn what_served_before_serves_again_and_the_history_has_both() {
     assert_eq!(last["ended"], "done", "{text}");
     assert_eq!(last["to"]["image"], stage.scenery.old.as_str());
     assert!(last["times"]["down"].as_f64().unwrap() > 0.0, "{last}");
+    agree_with_the_schema(&text);
     let history = stage.run(&["history"]);
     assert_eq!(history.status.code(), Some(0));
     let history = stage.told(&history.stdout);
     assert_eq!(history.lines().count(), 3, "{history}");
     assert!(history.contains("done") && history.contains("rolled back"), "{history}");
     assert_eq!(stage.violations(), Vec::<String>::new());
+}
+
+/// Each line of what programs are told is as `hostkit docs schema upgrade` says, by a validator of other
+/// people.
+fn agree_with_the_schema(lines: &str) {
+    const CHECK: &str = "
+import json, sys, jsonschema
+schema, lines = sys.argv[1:3]
+check = jsonschema.Draft202012Validator(json.loads(schema))
+for line in lines.splitlines():
+    wrong = [error.message for error in check.iter_errors(json.loads(line))]
+    assert not wrong, (line, wrong)
+assert list(check.iter_errors({'version': 1, 'ended': 'well'})), 'anything will do'
+";
+    let schema = hostkit().args(["docs", "schema", "upgrade"]).output().unwrap();
+    let schema = String::from_utf8(schema.stdout).unwrap();
+    assert!(schema.contains("\"Summary\""), "{schema}");
+    let Some(python) = python() else { return };
+    let output = Command::new(python).arg("-c").arg(CHECK).args([&schema, lines]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
@@ -164,4 +199,22 @@ fn what_does_not_prove_itself_is_put_back_with_its_cause() {
     assert!(told.contains("again"), "{told}");
     assert!(error.contains("error: At `") && error.contains("another file system"), "{error}");
     assert_eq!(stage.violations(), Vec::<String>::new());
+}
+
+/// The newer Jenkins came up and has served the home before it is found wrong.
+#[test]
+fn a_newer_jenkins_that_came_up_and_is_not_proven_makes_way_for_the_one_before() {
+    let stage = Stage::open("2.516.3", Does::WrongVersion);
+    let new = stage.scenery.new.clone();
+    with(&stage.cloud.account, |account| {
+        let tags = &mut account.region(REGION).images.get_mut(&new).unwrap().tags;
+        tags.insert("hostkit:jenkins".to_owned(), "2.516.2".to_owned());
+    });
+    let ended = stage.run(&["upgrade", "--image", &new, "--yes"]);
+    let error = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(5), "{error}");
+    assert!(error.contains("2.516.3") && error.contains("serves: i-"), "{error}");
+    assert!(stage.told(&ended.stdout).contains("again"), "{error}");
+    assert_eq!((stage.put_back(), stage.violations()), (1, Vec::new()));
+    assert!(stage.is_in_service());
 }

@@ -29,9 +29,16 @@ struct Document {
 
 /// A role that has no credentials, and what is said of it.
 #[derive(Debug)]
-pub(in crate::aws) struct Missing {
+pub struct Missing {
     what: String,
     hint: &'static str,
+}
+
+impl Missing {
+    /// What helps.
+    pub const fn hint(&self) -> &'static str {
+        self.hint
+    }
 }
 
 impl fmt::Display for Missing {
@@ -59,6 +66,11 @@ impl Imds {
             }
             tokio::time::sleep(FIRST_PAUSE * 2).await;
         }
+    }
+
+    /// As [`Imds::role`], but nobody waits for credentials that are not there yet.
+    pub async fn role_now(&self) -> anyhow::Result<Result<String, Missing>> {
+        self.role_with_credentials(Instant::now() + self.patience()).await
     }
 
     async fn role_with_credentials(

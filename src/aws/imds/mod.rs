@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::error::Fault;
+pub use credentials::Missing;
 pub use document::Document;
 use session::{Session, Verdict};
 pub use wire::VARIABLE;
@@ -137,6 +138,12 @@ impl Imds {
     /// The value of the tag `name`.
     pub async fn tag(&self, name: &str) -> anyhow::Result<Option<String>> {
         self.get(&format!("{TAGS}/{name}"), |_| {}).await
+    }
+
+    /// What time it is there, to the second: every answer tells it, or none where it does not.
+    pub async fn date(&self) -> anyhow::Result<Option<jiff::Timestamp>> {
+        self.require(ZONE_ID, |_| {}).await?;
+        Ok(self.session.date())
     }
 
     /// How long a request may take that is not the boot's first.

@@ -64,6 +64,11 @@ impl Session {
         Self { wire, ttl, token: tokio::sync::Mutex::default(), winner: Mutex::default() }
     }
 
+    /// The time that the last answer gave.
+    pub(super) fn date(&self) -> Option<jiff::Timestamp> {
+        self.wire.date()
+    }
+
     /// Asks once, or twice where the token had ended.
     pub(super) async fn get(&self, path: &str) -> Verdict {
         for _ in 0..2 {

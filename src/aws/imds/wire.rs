@@ -10,9 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{HOST, HeaderValue};
+use hyper::header::{DATE, HOST, HeaderValue};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -41,6 +43,8 @@ pub(super) struct Wire {
     places: Vec<String>,
     idle: Mutex<HashMap<usize, Vec<Sender>>>,
     slots: Semaphore,
+    /// The time that the last answer gave.
+    date: Mutex<Option<Timestamp>>,
 }
 
 type Sender = SendRequest<Empty<Bytes>>;
@@ -104,7 +108,13 @@ impl Wire {
 
     /// One at each of these, as `HOST:PORT`.
     pub(super) fn at(places: Vec<String>) -> Self {
-        Self { places, idle: Mutex::default(), slots: Semaphore::new(PARALLEL) }
+        let slots = Semaphore::new(PARALLEL);
+        Self { places, idle: Mutex::default(), slots, date: Mutex::default() }
+    }
+
+    /// The time that the last answer gave, to the second.
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        *self.date.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many places there are.
@@ -160,6 +170,9 @@ impl Wire {
             sender.ready().await.map_err(|error| told(&error))?;
             let response = sender.send_request(request).await.map_err(|error| told(&error))?;
             let status = response.status().as_u16();
+            let date = response.headers().get(DATE);
+            let date = date.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
+            *self.date.lock().unwrap_or_else(PoisonError::into_inner) = date;
             let body = Limited::new(response.into_body(), LONGEST).collect().await;
             let body = body.map_err(|error| told(error.as_ref()))?.to_bytes();
             Ok(Answer { status, body: Zeroizing::new(body.to_vec()) })

@@ -10,7 +10,7 @@ use std::io;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::gate::Software;
@@ -38,15 +38,19 @@ struct Set {
     from: Software,
     /// What was about to.
     to: Software,
+    /// The id of the image that was about to. Sets of old do not say it.
+    #[serde(default)]
+    image: Option<String>,
     at: Timestamp,
 }
 
-/// Keeps aside what `from` has left, before `to` changes it; says where. None where nothing changes,
+/// Keeps aside what `from` has left, before `to`, which is of `image`, changes it; says where. None where nothing changes,
 /// nothing was there before, or it was kept already by a boot that came no further.
 pub(super) fn keep(
     root: &Root,
     from: &Software,
     to: &Software,
+    image: &str,
     now: Timestamp,
 ) -> anyhow::Result<Option<String>> {
     if from == to {
@@ -62,14 +66,15 @@ pub(super) fn keep(
         Some(set) if set.from == *from && set.to == *to => set,
         _ => {
             root.remove_all(&unfinished).context("removing a set that is not needed any more")?;
-            let set = Set { version: 1, from: from.clone(), to: to.clone(), at: now };
+            let (from, to, image) = (from.clone(), to.clone(), Some(image.to_owned()));
+            let set = Set { version: 1, from, to, image, at: now };
             begin(root, &unfinished, &set)?;
             set
         }
     };
     let links = Links { root, to: unfinished.join(HOME) };
     links.all().context("keeping configuration and plugins aside")?;
-    let name = format!("{version}-{}", set.at.strftime("%Y%m%dT%H%M%SZ"));
+    let name = free_name(root, version, set.at)?;
     let folder = Folder::open(root, BEFORE)?.context("the folder for sets is gone")?;
     folder.rename(UNFINISHED, &name).with_context(|| format!("naming the set {name}"))?;
     let last = sets.len().saturating_sub(MOST - 1);
@@ -77,6 +82,18 @@ pub(super) fn keep(
         root.remove_all(old).with_context(|| format!("removing {old}"))?;
     }
     Ok(Some(Utf8Path::new(BEFORE).join(name).into_string()))
+}
+
+/// A name that no other set has, also where two were made within a second.
+fn free_name(root: &Root, version: &Version, at: Timestamp) -> anyhow::Result<String> {
+    let mut at = at;
+    loop {
+        let name = format!("{version}-{}", at.strftime("%Y%m%dT%H%M%SZ"));
+        if !root.exists(Utf8Path::new(BEFORE).join(&name)).context("looking for a set")? {
+            return Ok(name);
+        }
+        at += SignedDuration::from_secs(1);
+    }
 }
 
 /// Removes the last set where what left it serves again: the home goes on from it, and the next
@@ -107,11 +124,33 @@ pub(super) fn made_for(
     Ok(sets(root)?.pop().filter(|(_, set)| fits(set)).map(|(path, _)| path))
 }
 
+/// The last set, if a Jenkins of this version has left it, and it was kept aside for what serves `now`
+/// and is of the image `served`; and what had served before. A set beyond it is of somebody who was
+/// interrupted when he went back.
+pub(super) fn left_by(
+    root: &Root,
+    jenkins: &Version,
+    now: &Software,
+    served: &str,
+) -> anyhow::Result<Option<(Utf8PathBuf, Software)>> {
+    let is_ours = |software: &Software| software.jenkins.as_ref() == Some(jenkins);
+    let is_its = |set: &Set| set.to == *now && set.image.as_deref() == Some(served);
+    let mut sets = sets(root)?;
+    sets.pop_if(|(_, set)| set.from == *now && is_ours(&set.to));
+    let last = sets.pop().filter(|(_, set)| is_ours(&set.from) && is_its(set));
+    Ok(last.map(|(path, set)| (path, set.from)))
+}
+
+/// What had run when a set was made.
+pub(super) fn release_of(root: &Root, set: &Utf8Path) -> anyhow::Result<Option<Vec<u8>>> {
+    root.read(set.join("release")).context("reading what had run")
+}
+
 /// Puts the files of a set back in their places: nothing is copied, and the set stays. What has come
 /// since stays, too. The record that is of the set's time is handed out.
 pub(super) fn put_back(root: &Root, set: &Utf8Path) -> anyhow::Result<Option<Vec<u8>>> {
     back(root, &set.join(HOME), HOME.into()).context("putting configuration and plugins back")?;
-    root.read(set.join("release")).context("reading what had run")
+    release_of(root, set)
 }
 
 fn back(root: &Root, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {

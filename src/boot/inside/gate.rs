@@ -5,7 +5,7 @@
 //! it is older than its home and goes on all the same.
 
 use anyhow::Context as _;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -56,9 +56,13 @@ fn was_up(root: &Root, folder: &Utf8Path) -> anyhow::Result<Option<Version>> {
 
 /// What hostkit last made the home ready for.
 fn was_to_serve(root: &Root) -> anyhow::Result<Option<Software>> {
+    Ok(release(root)?.map(|release| release.software))
+}
+
+/// What cannot be read forbids nothing.
+fn release(root: &Root) -> anyhow::Result<Option<Release>> {
     let release = root.read(RELEASE).with_context(|| format!("reading {RELEASE}"))?;
-    let release = release.and_then(|bytes| serde_json::from_slice::<Release>(&bytes).ok());
-    Ok(release.map(|release| release.software))
+    Ok(release.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
 /// Undoes the change to a newer Jenkins that never came up, for that of the image: what was kept aside
@@ -84,10 +88,81 @@ pub(super) fn take_back(root: &Root, image: Option<&Version>) -> anyhow::Result<
     )))
 }
 
+/// What the Jenkins of this image had left of the home when another image's took it over.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// The id of the image that serves the home now.
+    pub served: String,
+    /// What serves it now.
+    now: Software,
+    /// What had served it before.
+    before: Software,
+    /// Where it was kept aside.
+    set: Utf8PathBuf,
+}
+
+/// What the Jenkins of this image has left, if it was kept aside for exactly what serves the home now,
+/// and that is of another image.
+pub(super) fn left(
+    root: &Root,
+    jenkins: Option<&Version>,
+    image: &str,
+) -> anyhow::Result<Option<Left>> {
+    let (Some(jenkins), Some(release)) = (jenkins, release(root)?) else { return Ok(None) };
+    if release.image == image {
+        return Ok(None);
+    }
+    let now = served_by(root, HOME.into())?;
+    let served = release.image;
+    let Some((set, before)) = aside::left_by(root, jenkins, &now, &served)? else {
+        return Ok(None);
+    };
+    // Another image may have the same Jenkins, and come long after the set.
+    let had_run = aside::release_of(root, &set)?;
+    let had_run = had_run.and_then(|bytes| serde_json::from_slice::<Release>(&bytes).ok());
+    let is_ours = had_run.is_some_and(|had_run| had_run.image == image);
+    Ok(is_ours.then(|| Left { served, now, before, set }))
+}
+
+/// Puts it back for this image, and keeps aside what is there now. Says what was done. Whoever is interrupted does it
+/// again.
+pub(super) fn go_back(
+    root: &Root,
+    left: &Left,
+    image: &str,
+    rollout: &str,
+) -> anyhow::Result<String> {
+    let kept = aside::keep(root, &left.now, &left.before, image, Timestamp::now())
+        .context("keeping aside what is there now")?;
+    let set = &left.set;
+    let release = aside::put_back(root, set).with_context(|| format!("putting {set} back"))?;
+    // A Jenkins that never was up had not written its version down.
+    if !root.exists(set.join(HOME).join(LAST)).context("looking for a version")? {
+        let last = Utf8Path::new(HOME).join(LAST);
+        root.remove(last).context("removing the version of the Jenkins that served").map(drop)?;
+    }
+    // Last: until then it is all done again.
+    match release {
+        Some(release) => root.write(RELEASE, &release, 0o600, me()).map(drop),
+        None => root.remove(RELEASE).map(drop),
+    }
+    .with_context(|| format!("writing {RELEASE}"))?;
+    let name = |software: &Software| {
+        software.jenkins.as_ref().map_or_else(|| "an unknown one".to_owned(), Version::to_string)
+    };
+    let aside =
+        kept.map_or_else(|| "is kept aside".to_owned(), |kept| format!("is kept aside in {kept}"));
+    Ok(format!(
+        "rollout {rollout} goes back from Jenkins {} to {}: configuration and plugins are put back \
+         from {set}, and what was there {aside}",
+        name(&left.now),
+        name(&left.before),
+    ))
+}
+
 /// Remembers what is about to serve the home.
 pub(super) fn remember(root: &Root, software: Software, image: &str) -> anyhow::Result<bool> {
-    let now = root.read(RELEASE).with_context(|| format!("reading {RELEASE}"))?;
-    let now = now.and_then(|bytes| serde_json::from_slice::<Release>(&bytes).ok());
+    let now = release(root)?;
     if now.is_some_and(|now| now.software == software && now.image == image) {
         return Ok(false);
     }
@@ -96,12 +171,14 @@ pub(super) fn remember(root: &Root, software: Software, image: &str) -> anyhow::
     root.write(RELEASE, &text, 0o600, me()).with_context(|| format!("writing {RELEASE}"))
 }
 
-/// Why the Jenkins of the image may not have the home, if it may not.
+/// Why the Jenkins of the image may not have the home, if it may not. `stays` is why what it had left
+/// stays aside.
 pub(super) fn refuse(
     root: &Root,
     folder: &Utf8Path,
     image: Option<&Version>,
     allow_downgrade: bool,
+    stays: Option<&str>,
 ) -> anyhow::Result<Option<Answer>> {
     let home = served_by(root, folder)?.jenkins;
     let (Some(home), Some(image)) = (home, image) else { return Ok(None) };
@@ -115,6 +192,12 @@ pub(super) fn refuse(
         None => "nothing was kept aside that this version has written; to start it all the same,"
             .to_owned(),
     };
+    let stays = stays.map_or_else(String::new, |why| {
+        format!(
+            "; what this version had left is put back where a rollout goes back to this image, and \
+             {why}"
+        )
+    });
     Ok(Some(Answer::Refused {
         why: format!(
             "the home was last served by Jenkins {home}, and this image has {image}: an older \
@@ -122,7 +205,7 @@ pub(super) fn refuse(
         ),
         hint: format!(
             "boot an image with Jenkins {home} or newer; {way_back} set `jenkins.allow_downgrade = \
-             true`"
+             true`{stays}"
         ),
     }))
 }

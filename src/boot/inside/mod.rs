@@ -58,6 +58,10 @@ pub enum Request {
         jenkins: Option<Version>,
         /// Whether a home that a newer Jenkins has used will do.
         allow_downgrade: bool,
+        /// The id of the image.
+        image: String,
+        /// What becomes of what this Jenkins had left, where another one has served since.
+        former: Former,
     },
     /// Put the image's plugins into the home, and keep aside what was there.
     Plugins {
@@ -142,6 +146,19 @@ impl Request {
     }
 }
 
+/// What becomes of configuration and plugins that were kept aside when the Jenkins of this image left
+/// the home to that of another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Former {
+    /// Nobody has been asked yet: where there is something, it is only told.
+    Tell,
+    /// This rollout has them put back.
+    PutBack(String),
+    /// They stay aside: why.
+    Stay(String),
+}
+
 /// What a child answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -157,6 +174,12 @@ pub enum Answer {
         /// What a person should know of it.
         #[serde(default)]
         told: Vec<String>,
+    },
+    /// The Jenkins of this image has left configuration and plugins, and hosts of another image have
+    /// served the home since. Nothing was changed yet.
+    Former {
+        /// The id of the other image.
+        served: String,
     },
     /// The texts of the records, the newest first.
     Boots(Vec<String>),
@@ -240,10 +263,12 @@ fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
             let mark = root.read_text(MARK).context("reading the mark of the file system")?;
             Ok(Answer::Mark(mark.map(|mark| mark.trim().to_owned())))
         }
-        Request::Prepare { file_system, user, jenkins, allow_downgrade, .. } => {
+        Request::Prepare { file_system, user, jenkins, allow_downgrade, image, former, .. } => {
             let (owner, jenkins) = (owner(user)?, jenkins.as_ref());
             let allow_downgrade = *allow_downgrade;
-            prepare(&root, &Tenant { file_system, user, owner, jenkins, allow_downgrade })
+            let tenant =
+                Tenant { file_system, user, owner, jenkins, allow_downgrade, image, former };
+            prepare(&root, &tenant)
         }
         Request::Plugins { from, user, jenkins, image, .. } => {
             plugins::change(&root, from.as_deref(), owner(user)?, jenkins.clone(), image)

@@ -59,7 +59,7 @@ pub(super) fn change(
     };
     let before = gate::served_by(root, HOME.into())?;
     let after = Software { jenkins, plugins: plugins.as_ref().map(name_of) };
-    let kept = aside::keep(root, &before, &after, Timestamp::now())?;
+    let kept = aside::keep(root, &before, &after, image, Timestamp::now())?;
     let mut changed = kept.is_some();
     if let Some((from, plugins)) = from.zip(plugins) {
         changed |= install(from, &plugins, root, owner)?;

@@ -5,9 +5,10 @@ use std::os::unix::fs::MetadataExt as _;
 use anyhow::Context as _;
 use camino::Utf8Path;
 
-use super::{Answer, gate, me, moving};
+use super::{Answer, Former, gate, me, moving};
 use crate::jenkins::Version;
 use crate::lease::ground::{self, Found, HOME, MARK};
+use crate::lease::recovery;
 use crate::sys::{Owner, Root};
 
 /// For whom a home is prepared.
@@ -23,11 +24,19 @@ pub(super) struct Tenant<'a> {
     pub jenkins: Option<&'a Version>,
     /// Whether a home that a newer one has used will do.
     pub allow_downgrade: bool,
+    /// The id of the image.
+    pub image: &'a str,
+    /// What becomes of what this Jenkins had left.
+    pub former: &'a Former,
 }
 
 /// Makes the home of an empty file system, takes over that of another Jenkins, or looks whether it
 /// is the right one.
 pub(super) fn prepare(root: &Root, tenant: &Tenant<'_>) -> anyhow::Result<Answer> {
+    let barrier = recovery::barrier(root, tenant.file_system);
+    if let Some((why, hint)) = barrier.context("looking for a recovery that is under way")? {
+        return Ok(Answer::Refused { why, hint });
+    }
     let mark = root.read_text(MARK).context("reading the mark of the file system")?;
     if let Some(mark) = mark {
         return check(root, mark.trim(), tenant);
@@ -73,7 +82,7 @@ fn adopt(root: &Root, tenant: &Tenant<'_>, folder: &Utf8Path) -> anyhow::Result<
             return Ok(refused);
         }
         let place = config.parent().unwrap_or(folder);
-        let refused = gate::refuse(root, place, tenant.jenkins, tenant.allow_downgrade)?;
+        let refused = gate::refuse(root, place, tenant.jenkins, tenant.allow_downgrade, None)?;
         if let Some(refused) = refused {
             return Ok(refused);
         }
@@ -116,8 +125,18 @@ fn check(root: &Root, mark: &str, tenant: &Tenant<'_>) -> anyhow::Result<Answer>
     if let Some(refused) = other_owner(HOME.into(), meta.uid(), tenant) {
         return Ok(refused);
     }
-    let told = gate::take_back(root, tenant.jenkins)?;
-    let gate = gate::refuse(root, HOME.into(), tenant.jenkins, tenant.allow_downgrade)?;
+    let mut told = gate::take_back(root, tenant.jenkins)?;
+    let mut why = None;
+    if let Some(left) = gate::left(root, tenant.jenkins, tenant.image)? {
+        match tenant.former {
+            Former::Tell => return Ok(Answer::Former { served: left.served }),
+            Former::PutBack(rollout) => {
+                told = Some(gate::go_back(root, &left, tenant.image, rollout)?)
+            }
+            Former::Stay(said) => why = Some(said.as_str()),
+        }
+    }
+    let gate = gate::refuse(root, HOME.into(), tenant.jenkins, tenant.allow_downgrade, why)?;
     Ok(gate.unwrap_or_else(|| Answer::Done {
         changed: told.is_some(),
         told: told.into_iter().collect(),
@@ -166,6 +185,8 @@ mod tests {
             owner,
             jenkins: None,
             allow_downgrade: false,
+            image: "ami-1",
+            former: &Former::Tell,
         };
         let told = [498, 65_534, 4_294_967_294].map(|uid| {
             match other_owner("home".into(), uid, &tenant) {

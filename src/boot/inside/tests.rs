@@ -16,6 +16,8 @@ fn prepare_here(mount_point: &Utf8Path, file_system: &str) -> Answer {
         user: my_name(),
         jenkins: None,
         allow_downgrade: false,
+        image: "ami-1".to_owned(),
+        former: Former::Tell,
     };
     answer(&request, Ground::Any)
 }

@@ -8,9 +8,9 @@
 use std::net::Ipv4Addr;
 
 use super::attempts::Attempts;
-use super::name;
 use crate::aws::efs::{self, MountTarget, TargetState};
 use crate::boot::context::Context;
+use crate::efs::name;
 use crate::error::Fault;
 
 /// What is known of where to mount.

@@ -1,15 +1,13 @@
 //! Mounts file systems: finds them, probes them, and has systemd mount them.
 //!
 //! [`attempts`] is the loop, [`attempt`] one round of it: [`recognise`] what is mounted already,
-//! [`locate`] a mount target, [`probe`] it, [`client`] names this host to it, [`unit`] has it mounted,
+//! [`locate`] a mount target, [`probe`](crate::efs::probe) it, [`client`] names this host to it, [`unit`] has it mounted,
 //! and [`trouble`] sorts what went wrong.
 
 mod attempts;
 mod client;
 mod groups;
 mod locate;
-pub(super) mod name;
-pub(super) mod probe;
 mod recognise;
 pub(super) mod several;
 mod trouble;
@@ -22,13 +20,13 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::context::{Context, Machine};
+use crate::efs::probe::{Call, Obstacle, probe};
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::sys::mountinfo::{self, Mount};
 use attempts::{Attempts, Problem};
 use groups::Groups;
 use locate::{At, Lost, Place, locate};
-use probe::{Call, Obstacle, probe};
 use recognise::recognise;
 use wanted::Wanted;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use crate::efs::NFS_PORT;
 use crate::host::{self, HostConfig};
 
 /// A file system that this host is to have.
@@ -102,9 +103,6 @@ impl Wanted {
 /// What AWS recommends for EFS; `retry=0` because the attempts are ours.
 const NFS: &str = "nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2,\
     noresvport,_netdev,retry=0";
-
-/// Where EFS answers.
-pub(super) const NFS_PORT: u16 = 2049;
 
 #[cfg(test)]
 mod tests {

@@ -27,6 +27,8 @@ pub(super) const LOGIN_KEY: &str =
 pub(super) struct Cloud {
     pub(super) parameters: BTreeMap<String, String>,
     pub(super) user_data: Option<Vec<u8>>,
+    /// The image of the instance.
+    pub(super) image: &'static str,
     /// How far AWS's clock is ahead of this machine's, where so far that it takes no signature.
     pub(super) ahead: Option<jiff::SignedDuration>,
     /// The tags of the instance; without any they are not given away.
@@ -85,6 +87,7 @@ impl Default for Cloud {
         Self {
             parameters: parameters.map(|(name, value)| (name.into(), value.into())).into(),
             user_data: None,
+            image: "ami-1",
             ahead: None,
             tags: BTreeMap::new(),
             token_status: 200,
@@ -219,7 +222,7 @@ impl Cloud {
         let text = match path.strip_prefix("/latest/").unwrap() {
             "dynamic/instance-identity/document" => serde_json::json!({
                 "instanceId": INSTANCE, "accountId": "123456789012", "region": "eu-west-1",
-                "availabilityZone": "eu-west-1a", "imageId": "ami-1", "privateIp": "10.0.2.15",
+                "availabilityZone": "eu-west-1a", "imageId": self.image, "privateIp": "10.0.2.15",
                 "pendingTime": "2026-11-20T00:00:00Z",
             })
             .to_string(),

@@ -184,6 +184,146 @@ async fn a_newer_jenkins_that_never_came_up_makes_way_for_the_one_before() {
     assert!(error.contains("last served by Jenkins 2.568.2"), "{error}");
 }
 
+impl World {
+    /// An instance of another image takes the place of this one.
+    fn is_of(&self, image: &'static str, jenkins: &'static str, plugin: &str) {
+        self.cloud.lock().unwrap().image = image;
+        self.has_jenkins(jenkins);
+        self.brings("git.jpi", plugin);
+    }
+
+    /// What the journal of the group's rollout says.
+    fn journal(&self, way: &str, phase: &str, from: &str, to: &str) {
+        let text = serde_json::json!({
+            "form": 1, "rollout": "r-1", "way": way, "phase": phase,
+            "order": { "from": { "image": from }, "to": { "image": to } },
+        });
+        let mut cloud = self.cloud.lock().unwrap();
+        cloud.parameters.insert("/hostkit/asg/ci/journal".to_owned(), text.to_string());
+    }
+
+    /// The former image has served, then the newer one came up and wrote what it liked.
+    async fn with_a_newer_jenkins_that_came_up() -> Self {
+        let world = Self::new().await;
+        world.is_of("ami-a", "2.541", "git 1");
+        world.boot().await.unwrap();
+        world.lay(&format!("home/{LAST}"), "2.541");
+        world.lay("home/config.xml", "<hudson>old</hudson>");
+        world.lay("home/jobs/app/config.xml", "<project>old</project>");
+        world.is_of("ami-b", "2.568.2", "git 2");
+        world.boot().await.unwrap();
+        world.lay(&format!("home/{LAST}"), "2.568.2");
+        world.lay("home/config.xml", "<hudson>new</hudson>");
+        world.lay("home/jobs/new/config.xml", "<project>new</project>");
+        world
+    }
+
+    /// The file in the newest set that is of this version.
+    fn kept(&self, version: &str, path: &str) -> Option<String> {
+        let sets = self.sets();
+        let set = sets.iter().rfind(|set| set.starts_with(&format!("{version}-")))?;
+        self.on_efs(&format!(".hostkit/before/{set}/home/{path}"))
+    }
+}
+
+#[tokio::test]
+async fn a_rollout_that_goes_back_has_the_home_put_back_and_what_the_newer_one_wrote_kept_aside() {
+    let world = World::with_a_newer_jenkins_that_came_up().await;
+    world.is_of("ami-a", "2.541", "git 1");
+    let error = world.boot().await.unwrap_err();
+    assert!(error.contains("nothing was ever rolled out to its group"), "{error}");
+
+    world.journal("back", "refresh", "ami-a", "ami-b");
+    world.boot().await.unwrap();
+    assert!(world.said("rollout r-1 goes back from Jenkins 2.568.2 to 2.541"));
+    let there = |path: &str| world.on_efs(&format!("home/{path}"));
+    assert_eq!(there("config.xml").as_deref(), Some("<hudson>old</hudson>"));
+    assert_eq!(there(LAST).as_deref(), Some("2.541"));
+    assert_eq!(there("plugins/git.jpi").as_deref(), Some("git 1"));
+    assert_eq!(there("jobs/new/config.xml").as_deref(), Some("<project>new</project>"));
+    assert_eq!(world.kept("2.568.2", "config.xml").as_deref(), Some("<hudson>new</hudson>"));
+    assert_eq!(world.kept("2.568.2", "plugins/git.jpi").as_deref(), Some("git 2"));
+    assert_eq!(world.kept("2.541", "config.xml").as_deref(), Some("<hudson>old</hudson>"));
+    // It serves from here as ever, whoever asks what.
+    world.journal("back", "recorded", "ami-a", "ami-b");
+    world.boot().await.unwrap();
+    assert!(world.outcomes().contains("home unchanged"), "{}", world.outcomes());
+    assert_eq!(world.sets().len(), 2);
+}
+
+#[tokio::test]
+async fn a_way_back_from_the_way_back_has_what_the_newer_jenkins_had() {
+    let world = World::with_a_newer_jenkins_that_came_up().await;
+    world.is_of("ami-a", "2.541", "git 1");
+    world.journal("back", "refresh", "ami-a", "ami-b");
+    world.boot().await.unwrap();
+    // Somebody had asked for it, and the older one does not prove itself either.
+    world.is_of("ami-b", "2.568.2", "git 2");
+    world.journal("back", "proof", "ami-b", "ami-a");
+    world.boot().await.unwrap();
+    assert!(world.said("goes back from Jenkins 2.541 to 2.568.2"));
+    assert_eq!(world.on_efs("home/config.xml").as_deref(), Some("<hudson>new</hudson>"));
+    assert_eq!(world.on_efs("home/plugins/git.jpi").as_deref(), Some("git 2"));
+    assert_eq!(world.on_efs(&format!("home/{LAST}")).as_deref(), Some("2.568.2"));
+}
+
+/// Whatever does not name exactly this change leaves the home as it is, and says why.
+#[tokio::test]
+async fn no_other_rollout_has_the_home_put_back() {
+    let world = World::with_a_newer_jenkins_that_came_up().await;
+    world.is_of("ami-a", "2.541", "git 1");
+    let mut told = Vec::new();
+    for (way, phase, from, to) in [
+        ("forward", "refresh", "ami-a", "ami-b"),
+        ("back", "recorded", "ami-a", "ami-b"),
+        ("back", "refresh", "ami-c", "ami-b"),
+        ("back", "refresh", "ami-a", "ami-c"),
+    ] {
+        world.journal(way, phase, from, to);
+        told.push(world.boot().await.unwrap_err());
+    }
+    world.journal("back", "refresh", "ami-a", "ami-b");
+    let denied = ("AccessDeniedException", "not authorized to perform: ssm:GetParameters");
+    world.cloud.lock().unwrap().refused.insert("/hostkit/asg/ci/journal", denied);
+    told.push(world.boot().await.unwrap_err());
+    let whole = told[0].replace(&world.sets()[0], "SET");
+    let whole = &whole[whole.find("caused by").unwrap()..];
+    let whys = told[1..].iter().map(|error| error.trim().rsplit("; ").next().unwrap());
+    let whys: Vec<_> = whys.collect();
+    insta::assert_snapshot!(format!("{whole}\n{}", whys.join("\n")));
+    assert_eq!(world.on_efs("home/config.xml").as_deref(), Some("<hudson>new</hudson>"));
+    assert_eq!(world.sets().len(), 1, "nothing was kept aside either");
+}
+
+/// The same Jenkins in another image, without a set between the two: an old one is not taken for it.
+#[tokio::test]
+async fn a_set_of_an_older_change_is_not_taken_for_that_of_a_rollout() {
+    let world = World::new().await;
+    world.is_of("ami-a", "2.541", "git 1");
+    world.boot().await.unwrap();
+    world.lay(&format!("home/{LAST}"), "2.541");
+    world.lay("home/config.xml", "<hudson>old</hudson>");
+    world.is_of("ami-b", "2.541", "git 2");
+    world.boot().await.unwrap();
+    world.lay("home/config.xml", "<hudson>new</hudson>");
+    // Only its kernel is another one.
+    world.is_of("ami-c", "2.541", "git 2");
+    world.boot().await.unwrap();
+    world.is_of("ami-b", "2.541", "git 2");
+    world.journal("back", "refresh", "ami-b", "ami-c");
+    world.boot().await.unwrap();
+    assert_eq!(world.on_efs("home/config.xml").as_deref(), Some("<hudson>new</hudson>"));
+    assert_eq!(world.on_efs("home/plugins/git.jpi").as_deref(), Some("git 2"));
+    // Other plugins are a change as another Jenkins is.
+    world.is_of("ami-d", "2.541", "git 3");
+    world.boot().await.unwrap();
+    world.lay("home/config.xml", "<hudson>newest</hudson>");
+    world.is_of("ami-b", "2.541", "git 2");
+    world.journal("back", "refresh", "ami-b", "ami-d");
+    world.boot().await.unwrap();
+    assert_eq!(world.on_efs("home/config.xml").as_deref(), Some("<hudson>new</hudson>"));
+}
+
 #[tokio::test]
 async fn a_start_that_failed_counts_as_a_jenkins_that_has_seen_the_home() {
     let world = World::new().await;

@@ -3,6 +3,9 @@
 mod backup;
 mod check;
 mod recover;
+mod recover_failover;
+mod recover_hang;
+mod recover_throughput;
 
 use std::process::ExitCode;
 
@@ -18,7 +21,6 @@ pub enum Efs {
     /// Changes nothing, and never hangs. Ends with 5 if something is wrong.
     Check(check::Check),
     /// Bring a home back: from a backup, a replica or a copy
-    #[command(subcommand_negates_reqs = true)]
     Recover(recover::Recover),
     /// Look at backups of the home, make one, or have one restored
     #[command(subcommand)]

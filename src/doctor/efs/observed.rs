@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -40,14 +41,20 @@ impl<T> Cell<T> {
         self.0.get()
     }
 
-    pub(super) async fn fill(&self, id: Id, look: impl Future<Output = Look<T>>) {
-        let deadline = id.check().deadline;
-        let look = tokio::time::timeout(deadline, look).await.unwrap_or_else(|_| {
-            let why = format!("it did not end within {} s", deadline.as_secs());
+    pub(super) async fn fill(&self, within: Duration, look: impl Future<Output = Look<T>>) {
+        if self.0.get().is_some() {
+            return;
+        }
+        let look = tokio::time::timeout(within, look).await.unwrap_or_else(|_elapsed| {
+            let why = format!("it did not end within {:.0} s", within.as_secs_f64().ceil());
             Err(Gap { needs: String::new(), denied: false, why })
         });
         // Each is looked at once in a run.
         let _ = self.0.set(look);
+    }
+
+    pub(super) fn refuse(&self, gap: Gap) {
+        let _ = self.0.set(Err(gap));
     }
 
     pub(super) fn judge(&self, id: Id, how: impl FnOnce(&T) -> Finding) -> Finding {

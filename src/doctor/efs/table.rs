@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::observed::Cell;
 use super::scene::{Case, Scene};
 use super::{api, home, host, mount, net};
-use crate::doctor::Finding;
+use crate::doctor::{Finding, Gap};
 
 /// Where a check can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,11 +69,21 @@ macro_rules! checks {
         }
 
         impl Observed {
-            /// Looks, within the deadline of the check, and keeps what was seen.
-            pub(super) async fn look(&self, id: Id, scene: &Scene<'_>) {
+            /// Looks, for so long at most, and keeps what was seen. What is known is not looked at.
+            pub(super) async fn look(&self, id: Id, within: Duration, scene: &Scene<'_>) {
                 match id {
-                    $(Id::$variant => self.$field.fill(id, $room::$file::look(scene)).await,)+
+                    $(Id::$variant => self.$field.fill(within, $room::$file::look(scene)).await,)+
                 }
+            }
+
+            /// Why a check could not look, if it could not.
+            pub(super) fn gap(&self, id: Id) -> Option<&Gap> {
+                match id { $(Id::$variant => self.$field.looked()?.as_ref().err(),)+ }
+            }
+
+            /// That a check cannot look, said before it tries.
+            pub(super) fn refuse(&self, id: Id, gap: Gap) {
+                match id { $(Id::$variant => self.$field.refuse(gap),)+ }
             }
         }
 
@@ -131,12 +141,12 @@ checks! {
         "whether the connection can be encrypted: chain, name, days that are left",
     Nfs nfs = "net.nfs" in net::nfs on Host needs [Port] after [Targets, Names] within 6:
         "whether NFSv4.1 answers there: NULL and EXCHANGE_ID over the wire",
+    There there = "mount.there" in mount::there on Host needs [] after [Targets] within 2:
+        "whether what is mounted is what host.toml says",
     Tunnel tunnel = "mount.tunnel" in mount::tunnel on Host needs [] after [There] within 3:
         "whether the tunnel of amazon-efs-utils listens, and its connection is up",
     Watchdog watchdog = "mount.watchdog" in mount::watchdog on Host needs [] after [There] within 3:
         "whether amazon-efs-mount-watchdog runs and has said something of late",
-    There there = "mount.there" in mount::there on Host needs [] after [Targets] within 2:
-        "whether what is mounted is what host.toml says",
     Options options = "mount.options" in mount::options on Host needs [There] after [] within 2:
         "whether it is mounted with the right options",
     Alive alive = "mount.alive" in mount::alive on Host needs [There] after [] within 12:

@@ -29,6 +29,8 @@ pub struct Ask {
     pub patience: Duration,
     /// Whether this is a way back.
     pub rollback: bool,
+    /// Whether a way back puts the home back, too.
+    pub restore_home: bool,
     /// The group of the controller, of agents.
     pub controller: Option<String>,
     /// Where manifests of baked images are looked for, to tell packages by.
@@ -48,6 +50,7 @@ impl Ask {
             builds_patience: Duration::from_mins(30),
             patience: Duration::from_mins(30),
             rollback: false,
+            restore_home: false,
             controller: None,
             folders: vec!["out".into()],
         }

@@ -1,12 +1,13 @@
 //! What matters where many hosts are replaced, beside what matters for one. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Of so many hosts and more, one in ten is replaced at a time.
 const MANY: u32 = 10;
 
 /// See the module. It stands in the journal.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Crowd {
     /// So many percent of the group stay in service, at least and at most; absent: 90 and 110.

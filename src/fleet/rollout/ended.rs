@@ -1,12 +1,13 @@
 //! How a rollout ends, for whoever began it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Phase, Side, Way};
 
 /// See the module.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "ended")]
 pub enum Ended {
     /// The new image serves, proven. Exit code 0.
@@ -37,7 +38,7 @@ impl Ended {
 }
 
 /// What has become of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Summary {
     /// Its id.
     pub rollout: String,
@@ -64,7 +65,7 @@ pub struct Summary {
 }
 
 /// Where the time went.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Times {
     /// From the lock to now, in seconds.
@@ -72,8 +73,10 @@ pub struct Times {
     /// What of this hostkit itself took: what was neither Jenkins, nor AWS's, nor builds.
     pub own: f64,
     /// Since when nobody was served.
+    #[schemars(with = "Option<String>")]
     pub down_from: Option<Timestamp>,
     /// Until when.
+    #[schemars(with = "Option<String>")]
     pub down_to: Option<Timestamp>,
     /// How long nobody was served in all, in seconds.
     pub down: f64,
@@ -83,7 +86,7 @@ pub struct Times {
 }
 
 /// A part of the time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Span {
     /// Its name.
     pub name: String,
@@ -92,7 +95,7 @@ pub struct Span {
 }
 
 /// Neither serves for certain: what stands where, and what to do.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Stuck {
     /// The rollout.
     pub rollout: String,
@@ -107,7 +110,7 @@ pub struct Stuck {
 }
 
 /// It was stopped on purpose.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Stopped {
     /// The rollout.
     pub rollout: String,

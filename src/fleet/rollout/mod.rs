@@ -11,6 +11,7 @@ mod act;
 pub mod agents;
 pub mod ask;
 pub mod back;
+mod controller;
 pub mod crowd;
 pub mod ecs;
 pub mod ended;
@@ -40,6 +41,7 @@ pub mod text;
 pub mod timeline;
 mod words;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use ask::Ask;
@@ -56,7 +58,7 @@ use crate::error::Fault;
 use crate::host::Role;
 
 /// How the hosts of a group are replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
     /// The only host goes, then the new one comes: a controller.
@@ -68,7 +70,7 @@ pub enum Strategy {
 }
 
 /// What builds that run are worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Builds {
     /// They are waited for; when they take too long, nothing is replaced.
@@ -80,7 +82,7 @@ pub enum Builds {
 }
 
 /// What a group launches, or shall launch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Side {
     /// `ami-…`
     pub image: String,
@@ -102,7 +104,9 @@ pub struct Side {
 
 /// Where a rollout is. The order is that in which they are gone through; each is in the journal
 /// before it is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// The lock is held, nothing is changed.
@@ -124,7 +128,7 @@ pub enum Phase {
 }
 
 /// Which way a rollout goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Way {
     /// To the new image.
@@ -134,7 +138,7 @@ pub enum Way {
 }
 
 /// What is to be done, decided and shown before anything is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Order {
     /// The group.
     pub group: String,
@@ -154,6 +158,9 @@ pub struct Order {
     pub patience: u64,
     /// Whether this is a way back that somebody asked for.
     pub rollback: bool,
+    /// Whether the home is put back, too, as what shall serve had left it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restores_home: bool,
     /// What matters where there are many hosts.
     #[serde(default, skip_serializing_if = "Crowd::is_empty")]
     pub crowd: Crowd,

@@ -5,6 +5,7 @@
 mod tests;
 mod text;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::survey::{Choice, Contents, Survey};
@@ -24,7 +25,7 @@ const HIGHLIGHTS: [(&str, &[&str]); 4] = [
 ];
 
 /// See the module.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Plan {
     /// What is carried out.
@@ -56,7 +57,7 @@ pub struct Plan {
 }
 
 /// What is not the same afterwards.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Change {
     /// What.
     pub what: String,
@@ -67,7 +68,7 @@ pub struct Change {
 }
 
 /// How long nobody is served.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "known-by")]
 pub enum Downtime {
     /// Hosts are replaced beside each other: not at all.
@@ -206,6 +207,7 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
             }
         },
         rollback: ask.rollback,
+        restores_home: ask.rollback && ask.restore_home && role == Role::Controller,
         crowd: survey
             .relations
             .as_ref()

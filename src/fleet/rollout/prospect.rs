@@ -2,7 +2,8 @@
 //! once, and what would be done is told. Changes nothing.
 
 use aws_config::SdkConfig;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::ask::Ask;
 use super::plan::Plan;
@@ -113,27 +114,49 @@ impl Prospect {
     }
 
     /// For programs: one object.
-    pub fn json(&self) -> Value {
-        let (outlook, plan, side) = match &self.outlook {
-            Outlook::Refused(plan) => ("refused", plan.as_ref(), None),
-            Outlook::InService(side) => ("in-service", None, Some(side)),
-            Outlook::Change(plan) => ("change", Some(plan), None),
+    pub fn line(&self) -> Line<'_> {
+        let (outlook, plan, serves) = match &self.outlook {
+            Outlook::Refused(plan) => (Word::Refused, plan.as_deref(), None),
+            Outlook::InService(side) => (Word::InService, None, Some(side)),
+            Outlook::Change(plan) => (Word::Change, Some(&**plan), None),
         };
-        let mut value = json!({
-            "version": VERSION,
-            "group": self.group,
-            "outlook": outlook,
-            "verdict": worst(&self.findings),
-            "findings": self.findings,
-        });
-        if let Some(plan) = plan {
-            value["plan"] = json!(plan);
-        }
-        if let Some(side) = side {
-            value["serves"] = json!(side);
-        }
-        value
+        let (group, findings) = (self.group.as_str(), self.findings.as_slice());
+        let verdict = worst(findings);
+        Line { version: VERSION, group, outlook, verdict, findings, plan, serves }
     }
+}
+
+/// What would come of it, in a line of JSON.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Line<'a> {
+    /// See [`VERSION`].
+    version: u32,
+    /// The group.
+    group: &'a str,
+    /// What follows from what was found.
+    outlook: Word,
+    /// The worst of the findings.
+    verdict: Verdict,
+    /// What was looked at.
+    findings: &'a [Finding],
+    /// What would be done; absent where nothing would be, or it is not known to what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<&'a Plan>,
+    /// What serves already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serves: Option<&'a Side>,
+}
+
+/// [`Outlook`] in a word.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Word {
+    /// It must not be begun.
+    Refused,
+    /// The image is in service already.
+    InService,
+    /// It can be done.
+    Change,
 }
 
 fn in_service(group: &str, side: &Side) -> String {

@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
+use camino::Utf8Path;
 use tokio::time::Instant;
 
 use super::{STEP, Shell};
 use crate::error::Fault;
 use crate::lease::memory::Phase;
 use crate::lease::order;
-use crate::sys::{notify, systemd};
+use crate::sys::{Runner, notify, systemd};
 
 const UNIT: &str = "jenkins.service";
 
@@ -26,8 +27,14 @@ const STUCK: u32 = 30;
 
 /// Whether Jenkins' unit is down and none of its processes is left.
 pub(super) async fn is_down(shell: &Shell) -> anyhow::Result<bool> {
+    down(&shell.place.root, &shell.place.runner).await
+}
+
+/// Whether Jenkins' unit on the machine whose files are below `root` is down, and none of its
+/// processes is left.
+pub async fn down(root: &Utf8Path, runner: &Runner) -> anyhow::Result<bool> {
     let names = ["LoadState", "ActiveState", "ControlGroup"];
-    let shown = systemd::show(&shell.place.runner, UNIT, &names).await?;
+    let shown = systemd::show(runner, UNIT, &names).await?;
     let is = |name: &str, values: &[&str]| {
         shown.get(name).is_some_and(|value| values.contains(&value.as_str()))
     };
@@ -35,16 +42,16 @@ pub(super) async fn is_down(shell: &Shell) -> anyhow::Result<bool> {
         return Ok(true);
     }
     let group = shown.get("ControlGroup").map_or("", String::as_str);
-    Ok(is("ActiveState", &["inactive", "failed"]) && !is_populated(shell, group))
+    Ok(is("ActiveState", &["inactive", "failed"]) && !is_populated(root, group))
 }
 
 /// Whether a control group has processes. systemd calls a unit failed whose processes it could not
 /// kill, and leaves them in their group.
-fn is_populated(shell: &Shell, group: &str) -> bool {
+fn is_populated(root: &Utf8Path, group: &str) -> bool {
     if group.is_empty() {
         return false;
     }
-    let folder = shell.place.root.join("sys/fs/cgroup").join(group.trim_start_matches('/'));
+    let folder = root.join("sys/fs/cgroup").join(group.trim_start_matches('/'));
     let events = std::fs::read_to_string(folder.join("cgroup.events"));
     match events {
         Ok(events) => events.lines().any(|line| line == "populated 1"),

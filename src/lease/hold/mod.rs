@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
+pub use jenkins::down as jenkins_is_down;
 use newcomer::Taken;
 
 use super::clerk::Desk;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Cast;
+use super::gate::Software;
 use super::home::Home;
 use super::host::{Act, Host, Sight, Stage};
 use super::script::{Agents, Does, Role, Who};
@@ -129,14 +130,22 @@ pub(super) fn perform(
     let world = account.world();
     match act {
         Act::Claim => {
+            let journal = format!("/hostkit/asg/{}/journal", host.group);
+            let journal = account.parameter(&host.region, &journal);
             let home = cast.homes.entry(host.file_system.clone());
             let home = home.or_insert_with(|| Home::new(&host.file_system));
             let gone = |id: &str| {
                 let state = account.instance(id).map(Instance::state);
                 matches!(state, None | Some(State::Terminated | State::Stopped))
             };
-            if let Some(generation) = home.claim(world, &host.instance, gone) {
+            let Some(generation) = home.claim(world, &host.instance, gone) else { return };
+            // What never comes up has not served it.
+            let serves = host.part.jenkins.clone().filter(|_| host.part.does != Does::NeverReady);
+            let own = serves.map(|jenkins| Software { jenkins, image: host.image.clone() });
+            if own.is_none_or(|own| home.pass(world, own, journal.as_deref())) {
                 host.took(sight, generation);
+            } else {
+                host.refused(generation);
             }
         }
         Act::Release => {

@@ -7,6 +7,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::gate::{Passage, Seen, Software};
+
 /// What became of a home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -19,6 +21,10 @@ pub enum What {
     Released,
     /// Its holder is gone, without a word.
     Gone,
+    /// Its holder has an older Jenkins than has served it, and does not serve it.
+    Refused,
+    /// Its holder serves it as its Jenkins had left it once.
+    PutBack,
 }
 
 /// One line of its story.
@@ -41,6 +47,8 @@ pub struct Home {
     pub file_system: String,
     /// Counts the claims, from 1; 0 where nobody ever held it.
     pub generation: u64,
+    /// Which Jenkins has served it.
+    pub seen: Seen,
     /// Who holds it: `i-…`
     pub holder: Option<String>,
     /// Its story, the oldest first.
@@ -82,6 +90,18 @@ impl Home {
         }
     }
 
+    /// Its holder wants to serve it with this; whether it may.
+    pub fn pass(&mut self, at: Timestamp, own: Software, journal: Option<&str>) -> bool {
+        let Some(holder) = self.holder.clone() else { return false };
+        let passage = self.seen.pass(own, journal);
+        match passage {
+            Passage::Open => {}
+            Passage::PutBack => self.write(at, &holder, What::PutBack),
+            Passage::Refused => self.write(at, &holder, What::Refused),
+        }
+        passage != Passage::Refused
+    }
+
     fn write(&mut self, at: Timestamp, instance: &str, what: What) {
         let (instance, generation) = (instance.to_owned(), self.generation);
         self.log.push(Entry { at, instance, generation, what });
@@ -102,6 +122,11 @@ impl Home {
             let home = &self.file_system;
             match what {
                 What::Waits => {}
+                What::Refused | What::PutBack => {
+                    if holder != Some(instance.as_str()) {
+                        found.push(format!("{at}: {instance} changed {home} and did not hold it"));
+                    }
+                }
                 What::Claimed => {
                     if let Some(other) = holder {
                         found.push(format!("{at}: {instance} took {home}, which {other} held"));

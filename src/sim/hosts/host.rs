@@ -124,6 +124,7 @@ pub struct Host {
     pub lost: u32,
     /// The builds that have ended on it.
     pub finished: u32,
+    refused: bool,
     slots: Vec<Slot>,
     quiet: bool,
     since: Option<Instant>,
@@ -145,6 +146,7 @@ impl Host {
             generation: None,
             lost: 0,
             finished: 0,
+            refused: false,
             slots: Vec::new(),
             quiet: false,
             since: None,
@@ -176,6 +178,13 @@ impl Host {
             Does::NeverReady => self.stage = Stage::Stuck,
             _ => self.serve(sight),
         }
+    }
+
+    /// It got the home, and must not serve it: its boot fails.
+    pub fn refused(&mut self, generation: u64) {
+        self.generation = Some(generation);
+        self.refused = true;
+        self.stage = Stage::Stuck;
     }
 
     fn serve(&mut self, sight: &Sight) {
@@ -268,6 +277,7 @@ impl Host {
     fn give_up(&self, sight: &Sight) -> Vec<Act> {
         match (self.part.does, self.part.gives_up_after) {
             (Does::HookAbandon, _) => complete(sight, false),
+            _ if self.refused => complete(sight, false),
             (_, Some(after)) if sight.is_up_for(seconds(after)) => complete(sight, false),
             _ => Vec::new(),
         }

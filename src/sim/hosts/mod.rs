@@ -3,12 +3,14 @@
 //! An instance that a group launches comes up, says what a host of hostkit says, obeys the tag
 //! `hostkit:drain`, and goes as the guard of a host goes, all in AWS's time at the account's speed.
 //! So whole upgrades run in seconds. [`script`] is what people write, [`host`] one host, [`home`] who
-//! holds a home and held it, [`ground`] what hosts see and change of the account, [`play`] has them
+//! holds a home and held it, [`gate`] which
+//! Jenkins may have it, [`ground`] what hosts see and change of the account, [`play`] has them
 //! live and answer HTTP, and [`scenery`] is the group that they are in, for who needs one.
 //!
 //! No program is started, no file is written, and nothing is listened to beyond loopback. What a host
 //! does to its group it does as a host could; only `dies` comes from outside.
 
+pub mod gate;
 pub mod ground;
 pub mod home;
 pub mod host;

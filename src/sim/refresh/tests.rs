@@ -259,3 +259,49 @@ fn protected_and_standby_instances_are_waited_for_an_hour() {
     assert_eq!(stage.end(400).status, Status::Successful);
     assert_ne!(stage.serving().unwrap().0, id);
 }
+
+#[test]
+fn an_instance_in_standby_is_waited_for_left_out_or_replaced() {
+    let mut stage = Stage::new(Does::Healthy);
+    let id = stage.first.clone();
+    let aside = format!("InstanceIds.member.1={id}&ShouldDecrementDesiredCapacity=false");
+    stage.done(&format!("Action=EnterStandby&{aside}"));
+    stage.done("Action=SuspendProcesses&ScalingProcesses.member.1=Launch");
+    stage.done(&format!("{START}&Preferences.StandbyInstances=Wait"));
+    stage.pass(60);
+    let reason = stage.refresh().reason.unwrap();
+    assert!(reason.contains("Standby") && reason.contains(&id), "{reason}");
+    // Once it serves again it is replaced as the others are.
+    stage.done(&format!("Action=ExitStandby&InstanceIds.member.1={id}"));
+    stage.done("Action=ResumeProcesses&ScalingProcesses.member.1=Launch");
+    assert_eq!(stage.end(900).status, Status::Successful);
+    let new = stage.scenery.new.clone();
+    let (now, image) = stage.serving().unwrap();
+    assert!(now != id && image == new, "{image}");
+    assert_eq!(stage.account.hosts.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn instances_of_a_warm_pool_are_replaced_with_the_others() {
+    let mut stage = Stage::new(Does::Healthy);
+    stage.done("Action=PutWarmPool&MinSize=1&PoolState=Running");
+    stage.pass(200);
+    let warm = |stage: &mut Stage| {
+        let told = stage.done("Action=DescribeWarmPool");
+        let ids = told.split("<InstanceId>").skip(1);
+        let ids = ids.map(|it| it.split('<').next().unwrap().to_owned());
+        let ids: Vec<String> = ids.collect();
+        let image = |id: &String| stage.account.instance(id).map(|it| it.image.clone()).unwrap();
+        ids.iter().map(image).collect::<Vec<_>>()
+    };
+    let (old, new) = (stage.scenery.old.clone(), stage.scenery.new.clone());
+    assert_eq!(warm(&mut stage), [old]);
+    stage.done(START);
+    assert_eq!(stage.end(1200).status, Status::Successful);
+    stage.pass(200);
+    assert_eq!(stage.serving().unwrap().1, new);
+    assert_eq!(warm(&mut stage), [new]);
+    let told = stage.done("Action=DescribeInstanceRefreshes");
+    assert!(told.contains("<ProgressDetails>"), "{told}");
+    assert_eq!(stage.account.hosts.violations(), Vec::<String>::new());
+}

@@ -13,6 +13,7 @@ mod ecs;
 mod failover;
 mod lease;
 mod long_life;
+mod recovery;
 mod upgrade;
 
 use std::collections::HashMap;

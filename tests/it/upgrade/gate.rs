@@ -35,6 +35,8 @@ pub(crate) enum Fate {
     Throttled,
     /// It is done, and the answer is lost.
     AnswerLost,
+    /// The credentials have expired: neither this call is done nor any other, to look or to change.
+    Expired,
 }
 
 impl Fate {
@@ -54,6 +56,7 @@ pub(crate) struct Gate {
     effects: Arc<Mutex<Vec<String>>>,
     pub(crate) killed: Arc<Notify>,
     dead: Arc<AtomicBool>,
+    expired: Arc<AtomicBool>,
 }
 
 impl Gate {
@@ -65,6 +68,7 @@ impl Gate {
             effects: Arc::default(),
             killed: Arc::default(),
             dead: Arc::default(),
+            expired: Arc::default(),
         }
     }
 
@@ -134,6 +138,12 @@ impl HttpConnector for Gate {
             if gate.dead.load(Ordering::SeqCst) {
                 return std::future::pending().await;
             }
+            if fate == Some(Fate::Expired) {
+                gate.expired.store(true, Ordering::SeqCst);
+            }
+            if gate.expired.load(Ordering::SeqCst) {
+                return Ok(expired(&request));
+            }
             match fate {
                 None => send(&gate.address, &request).await,
                 Some(Fate::Throttled) => {
@@ -155,6 +165,22 @@ impl HttpConnector for Gate {
             }
         })
     }
+}
+
+/// What each of AWS's protocols says to credentials that have expired.
+fn expired(request: &HttpRequest) -> HttpResponse {
+    let says = "The security token included in the request is expired";
+    let asked = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
+    let body = if request.headers().get("x-amz-target").is_some() {
+        format!(r#"{{"__type":"ExpiredTokenException","message":"{says}"}}"#)
+    } else if asked.contains("Version=2016-11-15") {
+        let error = format!("<Code>RequestExpired</Code><Message>{says}</Message>");
+        format!("<Response><Errors><Error>{error}</Error></Errors></Response>")
+    } else {
+        let error = format!("<Code>ExpiredToken</Code><Message>{says}</Message>");
+        format!("<ErrorResponse><Error><Type>Sender</Type>{error}</Error></ErrorResponse>")
+    };
+    HttpResponse::new(400_u16.try_into().unwrap(), SdkBody::from(body))
 }
 
 async fn send(address: &str, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {

@@ -2,6 +2,7 @@
 //! account does of itself. Whatever becomes of the process, of its calls or of the new image, it ends
 //! in one of two good states, and never has two controllers on one home.
 
+mod ends;
 mod gate;
 
 use std::future::pending;
@@ -43,8 +44,9 @@ impl Stage {
         let cloud = Cloud::open(Options { speed: SPEED, ..Options::default() }).unwrap();
         let scenery = with(&cloud.account, |account| Plan::controller("ci").furnish(account));
         let agents = Some(Agents { known: 2, online: 2 });
-        // A host that serves another version than it should says the one of its part.
-        let version = if does == Does::WrongVersion { "2.0" } else { "2.2" };
+        // A host that serves another version than it should says the one of its part, and its home has
+        // seen a newer Jenkins then.
+        let version = if does == Does::WrongVersion { "2.3" } else { "2.2" };
         let new = Part::controller(version).of_image(&scenery.new).that(does);
         let script = Script::of([
             Part { agents, ..new },
@@ -91,6 +93,7 @@ impl Stage {
             builds_patience: 60,
             patience: 30,
             rollback: false,
+            restores_home: false,
             crowd: Crowd::default(),
         }
     }
@@ -217,15 +220,21 @@ async fn an_upgrade_serves_the_new_image_and_says_where_the_time_went() {
     let (current, previous) = record::sides(&config, "ci").await.unwrap();
     assert_eq!((current, previous), (Some(summary.to.clone()), Some(summary.from.clone())));
 
-    // And back again, by the same machinery.
-    let order = Order { from: summary.to, to: summary.from, rollback: true, ..stage.order() };
+    // And back again, by the same machinery: to an older Jenkins only with the home of then.
+    let (from, to) = (summary.to, summary.from);
+    let order = Order { from, to, rollback: true, patience: 6, ..stage.order() };
     let events = Events::silent();
+    let refused = carry_out(&setting(&config, &events), order.clone(), pending()).await.unwrap();
+    assert!(matches!(refused, Ended::Back(_)), "{refused:?}");
+    let crew = asg::crew(&config, "ci").await.unwrap().unwrap();
+    assert_eq!(crew.version.as_deref(), Some("2"));
+    let order = Order { restores_home: true, patience: 30, ..order };
     let back = carry_out(&setting(&config, &events), order, pending()).await.unwrap();
     assert!(matches!(back, Ended::Done(_)), "{back:?}");
     let crew = asg::crew(&config, "ci").await.unwrap().unwrap();
     assert_eq!(crew.version.as_deref(), Some("1"));
     let records = record::all(&config, "ci").await.unwrap();
-    assert_eq!(records.iter().map(|it| it.rollback).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(records.iter().map(|it| it.rollback).collect::<Vec<_>>(), [false, true, true]);
 }
 
 #[tokio::test]

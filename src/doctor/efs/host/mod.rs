@@ -6,3 +6,5 @@ pub mod config;
 pub mod hygiene;
 pub mod kernel;
 pub mod role;
+#[cfg(test)]
+pub(crate) mod stage;

@@ -41,6 +41,9 @@ impl Plan {
             let hosts = if self.hosts == 1 { "host" } else { "hosts" };
             line("hosts", &format!("{} {hosts}, one after the other", self.hosts));
         }
+        if order.restores_home {
+            line("home", "configuration and plugins as this image had left them; the rest stays");
+        }
         line("downtime", &self.downtime.say());
         if order.role == Role::Controller {
             line("builds", &self.builds_line());

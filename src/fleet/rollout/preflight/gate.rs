@@ -10,7 +10,7 @@ use crate::jenkins::Version;
 
 const ID: &str = "home.downgrade";
 
-pub(super) fn check(survey: &Survey, _: &Ask) -> Vec<Finding> {
+pub(super) fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
     if !survey.subject.is_controller() || survey.new_image().is_none() {
         return Vec::new();
     }
@@ -38,6 +38,15 @@ pub(super) fn check(survey: &Survey, _: &Ask) -> Vec<Finding> {
             Finding::new(ID, Verdict::Warn, says).shown_by("jenkins.allow_downgrade = true"),
         ];
     }
+    if ask.rollback && ask.restore_home {
+        let says = format!(
+            "Jenkins goes back from {old} to {new}, and its configuration and plugins with it: what \
+             was written since is kept aside on the home"
+        );
+        let unless = "its host refuses the home if nothing was kept aside for exactly this change; \
+                      then what serves now is put back";
+        return vec![Finding::new(ID, Verdict::Warn, says).shown_by(unless)];
+    }
     let says = format!(
         "the home was written by Jenkins {old}, and the image has {new}: its host would refuse the home, \
          because an older Jenkins may lose what a newer one has written"
@@ -46,11 +55,14 @@ pub(super) fn check(survey: &Survey, _: &Ask) -> Vec<Finding> {
         Finding::new(ID, Verdict::Fail, says)
             .shown_by(evidence)
             .mended_by(format!("take an image with Jenkins {old} or newer"))
-            .mended_by(
-                "to go back for good: put back what was kept aside of the home (docs/home.md, \"Going \
-                 back\"), and set `jenkins.allow_downgrade = true` in the user-data of the launch \
-                 template",
-            ),
+            .mended_by(if ask.rollback {
+                "to go back for good: --restore-home puts configuration and plugins back as this image \
+                 had left them, and keeps aside what was written since (docs/home.md, \"Going back\")"
+            } else {
+                "to go back to what served before: hostkit rollback --restore-home (docs/home.md, \
+                 \"Going back\"); to start an older Jenkins on the home as it is, set \
+                 `jenkins.allow_downgrade = true` in the user-data of the launch template"
+            }),
     ]
 }
 

@@ -228,7 +228,7 @@ fn everything_that_speaks_against_it_is_said_at_once() {
         prospect.refusal().unwrap().to_string(),
         "the hosts of ci-controller are not replaced: 3 things speak against it"
     );
-    let json = prospect.json();
+    let json = serde_json::to_value(prospect.line()).unwrap();
     assert_eq!((&json["outlook"], &json["verdict"]), (&"refused".into(), &"fail".into()));
     let text = prospect.text();
     for id in ["group.size", "group.suspended", "image.fits"] {
