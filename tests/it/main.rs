@@ -18,6 +18,7 @@ mod dead_mount;
 mod ec2;
 mod ecs_drain;
 mod efs_check;
+mod efs_net;
 mod engine;
 mod fleet;
 mod home;

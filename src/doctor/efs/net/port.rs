@@ -157,13 +157,11 @@ fn dropped(finding: Finding, goal: &Goal, case: &Case<'_>) -> Finding {
 fn no_route(finding: Finding, case: &Case<'_>) -> Finding {
     let subnet = role::identity(case.observed).and_then(|it| it.subnet.as_deref());
     let subnet = subnet.unwrap_or("SUBNET-OF-THIS-HOST");
-    finding
-        .mended_by("ip route   # and is the file system in this VPC?")
-        .mended_by(format!(
-            "aws ec2 describe-route-tables --filters Name=association.subnet-id,Values={subnet} \
+    finding.mended_by("ip route   # and is the file system in this VPC?").mended_by(format!(
+        "aws ec2 describe-route-tables --filters Name=association.subnet-id,Values={subnet} \
              --region {}",
-            case.asked.region
-        ))
+        case.asked.region
+    ))
 }
 
 #[cfg(test)]

@@ -66,9 +66,7 @@ async fn blocks(scene: &Scene<'_>) -> Vec<String> {
         return Vec::new();
     };
     let mac = mac.trim_end_matches('/');
-    let path = format!(
-        "/latest/meta-data/network/interfaces/macs/{mac}/vpc-ipv4-cidr-blocks"
-    );
+    let path = format!("/latest/meta-data/network/interfaces/macs/{mac}/vpc-ipv4-cidr-blocks");
     let text = imds.get(&path, |_| {}).await.ok().flatten().unwrap_or_default();
     let good = |line: &&str| block(line).is_some();
     text.lines().map(str::trim).filter(good).take(64).map(str::to_owned).collect()
@@ -127,7 +125,10 @@ fn one(seen: &Seen, goal: &Goal, way: &Way, case: &Case<'_>) -> Finding {
     let device = &way.device;
     if way.own {
         return of(Verdict::Fail, format!("{place} is an address of this host itself ({device})"))
-            .mended_by(format!("ip address show to {}   # who gave it to {device}?", goal.address));
+            .mended_by(format!(
+                "ip address show to {}   # who gave it to {device}?",
+                goal.address
+            ));
     }
     let inside = is_inside(goal.address, &seen.blocks);
     let elsewhere = seen.outside.as_ref().is_some_and(|outside| outside.device != *device);
@@ -138,15 +139,16 @@ fn one(seen: &Seen, goal: &Goal, way: &Way, case: &Case<'_>) -> Finding {
             "packets to {place} do not leave this host: they go to {device}, whose network has the \
              same addresses"
         );
-        return of(verdict, says)
-            .mended_by(format!("ip route show dev {device}"))
-            .mended_by(format!(
+        return of(verdict, says).mended_by(format!("ip route show dev {device}")).mended_by(
+            format!(
                 "move the network of {device} elsewhere; Docker's: `default-address-pools` in \
                  /etc/docker/daemon.json"
-            ));
+            ),
+        );
     }
     let vpcs = (goal::target(case, goal).map(|it| it.vpc.as_str()), host_vpc(case));
-    let other_vpc = matches!(vpcs, (Some(theirs), Some(ours)) if !theirs.is_empty() && theirs != ours);
+    let other_vpc =
+        matches!(vpcs, (Some(theirs), Some(ours)) if !theirs.is_empty() && theirs != ours);
     if other_vpc || inside == Some(false) {
         let theirs = vpcs.0.filter(|_| other_vpc).unwrap_or("another network");
         let says = format!(

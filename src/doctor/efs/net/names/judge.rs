@@ -182,13 +182,16 @@ impl Matter<'_> {
         let (name, asked) = (self.name, self.case.asked);
         let host = role::identity(self.case.observed).and_then(|identity| identity.vpc.as_deref());
         let theirs = self.targets().iter().map(|target| target.vpc.as_str());
-        let elsewhere = theirs.clone().find(|vpc| !vpc.is_empty() && host.is_some_and(|it| it != *vpc));
+        let elsewhere =
+            theirs.clone().find(|vpc| !vpc.is_empty() && host.is_some_and(|it| it != *vpc));
         let targets = self.case.observed.targets.seen();
         let fail = |why: String| self.finding(Verdict::Fail, format!("{name} {why}"));
         if let Some(vpc) = elsewhere {
             return fail(format!("is known in {vpc} only, and this host is in another network"))
-                .mended_by("set `efs.addresses` in host.toml: only a network with a mount target \
-                            knows the name")
+                .mended_by(
+                    "set `efs.addresses` in host.toml: only a network with a mount target \
+                            knows the name",
+                )
                 .mended_by(self.describe());
         }
         match targets {
@@ -196,7 +199,8 @@ impl Matter<'_> {
                 fail("does not exist: the file system has no mount target".to_owned())
             }
             Some(seen) if seen.zone_id.is_some() && seen.here().is_none() => fail(
-                "does not exist here: it resolves only in zones that have a mount target".to_owned(),
+                "does not exist here: it resolves only in zones that have a mount target"
+                    .to_owned(),
             ),
             Some(_) => {
                 let why = "does not exist, though this zone has a mount target: the VPC does not \
@@ -287,18 +291,20 @@ impl Matter<'_> {
         let local = &self.seen.local;
         let conf = match &local.trouble {
             Some(trouble) => trouble.clone(),
-            None => format!(
-                "nameserver {}; search {}",
-                or_none(&local.servers),
-                or_none(&local.search)
-            ),
+            None => {
+                format!("nameserver {}; search {}", or_none(&local.servers), or_none(&local.search))
+            }
         };
         finding = finding.shown_by(format!("/etc/resolv.conf: {conf}"));
         for line in &local.hosts {
             finding = finding.shown_by(format!("/etc/hosts: {line}"));
         }
         let known = self.addresses();
-        if known.is_empty() { finding } else { finding.shown_by(format!("mount targets: {}", list(&known))) }
+        if known.is_empty() {
+            finding
+        } else {
+            finding.shown_by(format!("mount targets: {}", list(&known)))
+        }
     }
 }
 

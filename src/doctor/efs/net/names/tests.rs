@@ -7,8 +7,8 @@ use simple_dns::RCODE;
 use super::look::resolv_conf;
 use super::*;
 use crate::aws::efs::Target;
-use crate::doctor::efs::net::sample::{OTHER, OURS, Sample, shown};
 use crate::doctor::Verdict;
+use crate::doctor::efs::net::sample::{OTHER, OURS, Sample, shown};
 use crate::efs::dns::tests::{Manner, resolver};
 
 const CONF: &str = "# made by hand\nnameserver 10.0.0.2\nsearch eu-west-1.compute.internal\n";
@@ -90,7 +90,8 @@ fn what_the_system_says_otherwise_is_told() {
     let sample = Sample::default();
     let stranger = Ipv4Addr::new(10, 9, 9, 9);
     let mut hosts = seen(at(OURS), found(stranger));
-    hosts.local.hosts = vec![format!("{stranger} fs-0123456789abcdef0.efs.eu-west-1.amazonaws.com")];
+    hosts.local.hosts =
+        vec![format!("{stranger} fs-0123456789abcdef0.efs.eu-west-1.amazonaws.com")];
     let mut suffix = seen(at(OURS), found(OURS));
     suffix.names[0].undotted = found(stranger);
     let mut text = String::new();
@@ -121,7 +122,8 @@ fn a_file_system_of_one_zone_goes_by_the_name_of_its_zone() {
 
 #[test]
 fn resolv_conf_is_read_as_the_c_library_reads_it() {
-    let local = resolv_conf("domain a\nsearch b c\nnameserver\nnameserver 10.0.0.2 x\n;search d\n\u{7}");
+    let local =
+        resolv_conf("domain a\nsearch b c\nnameserver\nnameserver 10.0.0.2 x\n;search d\n\u{7}");
     assert_eq!(local.servers, ["10.0.0.2"]);
     assert_eq!(local.search, ["b", "c"]);
     assert_eq!(resolv_conf(""), Local::default());

@@ -4,7 +4,7 @@
 //! authorities of its own list, and checks the name.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -143,9 +143,8 @@ fn unshaken(seen: &Seen, hitch: &Hitch, case: &Case<'_>) -> Finding {
         Hitch::Alert(_) => finding.mended_by(
             "it takes neither TLS 1.2 nor 1.3 as this host offers them, or it is not EFS",
         ),
-        Hitch::Alien(_) | Hitch::Closed | Hitch::Silent(_) | Hitch::Other(_) => {
-            finding.mended_by("EFS speaks TLS on the port of NFS: is this address a mount target's?")
-        }
+        Hitch::Alien(_) | Hitch::Closed | Hitch::Silent(_) | Hitch::Other(_) => finding
+            .mended_by("EFS speaks TLS on the port of NFS: is this address a mount target's?"),
     }
     .mended_by(goal::describe_targets(case.asked))
 }
@@ -212,9 +211,11 @@ fn distrusted(
         }
         Distrust::UnknownIssuer => {
             let issuer = first.map_or("nobody", |first| first.issuer.as_str());
-            fail(format!("the certificate of {place} is signed by {issuer}, whom this host does not trust"))
-                .mended_by(reinstall(seen))
-                .mended_by("or somebody on the way opens TLS: let TCP 2049 through untouched")
+            fail(format!(
+                "the certificate of {place} is signed by {issuer}, whom this host does not trust"
+            ))
+            .mended_by(reinstall(seen))
+            .mended_by("or somebody on the way opens TLS: let TCP 2049 through untouched")
         }
         Distrust::OtherName => {
             let names = first.map(|first| first.names.join(", ")).unwrap_or_default();
@@ -240,4 +241,3 @@ fn reinstall(seen: &Seen) -> &'static str {
         None => "apt-get install ca-certificates   # or: dnf install ca-certificates",
     }
 }
-
