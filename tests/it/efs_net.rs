@@ -12,6 +12,7 @@ use hostkit::doctor::efs::net::{names, nfs, port, route};
 use hostkit::doctor::efs::scene::{Asked, Case, Here, Scene};
 use hostkit::doctor::efs::table::Observed;
 use hostkit::doctor::{Finding, Gap, Look, Verdict, render};
+use hostkit::event::Events;
 use hostkit::host::{Efs, Role};
 use hostkit::lease::ground::Ground;
 use hostkit::sim::nfs::Export;
@@ -256,7 +257,7 @@ async fn nfs_ganesha_tells_who_it_is_and_forgets_who_asked() {
     }
     let (run_dir, folder) = (scratch(), scratch());
     let export = Export::start(&Runner::Direct, run_dir.path(), folder.path()).await.unwrap();
-    let port = export.passage("i-1", &Recorder::default()).port;
+    let port = export.passage("i-1", &Recorder::new(Events::silent())).port;
     let host = Host::of(Ipv4Addr::LOCALHOST);
     for _ in 0..3 {
         let seen = nfs::look(&host.scene(port)).await.unwrap();

@@ -202,7 +202,7 @@ mod tests {
         let other = judge(&seen(vec![Ok(1), Err(Barrier::Dropped(4000))]), &sample.case());
         assert_eq!((good.verdict, other.verdict), (Verdict::Pass, Verdict::Warn));
         let unknown = Sample::bare();
-        let goals = goals(&sample::asked(), &unknown.observed).unwrap();
+        let goals = goals(unknown.asked(), &unknown.observed).unwrap();
         let end = Err(Barrier::Dropped(4000));
         let attempts = goals.into_iter().map(|goal| Attempt { goal, end: end.clone() }).collect();
         let without = judge(&Seen { port: 2049, attempts }, &unknown.case());
