@@ -95,6 +95,8 @@ fn in_own_network<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'sta
         unshare(apart).unwrap();
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        // So that it shows this network's devices.
+        mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none).unwrap();
         run("ip", "link set lo up");
         run("ip", "link add eth0 type veth peer name router");
         run("ip", "address add 10.0.1.15/24 dev eth0");
