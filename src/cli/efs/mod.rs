@@ -4,8 +4,8 @@ mod backup;
 mod check;
 mod recover;
 mod recover_failover;
-mod recover_throughput;
 mod recover_hang;
+mod recover_throughput;
 
 use std::process::ExitCode;
 
