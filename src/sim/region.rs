@@ -48,6 +48,8 @@ pub struct Region {
     pub subnets: BTreeMap<String, Subnet>,
     /// Security groups by id.
     pub security_groups: BTreeMap<String, SecurityGroup>,
+    /// Prefix lists by id: their blocks of addresses.
+    pub prefix_lists: BTreeMap<String, Vec<String>>,
     /// The disks of instances by id.
     pub volumes: BTreeMap<String, Volume>,
     /// Auto Scaling Groups by name.

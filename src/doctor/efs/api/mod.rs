@@ -12,3 +12,6 @@ pub mod replication;
 pub mod state;
 pub mod targets;
 pub mod throughput;
+
+#[cfg(test)]
+pub(crate) mod sample;

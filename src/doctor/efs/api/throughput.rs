@@ -106,6 +106,16 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
     worst.shown_by(load.says(&seen.mode))
 }
 
+/// Whether something holds it back now.
+pub(in crate::doctor::efs) fn is_slow(seen: &Seen) -> bool {
+    Load::of(seen).is_some_and(|load| load.is_spent(&seen.mode) || load.is_full())
+}
+
+/// Whether more than one client has it mounted.
+pub(in crate::doctor::efs) fn is_shared(seen: &Seen) -> bool {
+    Load::of(seen).and_then(|load| load.clients).is_some_and(|clients| clients > 1)
+}
+
 /// What holds it back.
 fn slow(seen: &Seen, load: &Load, case: &Case<'_>) -> Option<Finding> {
     const ID: &str = Id::Throughput.name();
