@@ -72,8 +72,12 @@ impl Stage {
             user: "jenkins".to_owned(),
             jenkins: None,
         };
-        let asked =
-            Asked { file_system: id, region: REGION.to_owned(), host: Some(here), benchmark: false };
+        let asked = Asked {
+            file_system: id,
+            region: REGION.to_owned(),
+            host: Some(here),
+            benchmark: false,
+        };
         let stage = Self { setting, aws: Ok(aws), asked, identity };
         stage.change(|home| {
             home.policy = None;
@@ -316,8 +320,10 @@ async fn what_may_not_be_read_is_skipped_with_what_it_needs() {
         (Id::Groups, Service::Efs, "DescribeMountTargetSecurityGroups"),
         (Id::Groups, Service::Ec2, "DescribeSecurityGroups"),
     ] {
-        let denied =
-            Disturbance { action: Some(action.to_owned()), ..Disturbance::of(service, Kind::Denied) };
+        let denied = Disturbance {
+            action: Some(action.to_owned()),
+            ..Disturbance::of(service, Kind::Denied)
+        };
         stage.account(|account| account.disturbances = vec![denied]);
         let found = stage.finding(id).await;
         assert_eq!(found.verdict, Verdict::Skip, "{found:?}");

@@ -3,6 +3,8 @@
 
 mod healthy;
 
+use serde_json::json;
+
 use super::cause::Cause;
 use super::observed::Cell;
 use super::report::Report;
@@ -11,7 +13,7 @@ use super::table::{CHECKS, Observed};
 use super::text::{Paint, render};
 use super::visit::again;
 use crate::doctor::Verdict;
-use crate::doctor::efs::api::{key, replication, sample, targets};
+use crate::doctor::efs::api::{key, policy, replication, sample, targets};
 
 /// What is asked: on the controller.
 fn asked() -> Asked {
@@ -56,9 +58,13 @@ fn a_good_day_passes_everything() {
 
 #[test]
 fn a_security_group_that_was_closed() {
-    let report = night(|it| it.groups = Cell::of(healthy::passage(Vec::new())));
+    let report = night(|it| {
+        it.groups = Cell::of(healthy::passage(Vec::new()));
+        healthy::unmounted(it);
+    });
     let cause = told("groups-closed", &report);
     assert_eq!(cause.id, "net.groups");
+    assert!(names(&cause).contains(&"mount.there"), "{cause:?}");
 }
 
 #[test]
@@ -68,9 +74,11 @@ fn a_zone_without_a_mount_target() {
             targets: vec![sample::target('b')],
             zone_id: Some("euw1-az1".to_owned()),
         });
+        healthy::unmounted(it);
     });
     let cause = told("no-target", &report);
     assert_eq!(cause.id, "efs.targets");
+    assert!(names(&cause).contains(&"mount.there"), "{cause:?}");
 }
 
 #[test]
@@ -90,9 +98,13 @@ fn a_key_that_somebody_deletes() {
 
 #[test]
 fn credits_that_are_used_up() {
-    let report = night(|it| it.throughput = Cell::of(healthy::load(1024.0, 1.0)));
+    let report = night(|it| {
+        it.throughput = Cell::of(healthy::load(1024.0, 1.0));
+        it.rpc = Cell::of(healthy::calls(900, 0));
+    });
     let cause = told("credits-gone", &report);
     assert_eq!(cause.id, "efs.throughput");
+    assert!(names(&cause).contains(&"mount.rpc"), "{cause:?}");
 }
 
 #[test]
@@ -105,4 +117,37 @@ fn a_copy_that_is_still_read_only() {
     });
     let cause = told("copy-read-only", &report);
     assert_eq!(cause.id, "efs.replication");
+}
+
+#[test]
+fn a_policy_that_demands_an_encrypted_connection() {
+    let report = night(|it| {
+        let policy = json!({
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Sid": "encrypted",
+                    "Effect": "Deny",
+                    "Principal": {"AWS": "*"},
+                    "Action": "*",
+                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                },
+                {
+                    "Sid": "all",
+                    "Effect": "Allow",
+                    "Principal": {"AWS": "*"},
+                    "Action": [
+                        "elasticfilesystem:ClientMount",
+                        "elasticfilesystem:ClientWrite",
+                        "elasticfilesystem:ClientRootAccess",
+                    ],
+                },
+            ],
+        });
+        it.policy = Cell::of(policy::Seen { policy: Some(policy.to_string()) });
+        healthy::unmounted(it);
+    });
+    let cause = told("policy-demands-tls", &report);
+    assert_eq!(cause.id, "efs.policy");
+    assert_eq!(names(&cause), ["mount.there"]);
 }
