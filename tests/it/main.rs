@@ -20,6 +20,8 @@ mod ecs_drain;
 mod efs_api;
 mod efs_backup;
 mod efs_check;
+mod efs_recover;
+mod efs_recovery;
 mod engine;
 mod fleet;
 mod home;
