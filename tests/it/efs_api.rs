@@ -159,7 +159,7 @@ async fn one_that_is_not_there_or_not_available_fails() {
     assert!(found.evidence[0].contains("(hostkit-vm)"), "the other of this account: {found:?}");
     // What rests on it is not looked at.
     let rest = stage.finding(Id::Policy).await;
-    assert_eq!((rest.verdict, rest.says.as_str()), (Verdict::Skip, "efs.exists did not pass"));
+    assert_eq!((rest.verdict, rest.says.as_str()), (Verdict::Skip, "efs.exists failed"));
     stage.asked.file_system = "fs-0404040404040404a".to_owned();
     assert_eq!(stage.finding(Id::Exists).await.verdict, Verdict::Fail);
 }

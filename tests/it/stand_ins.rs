@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hostkit::aws::imds::Imds;
-use hostkit::aws::{efs, elb, ssm};
+use hostkit::aws::{cloudwatch, efs, efs_change, efs_replication, elb, kms, ssm};
 
 use crate::rehearsal_group::config;
 use crate::support::{pause, python, tell};
@@ -184,4 +184,79 @@ fn a_group_looks_the_same_in_moto_and_in_the_rehearsal_account() {
     ];
     let theirs = theirs.map(|(name, value)| (name, value.to_owned())).to_vec();
     assert_eq!(seen(ours, &url), seen(theirs, &moto.url));
+}
+
+#[tokio::test]
+async fn moto_has_keys_and_metrics_that_are_understood() {
+    let Some(python) = python() else { return };
+    let moto = StandIn::moto(&python);
+    let said = moto.prepare(
+        &python,
+        "import datetime\n\
+         kms, metrics = at('kms'), at('cloudwatch')\n\
+         keys = [kms.create_key()['KeyMetadata']['Arn'] for _ in range(3)]\n\
+         kms.disable_key(KeyId=keys[1])\n\
+         kms.schedule_key_deletion(KeyId=keys[2], PendingWindowInDays=7)\n\
+         now = datetime.datetime.now(datetime.timezone.utc)\n\
+         of = [{'Name': 'FileSystemId', 'Value': 'fs-1'}]\n\
+         metrics.put_metric_data(Namespace='Test', MetricData=[{'MetricName': 'Clients',\n\
+             'Dimensions': of, 'Timestamp': now - datetime.timedelta(minutes=minutes),\n\
+             'Value': minutes} for minutes in (5, 9)])\n\
+         print(*keys)\n",
+    );
+    let aws = config(&moto.url, "AKIATEST", "s", None);
+    let mut states = Vec::new();
+    for arn in said.split_whitespace() {
+        let key = kms::key(&aws, arn).await.unwrap().unwrap();
+        assert_eq!((key.arn.as_str(), key.by_aws), (arn, false));
+        states.push((key.state, key.deleted_at.is_some()));
+    }
+    let state = |word: &str, deleted| (word.to_owned(), deleted);
+    let wanted =
+        [state("Enabled", false), state("Disabled", false), state("PendingDeletion", true)];
+    assert_eq!(states, wanted);
+    let none = said.split_whitespace().next().unwrap().replace("key/", "key/0");
+    assert_eq!(kms::key(&aws, &none).await.unwrap(), None);
+
+    let until = jiff::Timestamp::now();
+    let question = cloudwatch::Question {
+        namespace: "Test",
+        of: ("FileSystemId", "fs-1"),
+        metrics: &[("Clients", cloudwatch::Statistic::Sum), ("None", cloudwatch::Statistic::Sum)],
+        from: until - jiff::SignedDuration::from_hours(1),
+        until,
+        period: Duration::from_mins(1),
+    };
+    let found = cloudwatch::metrics(&aws, &question).await.unwrap();
+    let values: Vec<f64> = found["Clients"].iter().map(|point| point.value).collect();
+    assert_eq!(values, [9.0, 5.0], "the oldest first");
+    assert_eq!(found["None"], []);
+}
+
+#[tokio::test]
+async fn ministack_has_file_systems_that_are_changed() {
+    let (Some(python), Some(program)) = (python(), ministack()) else { return };
+    let ministack = StandIn::ministack(program);
+    let id = ministack.prepare(
+        &python,
+        "efs = at('efs')\n\
+         id = efs.create_file_system(CreationToken='ci')['FileSystemId']\n\
+         print(id)\n",
+    );
+    let aws = config(&ministack.url, "AKIATEST", "s", None);
+    efs_change::set_throughput(&aws, &id, efs_change::Mode::Provisioned(64.0)).await.unwrap();
+    let found = efs::file_system(&aws, &id).await.unwrap();
+    assert_eq!((found.throughput_mode.as_str(), found.provisioned), ("provisioned", Some(64.0)));
+    assert_eq!(efs_replication::replication(&aws, &id).await.unwrap(), None);
+    let copied = ministack.prepare(
+        &python,
+        &format!(
+            "at('efs').create_replication_configuration(SourceFileSystemId='{id}',\n\
+                 Destinations=[{{'Region': 'eu-central-1'}}])\n"
+        ),
+    );
+    assert_eq!(copied, "");
+    let replication = efs_replication::replication(&aws, &id).await.unwrap().unwrap();
+    assert_eq!((replication.source.as_str(), replication.destinations.len()), (id.as_str(), 1));
+    assert_eq!(replication.destinations[0].region, "eu-central-1");
 }
