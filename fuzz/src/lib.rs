@@ -1,6 +1,6 @@
 //! What is fuzzed: the reading of recipes, from bytes to everything that is wrong with them; of what
-//! NFS clients and servers say to each other; of the records of the lease; and of the policies of file
-//! systems.
+//! NFS clients and servers say to each other; of what a server answers to a probe; of the records of
+//! the lease; and of the policies of file systems.
 //!
 //! The rooms are taken in by their paths, so that the AWS SDKs are not built for this.
 
@@ -17,6 +17,8 @@ pub mod policy;
 pub mod recipe;
 #[path = "../../src/secret/mod.rs"]
 pub mod secret;
+#[path = "../../src/efs/wire/mod.rs"]
+pub mod wire;
 
 use decode::stream::{Message, Stream, Way};
 use policy::document::{self, Policy};
@@ -139,4 +141,21 @@ fn messages<'a>(way: Way, parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<Mess
         assert!(stream.held() <= MOST_HELD);
     }
     messages
+}
+
+/// Reads `bytes` as the answer to a probe's call. Whatever they are, they are read or refused, and
+/// what is told can be shown.
+///
+/// # Panics
+/// If that does not hold.
+pub fn read_answer(bytes: &[u8]) {
+    let xid = bytes.first_chunk().map_or(0, |first| u32::from_be_bytes(*first));
+    match wire::exchanged(xid, bytes) {
+        Ok(Ok(server)) => {
+            assert!(bytes.len() >= 24 && server.owner.is_ascii() && server.scope.is_ascii());
+        }
+        Ok(Err(rejection)) => assert!(!rejection.to_string().is_empty()),
+        Err(flaw) => assert!(!flaw.to_string().is_empty()),
+    }
+    let _ = (wire::nothing(xid, bytes), wire::destroyed(xid, bytes));
 }

@@ -20,9 +20,10 @@ struct Target {
     read: fn(&[u8]),
 }
 
-const TARGETS: [Target; 4] = [
+const TARGETS: [Target; 5] = [
     Target { name: "recipe", corpus: recipes, words: &WORDS, read: hostkit_fuzz::read },
     Target { name: "nfs", corpus: connections, words: &NUMBERS, read: hostkit_fuzz::decode },
+    Target { name: "answer", corpus: answers, words: &NUMBERS, read: hostkit_fuzz::read_answer },
     Target { name: "record", corpus: records, words: &KEYS, read: hostkit_fuzz::read_record },
     Target { name: "policy", corpus: policies, words: &SAYINGS, read: hostkit_fuzz::read_policy },
 ];
@@ -144,6 +145,16 @@ fn records() -> Vec<Vec<u8>> {
 
 fn policies() -> Vec<Vec<u8>> {
     files(&POLICIES, "json")
+}
+
+/// What a server may answer to a probe: every message of a real one, and one of EXCHANGE_ID.
+fn answers() -> Vec<Vec<u8>> {
+    let words = [7_u32, 1, 0, 0, 0, 0, 0, 0, 1, 42, 0, 0, 9, 1, 0x10000, 0, 0, 0, 4];
+    let mut exchange: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+    exchange.extend(b"fs-1\0\0\0\x05scope\0\0\0\0\0\0\x01\0\0\0\x03aws\0\0\0\0\x03EFS\0");
+    exchange.extend([0; 12]);
+    let messages = connections().into_iter().map(|message| message[4.min(message.len())..].to_vec());
+    messages.chain([exchange]).collect()
 }
 
 /// What is in the files of these folders whose names end so.
