@@ -13,6 +13,10 @@ use super::table::{CHECKS, Observed};
 use super::text::{Paint, render};
 use super::visit::again;
 use crate::doctor::Verdict;
+use crate::doctor::efs::mount::stuck;
+use crate::doctor::efs::net::names::System;
+use crate::efs::dns::Answer;
+use crate::efs::reach::Barrier;
 use crate::doctor::efs::api::{key, policy, replication, sample, targets};
 
 /// What is asked: on the controller.
@@ -60,11 +64,55 @@ fn a_good_day_passes_everything() {
 fn a_security_group_that_was_closed() {
     let report = night(|it| {
         it.groups = Cell::of(healthy::passage(Vec::new()));
+        it.port = Cell::of(healthy::connections(&Err(Barrier::Dropped(3000))));
         healthy::unmounted(it);
     });
     let cause = told("groups-closed", &report);
     assert_eq!(cause.id, "net.groups");
-    assert!(names(&cause).contains(&"mount.there"), "{cause:?}");
+    assert_eq!(names(&cause), ["net.port", "mount.there"]);
+    assert_eq!(cause.others, [] as [&str; 0]);
+}
+
+/// What the system says of a name that nobody has.
+fn unknown() -> System {
+    System::Failed("Name or service not known".to_owned())
+}
+
+#[test]
+fn names_that_the_vpc_does_not_resolve() {
+    let report = night(|it| {
+        it.names = Cell::of(healthy::resolved(&Answer::NoName, &unknown()));
+        healthy::unmounted(it);
+    });
+    let cause = told("names-off", &report);
+    assert_eq!(cause.id, "net.names");
+    assert_eq!(names(&cause), ["mount.there"]);
+}
+
+/// What hangs of Jenkins.
+fn hanging() -> stuck::Seen {
+    let task = stuck::Task {
+        pid: 812,
+        tid: 830,
+        name: "java".to_owned(),
+        unit: Some("jenkins.service".to_owned()),
+        wchan: Some("rpc_wait_bit_killable".to_owned()),
+        stack: vec!["rpc_wait_bit_killable".to_owned(), "nfs4_do_close".to_owned()],
+    };
+    stuck::Seen { tasks: vec![task], more: 0, looked: 412, whole: true }
+}
+
+#[test]
+fn a_connection_that_was_cut_under_a_running_jenkins() {
+    let report = night(|it| {
+        it.port = Cell::of(healthy::connections(&Err(Barrier::Dropped(3000))));
+        it.server_lease = Cell::of(healthy::lease(600));
+        it.rpc = Cell::of(healthy::calls(8, 40));
+        it.stuck = Cell::of(hanging());
+    });
+    let cause = told("connection-cut", &report);
+    assert_eq!(cause.id, "net.port");
+    assert_eq!(names(&cause), ["mount.lease", "mount.rpc", "mount.stuck"]);
 }
 
 #[test]
@@ -74,11 +122,14 @@ fn a_zone_without_a_mount_target() {
             targets: vec![sample::target('b')],
             zone_id: Some("euw1-az1".to_owned()),
         });
+        it.names = Cell::of(healthy::resolved(&Answer::NoName, &unknown()));
         healthy::unmounted(it);
     });
     let cause = told("no-target", &report);
     assert_eq!(cause.id, "efs.targets");
+    assert!(names(&cause).starts_with(&["net.names"]), "{cause:?}");
     assert!(names(&cause).contains(&"mount.there"), "{cause:?}");
+    assert_eq!(cause.others, [] as [&str; 0]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! Bursting, bursting credits to spare; encrypted by a key of the account; plain NFS.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,12 +18,18 @@ use crate::doctor::efs::host::{client, clock, config, hygiene, kernel, role};
 use crate::doctor::efs::mount::{
     options, rpc, server_lease, stats, stuck, there, tunnel, watchdog,
 };
-use crate::doctor::efs::net::groups;
+use crate::doctor::efs::net::goal::{Goal, Known};
+use crate::doctor::efs::net::{groups, names, nfs, port, route};
 use crate::doctor::efs::observed::Cell;
 use crate::doctor::efs::table::Observed;
+use crate::efs::dns::Answer;
+use crate::efs::greet::{self, Greeting};
+use crate::efs::reach::Barrier;
+use crate::efs::wire::Server;
 
 /// What the key of the file system is called.
 pub(super) const KEY: &str = "arn:aws:kms:eu-west-1:123456789012:key/0b1f";
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 9);
 const THEIRS: &str = "sg-0aaaaaaaaaaaaaaaa";
 const OURS: &str = "sg-0bbbbbbbbbbbbbbbb";
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
@@ -141,6 +148,88 @@ pub(super) fn load(credits: f64, clients: f64) -> throughput::Seen {
 
 fn net(observed: &mut Observed) {
     observed.groups = Cell::of(passage(vec![rule("tcp", Peer::Group(OURS.to_owned()))]));
+    let found = vec![IpAddr::from(ADDRESS)];
+    observed.names = Cell::of(resolved(
+        &Answer::Addresses(found.clone()),
+        &names::System::Found(found),
+    ));
+    observed.route = Cell::of(route::Seen {
+        ways: vec![
+            (goal('a', true), Ok(way(None))),
+            (goal('b', false), Ok(way(Some([10, 0, 1, 1].into())))),
+        ],
+        outside: Some(way(Some([10, 0, 1, 1].into()))),
+        blocks: vec!["10.0.0.0/16".to_owned()],
+    });
+    observed.port = Cell::of(connections(&Ok(1)));
+    let why = "this host does not encrypt: `efs.tls` is not set".to_owned();
+    observed.tls = Cell::untold(Gap { needs: String::new(), denied: false, why });
+    let server = Server {
+        client: 7,
+        owner: "fs-0123456789abcdef0".to_owned(),
+        scope: "scope".to_owned(),
+        implementation: None,
+    };
+    observed.nfs = Cell::of(nfs::Seen {
+        goal: goal('a', true),
+        encrypted: false,
+        end: nfs::End::Greeted(Greeting {
+            null: Ok(1),
+            exchange: Some(Ok(greet::Told { server, ms: 1 })),
+            left: None,
+        }),
+    });
+}
+
+/// What both resolvers say of the name of the file system.
+pub(super) fn resolved(vpc: &Answer, system: &names::System) -> names::Seen {
+    let lookup = names::Lookup {
+        name: "fs-0123456789abcdef0.efs.eu-west-1.amazonaws.com.".to_owned(),
+        vpc: vpc.clone(),
+        vpc6: match vpc {
+            Answer::Addresses(_) => Answer::NoAddress,
+            other => other.clone(),
+        },
+        system: system.clone(),
+        undotted: system.clone(),
+    };
+    names::Seen {
+        resolver: "169.254.169.253:53".parse().unwrap(),
+        names: vec![lookup],
+        local: names::Local {
+            servers: vec!["10.0.0.2".to_owned()],
+            search: vec!["eu-west-1.compute.internal".to_owned()],
+            trouble: None,
+            hosts: Vec::new(),
+        },
+    }
+}
+
+/// How the connection to the mount target of this host ended; the other one takes it.
+pub(super) fn connections(end: &Result<u64, Barrier>) -> port::Seen {
+    let attempt = |letter, ours, end| port::Attempt { goal: goal(letter, ours), end };
+    let attempts = vec![attempt('a', true, end.clone()), attempt('b', false, Ok(2))];
+    port::Seen { port: 2049, attempts }
+}
+
+/// The mount target of this zone.
+fn goal(letter: char, ours: bool) -> Goal {
+    let target = sample::target(letter);
+    Goal {
+        address: target.address.unwrap().into(),
+        known: Known::Target(target.id, target.zone),
+        ours,
+    }
+}
+
+fn way(router: Option<IpAddr>) -> route::Way {
+    route::Way {
+        device: "ens5".to_owned(),
+        is_virtual: false,
+        source: Some([10, 0, 1, 15].into()),
+        router,
+        own: false,
+    }
 }
 
 fn mount(observed: &mut Observed) {
