@@ -1,5 +1,5 @@
 //! What is fuzzed: the reading of recipes, from bytes to everything that is wrong with them; of what
-//! NFS clients and servers say to each other; of what a server answers to a probe; of the records of
+//! NFS clients and servers say to each other, and what a server answers to a probe; of the records of
 //! the lease; and of the policies of file systems.
 //!
 //! The rooms are taken in by their paths, so that the AWS SDKs are not built for this.

@@ -143,10 +143,6 @@ fn records() -> Vec<Vec<u8>> {
     files(&RECORDS, "json")
 }
 
-fn policies() -> Vec<Vec<u8>> {
-    files(&POLICIES, "json")
-}
-
 /// What a server may answer to a probe: every message of a real one, and one of EXCHANGE_ID.
 fn answers() -> Vec<Vec<u8>> {
     let words = [7_u32, 1, 0, 0, 0, 0, 0, 0, 1, 42, 0, 0, 9, 1, 0x10000, 0, 0, 0, 4];
@@ -155,6 +151,10 @@ fn answers() -> Vec<Vec<u8>> {
     exchange.extend([0; 12]);
     let messages = connections().into_iter().map(|message| message[4.min(message.len())..].to_vec());
     messages.chain([exchange]).collect()
+}
+
+fn policies() -> Vec<Vec<u8>> {
+    files(&POLICIES, "json")
 }
 
 /// What is in the files of these folders whose names end so.

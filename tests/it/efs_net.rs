@@ -12,6 +12,7 @@ use hostkit::doctor::efs::net::{names, nfs, port, route};
 use hostkit::doctor::efs::scene::{Asked, Case, Here, Scene};
 use hostkit::doctor::efs::table::Observed;
 use hostkit::doctor::{Finding, Gap, Look, Verdict, render};
+use hostkit::event::Events;
 use hostkit::host::{Efs, Role};
 use hostkit::lease::ground::Ground;
 use hostkit::sim::nfs::Export;
@@ -94,6 +95,8 @@ fn in_own_network<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'sta
         unshare(apart).unwrap();
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        // So that it shows this network's devices.
+        mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none).unwrap();
         run("ip", "link set lo up");
         run("ip", "link add eth0 type veth peer name router");
         run("ip", "address add 10.0.1.15/24 dev eth0");
@@ -256,7 +259,7 @@ async fn nfs_ganesha_tells_who_it_is_and_forgets_who_asked() {
     }
     let (run_dir, folder) = (scratch(), scratch());
     let export = Export::start(&Runner::Direct, run_dir.path(), folder.path()).await.unwrap();
-    let port = export.passage("i-1", &Recorder::default()).port;
+    let port = export.passage("i-1", &Recorder::new(Events::silent())).port;
     let host = Host::of(Ipv4Addr::LOCALHOST);
     for _ in 0..3 {
         let seen = nfs::look(&host.scene(port)).await.unwrap();

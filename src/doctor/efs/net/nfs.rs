@@ -277,7 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn where_the_host_encrypts_it_is_asked_through_tls_whoever_signed() {
-        let authority = Authority::new();
+        let authority = Authority::new("Authority");
         authority.sign("other.example", [-1, 20]);
         let acceptor = authority.acceptor();
         let port = serve(move |stream| {

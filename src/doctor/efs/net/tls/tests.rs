@@ -23,12 +23,12 @@ const DEBIAN: &str = "etc/ssl/certs/ca-certificates.crt";
 pub(in super::super) struct Authority(tempfile::TempDir);
 
 impl Authority {
-    pub(in super::super) fn new() -> Self {
+    pub(in super::super) fn new(name: &str) -> Self {
         let authority = Self(tempfile::tempdir().unwrap());
-        authority.openssl(
+        authority.openssl(&format!(
             "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out \
-             ca.crt -days 30 -subj /CN=Authority",
-        );
+             ca.crt -days 30 -subj /CN={name}"
+        ));
         authority
     }
 
@@ -40,7 +40,8 @@ impl Authority {
     /// A certificate for this name, signed, good between these days from now.
     pub(in super::super) fn sign(&self, name: &str, [from, until]: [i64; 2]) {
         let day = |days: i64| {
-            let day = Timestamp::now() + SignedDuration::from_hours(24 * days);
+            // Half a day off, so that whole days do not depend on the second.
+            let day = Timestamp::now() + SignedDuration::from_hours(24 * days - 12);
             day.strftime("%Y%m%d%H%M%SZ").to_string()
         };
         let config = format!(
@@ -128,7 +129,7 @@ async fn found(sample: &Sample, port: u16) -> Finding {
 
 #[tokio::test]
 async fn a_certificate_that_is_good_passes_by_either_list() {
-    let authority = Authority::new();
+    let authority = Authority::new("Authority");
     authority.sign(NAME, [-1, 20]);
     let port = authority.serve().await;
     for path in [DEBIAN, "etc/pki/tls/certs/ca-bundle.crt", "etc/amazon/efs/efs-utils.crt"] {
@@ -146,7 +147,7 @@ async fn a_certificate_that_is_good_passes_by_either_list() {
 
 #[tokio::test]
 async fn certificates_that_are_not_good_are_told_apart() {
-    let authority = Authority::new();
+    let authority = Authority::new("Authority");
     let mut text = String::new();
     for (name, days) in [("other.example", [-1, 20]), (NAME, [-9, -2]), (NAME, [2, 20])] {
         authority.sign(name, days);
@@ -155,7 +156,9 @@ async fn certificates_that_are_not_good_are_told_apart() {
     }
     authority.sign(NAME, [-1, 20]);
     let port = authority.serve().await;
-    text += &plain(&found(&Authority::new().trusted_at(DEBIAN), port).await);
+    for name in ["Another", "Authority"] {
+        text += &plain(&found(&Authority::new(name).trusted_at(DEBIAN), port).await);
+    }
     text += &plain(&found(&encrypting(), port).await);
     text += &plain(&found(&encrypting().file(DEBIAN, "garbage"), port).await);
     insta::assert_snapshot!(text);
