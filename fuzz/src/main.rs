@@ -20,10 +20,11 @@ struct Target {
     read: fn(&[u8]),
 }
 
-const TARGETS: [Target; 3] = [
+const TARGETS: [Target; 4] = [
     Target { name: "recipe", corpus: recipes, words: &WORDS, read: hostkit_fuzz::read },
     Target { name: "nfs", corpus: connections, words: &NUMBERS, read: hostkit_fuzz::decode },
     Target { name: "record", corpus: records, words: &KEYS, read: hostkit_fuzz::read_record },
+    Target { name: "stats", corpus: counts, words: &COUNTS, read: hostkit_fuzz::read_stats },
 ];
 
 /// The folders of real recipes, right ones and wrong ones.
@@ -64,6 +65,22 @@ const KEYS: [&[u8]; 10] = [
     b"-1",
     b"1e400",
     b"[[[[[[[[[[[[[[[[",
+];
+
+/// What kernels counted of their mounts.
+const MOUNTSTATS: [&str; 1] = ["../tests/fixtures/mountstats"];
+
+const COUNTS: [&[u8]; 10] = [
+    b"device x:/ mounted on /x with fstype nfs4 statvers=1.1\n",
+    b"\\040",
+    b"18446744073709551615 ",
+    b"18446744073709551616 ",
+    b"-1 ",
+    b"\txprt:\ttcp ",
+    b"READ: ",
+    b",lease_time=90,lease_expired=",
+    b"\n",
+    b"\xff",
 ];
 
 /// Lengths, counts and operations that the protocol knows.
@@ -117,6 +134,10 @@ fn recipes() -> Vec<Vec<u8>> {
 
 fn records() -> Vec<Vec<u8>> {
     files(&RECORDS, "json")
+}
+
+fn counts() -> Vec<Vec<u8>> {
+    files(&MOUNTSTATS, "txt")
 }
 
 /// What is in the files of these folders whose names end so.
