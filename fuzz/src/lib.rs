@@ -1,6 +1,6 @@
 //! What is fuzzed: the reading of recipes, from bytes to everything that is wrong with them; of what
 //! NFS clients and servers say to each other, and what a server answers to a probe; of the records of
-//! the lease; and of the policies of file systems.
+//! the lease; of the policies of file systems; and of what the kernel counts of its mounts.
 //!
 //! The rooms are taken in by their paths, so that the AWS SDKs are not built for this.
 
@@ -19,6 +19,8 @@ pub mod recipe;
 pub mod secret;
 #[path = "../../src/efs/wire/mod.rs"]
 pub mod wire;
+#[path = "../../src/doctor/efs/mount/stats.rs"]
+pub mod stats;
 
 use decode::stream::{Message, Stream, Way};
 use policy::document::{self, Policy};
@@ -114,6 +116,26 @@ fn answered(policy: &Policy, client: &Client, action: &str) {
     if let Answer::Denied(_) = answer {
         assert!(matches!(evaluate::answer(&less, client, action), Answer::Denied(_)));
     }
+}
+
+/// Reads `bytes` as `/proc/self/mountstats`. Whatever they are, no more mounts come of them than there
+/// are heads of one, every mean is a number, and what is read is read again from a bundle.
+///
+/// # Panics
+/// If that does not hold.
+pub fn read_stats(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let all = stats::parse(&text);
+    assert!(all.len() <= text.matches("device ").count());
+    for operation in all.iter().flat_map(|one| &one.operations) {
+        assert!(operation.mean_answer().is_finite() && operation.mean_queue().is_finite());
+        assert!(operation.calls > 0 || operation.sent > 0);
+    }
+    for one in &all {
+        assert!(stats::at(&all, &one.point).is_some());
+    }
+    let kept = serde_json::to_string(&all).expect("it has only string keys");
+    assert_eq!(serde_json::from_str::<Vec<stats::Stats>>(&kept).expect("as it was written"), all);
 }
 
 /// What a connection may hold in memory, whatever comes.

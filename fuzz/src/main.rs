@@ -20,12 +20,13 @@ struct Target {
     read: fn(&[u8]),
 }
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 6] = [
     Target { name: "recipe", corpus: recipes, words: &WORDS, read: hostkit_fuzz::read },
     Target { name: "nfs", corpus: connections, words: &NUMBERS, read: hostkit_fuzz::decode },
     Target { name: "answer", corpus: answers, words: &NUMBERS, read: hostkit_fuzz::read_answer },
     Target { name: "record", corpus: records, words: &KEYS, read: hostkit_fuzz::read_record },
     Target { name: "policy", corpus: policies, words: &SAYINGS, read: hostkit_fuzz::read_policy },
+    Target { name: "stats", corpus: counts, words: &COUNTS, read: hostkit_fuzz::read_stats },
 ];
 
 /// The folders of real recipes, right ones and wrong ones.
@@ -88,6 +89,22 @@ const SAYINGS: [&[u8]; 16] = [
     b"??",
     b"[[[[[[[[[[[[[[[[",
     b"\xc3\x9f",
+];
+
+/// What kernels counted of their mounts.
+const MOUNTSTATS: [&str; 1] = ["../tests/fixtures/mountstats"];
+
+const COUNTS: [&[u8]; 10] = [
+    b"device x:/ mounted on /x with fstype nfs4 statvers=1.1\n",
+    b"\\040",
+    b"18446744073709551615 ",
+    b"18446744073709551616 ",
+    b"-1 ",
+    b"\txprt:\ttcp ",
+    b"READ: ",
+    b",lease_time=90,lease_expired=",
+    b"\n",
+    b"\xff",
 ];
 
 /// Lengths, counts and operations that the protocol knows.
@@ -155,6 +172,10 @@ fn answers() -> Vec<Vec<u8>> {
 
 fn policies() -> Vec<Vec<u8>> {
     files(&POLICIES, "json")
+}
+
+fn counts() -> Vec<Vec<u8>> {
+    files(&MOUNTSTATS, "txt")
 }
 
 /// What is in the files of these folders whose names end so.
