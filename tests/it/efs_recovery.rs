@@ -166,6 +166,8 @@ fn home_step(mount: &Utf8Path) -> boot::Answer {
         user: me(),
         jenkins: None,
         allow_downgrade: false,
+        image: "ami-0aaaaaaaaaaaaaaaa".to_owned(),
+        former: boot::Former::Tell,
     };
     let json = serde_json::to_vec(&request).unwrap();
     serde_json::from_str(&child(&["inner", "home", "--anywhere"], &json).unwrap()).unwrap()
