@@ -125,7 +125,9 @@ const BURDENS: &[Burden] = &[
             let first = scan.packs.named.first().map_or("", |first| first.path.as_str());
             let repository = first.split("/objects/").next().unwrap_or_default();
             let path = on_host(case, Utf8Path::new(&scan.folder).join(repository).as_str());
-            format!("git removes them where no other git runs: git -C {path} prune --expire=1.day.ago")
+            format!(
+                "git removes them where no other git runs: git -C {path} prune --expire=1.day.ago"
+            )
         },
     },
     Burden {

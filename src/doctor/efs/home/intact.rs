@@ -136,7 +136,8 @@ fn mended(found: Finding, whole: &Whole, case: &Case<'_>) -> Finding {
     };
     let worst = whole.intact.damage.first().map(|damage| damage.gravity);
     if worst == Some(Gravity::Minor) {
-        return found.mended_by("Jenkins goes on without it: what is not shown any more can be removed");
+        return found
+            .mended_by("Jenkins goes on without it: what is not shown any more can be removed");
     }
     let needs_more = whole.copies.len() < whole.intact.damage.len();
     if needs_more { brought_back(found, whole) } else { found }
