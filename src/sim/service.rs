@@ -55,6 +55,9 @@ impl Service {
             if target.starts_with(ecs::TARGET) {
                 return Some(Self::Ecs);
             }
+            if target.starts_with(cloudwatch::TARGET) {
+                return Some(Self::CloudWatch);
+            }
             if target.starts_with(kms::TARGET) {
                 return Some(Self::Kms);
             }

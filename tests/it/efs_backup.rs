@@ -7,6 +7,7 @@ use assert_cmd::Command;
 use hostkit::sim::account::{FileSystem, Replication};
 use hostkit::sim::cloud::{Cloud, Options};
 use hostkit::sim::disturbance::{Disturbance, Kind, When};
+use hostkit::sim::encryption_key::{EncryptionKey, State as KeyState};
 use hostkit::sim::endpoint::with;
 use hostkit::sim::service::Service;
 use hostkit::sim::vault::Point;
@@ -255,4 +256,80 @@ fn boto3_speaks_to_backups_metrics_keys_and_replications() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What the four checks say of the home from outside: `id verdict says`, the fixes below.
+fn checked(setting: &Setting) -> String {
+    let only = "efs.key,efs.throughput,efs.backup,efs.replication";
+    let mut command = setting.hostkit(&format!("efs check --only {only} --format json"));
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let report: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let mut told = String::new();
+    for finding in report["findings"].as_array().unwrap() {
+        let word = |key: &str| finding[key].as_str().unwrap_or_default();
+        if only.split(',').any(|id| id == word("id")) {
+            told += &format!("{} {}: {}\n", word("verdict"), word("id"), word("says"));
+            for fix in finding["fix"].as_array().into_iter().flatten() {
+                told += &format!("  > {}\n", fix.as_str().unwrap());
+            }
+        }
+    }
+    told
+}
+
+#[test]
+fn the_checks_see_what_is_so() {
+    let setting = Setting::new();
+    let fill = |credits: f64, clients: f64| {
+        with(&setting.cloud.account, |account| {
+            let (now, id) = (account.world(), setting.id.clone());
+            let metrics = &mut account.region(HERE).metrics;
+            metrics.steady(&id, "BurstCreditBalance", now, credits);
+            metrics.steady(&id, "PermittedThroughput", now, 104_857_600.0);
+            metrics.steady(&id, "MeteredIOBytes", now, 60.0 * 1_048_576.0);
+            metrics.steady(&id, "PercentIOLimit", now, 2.0);
+            metrics.steady(&id, "ClientConnections", now, clients);
+        });
+    };
+    fill(2.3e12, 1.0);
+    let key = with(&setting.cloud.account, |account| {
+        let made = account.world();
+        let key = EncryptionKey::of_customer(HERE, made);
+        let (id, arn) = (key.id.clone(), key.arn.clone());
+        account.region(HERE).keys.insert(id.clone(), key);
+        account.file_systems[0].key = Some(arn);
+        account.file_systems[0].region = Some(HERE.into());
+        "bursting".clone_into(&mut account.file_systems[0].throughput_mode);
+        id
+    });
+    let mut settings = settings(&setting);
+    settings.add_filter(&key, "KEY");
+    settings.bind(|| {
+        insta::assert_snapshot!("checks-pass", checked(&setting));
+        fill(1e9, 3.0);
+        with(&setting.cloud.account, |account| {
+            let now = account.world();
+            account.region(HERE).keys.get_mut(&key).unwrap().state = KeyState::Disabled;
+            account.region(HERE).vaults.points.clear();
+            account.file_systems[0].backed_up = false;
+            "REPLICATING".clone_into(&mut account.file_systems[0].overwrite_protection);
+            let other = ("fs-0fedcba9876543210", THERE);
+            let copy = setting.id.clone();
+            account.replications.push(Replication::between(other, (&copy, HERE), now));
+        });
+        insta::assert_snapshot!("checks-fail", checked(&setting));
+        let denied = [
+            (Service::Kms, "DescribeKey"),
+            (Service::CloudWatch, "GetMetricData"),
+            (Service::Backup, "ListRecoveryPointsByResource"),
+            (Service::Efs, "DescribeReplicationConfigurations"),
+        ];
+        let denied = denied.map(|(service, action)| Disturbance {
+            action: Some(action.into()),
+            ..Disturbance::of(service, Kind::Denied)
+        });
+        with(&setting.cloud.account, |account| account.disturbances = denied.into());
+        insta::assert_snapshot!("checks-denied", checked(&setting));
+    });
 }

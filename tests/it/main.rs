@@ -21,6 +21,7 @@ mod ecs_drain;
 mod efs_api;
 mod efs_backup;
 mod efs_check;
+mod efs_net;
 mod efs_recover;
 mod efs_recovery;
 mod engine;

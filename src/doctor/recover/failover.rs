@@ -162,7 +162,8 @@ pub async fn apply(
     if let Some(clients) = situation.old_home_is_in_use()
         && !though_in_use
     {
-        let what = format!("{clients} clients have the old home mounted, as its region says");
+        let who = text::clients(clients);
+        let what = format!("{who} the old home mounted, as its region says");
         return Err(Fault::step(what)
             .hint(
                 "stop them first: two homes that both serve never become one again; if they are \

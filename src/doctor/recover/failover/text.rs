@@ -46,8 +46,9 @@ impl Situation {
         }
         lines.push(match &self.old_clients {
             Ok(Some(0)) => format!("nobody has {source} mounted, as {there} says"),
-            Ok(Some(clients)) => {
-                format!("{clients} clients have {source} mounted now, as {there} says: they are not dead")
+            Ok(Some(number)) => {
+                let who = clients(*number);
+                format!("{who} {source} mounted now, as {there} says: they are not dead")
             }
             Ok(None) => format!("{there} has no numbers of who has {source} mounted"),
             Err(gap) => format!("who has {source} mounted cannot be told: {}", gap.why),
@@ -213,6 +214,11 @@ impl Situation {
             ),
         }
     }
+}
+
+/// That so many have something.
+pub(super) fn clients(number: u64) -> String {
+    if number == 1 { "1 client has".to_owned() } else { format!("{number} clients have") }
 }
 
 impl Ended {
