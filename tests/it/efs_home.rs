@@ -175,12 +175,14 @@ fn each_error_of_the_server_is_told_with_what_was_done() {
     }
     apart(|| {
         let Some(file_system) = stage() else { return };
-        let Answer::Probe(probe) = ask(Task::Write, Some(JENKINS), 8000).answered(Duration::from_secs(9))
+        let Answer::Probe(probe) =
+            ask(Task::Write, Some(JENKINS), 8000).answered(Duration::from_secs(9))
         else {
             panic!("it cannot be written")
         };
         assert_eq!((probe.uid, probe.owner, probe.steps.len()), (1000, 1000, 6));
-        let Answer::Probe(probe) = ask(Task::Lock, Some(JENKINS), 8000).answered(Duration::from_secs(9))
+        let Answer::Probe(probe) =
+            ask(Task::Lock, Some(JENKINS), 8000).answered(Duration::from_secs(9))
         else {
             panic!("it cannot be locked")
         };
@@ -203,7 +205,8 @@ fn each_error_of_the_server_is_told_with_what_was_done() {
             assert_eq!((told.0.as_str(), told.1), (*doing, Some(*errno)), "{task:?}");
             file_system.heal();
             let names = fs::read_dir(format!("{BACKING}/home")).unwrap();
-            let left = names.flatten().filter(|it| it.path().display().to_string().contains("probe"));
+            let left =
+                names.flatten().filter(|it| it.path().display().to_string().contains("probe"));
             assert_eq!(left.count(), 0, "{task:?} leaves nothing");
         }
     });

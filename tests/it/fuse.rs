@@ -54,10 +54,30 @@ pub(crate) enum Op {
 }
 
 const ALL: &[Op] = &[
-    Op::Lookup, Op::GetAttr, Op::SetAttr, Op::ReadLink, Op::MkDir, Op::Unlink, Op::RmDir,
-    Op::Rename, Op::Open, Op::Read, Op::Write, Op::StatFs, Op::Release, Op::Fsync, Op::Flush,
-    Op::Init, Op::OpenDir, Op::ReadDir, Op::ReleaseDir, Op::FsyncDir, Op::SetLock,
-    Op::SetLockWait, Op::Create, Op::Rename2,
+    Op::Lookup,
+    Op::GetAttr,
+    Op::SetAttr,
+    Op::ReadLink,
+    Op::MkDir,
+    Op::Unlink,
+    Op::RmDir,
+    Op::Rename,
+    Op::Open,
+    Op::Read,
+    Op::Write,
+    Op::StatFs,
+    Op::Release,
+    Op::Fsync,
+    Op::Flush,
+    Op::Init,
+    Op::OpenDir,
+    Op::ReadDir,
+    Op::ReleaseDir,
+    Op::FsyncDir,
+    Op::SetLock,
+    Op::SetLockWait,
+    Op::Create,
+    Op::Rename2,
 ];
 const FORGET: [u32; 3] = [2, 36, 42];
 
@@ -265,8 +285,26 @@ impl Server {
             Op::Init => Ok(words(&[7, 31, 0, 2, 0, 128 << 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
             Op::GetAttr => Ok(attributes(&fs::symlink_metadata(path)?)),
             Op::StatFs => Ok(words(&[
-                1 << 20, 0, 1 << 20, 0, 1 << 20, 0, 1 << 20, 0, 1 << 20, 0, 4096, 255, 4096, 0, 0, 0,
-                0, 0, 0, 0,
+                1 << 20,
+                0,
+                1 << 20,
+                0,
+                1 << 20,
+                0,
+                1 << 20,
+                0,
+                1 << 20,
+                0,
+                4096,
+                255,
+                4096,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
             ])),
             Op::ReadLink => Ok(fs::read_link(path)?.as_os_str().as_bytes().to_owned()),
             Op::Lookup => self.entry(request.node, &request.names(0)[0]),
@@ -337,7 +375,8 @@ impl Server {
         let is_new = request.word(0) & 0o200 != 0;
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(request.word(4)).custom_flags(nix::libc::O_NOFOLLOW);
-        let file = options.create(!is_new).create_new(is_new).truncate(false).open(path.join(name))?;
+        let file =
+            options.create(!is_new).create_new(is_new).truncate(false).open(path.join(name))?;
         give(request, &path.join(name))?;
         Ok([self.entry(request.node, name)?, self.keep(file)?].concat())
     }

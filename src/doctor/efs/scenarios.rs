@@ -13,11 +13,11 @@ use super::table::{CHECKS, Observed};
 use super::text::{Paint, render};
 use super::visit::again;
 use crate::doctor::Verdict;
+use crate::doctor::efs::api::{key, policy, replication, sample, targets};
 use crate::doctor::efs::mount::stuck;
 use crate::doctor::efs::net::names::System;
 use crate::efs::dns::Answer;
 use crate::efs::reach::Barrier;
-use crate::doctor::efs::api::{key, policy, replication, sample, targets};
 
 /// What is asked: on the controller.
 fn asked() -> Asked {

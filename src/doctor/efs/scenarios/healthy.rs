@@ -149,10 +149,8 @@ pub(super) fn load(credits: f64, clients: f64) -> throughput::Seen {
 fn net(observed: &mut Observed) {
     observed.groups = Cell::of(passage(vec![rule("tcp", Peer::Group(OURS.to_owned()))]));
     let found = vec![IpAddr::from(ADDRESS)];
-    observed.names = Cell::of(resolved(
-        &Answer::Addresses(found.clone()),
-        &names::System::Found(found),
-    ));
+    observed.names =
+        Cell::of(resolved(&Answer::Addresses(found.clone()), &names::System::Found(found)));
     observed.route = Cell::of(route::Seen {
         ways: vec![
             (goal('a', true), Ok(way(None))),
