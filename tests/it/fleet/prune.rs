@@ -172,5 +172,3 @@ fn an_image_is_shown_and_two_are_compared() {
     assert_eq!(absent.status.code(), Some(2));
     assert!(words(&absent).contains("there is no image ami-0123456789abcdef0 in eu-west-1"));
 }
-
-/// Makes one of everything that a build can leave, so many hours ago.

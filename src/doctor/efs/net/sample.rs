@@ -109,7 +109,8 @@ impl Sample {
     pub(crate) fn in_one_zone(mut self) -> Self {
         let zone = Some("eu-west-1b".to_owned());
         let file_system = FileSystem { id: ID.to_owned(), zone, ..FileSystem::default() };
-        self.observed.exists = Cell::of(exists::Seen { file_system: Some(file_system) });
+        self.observed.exists =
+            Cell::of(exists::Seen { file_system: Some(file_system), others: Vec::new() });
         self
     }
 
