@@ -1,6 +1,6 @@
 //! What is fuzzed: the reading of recipes, from bytes to everything that is wrong with them; of what
-//! NFS clients and servers say to each other; of the records of the lease; and of the policies of file
-//! systems.
+//! NFS clients and servers say to each other, and what a server answers to a probe; of the records of
+//! the lease; of the policies of file systems; and of what the kernel counts of its mounts.
 //!
 //! The rooms are taken in by their paths, so that the AWS SDKs are not built for this.
 
@@ -17,6 +17,10 @@ pub mod policy;
 pub mod recipe;
 #[path = "../../src/secret/mod.rs"]
 pub mod secret;
+#[path = "../../src/efs/wire/mod.rs"]
+pub mod wire;
+#[path = "../../src/doctor/efs/mount/stats.rs"]
+pub mod stats;
 
 use decode::stream::{Message, Stream, Way};
 use policy::document::{self, Policy};
@@ -114,6 +118,26 @@ fn answered(policy: &Policy, client: &Client, action: &str) {
     }
 }
 
+/// Reads `bytes` as `/proc/self/mountstats`. Whatever they are, no more mounts come of them than there
+/// are heads of one, every mean is a number, and what is read is read again from a bundle.
+///
+/// # Panics
+/// If that does not hold.
+pub fn read_stats(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let all = stats::parse(&text);
+    assert!(all.len() <= text.matches("device ").count());
+    for operation in all.iter().flat_map(|one| &one.operations) {
+        assert!(operation.mean_answer().is_finite() && operation.mean_queue().is_finite());
+        assert!(operation.calls > 0 || operation.sent > 0);
+    }
+    for one in &all {
+        assert!(stats::at(&all, &one.point).is_some());
+    }
+    let kept = serde_json::to_string(&all).expect("it has only string keys");
+    assert_eq!(serde_json::from_str::<Vec<stats::Stats>>(&kept).expect("as it was written"), all);
+}
+
 /// What a connection may hold in memory, whatever comes.
 const MOST_HELD: usize = 8 << 20;
 
@@ -139,4 +163,21 @@ fn messages<'a>(way: Way, parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<Mess
         assert!(stream.held() <= MOST_HELD);
     }
     messages
+}
+
+/// Reads `bytes` as the answer to a probe's call. Whatever they are, they are read or refused, and
+/// what is told can be shown.
+///
+/// # Panics
+/// If that does not hold.
+pub fn read_answer(bytes: &[u8]) {
+    let xid = bytes.first_chunk().map_or(0, |first| u32::from_be_bytes(*first));
+    match wire::exchanged(xid, bytes) {
+        Ok(Ok(server)) => {
+            assert!(bytes.len() >= 24 && server.owner.is_ascii() && server.scope.is_ascii());
+        }
+        Ok(Err(rejection)) => assert!(!rejection.to_string().is_empty()),
+        Err(flaw) => assert!(!flaw.to_string().is_empty()),
+    }
+    let _ = (wire::nothing(xid, bytes), wire::destroyed(xid, bytes));
 }

@@ -2,6 +2,7 @@
 //! check of `efs.*` and of security groups, as it should be and as it should not.
 
 use std::net::SocketAddr;
+use std::process::Command;
 
 use aws_config::SdkConfig;
 use camino::Utf8Path;
@@ -23,6 +24,7 @@ use hostkit::sys::Runner;
 
 use crate::rehearsal_account::{Setting, furnish};
 use crate::rehearsal_group::config;
+use crate::support::python;
 
 /// What is looked at here.
 const CHECKS: [Id; 6] =
@@ -159,7 +161,7 @@ async fn one_that_is_not_there_or_not_available_fails() {
     assert!(found.evidence[0].contains("(hostkit-vm)"), "the other of this account: {found:?}");
     // What rests on it is not looked at.
     let rest = stage.finding(Id::Policy).await;
-    assert_eq!((rest.verdict, rest.says.as_str()), (Verdict::Skip, "efs.exists did not pass"));
+    assert_eq!((rest.verdict, rest.says.as_str()), (Verdict::Skip, "efs.exists failed"));
     stage.asked.file_system = "fs-0404040404040404a".to_owned();
     assert_eq!(stage.finding(Id::Exists).await.verdict, Verdict::Fail);
 }
@@ -331,4 +333,48 @@ async fn what_may_not_be_read_is_skipped_with_what_it_needs() {
         assert!(found.says.contains(&needs), "{needs}: {found:?}");
         stage.account(|account| account.disturbances.clear());
     }
+}
+
+#[tokio::test]
+async fn what_is_said_to_mend_it_is_typed_and_mends_it() {
+    let Some(aws) = python().map(|python| python.with_file_name("aws")).filter(|it| it.exists())
+    else {
+        return;
+    };
+    let mut stage = Stage::new().await;
+    let (url, keys) = (stage.setting.url.clone(), stage.setting.keys.clone());
+    let typed = async |line: String| {
+        let folder = aws.parent().unwrap().display().to_string();
+        let mut command = Command::new("sh");
+        command.args(["-c", &line]).env("PATH", format!("{folder}:/usr/bin:/bin"));
+        command.env("AWS_ENDPOINT_URL", &url).env("AWS_ACCESS_KEY_ID", &keys.access_key);
+        command.env("AWS_SECRET_ACCESS_KEY", &keys.secret_key);
+        command.env("AWS_SESSION_TOKEN", keys.session.as_ref().unwrap());
+        let ended = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        assert!(ended.status.success(), "{line}: {}", String::from_utf8_lossy(&ended.stderr));
+    };
+
+    stage.change(|home| drop(home.targets.remove(0)));
+    let found = stage.finding(Id::Targets).await;
+    assert_eq!(found.verdict, Verdict::Fail, "{found:?}");
+    typed(found.fix[0].clone()).await;
+    let found = stage.finding(Id::Targets).await;
+    assert_eq!(found.verdict, Verdict::Pass, "{found:?}");
+
+    // A group of the host's own, with nothing in or out.
+    let (hosts, vpc) = ("sg-0bbbbbbbbbbbbbbbb", stage.identity.vpc.clone().unwrap());
+    stage.account(|account| {
+        let mut group = SecurityGroup::default_of(&vpc);
+        (group.id, group.name, group.rules) = (hosts.to_owned(), "hosts".to_owned(), Vec::new());
+        account.region(REGION).security_groups.insert(hosts.to_owned(), group);
+    });
+    stage.identity.security_groups = vec![hosts.to_owned()];
+    for missing in ["authorize-security-group-ingress", "authorize-security-group-egress"] {
+        let found = stage.finding(Id::Groups).await;
+        assert_eq!(found.verdict, Verdict::Fail, "{found:?}");
+        assert!(found.fix[0].contains(missing), "{found:?}");
+        typed(found.fix[0].clone()).await;
+    }
+    let found = stage.finding(Id::Groups).await;
+    assert_eq!(found.verdict, Verdict::Pass, "{found:?}");
 }

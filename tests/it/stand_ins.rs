@@ -260,3 +260,63 @@ async fn ministack_has_file_systems_that_are_changed() {
     assert_eq!((replication.source.as_str(), replication.destinations.len()), (id.as_str(), 1));
     assert_eq!(replication.destinations[0].region, "eu-central-1");
 }
+
+#[tokio::test]
+async fn ministack_has_file_systems_that_are_understood_with_whom_they_let_in() {
+    let (Some(python), Some(program)) = (python(), ministack()) else { return };
+    let ministack = StandIn::ministack(program);
+    let ids = ministack.prepare(
+        &python,
+        "efs, ec2 = at('efs'), at('ec2')\n\
+         id = efs.create_file_system(CreationToken='ci', Encrypted=True,\n\
+             ThroughputMode='provisioned', ProvisionedThroughputInMibps=64.0,\n\
+             Tags=[{'Key': 'Name', 'Value': 'ci-home'}])['FileSystemId']\n\
+         subnet = ec2.describe_subnets()['Subnets'][0]\n\
+         sg = ec2.create_security_group(GroupName='nfs', Description='nfs',\n\
+             VpcId=subnet['VpcId'])['GroupId']\n\
+         ec2.authorize_security_group_ingress(GroupId=sg, IpPermissions=[{'IpProtocol': 'tcp',\n\
+             'FromPort': 2049, 'ToPort': 2049, 'UserIdGroupPairs': [{'GroupId': sg}]}])\n\
+         efs.create_mount_target(FileSystemId=id, SubnetId=subnet['SubnetId'], SecurityGroups=[sg])\n\
+         made = {'OwnerUid': 1000, 'OwnerGid': 50, 'Permissions': '0750'}\n\
+         point = efs.create_access_point(FileSystemId=id, ClientToken='a',\n\
+             PosixUser={'Uid': 1000, 'Gid': 1000},\n\
+             RootDirectory={'Path': '/ci', 'CreationInfo': made})['AccessPointId']\n\
+         print(id, sg, point)\n",
+    );
+    let [id, sg, point] = ids.split(' ').collect::<Vec<_>>()[..] else { panic!("{ids}") };
+    let aws = config(&ministack.url, "AKIATEST", "s", None);
+
+    let found = efs::found(&aws, id).await.unwrap().unwrap();
+    assert_eq!((found.id.as_str(), found.name.as_deref()), (id, Some("ci-home")));
+    assert_eq!((found.state.as_str(), found.encrypted, found.targets), ("available", true, 1));
+    assert_eq!((found.throughput_mode.as_str(), found.provisioned), ("provisioned", Some(64.0)));
+    assert!(found.arn.ends_with(id) && !found.is_in_one_zone(), "{found:?}");
+    assert_eq!(efs::found(&aws, "fs-0aaaaaaaaaaaaaaaa").await.unwrap(), None);
+
+    let [target] = &efs::targets(&aws, id).await.unwrap()[..] else { panic!("there is one") };
+    assert_eq!((target.zone.as_str(), target.zone_id.as_str()), ("eu-west-1a", "euw1-az1"));
+    assert!(target.address.is_some() && target.network_interface.is_some(), "{target:?}");
+    assert_eq!(efs::security_groups(&aws, &target.id).await.unwrap(), [sg]);
+    let groups = rules::security_groups(&aws, &[sg.to_owned()]).await.unwrap();
+    assert_eq!(groups.len(), 1, "{groups:?}");
+    assert!(groups[0].inward[0].is_about(2049) && groups[0].outward[0].is_about(2049));
+    assert_eq!(groups[0].inward[0].peers, [Peer::Group(sg.to_owned())]);
+    let gone = rules::prefix_list(&aws, "pl-1").await.unwrap_err();
+    assert_eq!(gone.code(), Some("InvalidPrefixListID.NotFound"), "{gone}");
+
+    assert_eq!(efs::policy(&aws, id).await.unwrap(), None);
+    let script = format!(
+        "at('efs').put_file_system_policy(FileSystemId='{id}', Policy='{{\"Statement\": [{{\"Effect\": \
+         \"Allow\", \"Principal\": \"*\", \"Action\": \"*\"}}]}}')\n"
+    );
+    ministack.prepare(&python, &script);
+    assert!(efs::policy(&aws, id).await.unwrap().unwrap().contains("Statement"));
+
+    let found = efs::access_point(&aws, point).await.unwrap().unwrap();
+    assert_eq!((found.file_system.as_str(), found.path.as_str()), (id, "/ci"));
+    assert_eq!(found.user.map(|it| (it.uid, it.gid)), Some((1000, 1000)));
+    assert_eq!(found.creation.map(|it| (it.gid, it.mode)), Some((50, "0750".to_owned())));
+    // AWS says `AccessPointNotFound`; this one has none of it.
+    assert_eq!(efs::access_point(&aws, "fsap-0aaaaaaaaaaaaaaaa").await.unwrap(), None);
+    assert_eq!(efs::access_points(&aws, id).await.unwrap().len(), 1);
+}

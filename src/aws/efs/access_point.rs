@@ -75,7 +75,7 @@ fn read(point: &AccessPointDescription) -> AccessPoint {
     AccessPoint {
         id: text(point.access_point_id()),
         arn: text(point.access_point_arn()),
-        name: point.name().map(str::to_owned),
+        name: point.name().filter(|it| !it.is_empty()).map(str::to_owned),
         file_system: text(point.file_system_id()),
         state: point.life_cycle_state().map_or("", |it| it.as_str()).to_owned(),
         user: point.posix_user().map(|user| PosixUser {

@@ -90,7 +90,7 @@ pub async fn policy(config: &SdkConfig, id: &str) -> Result<Option<String>, Fail
 }
 
 fn read(found: &FileSystemDescription) -> FileSystem {
-    let text = |text: Option<&str>| text.map(str::to_owned);
+    let text = |text: Option<&str>| text.filter(|it| !it.is_empty()).map(str::to_owned);
     let protection = found.file_system_protection();
     let protection = protection.and_then(|it| it.replication_overwrite_protection());
     FileSystem {

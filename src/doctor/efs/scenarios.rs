@@ -3,6 +3,8 @@
 
 mod healthy;
 
+use serde_json::json;
+
 use super::cause::Cause;
 use super::observed::Cell;
 use super::report::Report;
@@ -11,7 +13,11 @@ use super::table::{CHECKS, Observed};
 use super::text::{Paint, render};
 use super::visit::again;
 use crate::doctor::Verdict;
-use crate::doctor::efs::api::{key, replication, sample, targets};
+use crate::doctor::efs::api::{key, policy, replication, sample, targets};
+use crate::doctor::efs::mount::stuck;
+use crate::doctor::efs::net::names::System;
+use crate::efs::dns::Answer;
+use crate::efs::reach::Barrier;
 
 /// What is asked: on the controller.
 fn asked() -> Asked {
@@ -56,9 +62,57 @@ fn a_good_day_passes_everything() {
 
 #[test]
 fn a_security_group_that_was_closed() {
-    let report = night(|it| it.groups = Cell::of(healthy::passage(Vec::new())));
+    let report = night(|it| {
+        it.groups = Cell::of(healthy::passage(Vec::new()));
+        it.port = Cell::of(healthy::connections(&Err(Barrier::Dropped(3000))));
+        healthy::unmounted(it);
+    });
     let cause = told("groups-closed", &report);
     assert_eq!(cause.id, "net.groups");
+    assert_eq!(names(&cause), ["net.port", "mount.there"]);
+    assert_eq!(cause.others, [] as [&str; 0]);
+}
+
+/// What the system says of a name that nobody has.
+fn unknown() -> System {
+    System::Failed("Name or service not known".to_owned())
+}
+
+#[test]
+fn names_that_the_vpc_does_not_resolve() {
+    let report = night(|it| {
+        it.names = Cell::of(healthy::resolved(&Answer::NoName, &unknown()));
+        healthy::unmounted(it);
+    });
+    let cause = told("names-off", &report);
+    assert_eq!(cause.id, "net.names");
+    assert_eq!(names(&cause), ["mount.there"]);
+}
+
+/// What hangs of Jenkins.
+fn hanging() -> stuck::Seen {
+    let task = stuck::Task {
+        pid: 812,
+        tid: 830,
+        name: "java".to_owned(),
+        unit: Some("jenkins.service".to_owned()),
+        wchan: Some("rpc_wait_bit_killable".to_owned()),
+        stack: vec!["rpc_wait_bit_killable".to_owned(), "nfs4_do_close".to_owned()],
+    };
+    stuck::Seen { tasks: vec![task], more: 0, looked: 412, whole: true }
+}
+
+#[test]
+fn a_connection_that_was_cut_under_a_running_jenkins() {
+    let report = night(|it| {
+        it.port = Cell::of(healthy::connections(&Err(Barrier::Dropped(3000))));
+        it.server_lease = Cell::of(healthy::lease(600));
+        it.rpc = Cell::of(healthy::calls(8, 40));
+        it.stuck = Cell::of(hanging());
+    });
+    let cause = told("connection-cut", &report);
+    assert_eq!(cause.id, "net.port");
+    assert_eq!(names(&cause), ["mount.lease", "mount.rpc", "mount.stuck"]);
 }
 
 #[test]
@@ -68,9 +122,14 @@ fn a_zone_without_a_mount_target() {
             targets: vec![sample::target('b')],
             zone_id: Some("euw1-az1".to_owned()),
         });
+        it.names = Cell::of(healthy::resolved(&Answer::NoName, &unknown()));
+        healthy::unmounted(it);
     });
     let cause = told("no-target", &report);
     assert_eq!(cause.id, "efs.targets");
+    assert!(names(&cause).starts_with(&["net.names"]), "{cause:?}");
+    assert!(names(&cause).contains(&"mount.there"), "{cause:?}");
+    assert_eq!(cause.others, [] as [&str; 0]);
 }
 
 #[test]
@@ -90,9 +149,13 @@ fn a_key_that_somebody_deletes() {
 
 #[test]
 fn credits_that_are_used_up() {
-    let report = night(|it| it.throughput = Cell::of(healthy::load(1024.0, 1.0)));
+    let report = night(|it| {
+        it.throughput = Cell::of(healthy::load(1024.0, 1.0));
+        it.rpc = Cell::of(healthy::calls(900, 0));
+    });
     let cause = told("credits-gone", &report);
     assert_eq!(cause.id, "efs.throughput");
+    assert!(names(&cause).contains(&"mount.rpc"), "{cause:?}");
 }
 
 #[test]
@@ -105,4 +168,37 @@ fn a_copy_that_is_still_read_only() {
     });
     let cause = told("copy-read-only", &report);
     assert_eq!(cause.id, "efs.replication");
+}
+
+#[test]
+fn a_policy_that_demands_an_encrypted_connection() {
+    let report = night(|it| {
+        let policy = json!({
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Sid": "encrypted",
+                    "Effect": "Deny",
+                    "Principal": {"AWS": "*"},
+                    "Action": "*",
+                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                },
+                {
+                    "Sid": "all",
+                    "Effect": "Allow",
+                    "Principal": {"AWS": "*"},
+                    "Action": [
+                        "elasticfilesystem:ClientMount",
+                        "elasticfilesystem:ClientWrite",
+                        "elasticfilesystem:ClientRootAccess",
+                    ],
+                },
+            ],
+        });
+        it.policy = Cell::of(policy::Seen { policy: Some(policy.to_string()) });
+        healthy::unmounted(it);
+    });
+    let cause = told("policy-demands-tls", &report);
+    assert_eq!(cause.id, "efs.policy");
+    assert_eq!(names(&cause), ["mount.there"]);
 }

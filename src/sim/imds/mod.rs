@@ -11,7 +11,10 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use self::documents::{credentials, identity_document, instance_type, login_key, profile, profile_document, reservation, zone};
+use self::documents::{
+    credentials, identity_document, instance_type, login_key, profile, profile_document,
+    reservation, zone,
+};
 use super::account::{ACCOUNT_ID, PRIVATE_IP, ROLE, SUBNET, VPC};
 use super::ec2::specification::Metadata;
 use super::http::{Reply, Request};
@@ -199,6 +202,10 @@ fn card<T>(instance: &Instance, put: &mut impl FnMut(&str, &str) -> T) {
     put(&format!("{card}/owner-id"), ACCOUNT_ID);
     put(&format!("{card}/subnet-id"), launch.map_or(SUBNET, |one| one.subnet.as_str()));
     put(&format!("{card}/vpc-id"), launch.map_or(VPC, |one| one.vpc.as_str()));
+    let groups = launch.map(|one| one.groups.join("\n")).filter(|groups| !groups.is_empty());
+    if let Some(groups) = groups {
+        put(&format!("{card}/security-group-ids"), &groups);
+    }
     let (network, _) = address.rsplit_once('.').unwrap_or_default();
     put(&format!("{card}/subnet-ipv4-cidr-block"), &format!("{network}.0/24"));
     if let Some(public) = launch.and_then(|one| one.public_ip.as_deref()) {

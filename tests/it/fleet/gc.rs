@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// Makes one of everything that a build can leave, so many hours ago.
 fn leave(stage: &Stage, build: &str, number: usize, hours: i64) {
     let started = ago(SignedDuration::from_hours(hours));
     let own = tags(&[("build", build), ("state", "building"), ("recipe", "ci")]);

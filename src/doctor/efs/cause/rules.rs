@@ -3,6 +3,7 @@
 use crate::doctor::efs::api::throughput;
 use crate::doctor::efs::scene::Case;
 use crate::doctor::efs::table::Id;
+use crate::efs::reach::Barrier;
 
 /// Something that goes wrong where something else is wrong.
 #[derive(Clone, Copy, Debug)]
@@ -221,9 +222,11 @@ fn encrypted(case: &Case<'_>) -> bool {
     case.here().is_some_and(|here| here.efs.tls || here.efs.iam || here.efs.access_point.is_some())
 }
 
-/// Whether nothing answered the connection: neither yes nor no.
-fn unanswered(_case: &Case<'_>) -> bool {
-    true
+/// Whether nothing answered a connection: neither yes nor no.
+fn unanswered(case: &Case<'_>) -> bool {
+    case.observed.port.seen().is_none_or(|seen| {
+        seen.attempts.iter().any(|attempt| matches!(attempt.end, Err(Barrier::Dropped(_))))
+    })
 }
 
 /// Whether more clients than this host have it mounted.

@@ -239,17 +239,17 @@ pub fn judge(seen: &Seen, _case: &Case<'_>) -> Finding {
         let jenkins = count(Task::is_jenkins);
         (
             Verdict::Fail,
-            format!("{jenkins}{more} of Jenkins' threads hang {place}, and cannot be killed"),
+            format!("threads of Jenkins hang {place}, and cannot be killed: {jenkins}{more}"),
         )
     } else if first.waits_for_network() {
         let all = count(Task::waits_for_network);
         (
             Verdict::Warn,
-            format!("{all}{more} threads hang in a network file system, none of Jenkins'"),
+            format!("threads hang in a network file system, none of Jenkins': {all}{more}"),
         )
     } else {
         let all = seen.tasks.len();
-        (Verdict::Warn, format!("{all}{more} threads wait for a disk or a device, not for NFS"))
+        (Verdict::Warn, format!("threads wait for a disk or a device, not for NFS: {all}{more}"))
     };
     let found =
         seen.tasks.iter().fold(finding(verdict, says), |it, task| it.shown_by(task.shown()));

@@ -2,11 +2,13 @@
 //! mount may hang.
 
 use std::fs;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
+use crate::aws::efs::{Target, TargetState};
+use crate::doctor::efs::api::targets;
 use crate::doctor::efs::host::config::needs_utils;
 use crate::doctor::efs::scene::{Case, Here, Scene};
 use crate::doctor::efs::table::{Id, Observed};
@@ -175,15 +177,16 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
         return found.mended_by(again).mended_by("journalctl -u hostkit-boot");
     };
     if !top.is_nfs() {
-        let found =
-            finding(Verdict::Fail, format!("{} is mounted at {point}, and not {id}", top.shown()));
+        let found = finding(
+            Verdict::Fail,
+            format!("{} ({}) is mounted at {point}, and not {id}", top.source, top.kind),
+        );
         let under = seen.stack.iter().skip(1).find(|it| it.is_nfs());
         let found = match under {
             Some(under) => found.shown_by(format!("below it lies {}", under.shown())),
             None => found,
         };
         return found
-            .mended_by(format!("fuser -vm {point}   # who uses it"))
             .mended_by(format!("stop what uses it, then: umount {point}"))
             .mended_by(if under.is_some() { "hostkit efs check".to_owned() } else { again });
     }
@@ -199,6 +202,17 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
                 .mended_by("systemctl stop jenkins   # it works on the home of another")
                 .mended_by(format!("umount {point} && {again}"));
         }
+        Whose::Gone(others) => {
+            let says = format!(
+                "{point} is mounted from {}, which is no mount target of {id} any more",
+                top.server()
+            );
+            return finding(Verdict::Fail, says)
+                .shown_by(top.shown())
+                .shown_by(format!("its mount targets: {others}"))
+                .mended_by("systemctl stop --no-block jenkins")
+                .mended_by(format!("umount -l {point} && {again}"));
+        }
         Whose::Untold => finding(
             Verdict::Warn,
             format!(
@@ -208,11 +222,11 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
         )
         .mended_by("home.identity looks at the mark on the file system itself"),
     };
-    extras(found, seen, top, here)
+    extras(found, seen, top, case, here)
 }
 
 /// What else is odd about a mount that is the right one.
-fn extras(found: Finding, seen: &Seen, top: &Mounted, here: &Here) -> Finding {
+fn extras(found: Finding, seen: &Seen, top: &Mounted, case: &Case<'_>, here: &Here) -> Finding {
     let mut found = found;
     let mut warn = |says: String, fix: String| {
         found.evidence.push(says);
@@ -244,6 +258,20 @@ fn extras(found: Finding, seen: &Seen, top: &Mounted, here: &Here) -> Finding {
             "hostkit mounts the top, and has the home in a folder there".to_owned(),
         );
     }
+    let targets = case.observed.targets.seen();
+    let from = targets.and_then(|it| it.targets.iter().find(|it| is_at(it, top.server())));
+    if let Some(from) = from
+        && let Some(near) = targets.and_then(targets::Seen::here)
+        && near.id != from.id
+        && near.state() == TargetState::Available
+    {
+        let (zone, address) =
+            (&from.zone_id, near.address.map_or_else(|| near.id.clone(), |it| it.to_string()));
+        warn(
+            format!("it is mounted from another zone, {zone}: each byte is paid for, and slower"),
+            format!("the next boot takes {address}, which is in this zone and available"),
+        );
+    }
     if needs_utils(here) && !top.is_tunnelled() {
         warn(
             "host.toml asks for an encrypted connection, and this one is not".to_owned(),
@@ -259,6 +287,8 @@ enum Whose {
     Wanted(String),
     /// Of another.
     Another(String),
+    /// Of that one, from a mount target that is gone; these are there.
+    Gone(String),
     /// It cannot be told without touching it.
     Untold,
 }
@@ -294,12 +324,7 @@ fn whose(seen: &Seen, top: &Mounted, case: &Case<'_>) -> Whose {
             None => Whose::Untold,
         };
     };
-    let is_server = |address: IpAddr| server.parse() == Ok(address);
-    let target = targets.targets.iter().find(|target| {
-        target.address.is_some_and(|it| is_server(it.into()))
-            || target.address6.is_some_and(|it: Ipv6Addr| is_server(it.into()))
-    });
-    match target {
+    match targets.targets.iter().find(|target| is_at(target, server)) {
         Some(target) => {
             let zone =
                 if target.zone_id.is_empty() { "its zone is untold" } else { &target.zone_id };
@@ -314,9 +339,18 @@ fn whose(seen: &Seen, top: &Mounted, case: &Case<'_>) -> Whose {
                 .map(|it| it.to_string())
                 .collect();
             let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+            if seen.noted.as_ref() == Some(id) {
+                return Whose::Gone(all);
+            }
             Whose::Another(format!("{server} is none of the mount targets of {id}: {all}"))
         }
     }
+}
+
+fn is_at(target: &Target, server: &str) -> bool {
+    let Ok(server) = server.parse::<IpAddr>() else { return false };
+    let addresses = [target.address.map(IpAddr::from), target.address6.map(IpAddr::from)];
+    addresses.contains(&Some(server))
 }
 
 /// The line that mounts it by the way of a boot.
@@ -328,8 +362,6 @@ pub(in crate::doctor::efs) fn mount_again(here: &Here) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::efs::Target;
-    use crate::doctor::efs::api::targets;
     use crate::doctor::efs::host::stage::{FILE_SYSTEM, Stage, all};
     use crate::doctor::efs::observed::Cell;
 
@@ -386,6 +418,19 @@ mod tests {
         encrypted.efs().tls = true;
         let mut untold = stage(&[ROOT, RIGHT]);
         untold.observed.targets = Cell::default();
+        let made_anew = stage(&[ROOT, &RIGHT.replace("10.0.1.9", "10.0.7.7")]);
+        made_anew.write("/run/hostkit/mounts/var-lib-jenkins.mount", &format!("{FILE_SYSTEM}\n"));
+        let mut far = stage(&[ROOT, &RIGHT.replace("10.0.1.9", "10.0.2.9")]);
+        let other = Target {
+            id: "fsmt-0bbbbbbbbbbbbbbbb".to_owned(),
+            address: Some([10, 0, 2, 9].into()),
+            zone_id: "euw1-az2".to_owned(),
+            ..Target::default()
+        };
+        let mut seen = far.observed.targets.seen().unwrap().clone();
+        seen.zone_id = Some("euw1-az1".to_owned());
+        seen.targets.push(other);
+        far.observed.targets = Cell::of(seen);
         let other_tunnel = stage(&[ROOT, TUNNEL]);
         other_tunnel.write("/run/efs/fs-0fedcba9876543210.var.lib.jenkins.20049", "{}");
         let mut other_mount = stage(&[ROOT]);
@@ -400,6 +445,8 @@ mod tests {
             stage(&[ROOT, &RIGHT.replace("10.0.1.9:/ ", "10.0.1.9:/jenkins ")]),
             encrypted,
             untold,
+            made_anew,
+            far,
             other_tunnel,
             other_mount,
         ];

@@ -52,6 +52,15 @@ pub struct Program {
     pub name: Option<String>,
 }
 
+impl Program {
+    /// Its number may be another's by now.
+    fn is_tunnel(&self) -> bool {
+        self.name
+            .as_ref()
+            .is_some_and(|name| ["efs-proxy", "stunnel"].iter().any(|it| name.starts_with(it)))
+    }
+}
+
 /// Where amazon-efs-utils notes what it has mounted.
 const NOTES: [&str; 2] = ["/run/efs", "/var/run/efs"];
 
@@ -164,7 +173,7 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
             "the tunnel at 127.0.0.1:{port} does not read: {waiting} connections wait for it, and \
              {unread} bytes"
         );
-        let kill = tunnel.program.as_ref().filter(|it| it.name.is_some());
+        let kill = tunnel.program.as_ref().filter(|it| it.is_tunnel());
         let found = fail(says);
         return match kill {
             Some(it) => {

@@ -85,13 +85,16 @@ pub async fn look(scene: &Scene<'_>) -> Look<Seen> {
     let names = ["LoadState", "ActiveState", "UnitFileState", "NRestarts"];
     let asked = tokio::time::timeout(PATIENCE, systemd::show(scene.runner, UNIT, &names)).await;
     let (unit, silent) = match asked {
+        Ok(Ok(shown)) if !shown.contains_key("ActiveState") => {
+            (None, Some("systemd told nothing of it".to_owned()))
+        }
         Ok(Ok(shown)) => {
             let of = |name: &str| shown.get(name).cloned().unwrap_or_default();
             let restarts = of("NRestarts").parse().unwrap_or_default();
             let (load, active) = (of("LoadState"), of("ActiveState"));
             (Some(Unit { load, active, file: of("UnitFileState"), restarts }), None)
         }
-        Ok(Err(error)) => (None, Some(error.to_string())),
+        Ok(Err(error)) => (None, Some(error.to_string().replace('\n', " "))),
         Err(_elapsed) => (None, Some(format!("no answer within {} s", PATIENCE.as_secs()))),
     };
     let end = end(scene).unwrap_or_default();
@@ -152,8 +155,7 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
             .mended_by("dnf install amazon-efs-utils   # and add it to the recipe");
     }
     if unit.active != "active" {
-        let state = if unit.active.is_empty() { "in no state that is told" } else { &unit.active };
-        let says = format!("the watchdog of the tunnel does not run: it is {state}");
+        let says = format!("the watchdog of the tunnel does not run: it is {}", unit.active);
         return shown(finding(Verdict::Fail, says).shown_by(format!("{UNIT} is {}", unit.file)))
             .mended_by(format!("systemctl enable --now {UNIT}"));
     }

@@ -163,10 +163,11 @@ fn mended(finding: Finding, hitch: &Hitch, case: &Case<'_>) -> Finding {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
 
     use super::super::sample::{Sample, shown};
+    use super::super::tls::tests::{Authority, encrypting, serve};
     use super::*;
     use crate::efs::wire::Server;
 
@@ -185,7 +186,7 @@ mod tests {
         port
     }
 
-    async fn conversation(mut stream: TcpStream, answer: Answer) {
+    async fn conversation<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answer: Answer) {
         for number in 0.. {
             let Ok(mark) = stream.read_u32().await else { return };
             let mut call = vec![0; (mark & 0x7fff_ffff) as usize];
@@ -272,6 +273,30 @@ mod tests {
         drop(listener);
         let seen = look(&scene).await.unwrap();
         insta::assert_snapshot!([silent, shown(&judge(&seen, &sample.case()))].concat());
+    }
+
+    #[tokio::test]
+    async fn where_the_host_encrypts_it_is_asked_through_tls_whoever_signed() {
+        let authority = Authority::new("Authority");
+        authority.sign("other.example", [-1, 20]);
+        let acceptor = authority.acceptor();
+        let port = serve(move |stream| {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let stream = acceptor.accept(stream).await.unwrap();
+                conversation(stream, |_, call| Some(null_only(call))).await;
+            });
+        });
+        let (sample, port) = (encrypting(), port.await);
+        let seen = look(&sample.scene(port)).await.unwrap();
+        let End::Greeted(greeting) = &seen.end else { panic!("{seen:?}") };
+        assert!(greeting.null.is_ok() && seen.encrypted, "{seen:?}");
+        let plain = server(|_, call| Some(null_only(call))).await;
+        let seen = look(&sample.scene(plain)).await.unwrap();
+        assert!(matches!(seen.end, End::NotEncrypted(_)), "{seen:?}");
+        let finding = judge(&seen, &sample.case());
+        assert_eq!(finding.verdict, Verdict::Skip);
+        assert!(finding.says.ends_with("could not be asked through TLS: see net.tls"));
     }
 
     #[test]

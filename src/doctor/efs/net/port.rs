@@ -17,8 +17,8 @@ use crate::doctor::{Finding, Look, Verdict};
 use crate::efs::reach::{self, Barrier, milliseconds};
 
 /// How long a mount target may be silent before packets count as dropped. In a network of AWS an
-/// answer takes a millisecond or two; the kernel has sent its question three times by then.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// answer takes a millisecond or two; the kernel asks at once, after one second and after three.
+const PATIENCE: Duration = Duration::from_millis(3500);
 /// How long a connection is watched: who breaks it off does so at once. NFS never speaks first.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -202,7 +202,7 @@ mod tests {
         let other = judge(&seen(vec![Ok(1), Err(Barrier::Dropped(4000))]), &sample.case());
         assert_eq!((good.verdict, other.verdict), (Verdict::Pass, Verdict::Warn));
         let unknown = Sample::bare();
-        let goals = goals(&sample::asked(), &unknown.observed).unwrap();
+        let goals = goals(unknown.asked(), &unknown.observed).unwrap();
         let end = Err(Barrier::Dropped(4000));
         let attempts = goals.into_iter().map(|goal| Attempt { goal, end: end.clone() }).collect();
         let without = judge(&Seen { port: 2049, attempts }, &unknown.case());

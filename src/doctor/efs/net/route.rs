@@ -114,7 +114,7 @@ fn none(goal: &Goal, why: &str, case: &Case<'_>) -> Finding {
     let says = format!("there is no route to {}: {why}", goal.shown());
     Finding::new(Id::Route.name(), Verdict::Fail, says)
         .mended_by("ip route   # a host on AWS has a default route, by DHCP")
-        .mended_by("networkctl reconfigure --all 2>/dev/null || systemctl restart networking")
+        .mended_by("journalctl -b -u systemd-networkd -u networking   # why it has none")
         .mended_by(tables(case))
 }
 

@@ -3,7 +3,6 @@
 
 mod world;
 
-use jiff::Timestamp;
 use proptest::prelude::*;
 
 use self::world::{Aws, Fate, Image, NEW, OLD, World, order, refused};

@@ -172,7 +172,13 @@ impl World {
         self.say(&id, State::Serving, Some(0), Some(proof));
     }
 
-    pub(super) fn say(&mut self, id: &str, state: State, builds: Option<u32>, proof: Option<Proof>) {
+    pub(super) fn say(
+        &mut self,
+        id: &str,
+        state: State,
+        builds: Option<u32>,
+        proof: Option<Proof>,
+    ) {
         self.standing = Some(Standing {
             version: 1,
             instance: id.to_owned(),
@@ -290,7 +296,11 @@ impl World {
     }
 
     /// Does what AWS does when it is asked. What the journal is to say of it.
-    pub(super) fn perform(&mut self, journal: &Journal, act: &Act) -> Result<Option<Journal>, Failure> {
+    pub(super) fn perform(
+        &mut self,
+        journal: &Journal,
+        act: &Act,
+    ) -> Result<Option<Journal>, Failure> {
         let mut noted = journal.clone();
         match act {
             Act::AddVersion => {

@@ -42,6 +42,8 @@ pub const MANY_BUILDS: u64 = 1000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Scan {
+    /// The folder of the home, from the top of the file system.
+    pub folder: String,
     /// How many files there are, as far as was looked.
     pub files: u64,
     /// How many folders.
@@ -119,6 +121,7 @@ pub fn scan(root: &Root, home: &Utf8Path, within: Duration, notes: &Arc<Notebook
     }
     let hanging = notes.longer_than(HUNG.min(within));
     let mut found = walk.found(hanging);
+    found.folder = home.to_string();
     found.took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     found
 }

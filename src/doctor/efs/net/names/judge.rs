@@ -123,7 +123,8 @@ impl Matter<'_> {
             let says = format!("{name} is {}, the mount target of another zone", list(all));
             return self
                 .finding(Verdict::Warn, says)
-                .mended_by(format!("wait 90 s if this zone's is new; {}", self.describe()));
+                .mended_by("wait 90 s if this zone's is new")
+                .mended_by(self.describe());
         }
         let says = format!("{name} is {}, by the VPC's resolver and by this host's", list(all));
         self.finding(Verdict::Pass, says)

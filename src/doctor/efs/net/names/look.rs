@@ -14,7 +14,7 @@ use crate::efs::dns::{self, Kind};
 use crate::efs::reach::milliseconds;
 
 /// How long a resolver may be silent: that of the VPC answers in a millisecond.
-const PATIENCE: Duration = Duration::from_millis(4500);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// More of a list than this is not kept.
 const MOST: usize = 16;
 

@@ -4,7 +4,7 @@
 //! authorities of its own list, and checks the name.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::net::SocketAddr;
 use std::time::Duration;

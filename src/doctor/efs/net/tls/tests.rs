@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -15,19 +16,19 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::*;
 use crate::doctor::efs::net::sample::{Sample, shown};
 
-const NAME: &str = "fs-0123456789abcdef0.efs.eu-west-1.amazonaws.com";
+pub(in super::super) const NAME: &str = "fs-0123456789abcdef0.efs.eu-west-1.amazonaws.com";
 const DEBIAN: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// An authority of the test, and what it signs.
-struct Authority(tempfile::TempDir);
+pub(in super::super) struct Authority(tempfile::TempDir);
 
 impl Authority {
-    fn new() -> Self {
+    pub(in super::super) fn new(name: &str) -> Self {
         let authority = Self(tempfile::tempdir().unwrap());
-        authority.openssl(
+        authority.openssl(&format!(
             "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out \
-             ca.crt -days 30 -subj /CN=Authority",
-        );
+             ca.crt -days 30 -subj /CN={name}"
+        ));
         authority
     }
 
@@ -36,22 +37,35 @@ impl Authority {
         command.current_dir(&self.0).args(arguments.split_whitespace()).assert().success();
     }
 
-    /// A certificate for this name, signed, good for so many days.
-    fn sign(&self, name: &str, days: i32) {
-        let extensions = format!("subjectAltName=DNS:{name}\nbasicConstraints=CA:FALSE\n");
-        std::fs::write(self.0.path().join("x.ext"), extensions).unwrap();
+    /// A certificate for this name, signed, good between these days from now.
+    pub(in super::super) fn sign(&self, name: &str, [from, until]: [i64; 2]) {
+        let day = |days: i64| {
+            // Half a day off, so that whole days do not depend on the second.
+            let day = Timestamp::now() + SignedDuration::from_hours(24 * days - 12);
+            day.strftime("%Y%m%d%H%M%SZ").to_string()
+        };
+        let config = format!(
+            "[ca]\ndefault_ca = d\n[d]\ndatabase = index\nnew_certs_dir = .\nrand_serial = yes\n\
+             unique_subject = no\ndefault_md = sha256\npolicy = p\nx509_extensions = e\n\
+             [p]\ncommonName = supplied\n\
+             [e]\nsubjectAltName = DNS:{name}\nbasicConstraints = CA:FALSE\n"
+        );
+        std::fs::write(self.0.path().join("ca.cnf"), config).unwrap();
+        std::fs::write(self.0.path().join("index"), "").unwrap();
         self.openssl(
             "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout x.key -out x.csr \
              -subj /CN=x",
         );
         self.openssl(&format!(
-            "x509 -req -in x.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extfile x.ext -out \
-             x.crt -days {days}"
+            "ca -batch -notext -config ca.cnf -cert ca.crt -keyfile ca.key -in x.csr -out x.crt \
+             -startdate {} -enddate {}",
+            day(from),
+            day(until)
         ));
     }
 
-    /// The port of a server that shows what was signed last.
-    async fn serve(&self) -> u16 {
+    /// What shows what was signed last.
+    pub(in super::super) fn acceptor(&self) -> TlsAcceptor {
         let file = |name: &str| self.0.path().join(name);
         let chain = CertificateDer::pem_file_iter(file("x.crt")).unwrap();
         let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
@@ -62,7 +76,12 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// The port of a server that does nothing else.
+    async fn serve(&self) -> u16 {
+        let acceptor = self.acceptor();
         serve(move |stream| {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
@@ -81,13 +100,13 @@ impl Authority {
     }
 }
 
-fn encrypting() -> Sample {
+pub(in super::super) fn encrypting() -> Sample {
     let mut sample = Sample::on([Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST]);
     sample.asked.host.as_mut().unwrap().efs.tls = true;
     sample
 }
 
-async fn serve(each: impl Fn(TcpStream) + Send + 'static) -> u16 {
+pub(in super::super) async fn serve(each: impl Fn(TcpStream) + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -103,15 +122,15 @@ async fn found(sample: &Sample, port: u16) -> Finding {
     let again: Seen = serde_json::from_str(&serde_json::to_string(&seen).unwrap()).unwrap();
     let mut case = sample.case();
     // The certificates are of today.
-    case.now = jiff::Timestamp::now();
+    case.now = Timestamp::now();
     assert_eq!(judge(&again, &case), judge(&seen, &case));
     judge(&seen, &case)
 }
 
 #[tokio::test]
 async fn a_certificate_that_is_good_passes_by_either_list() {
-    let authority = Authority::new();
-    authority.sign(NAME, 20);
+    let authority = Authority::new("Authority");
+    authority.sign(NAME, [-1, 20]);
     let port = authority.serve().await;
     for path in [DEBIAN, "etc/pki/tls/certs/ca-bundle.crt", "etc/amazon/efs/efs-utils.crt"] {
         let finding = found(&authority.trusted_at(path), port).await;
@@ -120,7 +139,7 @@ async fn a_certificate_that_is_good_passes_by_either_list() {
         assert!(finding.says.contains("TLSv1_3"), "{}", finding.says);
         assert_eq!(finding.evidence[2], format!("/{path}: 1 authorities"));
     }
-    authority.sign(NAME, 3);
+    authority.sign(NAME, [-1, 3]);
     let soon = found(&authority.trusted_at(DEBIAN), authority.serve().await).await;
     assert_eq!(soon.verdict, Verdict::Warn, "{soon:?}");
     assert!(soon.says.ends_with("good for 2 days more"), "{}", soon.says);
@@ -128,16 +147,18 @@ async fn a_certificate_that_is_good_passes_by_either_list() {
 
 #[tokio::test]
 async fn certificates_that_are_not_good_are_told_apart() {
-    let authority = Authority::new();
+    let authority = Authority::new("Authority");
     let mut text = String::new();
-    for (name, days) in [("other.example", 20), (NAME, -2)] {
+    for (name, days) in [("other.example", [-1, 20]), (NAME, [-9, -2]), (NAME, [2, 20])] {
         authority.sign(name, days);
         let port = authority.serve().await;
         text += &plain(&found(&authority.trusted_at(DEBIAN), port).await);
     }
-    authority.sign(NAME, 20);
+    authority.sign(NAME, [-1, 20]);
     let port = authority.serve().await;
-    text += &plain(&found(&Authority::new().trusted_at(DEBIAN), port).await);
+    for name in ["Another", "Authority"] {
+        text += &plain(&found(&Authority::new(name).trusted_at(DEBIAN), port).await);
+    }
     text += &plain(&found(&encrypting(), port).await);
     text += &plain(&found(&encrypting().file(DEBIAN, "garbage"), port).await);
     insta::assert_snapshot!(text);
