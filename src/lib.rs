@@ -109,7 +109,9 @@
 //! - [`doctor::efs`]: the storage under Jenkins. [`doctor::efs::table`] is every check, each in a file of
 //!   its own: what it sees is plain data, and what that means is decided without I/O, here or from a
 //!   bundle; [`doctor::efs::engine`] runs them
-//! - [`doctor::recover`]: a home brought back, by renames, with a journal and a way back
+//! - [`doctor::recover`]: a home brought back, by renames, with a journal and a way back;
+//!   [`doctor::recover::backup`], [`doctor::recover::throughput`] and [`doctor::recover::failover`] are
+//!   what AWS is asked for before
 //! - [`iam`]: the least policies, as a table
 //!
 //! How anything outside is touched. These two do not know each other:
@@ -137,8 +139,8 @@
 //! - [`sim`]: a simulated AWS whose instances are virtual machines; a cargo feature, on by default,
 //!   that only [`cli`] knows
 //! - [`sim::cloud`]: the account as a server, for hostkit, boto3, the AWS CLI and coldsnap; one file a
-//!   service ([`sim::ebs`], [`sim::ec2`], [`sim::ecs`], [`sim::ssm`]), what goes wrong on purpose
-//!   ([`sim::faults`]), and [`sim::machines`], the virtual machines of the instances that are launched
+//!   service ([`sim::backup`], [`sim::ebs`], [`sim::ec2`], [`sim::ecs`], [`sim::ssm`]), what goes
+//!   wrong on purpose ([`sim::faults`]), and [`sim::machines`], the virtual machines of the instances that are launched
 //!   in it
 //! - [`sim::refresh`]: how a group replaces its instances. [`sim::hosts`]: what instances do that have
 //!   a script instead of a machine, so that whole upgrades are tried in seconds

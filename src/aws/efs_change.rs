@@ -3,7 +3,6 @@
 use aws_config::SdkConfig;
 use aws_sdk_efs::Client;
 use aws_sdk_efs::types::ThroughputMode;
-use serde::{Deserialize, Serialize};
 
 use super::Failure;
 
@@ -27,16 +26,6 @@ impl Mode {
             Self::Bursting => "bursting",
         }
     }
-}
-
-/// Whether AWS Backup makes a backup each day by EFS's own plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Policy {
-    /// It does, or will from now on.
-    Enabled,
-    /// It does not, or will not any more.
-    Disabled,
 }
 
 /// Changes how throughput is paid for. AWS allows it once in 24 hours, but for more that is
@@ -68,10 +57,4 @@ pub async fn make_target(
     let call = call.subnet_id(subnet).set_security_groups(groups);
     let made = call.send().await.map_err(|error| Failure::new(CALL, &error))?;
     Ok(made.mount_target_id().to_owned())
-}
-
-/// Whether EFS's own daily backup is on.
-pub async fn backup_policy(config: &SdkConfig, id: &str) -> Result<Policy, Failure> {
-    let is_on = super::efs::is_backed_up(config, id).await?;
-    Ok(if is_on { Policy::Enabled } else { Policy::Disabled })
 }

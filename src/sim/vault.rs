@@ -108,14 +108,12 @@ pub struct Job {
 impl Job {
     /// AWS's word for how it stands.
     pub fn state(&self, now: Instant) -> &'static str {
-        match (self.kind, &self.fails) {
-            _ if self.over.is_none() && now < self.runs.at => match self.kind {
-                Kind::Backup => "CREATED",
-                Kind::Restore => "PENDING",
-            },
-            _ if self.over.is_none() => "RUNNING",
-            (_, Some(_)) => "FAILED",
-            (_, None) => "COMPLETED",
+        match (self.over.is_some(), self.kind) {
+            (true, _) if self.fails.is_some() => "FAILED",
+            (true, _) => "COMPLETED",
+            (false, _) if now >= self.runs.at => "RUNNING",
+            (false, Kind::Backup) => "CREATED",
+            (false, Kind::Restore) => "PENDING",
         }
     }
 }

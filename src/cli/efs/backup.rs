@@ -1,15 +1,21 @@
 //! `hostkit efs backup`: backups of the home by AWS Backup.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use camino::Utf8Path;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::aws::Aws;
 use crate::cli::table::table;
+use crate::doctor::recover::Setting;
 use crate::doctor::recover::backup::text::{HEAD, row};
-use crate::doctor::recover::backup::{self, Order, Restored, Standing};
+use crate::doctor::recover::backup::{self, Restored, Standing};
+use crate::event::Events;
+use crate::lease::order::Order;
+use crate::sys::Runner;
 use crate::ui::{self, Format};
 
 /// The verbs of `hostkit efs backup`.
@@ -151,7 +157,7 @@ async fn list(args: &Of, format: Format) -> anyhow::Result<()> {
 
 async fn start(args: &Start, format: Format) -> anyhow::Result<()> {
     let config = args.of.aws.config().await?;
-    let order = Order {
+    let order = backup::Order {
         file_system: args.of.file_system.clone(),
         vault: args.vault.clone(),
         role: args.how.role.clone(),
@@ -191,10 +197,36 @@ async fn restore(args: Restore, format: Format) -> anyhow::Result<()> {
     let restored = Box::pin(backup::restore(&config, &asked, &events)).await;
     drop(events);
     printer.finish().await;
-    let restored: Restored = restored?;
+    let mut restored: Restored = restored?;
+    if restored.job.is_over() {
+        restored.folder = folder(&restored).await;
+    }
     match format {
         Format::Json => json(&restored),
         Format::Human => ui::text(&restored.text()),
     }
     Ok(())
+}
+
+/// The folder that a restore made, if this is the host that has the file system mounted.
+async fn folder(restored: &Restored) -> Option<String> {
+    let root = Utf8Path::new("/");
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let order = Order::find(root).await.ok()?;
+    if order.me.fs_id != restored.file_system {
+        return None;
+    }
+    let setting = Setting {
+        root,
+        runner: &Runner::Direct,
+        order: &order,
+        user: "jenkins",
+        aws: Err("nothing is asked of AWS".to_owned()),
+        by: "",
+        events: &Events::silent(),
+        second: Duration::from_secs(1),
+    };
+    backup::folder(&setting, &restored.job).await
 }

@@ -2,6 +2,7 @@
 //! what is there. Nothing is ever overwritten or deleted: a restore makes a folder at the top of the
 //! file system, and `hostkit efs recover` moves that in.
 
+mod folder;
 mod restore;
 pub mod text;
 
@@ -12,6 +13,7 @@ use aws_config::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+pub use folder::folder;
 pub use restore::{Asked, Restored, restore};
 
 use super::steps::told;

@@ -7,6 +7,7 @@ use aws_config::SdkConfig;
 use serde::Serialize;
 
 use super::backup::no_file_system;
+use super::backup::text::size;
 use super::steps::{By, Step, Steps, told};
 use crate::aws::efs::{self, FileSystem};
 use crate::aws::efs_change::{Mode, set_throughput};
@@ -64,9 +65,9 @@ impl Change {
         let id = &self.file_system.id;
         let now =
             self.file_system.provisioned.map(|it| format!(" at {it} MiB/s")).unwrap_or_default();
-        let gib = self.file_system.bytes >> 30;
+        let size = size(self.file_system.bytes);
         let found = vec![
-            format!("{id} is {}{now}, {} GiB", self.file_system.throughput_mode, gib),
+            format!("{id} is {}{now}, {size}", self.file_system.throughput_mode),
             "$ hostkit efs check --only efs.throughput shows credits and use of the last hour"
                 .to_owned(),
         ];

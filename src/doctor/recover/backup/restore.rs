@@ -45,6 +45,10 @@ pub struct Restored {
     pub point: RecoveryPoint,
     /// The job, as it was seen last.
     pub job: Job,
+    /// What of the file system was restored; all if empty.
+    pub items: Vec<String>,
+    /// The folder that it made, where this host sees it.
+    pub folder: Option<String>,
     /// When this was.
     #[serde(skip)]
     pub now: Timestamp,
@@ -81,7 +85,15 @@ pub async fn restore(
         if job.is_done() { Ok(job) } else { Err(failed("the restore", &job)) }
     });
     let (job, region) = (job.await?, region(config).to_owned());
-    Ok(Restored { file_system: file_system.id, region, point, job, now: Timestamp::now() })
+    Ok(Restored {
+        file_system: file_system.id,
+        region,
+        point,
+        job,
+        items: asked.items.clone(),
+        folder: None,
+        now: Timestamp::now(),
+    })
 }
 
 /// The recovery point that is meant.
@@ -92,10 +104,9 @@ fn chosen(
 ) -> Result<RecoveryPoint, Fault> {
     let newest = asked == "newest";
     let mut points = points.into_iter();
-    let found = points.find(|point| match newest {
-        true => point.is_whole(),
-        false => point.arn == asked || short(&point.arn).eq_ignore_ascii_case(asked),
-    });
+    let named =
+        |point: &RecoveryPoint| point.arn == asked || short(&point.arn).eq_ignore_ascii_case(asked);
+    let found = points.find(|point| if newest { point.is_whole() } else { named(point) });
     let Some(found) = found else {
         let what = if newest {
             "there is no recovery point that can be restored".to_owned()

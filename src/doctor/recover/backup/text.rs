@@ -95,7 +95,8 @@ pub fn row(point: &RecoveryPoint, now: Timestamp) -> [String; 5] {
     [short(&point.arn).to_owned(), made, age, point.bytes.map(size).unwrap_or_default(), state]
 }
 
-fn size(bytes: u64) -> String {
+/// A size as people read it.
+pub fn size(bytes: u64) -> String {
     match bytes {
         ..0x10_0000 => format!("{} KiB", bytes.div_ceil(1 << 10)),
         ..0x4000_0000 => format!("{} MiB", bytes >> 20),
@@ -116,14 +117,30 @@ impl Restored {
                 self.region
             );
         }
-        let day = job.ended.unwrap_or(self.now).strftime("%Y-%m-%dT%H-%M");
-        format!(
-            "restored beside what is there: the folder aws-backup-restore_{day}… at the top of {}\nAWS \
-             does not tell the rest of its name. On the host that holds the home, this shows it, and \
-             changes nothing:\n  hostkit efs recover\nand this moves it in:\n  hostkit efs recover --from \
-             aws-backup-restore_{day}…",
-            self.file_system
-        )
+        let (id, name) = (&self.file_system, self.folder.as_deref());
+        let head = format!(
+            "restored beside what is there, at the top of {id}: {}",
+            name.unwrap_or(
+                "a folder aws-backup-restore_…, the rest of whose name AWS does not tell"
+            )
+        );
+        let next = match (name, self.items.first()) {
+            (Some(name), None) => format!("this moves it in:\n  hostkit efs recover --from {name}"),
+            (None, None) => {
+                "on the host that holds the home this lists it, and changes nothing; the \
+                             line that moves it in stands there:\n  hostkit efs recover --dry-run"
+                    .to_owned()
+            }
+            (name, Some(item)) => {
+                let name = name.unwrap_or("aws-backup-restore_…");
+                format!(
+                    "it is a part of a home, and `hostkit efs recover` moves in whole ones. With Jenkins \
+                     stopped, as root where the file system is mounted, for instance:\n  mv -n \
+                     {name}{item} .{item}"
+                )
+            }
+        };
+        format!("{head}\n{next}")
     }
 }
 

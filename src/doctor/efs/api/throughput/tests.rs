@@ -88,3 +88,29 @@ fn without_numbers_nothing_is_said() {
     // One number is enough to say what it says.
     assert_eq!(found(&Seen { clients: flat(1.0), ..empty }).verdict, Verdict::Pass);
 }
+
+#[test]
+fn who_may_be_many_is_not_counted() {
+    use crate::doctor::efs::scene::{Asked, Here};
+    use crate::doctor::efs::table::Observed;
+    use crate::host::{Efs, Role};
+
+    let observed = Observed::default();
+    let verdict = |role, tls, clients: f64| {
+        let here = Here {
+            role,
+            mount_point: "/var/lib/jenkins".into(),
+            efs: Efs { tls, ..Efs::default() },
+            user: "jenkins".into(),
+            jenkins: None,
+        };
+        let asked = Asked { host: Some(here), ..asked() };
+        let now = "2026-11-27T03:00:00Z".parse().unwrap();
+        let seen = Seen { clients: flat(clients), ..well() };
+        judge(&seen, &Case { asked: &asked, observed: &observed, now }).verdict
+    };
+    assert_eq!(verdict(Role::Controller, false, 2.0), Verdict::Warn);
+    assert_eq!(verdict(Role::Controller, true, 5.0), Verdict::Pass, "one tunnel");
+    assert_eq!(verdict(Role::Controller, true, 6.0), Verdict::Warn);
+    assert_eq!(verdict(Role::Agent, false, 40.0), Verdict::Pass, "a cache that all share");
+}
