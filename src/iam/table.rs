@@ -4,6 +4,7 @@
 mod build;
 mod care;
 mod doctor;
+mod recover;
 mod rollout;
 
 use super::grant::Role::{Agent, Controller, Ecs};
@@ -11,7 +12,8 @@ use super::grant::{Grant, On, When};
 
 /// The whole table.
 pub fn all() -> impl Iterator<Item = &'static Grant> {
-    [build::GRANTS, care::GRANTS, doctor::GRANTS, rollout::GRANTS, GRANTS].into_iter().flatten()
+    let parts = [build::GRANTS, care::GRANTS, doctor::GRANTS, recover::GRANTS, rollout::GRANTS];
+    parts.into_iter().chain([GRANTS]).flatten()
 }
 
 /// What hosts do.
@@ -92,6 +94,15 @@ const GRANTS: &[Grant] = &[
         on: &[On::Everything],
         when: When::Region,
         why: "which group this host is in, whether a hook waits, and what the group does with it",
+    },
+    Grant {
+        sid: "HaveGroupWait",
+        roles: &[Controller],
+        actions: &["autoscaling:ResumeProcesses", "autoscaling:SuspendProcesses"],
+        on: &[On::Groups],
+        when: When::Always,
+        why: "only for `hostkit efs recover`: the group leaves this host alone while its home is \
+              brought back; without it, a person does that and gives --leave-group",
     },
     Grant {
         sid: "TellGroupUnhealthy",

@@ -62,7 +62,11 @@ fn a_misspelt_check_is_told_with_the_one_that_was_meant() {
             .code(2)
             .stderr(contains("there is no check `net.grops`").and(contains("`net.groups`?")));
     }
-    hostkit().args(["efs", "check", "--only", "x"]).assert().code(2).stderr(contains("home.intact"));
+    hostkit()
+        .args(["efs", "check", "--only", "x"])
+        .assert()
+        .code(2)
+        .stderr(contains("home.intact"));
     hostkit().args(["efs", "check", "--watch", "0"]).assert().code(2);
     hostkit().args(["efs", "check", "--file-system", "vol-1"]).assert().code(2);
 }
@@ -167,9 +171,10 @@ fn on_a_host(machine: &Machine<'_>, arguments: &[&str]) -> Option<Output> {
         }
         fs::create_dir_all("/run/hostkit").unwrap();
         fs::create_dir_all("/var/lib/jenkins").unwrap();
-        for (path, text) in
-            [("/etc/hostkit/host.toml", machine.image), ("/run/hostkit/host.toml", machine.effective)]
-        {
+        for (path, text) in [
+            ("/etc/hostkit/host.toml", machine.image),
+            ("/run/hostkit/host.toml", machine.effective),
+        ] {
             if let Some(text) = text {
                 fs::write(path, text).unwrap();
             }

@@ -68,12 +68,8 @@ fn utf8(folder: &tempfile::TempDir) -> Utf8PathBuf {
 #[expect(clippy::disallowed_methods, reason = "the program under test")]
 fn child(arguments: &[&str], input: &[u8]) -> Result<String, (i32, String)> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hostkit"));
-    let mut child = command
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -170,6 +166,8 @@ fn home_step(mount: &Utf8Path) -> boot::Answer {
         user: me(),
         jenkins: None,
         allow_downgrade: false,
+        image: "ami-1".to_owned(),
+        former: boot::Former::Tell,
     };
     let json = serde_json::to_vec(&request).unwrap();
     serde_json::from_str(&child(&["inner", "home", "--anywhere"], &json).unwrap()).unwrap()
@@ -198,9 +196,7 @@ impl Lease {
     fn tell(&self, phase: Phase, generation: Option<u64>, why: &str) {
         let since = jiff::Timestamp::now();
         let (why, hint) = (why.to_owned(), None);
-        self.memory
-            .tell(&Standing { version: 1, phase, generation, why, hint, since })
-            .unwrap();
+        self.memory.tell(&Standing { version: 1, phase, generation, why, hint, since }).unwrap();
     }
 
     fn start(mut self, machine: &mut Machine) {
@@ -338,7 +334,9 @@ async fn a_home_is_brought_back_and_that_is_taken_back() {
 
     let Ended::Done { record } = host.run(&from_backup()).await.unwrap() else { panic!() };
     assert!(host.text("home/config.xml").contains("then"));
-    assert!(host.mount.join(&record).exists() && !host.mount.join(".hostkit/recover.json").exists());
+    assert!(
+        host.mount.join(&record).exists() && !host.mount.join(".hostkit/recover.json").exists()
+    );
     assert!(host.machine.lock().unwrap().jenkins);
     assert_eq!(host.suspended().await, before, "resumed by exactly what was suspended");
     assert_eq!(host.memory().mine(), Some(2), "a generation later");
@@ -446,6 +444,22 @@ async fn a_lease_that_came_with_the_restore_is_passed_and_not_used() {
     assert!(head.contains("\"generation\": 42") && head.contains("held"), "{head}");
     assert!(host.text(&format!(".hostkit/lease/{}", claim_file(41))).contains("brought back"));
     assert_eq!(host.text(&format!("{restored}/{}", claim_file(41))), "whatever");
+}
+
+#[tokio::test]
+async fn a_host_that_was_called_unhealthy_is_kept_when_its_group_goes_on() {
+    let (account, aws) = setting().await;
+    // As a boot does that finds no home, while nobody replaces it yet.
+    asg::process::suspend(&aws, GROUP, &["ReplaceUnhealthy".to_owned()]).await.unwrap();
+    asg::set_unhealthy(&aws, &account.ids[0]).await.unwrap();
+    let host = Host::new(Ok(aws.clone()), &account.ids[0]);
+    let healthy = async || {
+        let group = asg::describe(&aws, GROUP).await.unwrap().unwrap();
+        group.members.iter().find(|it| it.id == account.ids[0]).unwrap().healthy
+    };
+    assert!(!healthy().await);
+    host.run(&from_backup()).await.unwrap();
+    assert!(healthy().await);
 }
 
 #[tokio::test]

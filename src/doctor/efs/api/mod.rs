@@ -2,8 +2,11 @@
 
 pub mod access_point;
 pub mod backup;
+mod described;
 pub mod exists;
 pub mod key;
+#[cfg(test)]
+mod night;
 pub mod policy;
 pub mod replication;
 pub mod state;
