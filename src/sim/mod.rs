@@ -37,6 +37,7 @@ pub mod launch_template;
 pub mod machines;
 pub mod network;
 pub mod nfs;
+pub mod nights;
 pub mod notice;
 pub mod parameter_store;
 pub mod parameters;

@@ -11,7 +11,10 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use self::documents::{credentials, identity_document, instance_type, login_key, profile, profile_document, reservation, zone};
+use self::documents::{
+    credentials, identity_document, instance_type, login_key, profile, profile_document,
+    reservation, zone,
+};
 use super::account::{ACCOUNT_ID, PRIVATE_IP, ROLE, SUBNET, VPC};
 use super::ec2::specification::Metadata;
 use super::http::{Reply, Request};

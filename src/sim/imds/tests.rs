@@ -34,8 +34,7 @@ fn get(instance: &mut Instance, path: &str) -> Reply {
 fn without_a_token_nothing_is_told() {
     let mut instance = running();
     for headers in [&[][..], &[(TOKEN_HEADER, "made-up")][..]] {
-        let reply =
-            answer(&mut instance, &ask("GET", headers, "/latest/meta-data/instance-id"));
+        let reply = answer(&mut instance, &ask("GET", headers, "/latest/meta-data/instance-id"));
         assert_eq!(reply.status, 401);
     }
 }
@@ -73,10 +72,7 @@ fn lists_what_is_below_a_path() {
         get(&mut instance, "/latest/meta-data/public-keys/0/openssh-key").body,
         "ssh-ed25519 AAAA hostkit-vm\n"
     );
-    assert_eq!(
-        get(&mut instance, "/latest/meta-data/iam/").body,
-        "info\nsecurity-credentials/"
-    );
+    assert_eq!(get(&mut instance, "/latest/meta-data/iam/").body, "info\nsecurity-credentials/");
     assert_eq!(get(&mut instance, "/latest/meta-data/iam/security-credentials/").body, ROLE);
     let placement = get(&mut instance, "/latest/meta-data/placement").body;
     assert_eq!(placement, "availability-zone\navailability-zone-id\nregion");
