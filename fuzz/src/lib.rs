@@ -1,5 +1,6 @@
 //! What is fuzzed: the reading of recipes, from bytes to everything that is wrong with them; of what
-//! NFS clients and servers say to each other; and of the records of the lease.
+//! NFS clients and servers say to each other, and what a server answers to a probe; of the records of
+//! the lease; of the policies of file systems; and of what the kernel counts of its mounts.
 //!
 //! The rooms are taken in by their paths, so that the AWS SDKs are not built for this.
 
@@ -11,12 +12,20 @@ pub mod error;
 pub mod host;
 #[path = "../../src/lease/record.rs"]
 pub mod record;
+pub mod policy;
 #[path = "../../src/recipe/mod.rs"]
 pub mod recipe;
-#[path = "../../src/secret.rs"]
+#[path = "../../src/secret/mod.rs"]
 pub mod secret;
+#[path = "../../src/efs/wire/mod.rs"]
+pub mod wire;
+#[path = "../../src/doctor/efs/mount/stats.rs"]
+pub mod stats;
 
 use decode::stream::{Message, Stream, Way};
+use policy::document::{self, Policy};
+use policy::evaluate::{self, Answer};
+use policy::request::{self, Client, Principal};
 use recipe::assets::Assets;
 use recipe::{Given, read_text};
 
@@ -60,6 +69,75 @@ pub fn read_record(bytes: &[u8]) {
     }
 }
 
+/// Reads `bytes` as the policy of a file system. Whatever they are, it is one or it is said why not;
+/// what it denies to somebody no permission gives back, and nobody is let in whom nothing allows it.
+///
+/// # Panics
+/// If that does not hold.
+pub fn read_policy(bytes: &[u8]) {
+    let policy = match document::read(&String::from_utf8_lossy(bytes)) {
+        Ok(policy) => policy,
+        Err(why) => return assert!(!why.is_empty()),
+    };
+    let file_system = "arn:aws:elasticfilesystem:eu-west-1:123456789012:file-system/fs-0123456789abcdef0";
+    let role = |account: &str| Principal {
+        account: account.to_owned(),
+        role: "ci-controller".to_owned(),
+        session: "i-0aaaaaaaaaaaaaaaa".to_owned(),
+    };
+    for principal in [None, Some(role("123456789012")), Some(role("210987654321"))] {
+        for tls in [false, true] {
+            let client = Client {
+                principal: principal.clone(),
+                tls,
+                access_point: tls.then(|| file_system.replace(":file-system/fs-", ":access-point/fsap-")),
+                file_system: file_system.to_owned(),
+            };
+            for action in [request::MOUNT, request::WRITE, request::ROOT] {
+                answered(&policy, &client, action);
+            }
+        }
+    }
+}
+
+fn answered(policy: &Policy, client: &Client, action: &str) {
+    let answer = evaluate::answer(policy, client, action);
+    let has = |denies: bool| policy.statements.iter().any(|it| it.denies == denies);
+    match &answer {
+        Answer::Allowed => assert!(has(false) && !client.is_foreign()),
+        Answer::Denied(by) => assert!(policy.statements.iter().any(|it| it.denies && it.name == *by)),
+        Answer::Unmentioned => assert!(client.principal.is_none() || client.is_foreign()),
+        Answer::ByRole => assert!(client.principal.is_some()),
+        Answer::Depends(on) => assert!(!on.is_empty()),
+    }
+    // Without what it allows, it denies as much.
+    let mut less = policy.clone();
+    less.statements.retain(|it| it.denies);
+    if let Answer::Denied(_) = answer {
+        assert!(matches!(evaluate::answer(&less, client, action), Answer::Denied(_)));
+    }
+}
+
+/// Reads `bytes` as `/proc/self/mountstats`. Whatever they are, no more mounts come of them than there
+/// are heads of one, every mean is a number, and what is read is read again from a bundle.
+///
+/// # Panics
+/// If that does not hold.
+pub fn read_stats(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let all = stats::parse(&text);
+    assert!(all.len() <= text.matches("device ").count());
+    for operation in all.iter().flat_map(|one| &one.operations) {
+        assert!(operation.mean_answer().is_finite() && operation.mean_queue().is_finite());
+        assert!(operation.calls > 0 || operation.sent > 0);
+    }
+    for one in &all {
+        assert!(stats::at(&all, &one.point).is_some());
+    }
+    let kept = serde_json::to_string(&all).expect("it has only string keys");
+    assert_eq!(serde_json::from_str::<Vec<stats::Stats>>(&kept).expect("as it was written"), all);
+}
+
 /// What a connection may hold in memory, whatever comes.
 const MOST_HELD: usize = 8 << 20;
 
@@ -85,4 +163,21 @@ fn messages<'a>(way: Way, parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<Mess
         assert!(stream.held() <= MOST_HELD);
     }
     messages
+}
+
+/// Reads `bytes` as the answer to a probe's call. Whatever they are, they are read or refused, and
+/// what is told can be shown.
+///
+/// # Panics
+/// If that does not hold.
+pub fn read_answer(bytes: &[u8]) {
+    let xid = bytes.first_chunk().map_or(0, |first| u32::from_be_bytes(*first));
+    match wire::exchanged(xid, bytes) {
+        Ok(Ok(server)) => {
+            assert!(bytes.len() >= 24 && server.owner.is_ascii() && server.scope.is_ascii());
+        }
+        Ok(Err(rejection)) => assert!(!rejection.to_string().is_empty()),
+        Err(flaw) => assert!(!flaw.to_string().is_empty()),
+    }
+    let _ = (wire::nothing(xid, bytes), wire::destroyed(xid, bytes));
 }

@@ -20,10 +20,13 @@ struct Target {
     read: fn(&[u8]),
 }
 
-const TARGETS: [Target; 3] = [
+const TARGETS: [Target; 6] = [
     Target { name: "recipe", corpus: recipes, words: &WORDS, read: hostkit_fuzz::read },
     Target { name: "nfs", corpus: connections, words: &NUMBERS, read: hostkit_fuzz::decode },
+    Target { name: "answer", corpus: answers, words: &NUMBERS, read: hostkit_fuzz::read_answer },
     Target { name: "record", corpus: records, words: &KEYS, read: hostkit_fuzz::read_record },
+    Target { name: "policy", corpus: policies, words: &SAYINGS, read: hostkit_fuzz::read_policy },
+    Target { name: "stats", corpus: counts, words: &COUNTS, read: hostkit_fuzz::read_stats },
 ];
 
 /// The folders of real recipes, right ones and wrong ones.
@@ -64,6 +67,44 @@ const KEYS: [&[u8]; 10] = [
     b"-1",
     b"1e400",
     b"[[[[[[[[[[[[[[[[",
+];
+
+/// Policies of file systems, right ones and wrong ones.
+const POLICIES: [&str; 2] = ["../tests/fixtures/policies", "../tests/fixtures/policies/broken"];
+
+const SAYINGS: [&[u8]; 16] = [
+    b"\"Effect\": \"Deny\",",
+    b"\"NotAction\": \"*\",",
+    b"\"Principal\": \"*\",",
+    b"\"NotPrincipal\": {\"AWS\": []},",
+    b"\"Condition\": {\"Bool\": {\"aws:SecureTransport\": \"false\"}},",
+    b"{\"ForAnyValue:ArnLike\": ",
+    b"ForAllValues:",
+    b"IfExists",
+    b"\"Null\": ",
+    b"arn:aws:iam::123456789012:root",
+    b":::::",
+    b"${aws:",
+    b"**",
+    b"??",
+    b"[[[[[[[[[[[[[[[[",
+    b"\xc3\x9f",
+];
+
+/// What kernels counted of their mounts.
+const MOUNTSTATS: [&str; 1] = ["../tests/fixtures/mountstats"];
+
+const COUNTS: [&[u8]; 10] = [
+    b"device x:/ mounted on /x with fstype nfs4 statvers=1.1\n",
+    b"\\040",
+    b"18446744073709551615 ",
+    b"18446744073709551616 ",
+    b"-1 ",
+    b"\txprt:\ttcp ",
+    b"READ: ",
+    b",lease_time=90,lease_expired=",
+    b"\n",
+    b"\xff",
 ];
 
 /// Lengths, counts and operations that the protocol knows.
@@ -117,6 +158,24 @@ fn recipes() -> Vec<Vec<u8>> {
 
 fn records() -> Vec<Vec<u8>> {
     files(&RECORDS, "json")
+}
+
+/// What a server may answer to a probe: every message of a real one, and one of EXCHANGE_ID.
+fn answers() -> Vec<Vec<u8>> {
+    let words = [7_u32, 1, 0, 0, 0, 0, 0, 0, 1, 42, 0, 0, 9, 1, 0x10000, 0, 0, 0, 4];
+    let mut exchange: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+    exchange.extend(b"fs-1\0\0\0\x05scope\0\0\0\0\0\0\x01\0\0\0\x03aws\0\0\0\0\x03EFS\0");
+    exchange.extend([0; 12]);
+    let messages = connections().into_iter().map(|message| message[4.min(message.len())..].to_vec());
+    messages.chain([exchange]).collect()
+}
+
+fn policies() -> Vec<Vec<u8>> {
+    files(&POLICIES, "json")
+}
+
+fn counts() -> Vec<Vec<u8>> {
+    files(&MOUNTSTATS, "txt")
 }
 
 /// What is in the files of these folders whose names end so.

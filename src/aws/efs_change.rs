@@ -47,9 +47,9 @@ pub async fn set_throughput(config: &SdkConfig, id: &str, mode: Mode) -> Result<
     let call = match mode {
         Mode::Elastic => call.throughput_mode(ThroughputMode::Elastic),
         Mode::Bursting => call.throughput_mode(ThroughputMode::Bursting),
-        Mode::Provisioned(mibps) => call
-            .throughput_mode(ThroughputMode::Provisioned)
-            .provisioned_throughput_in_mibps(mibps),
+        Mode::Provisioned(mibps) => {
+            call.throughput_mode(ThroughputMode::Provisioned).provisioned_throughput_in_mibps(mibps)
+        }
     };
     call.send().await.map(|_| ()).map_err(|error| Failure::new(CALL, &error))
 }

@@ -67,7 +67,9 @@ fn read(found: &ReplicationConfigurationDescription) -> Replication {
         region: it.region().to_owned(),
         status: it.status().as_str().to_owned(),
         message: it.status_message().map(str::to_owned),
-        synced: it.last_replicated_timestamp().and_then(|at| Timestamp::from_second(at.secs()).ok()),
+        synced: it
+            .last_replicated_timestamp()
+            .and_then(|at| Timestamp::from_second(at.secs()).ok()),
     });
     Replication {
         source: found.source_file_system_id().to_owned(),

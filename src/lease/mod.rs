@@ -46,7 +46,7 @@ pub mod outlook;
 pub mod record;
 pub mod recovery;
 #[cfg(test)]
-mod scene;
+pub(crate) mod scene;
 pub mod stand;
 pub mod status;
 pub mod visit;

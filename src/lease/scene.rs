@@ -37,7 +37,7 @@ pub(super) fn holder(instance: &str) -> Holder {
 }
 
 /// What the boot told the host that looks.
-pub(super) fn order() -> Order {
+pub(crate) fn order() -> Order {
     Order {
         me: Holder { since: None, ..holder("i-0bbbbbbbbbbbbbbbb") },
         mount_point: "/var/lib/jenkins".into(),
@@ -50,12 +50,12 @@ pub(super) fn order() -> Order {
 }
 
 /// A claim.
-pub(super) fn record(generation: u64, state: State, instance: &str) -> Record {
+pub(crate) fn record(generation: u64, state: State, instance: &str) -> Record {
     Record { version: 1, generation, state, holder: holder(instance), broken: None }
 }
 
 /// The host that has the home.
-pub(super) const OLD: &str = "i-0aaaaaaaaaaaaaaaa";
+pub(crate) const OLD: &str = "i-0aaaaaaaaaaaaaaaa";
 
 /// A home that `OLD` has held for two hours, and all is well.
 pub(super) fn shown(head: Head) -> Shown {

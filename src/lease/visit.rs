@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::broken::{Breakable, Course, Wish};
 use super::claim::{Head, Observed};
 use super::clerk::{Answer, Desk, Request, Shown};
+use super::ground::Ground;
 use super::order::Order;
 use super::outlook::{Ahead, Foresight, Outlook, newcomer};
 use super::record::{Holder, Record};
@@ -60,6 +61,13 @@ impl<'a> Visit<'a> {
     #[must_use]
     pub const fn offline(mut self, is_offline: bool) -> Self {
         self.is_offline = is_offline;
+        self
+    }
+
+    /// The same, on whatever is good enough where it is mounted.
+    #[must_use]
+    pub fn on(mut self, ground: Ground) -> Self {
+        self.desk = self.desk.on(ground);
         self
     }
 

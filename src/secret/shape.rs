@@ -219,7 +219,8 @@ mod tests {
 
     #[test]
     fn what_is_masked_stays_as_it_is() {
-        for text in ["password=hunter2hunter2", "x: token = \"abcdefgh12\", y", "secret: hunter22"] {
+        for text in ["password=hunter2hunter2", "x: token = \"abcdefgh12\", y", "secret: hunter22"]
+        {
             let once = redact(text).into_owned();
             assert_ne!(once, text);
             assert_eq!(redact(&once), once);

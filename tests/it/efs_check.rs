@@ -6,12 +6,16 @@ use std::process::{Command, Output};
 
 use hostkit::sim::account::REGION;
 use hostkit::sim::cloud::{Cloud, Options};
+use hostkit::sim::disturbance::{Disturbance, Kind};
+use hostkit::sim::endpoint::with;
+use hostkit::sim::service::Service;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use serde_json::Value;
 
+use crate::rehearsal_account::furnish;
 use crate::support::{hostkit, is_root, scratch};
 
 /// The account that hostkit is called from.
@@ -62,7 +66,11 @@ fn a_misspelt_check_is_told_with_the_one_that_was_meant() {
             .code(2)
             .stderr(contains("there is no check `net.grops`").and(contains("`net.groups`?")));
     }
-    hostkit().args(["efs", "check", "--only", "x"]).assert().code(2).stderr(contains("home.intact"));
+    hostkit()
+        .args(["efs", "check", "--only", "x"])
+        .assert()
+        .code(2)
+        .stderr(contains("home.intact"));
     hostkit().args(["efs", "check", "--watch", "0"]).assert().code(2);
     hostkit().args(["efs", "check", "--file-system", "vol-1"]).assert().code(2);
 }
@@ -93,6 +101,50 @@ fn a_file_system_that_is_not_there_is_the_root_cause() {
     assert_eq!((&report["version"], &report["cause"]["id"]), (&1.into(), &"efs.exists".into()));
     assert_eq!(report["findings"].as_array().unwrap().len(), 38);
     assert_eq!(finding(&report, "mount.alive")["verdict"], "skip");
+}
+
+#[test]
+fn what_is_denied_is_skipped_with_the_permission_and_the_rest_runs() {
+    let cloud = cloud();
+    let id = with(&cloud.account, furnish);
+    let arguments = ["--file-system", &id, "--format", "json"];
+    let report = || json(&from_outside(&cloud, &arguments).assert().get_output().stdout);
+    let before = report();
+    assert_eq!(finding(&before, "efs.exists")["verdict"], "pass", "{before:#}");
+    for (check, service, action) in [
+        ("efs.exists", Service::Efs, "DescribeFileSystems"),
+        ("efs.targets", Service::Efs, "DescribeMountTargets"),
+        ("efs.policy", Service::Efs, "DescribeFileSystemPolicy"),
+        ("efs.access-point", Service::Efs, "DescribeAccessPoints"),
+        ("efs.replication", Service::Efs, "DescribeReplicationConfigurations"),
+        ("efs.backup", Service::Efs, "DescribeBackupPolicy"),
+        ("net.groups", Service::Ec2, "DescribeSecurityGroups"),
+    ] {
+        let denied = Disturbance::of(service, Kind::Denied);
+        with(&cloud.account, |account| {
+            account.disturbances = vec![Disturbance { action: Some(action.to_owned()), ..denied }];
+        });
+        let report = report();
+        let found = finding(&report, check);
+        let says = found["says"].as_str().unwrap();
+        assert_eq!(found["verdict"], "skip", "{found:#}");
+        assert!(says.ends_with(&format!("needs {}:{action}", service.prefix())), "{says}");
+        assert_eq!(finding(&report, "host.clock")["verdict"], "pass", "the rest runs");
+    }
+}
+
+#[test]
+fn another_region_has_another_file_system() {
+    let cloud = cloud();
+    let id = with(&cloud.account, furnish);
+    let told = hostkit()
+        .args(["efs", "check", "--region", "us-east-1", "--endpoint-url", &cloud.url])
+        .args(["--file-system", &id])
+        .env("AWS_ACCESS_KEY_ID", &cloud.credentials.access_key)
+        .env("AWS_SECRET_ACCESS_KEY", &cloud.credentials.secret_key)
+        .assert()
+        .code(5);
+    told.stdout(contains("ROOT CAUSE  efs.exists").and(contains("us-east-1")));
 }
 
 #[test]
@@ -167,9 +219,10 @@ fn on_a_host(machine: &Machine<'_>, arguments: &[&str]) -> Option<Output> {
         }
         fs::create_dir_all("/run/hostkit").unwrap();
         fs::create_dir_all("/var/lib/jenkins").unwrap();
-        for (path, text) in
-            [("/etc/hostkit/host.toml", machine.image), ("/run/hostkit/host.toml", machine.effective)]
-        {
+        for (path, text) in [
+            ("/etc/hostkit/host.toml", machine.image),
+            ("/run/hostkit/host.toml", machine.effective),
+        ] {
             if let Some(text) = text {
                 fs::write(path, text).unwrap();
             }

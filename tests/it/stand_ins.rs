@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hostkit::aws::imds::Imds;
-use hostkit::aws::{efs, elb, ssm};
+use hostkit::aws::{cloudwatch, efs, efs_change, efs_replication, elb, kms, ssm};
 
 use crate::rehearsal_group::config;
 use crate::support::{pause, python, tell};
@@ -184,4 +184,139 @@ fn a_group_looks_the_same_in_moto_and_in_the_rehearsal_account() {
     ];
     let theirs = theirs.map(|(name, value)| (name, value.to_owned())).to_vec();
     assert_eq!(seen(ours, &url), seen(theirs, &moto.url));
+}
+
+#[tokio::test]
+async fn moto_has_keys_and_metrics_that_are_understood() {
+    let Some(python) = python() else { return };
+    let moto = StandIn::moto(&python);
+    let said = moto.prepare(
+        &python,
+        "import datetime\n\
+         kms, metrics = at('kms'), at('cloudwatch')\n\
+         keys = [kms.create_key()['KeyMetadata']['Arn'] for _ in range(3)]\n\
+         kms.disable_key(KeyId=keys[1])\n\
+         kms.schedule_key_deletion(KeyId=keys[2], PendingWindowInDays=7)\n\
+         now = datetime.datetime.now(datetime.timezone.utc)\n\
+         of = [{'Name': 'FileSystemId', 'Value': 'fs-1'}]\n\
+         metrics.put_metric_data(Namespace='Test', MetricData=[{'MetricName': 'Clients',\n\
+             'Dimensions': of, 'Timestamp': now - datetime.timedelta(minutes=minutes),\n\
+             'Value': minutes} for minutes in (5, 9)])\n\
+         print(*keys)\n",
+    );
+    let aws = config(&moto.url, "AKIATEST", "s", None);
+    let mut states = Vec::new();
+    for arn in said.split_whitespace() {
+        let key = kms::key(&aws, arn).await.unwrap().unwrap();
+        assert_eq!((key.arn.as_str(), key.by_aws), (arn, false));
+        states.push((key.state, key.deleted_at.is_some()));
+    }
+    let state = |word: &str, deleted| (word.to_owned(), deleted);
+    let wanted =
+        [state("Enabled", false), state("Disabled", false), state("PendingDeletion", true)];
+    assert_eq!(states, wanted);
+    let none = said.split_whitespace().next().unwrap().replace("key/", "key/0");
+    assert_eq!(kms::key(&aws, &none).await.unwrap(), None);
+
+    let until = jiff::Timestamp::now();
+    let question = cloudwatch::Question {
+        namespace: "Test",
+        of: ("FileSystemId", "fs-1"),
+        metrics: &[("Clients", cloudwatch::Statistic::Sum), ("None", cloudwatch::Statistic::Sum)],
+        from: until - jiff::SignedDuration::from_hours(1),
+        until,
+        period: Duration::from_mins(1),
+    };
+    let found = cloudwatch::metrics(&aws, &question).await.unwrap();
+    let values: Vec<f64> = found["Clients"].iter().map(|point| point.value).collect();
+    assert_eq!(values, [9.0, 5.0], "the oldest first");
+    assert_eq!(found["None"], []);
+}
+
+#[tokio::test]
+async fn ministack_has_file_systems_that_are_changed() {
+    let (Some(python), Some(program)) = (python(), ministack()) else { return };
+    let ministack = StandIn::ministack(program);
+    let id = ministack.prepare(
+        &python,
+        "efs = at('efs')\n\
+         id = efs.create_file_system(CreationToken='ci')['FileSystemId']\n\
+         print(id)\n",
+    );
+    let aws = config(&ministack.url, "AKIATEST", "s", None);
+    efs_change::set_throughput(&aws, &id, efs_change::Mode::Provisioned(64.0)).await.unwrap();
+    let found = efs::file_system(&aws, &id).await.unwrap();
+    assert_eq!((found.throughput_mode.as_str(), found.provisioned), ("provisioned", Some(64.0)));
+    assert_eq!(efs_replication::replication(&aws, &id).await.unwrap(), None);
+    let copied = ministack.prepare(
+        &python,
+        &format!(
+            "at('efs').create_replication_configuration(SourceFileSystemId='{id}',\n\
+                 Destinations=[{{'Region': 'eu-central-1'}}])\n"
+        ),
+    );
+    assert_eq!(copied, "");
+    let replication = efs_replication::replication(&aws, &id).await.unwrap().unwrap();
+    assert_eq!((replication.source.as_str(), replication.destinations.len()), (id.as_str(), 1));
+    assert_eq!(replication.destinations[0].region, "eu-central-1");
+}
+
+#[tokio::test]
+async fn ministack_has_file_systems_that_are_understood_with_whom_they_let_in() {
+    let (Some(python), Some(program)) = (python(), ministack()) else { return };
+    let ministack = StandIn::ministack(program);
+    let ids = ministack.prepare(
+        &python,
+        "efs, ec2 = at('efs'), at('ec2')\n\
+         id = efs.create_file_system(CreationToken='ci', Encrypted=True,\n\
+             ThroughputMode='provisioned', ProvisionedThroughputInMibps=64.0,\n\
+             Tags=[{'Key': 'Name', 'Value': 'ci-home'}])['FileSystemId']\n\
+         subnet = ec2.describe_subnets()['Subnets'][0]\n\
+         sg = ec2.create_security_group(GroupName='nfs', Description='nfs',\n\
+             VpcId=subnet['VpcId'])['GroupId']\n\
+         ec2.authorize_security_group_ingress(GroupId=sg, IpPermissions=[{'IpProtocol': 'tcp',\n\
+             'FromPort': 2049, 'ToPort': 2049, 'UserIdGroupPairs': [{'GroupId': sg}]}])\n\
+         efs.create_mount_target(FileSystemId=id, SubnetId=subnet['SubnetId'], SecurityGroups=[sg])\n\
+         made = {'OwnerUid': 1000, 'OwnerGid': 50, 'Permissions': '0750'}\n\
+         point = efs.create_access_point(FileSystemId=id, ClientToken='a',\n\
+             PosixUser={'Uid': 1000, 'Gid': 1000},\n\
+             RootDirectory={'Path': '/ci', 'CreationInfo': made})['AccessPointId']\n\
+         print(id, sg, point)\n",
+    );
+    let [id, sg, point] = ids.split(' ').collect::<Vec<_>>()[..] else { panic!("{ids}") };
+    let aws = config(&ministack.url, "AKIATEST", "s", None);
+
+    let found = efs::found(&aws, id).await.unwrap().unwrap();
+    assert_eq!((found.id.as_str(), found.name.as_deref()), (id, Some("ci-home")));
+    assert_eq!((found.state.as_str(), found.encrypted, found.targets), ("available", true, 1));
+    assert_eq!((found.throughput_mode.as_str(), found.provisioned), ("provisioned", Some(64.0)));
+    assert!(found.arn.ends_with(id) && !found.is_in_one_zone(), "{found:?}");
+    assert_eq!(efs::found(&aws, "fs-0aaaaaaaaaaaaaaaa").await.unwrap(), None);
+
+    let [target] = &efs::targets(&aws, id).await.unwrap()[..] else { panic!("there is one") };
+    assert_eq!((target.zone.as_str(), target.zone_id.as_str()), ("eu-west-1a", "euw1-az1"));
+    assert!(target.address.is_some() && target.network_interface.is_some(), "{target:?}");
+    assert_eq!(efs::security_groups(&aws, &target.id).await.unwrap(), [sg]);
+    let groups = rules::security_groups(&aws, &[sg.to_owned()]).await.unwrap();
+    assert_eq!(groups.len(), 1, "{groups:?}");
+    assert!(groups[0].inward[0].is_about(2049) && groups[0].outward[0].is_about(2049));
+    assert_eq!(groups[0].inward[0].peers, [Peer::Group(sg.to_owned())]);
+    let gone = rules::prefix_list(&aws, "pl-1").await.unwrap_err();
+    assert_eq!(gone.code(), Some("InvalidPrefixListID.NotFound"), "{gone}");
+
+    assert_eq!(efs::policy(&aws, id).await.unwrap(), None);
+    let script = format!(
+        "at('efs').put_file_system_policy(FileSystemId='{id}', Policy='{{\"Statement\": [{{\"Effect\": \
+         \"Allow\", \"Principal\": \"*\", \"Action\": \"*\"}}]}}')\n"
+    );
+    ministack.prepare(&python, &script);
+    assert!(efs::policy(&aws, id).await.unwrap().unwrap().contains("Statement"));
+
+    let found = efs::access_point(&aws, point).await.unwrap().unwrap();
+    assert_eq!((found.file_system.as_str(), found.path.as_str()), (id, "/ci"));
+    assert_eq!(found.user.map(|it| (it.uid, it.gid)), Some((1000, 1000)));
+    assert_eq!(found.creation.map(|it| (it.gid, it.mode)), Some((50, "0750".to_owned())));
+    // AWS says `AccessPointNotFound`; this one has none of it.
+    assert_eq!(efs::access_point(&aws, "fsap-0aaaaaaaaaaaaaaaa").await.unwrap(), None);
+    assert_eq!(efs::access_points(&aws, id).await.unwrap().len(), 1);
 }

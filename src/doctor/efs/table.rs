@@ -165,7 +165,7 @@ checks! {
         "whether that user can create, write, rename, read back and remove a file",
     Lock lock = "home.lock" in home::lock on Host needs [Alive] after [] within 8:
         "whether files can be locked",
-    Lease lease = "home.lease" in home::lease on Host needs [Alive] after [Role] within 8:
+    Lease lease = "home.lease" in home::lease on Host needs [Alive] after [Role] within 25:
         "who holds the home, since when, and whether that host lives",
     Speed speed = "home.speed" in home::speed on Host needs [Alive] after [] within 60:
         "how fast small files are made, found and read (only when asked for)",

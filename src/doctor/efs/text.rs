@@ -327,7 +327,9 @@ mod tests {
         insta::assert_snapshot!(render(&night(), Paint::Plain));
         let coloured = render(&night(), Paint::Coloured);
         let mut plain = coloured.clone();
-        for code in ["\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m", "\x1b[1;31m"] {
+        for code in
+            ["\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m", "\x1b[1;31m"]
+        {
             plain = plain.replace(code, "");
         }
         assert_ne!(plain, coloured);

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::trouble::Trouble;
 use super::{Answer, Request};
+use crate::lease::ground::Ground;
 use crate::sys::dialogue::{Abandoned, NoAnswer};
 use crate::sys::{Cmd, Dialogue, Runner, Tool};
 
@@ -17,6 +18,7 @@ const MOST_STUCK: usize = 3;
 #[derive(Debug)]
 pub struct Desk {
     runner: Runner,
+    ground: Ground,
     open: Request,
     clerk: Option<Clerk>,
     stuck: Vec<Abandoned>,
@@ -33,7 +35,14 @@ impl Desk {
     /// For a file system; nothing is started yet.
     pub fn new(runner: Runner, mount_point: &Utf8Path, fs_id: &str) -> Self {
         let open = Request::Open { mount_point: mount_point.to_owned(), fs_id: fs_id.to_owned() };
-        Self { runner, open, clerk: None, stuck: Vec::new() }
+        Self { runner, ground: Ground::Nfs, open, clerk: None, stuck: Vec::new() }
+    }
+
+    /// The same, on whatever is good enough where it is mounted.
+    #[must_use]
+    pub(crate) const fn on(mut self, ground: Ground) -> Self {
+        self.ground = ground;
+        self
     }
 
     /// Has it done, and returns within `deadline` whatever becomes of it: what could not be done is
@@ -95,7 +104,8 @@ impl Desk {
         if self.stuck.len() >= MOST_STUCK {
             return Err(Trouble::Stuck(self.stuck.len()));
         }
-        let command = Cmd::new(Tool::Hostkit).args(["inner", "clerk"]);
+        let anywhere = (self.ground == Ground::Any).then_some("--anywhere");
+        let command = Cmd::new(Tool::Hostkit).args(["inner", "clerk"]).args(anywhere);
         let dialogue = self.runner.converse(&command);
         let dialogue = dialogue.map_err(|error| Trouble::Ended(format!("{error:#}")))?;
         Ok(Clerk { dialogue, is_open: false })

@@ -50,7 +50,12 @@ impl Value {
     /// Its moment, in whole seconds.
     pub(super) fn moment(&self) -> Option<i64> {
         #[expect(clippy::cast_possible_truncation, reason = "a fraction of a second")]
-        if let Self::Moment(seconds) = self { Some(seconds.floor() as i64) } else { None }
+        match self {
+            Self::Moment(seconds) | Self::Number(seconds) => Some(seconds.floor() as i64),
+            // JSON has no other word for it.
+            Self::Whole(seconds) => Some(*seconds),
+            _ => None,
+        }
     }
 
     /// Its items.

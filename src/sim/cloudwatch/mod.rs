@@ -1,6 +1,8 @@
-//! CloudWatch, Smithy's RPC v2 over CBOR: what was put into [`super::metric`], by periods.
+//! CloudWatch, in the two protocols that SDKs of today speak to it: Smithy's RPC v2 over CBOR (Rust),
+//! and JSON 1.0 (Python). What was put into [`super::metric`], by periods.
 
 mod cbor;
+mod json;
 #[cfg(test)]
 mod tests;
 
@@ -14,27 +16,43 @@ use super::metric::Metrics;
 
 /// Where this service's paths begin.
 pub const PREFIX: &str = "/service/GraniteServiceVersion20100801/operation/";
+/// What the header of every request in JSON begins with.
+pub const TARGET: &str = "GraniteServiceVersion20100801.";
 /// How many queries one request may have.
 const QUERIES: usize = 500;
 
 /// What a request asks for, by the name that policies give it.
 pub fn action(request: &Request) -> String {
-    request.path.strip_prefix(PREFIX).unwrap_or_default().to_owned()
+    let target = request.header("x-amz-target").and_then(|it| it.strip_prefix(TARGET));
+    target.or_else(|| request.path.strip_prefix(PREFIX)).unwrap_or_default().to_owned()
 }
 
 /// Answers one signed request.
 pub fn answer(account: &mut Account, call: &Call<'_>) -> Reply {
-    if call.request.header("smithy-protocol") != Some("rpc-v2-cbor") {
-        return error(400, "UnknownOperationException", "only Smithy's RPC v2 over CBOR is here");
-    }
-    let Some(asked) = cbor::decode(&call.request.body) else {
-        return error(400, "SerializationException", "the body is not CBOR");
+    let is_json = call.request.header("x-amz-target").is_some();
+    let body = &call.request.body;
+    let asked = if is_json { json::decode(body) } else { cbor::decode(body) };
+    let Some(asked) = asked else {
+        return as_asked(is_json, error(400, "SerializationException", "the body cannot be read"));
     };
     let result = match call.action.as_str() {
         "GetMetricData" => metric_data(&account.region(&call.region).metrics, &asked),
         _ => Err(error(404, "UnknownOperationException", "")),
     };
-    result.map_or_else(|refusal| refusal, |output| reply(200, &output))
+    as_asked(is_json, result.map_or_else(|refusal| refusal, |output| reply(200, &output)))
+}
+
+/// In the protocol of who asked.
+fn as_asked(is_json: bool, reply: Reply) -> Reply {
+    match cbor::decode(&reply.body.0).filter(|_| is_json) {
+        None => reply,
+        Some(body) => {
+            let kind = "application/x-amz-json-1.0";
+            let told = Reply::new(reply.status, kind, json::encoded(&body).to_string());
+            let header = reply.headers.into_iter().find(|(name, _)| *name == "x-amzn-query-error");
+            header.into_iter().fold(told, |told, (name, value)| told.header(name, value))
+        }
+    }
 }
 
 /// An error in the shape of this service. Who knows the older protocol reads the header.
@@ -104,7 +122,9 @@ fn read(query: &Value) -> Result<Query, Reply> {
         return Err(error(
             400,
             "ValidationError",
-            &format!("The value {id} for parameter MetricDataQueries.Id is not matching the expected pattern"),
+            &format!(
+                "The value {id} for parameter MetricDataQueries.Id is not matching the expected pattern"
+            ),
         ));
     }
     let stat = query.get("MetricStat").ok_or_else(|| invalid("only MetricStat is here"))?;

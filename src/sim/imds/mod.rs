@@ -202,6 +202,10 @@ fn card<T>(instance: &Instance, put: &mut impl FnMut(&str, &str) -> T) {
     put(&format!("{card}/owner-id"), ACCOUNT_ID);
     put(&format!("{card}/subnet-id"), launch.map_or(SUBNET, |one| one.subnet.as_str()));
     put(&format!("{card}/vpc-id"), launch.map_or(VPC, |one| one.vpc.as_str()));
+    let groups = launch.map(|one| one.groups.join("\n")).filter(|groups| !groups.is_empty());
+    if let Some(groups) = groups {
+        put(&format!("{card}/security-group-ids"), &groups);
+    }
     let (network, _) = address.rsplit_once('.').unwrap_or_default();
     put(&format!("{card}/subnet-ipv4-cidr-block"), &format!("{network}.0/24"));
     if let Some(public) = launch.and_then(|one| one.public_ip.as_deref()) {

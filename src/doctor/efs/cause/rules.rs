@@ -1,7 +1,9 @@
 //! What follows from what.
 
+use crate::doctor::efs::api::throughput;
 use crate::doctor::efs::scene::Case;
 use crate::doctor::efs::table::Id;
+use crate::efs::reach::Barrier;
 
 /// Something that goes wrong where something else is wrong.
 #[derive(Clone, Copy, Debug)]
@@ -220,24 +222,31 @@ fn encrypted(case: &Case<'_>) -> bool {
     case.here().is_some_and(|here| here.efs.tls || here.efs.iam || here.efs.access_point.is_some())
 }
 
-/// Whether nothing answered the connection: neither yes nor no.
-fn unanswered(_case: &Case<'_>) -> bool {
-    true
+/// Whether nothing answered a connection: neither yes nor no.
+fn unanswered(case: &Case<'_>) -> bool {
+    case.observed.port.seen().is_none_or(|seen| {
+        seen.attempts.iter().any(|attempt| matches!(attempt.end, Err(Barrier::Dropped(_))))
+    })
 }
 
 /// Whether more clients than this host have it mounted.
-fn others(_case: &Case<'_>) -> bool {
-    true
+fn others(case: &Case<'_>) -> bool {
+    case.observed.throughput.seen().is_some_and(throughput::is_shared)
 }
 
-/// Whether the credits are used up.
-fn spent(_case: &Case<'_>) -> bool {
-    true
+/// Whether the credits are used up, or all is used that is permitted.
+fn spent(case: &Case<'_>) -> bool {
+    case.observed.throughput.seen().is_some_and(throughput::is_slow)
 }
 
 /// Whether it is the read-only copy of another one.
-fn is_copy(_case: &Case<'_>) -> bool {
-    true
+fn is_copy(case: &Case<'_>) -> bool {
+    let id = &case.asked.file_system;
+    case.observed.replication.seen().is_some_and(|seen| {
+        let of =
+            seen.replication.as_ref().is_some_and(|it| it.source != *id && it.copy(id).is_some());
+        of || seen.protection.as_deref() == Some("REPLICATING")
+    })
 }
 
 /// Whether a restore did not end.

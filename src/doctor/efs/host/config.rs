@@ -108,11 +108,11 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
     if let Some(first) = refused.first() {
         let mut found = finding(Verdict::Fail, &format!("{file}: {}", first.message()));
         for other in &refused {
-            found = found.shown_by(other.message()).mended_by(format!(
-                "{}: {}",
-                other.key(),
-                other.hint
-            ));
+            let message = other.message();
+            if other != first && !found.evidence.contains(&message) {
+                found = found.shown_by(message);
+            }
+            found = found.mended_by(format!("{}: {}", other.key(), other.hint));
         }
         return found;
     }
@@ -153,7 +153,8 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
         _ if here.efs.id.as_deref().is_some_and(|id| id != case.asked.file_system) => {
             let id = here.efs.id.as_deref().unwrap_or_default();
             let says = format!("{file} names {id}, and {} is asked about", case.asked.file_system);
-            finding(Verdict::Warn, &says).mended_by("hostkit efs check")
+            finding(Verdict::Warn, &says)
+                .mended_by("hostkit efs check   # of what this host is told")
         }
         Point::Unknown(why) => {
             finding(Verdict::Skip, &format!("the mount point cannot be looked at: {why}"))

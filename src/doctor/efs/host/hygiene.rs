@@ -119,25 +119,11 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
                 .mended_by("bake the image again: hostkit's hygiene removes it"),
         );
     }
-    for entry in &seen.entries {
-        let Entry { line, source, point, kind } = entry;
-        let same = case.here().is_some_and(|here| here.mount_point == *point);
-        let (verdict, why) = if same {
-            (Verdict::Fail, "at the place where hostkit mounts")
-        } else {
-            (Verdict::Warn, "beside hostkit, on every host of this image")
-        };
-        found.push(
-            finding(verdict, format!("/etc/fstab mounts {source} at {point}, {why}"))
-                .shown_by(format!("line {line}: {source} {point} {kind}"))
-                .mended_by(format!("sed -i.bak '{line}d' /etc/fstab && systemctl daemon-reload")),
-        );
+    if !seen.entries.is_empty() {
+        found.push(fstab(&seen.entries, case));
     }
     if !seen.leftovers.is_empty() {
-        let says = format!(
-            "amazon-efs-utils has notes of {} that are not mounted",
-            count(seen.leftovers.len())
-        );
+        let says = "amazon-efs-utils has notes of mounts that are not there".to_owned();
         found.push(
             finding(Verdict::Warn, says)
                 .shown_by(format!("{NOTES}: {}", seen.leftovers.join(", ")))
@@ -153,9 +139,8 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
     // One finding a check: the worst says it, and all are shown.
     let says = found.iter().find(|it| it.verdict == worst).map(|it| it.says.clone());
     let mut all = finding(worst, says.unwrap_or_default());
-    let several = found.len() > 1;
     for one in found {
-        if several {
+        if one.says != all.says {
             all = all.shown_by(one.says);
         }
         all.evidence.extend(one.evidence);
@@ -179,8 +164,22 @@ fn baked(seen: &Seen, key: Timestamp) -> Option<String> {
     }
 }
 
-fn count(mounts: usize) -> String {
-    if mounts == 1 { "a mount".to_owned() } else { format!("{mounts} mounts") }
+/// The worst entry says it, and all are to go with one command: each alone moves the lines of the
+/// others.
+fn fstab(entries: &[Entry], case: &Case<'_>) -> Finding {
+    let same = |it: &&Entry| case.here().is_some_and(|here| here.mount_point == it.point);
+    let (verdict, worst, why) = match entries.iter().find(same) {
+        Some(entry) => (Verdict::Fail, entry, "at the place where hostkit mounts"),
+        None => (Verdict::Warn, &entries[0], "beside hostkit, on every host of this image"),
+    };
+    let says = format!("/etc/fstab mounts {} at {}, {why}", worst.source, worst.point);
+    let mut found = Finding::new(Id::Hygiene.name(), verdict, says);
+    let mut command = "sed -i.bak".to_owned();
+    for Entry { line, source, point, kind } in entries {
+        found = found.shown_by(format!("line {line}: {source} {point} {kind}"));
+        command += &format!(" -e {line}d");
+    }
+    found.mended_by(format!("{command} /etc/fstab && systemctl daemon-reload"))
 }
 
 #[cfg(test)]

@@ -199,6 +199,10 @@ fn silent(why: &str, hint: Option<&str>) -> Finding {
     let says = "the metadata service does not answer: without it there is no role and no zone";
     let finding = Finding::new(Id::Role.name(), Verdict::Fail, says).shown_by(why);
     let finding = hint.into_iter().fold(finding, |finding, hint| finding.mended_by(hint));
+    // Something else that answers is not switched on.
+    if !why.contains(" within ") {
+        return finding;
+    }
     finding.mended_by(
         "aws ec2 modify-instance-metadata-options --http-endpoint enabled --http-tokens required \
          --instance-id INSTANCE",

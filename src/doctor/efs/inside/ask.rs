@@ -38,8 +38,7 @@ impl<T> Heard<T> {
         match self {
             Self::Said(found) => how(found),
             Self::Failed(trouble) => {
-                let says = format!("the file system refuses: {}", trouble.told());
-                let finding = Finding::new(id.name(), Verdict::Fail, says);
+                let finding = Finding::new(id.name(), Verdict::Fail, trouble.told());
                 trouble.fix(case).into_iter().fold(finding, Finding::mended_by)
             }
             Self::Hangs(hang) => hang.judge(id),
@@ -54,8 +53,7 @@ impl Hang {
         let says = format!("the file system hangs: {doing} did not end within {}", self.waited());
         let mut finding = Finding::new(id.name(), Verdict::Fail, says);
         if !self.done.is_empty() {
-            let done: Vec<_> = self.done.iter().map(Step::told).collect();
-            finding = finding.shown_by(format!("before that: {}", done.join(", ")));
+            finding = finding.shown_by(format!("before that: {}", Step::list(&self.done)));
         }
         if let Some(Left { pid, state }) = &self.left {
             finding = finding.shown_by(format!(
