@@ -128,7 +128,7 @@ pub(crate) fn home(root: &Path, top: &str, of: &str) {
         &format!("{top}config.xml"),
         &CONFIG.replace("</hudson>", &format!("<!--{of}--></hudson>")),
     );
-    for file in ["secrets/master.key", "secrets/hudson.util.Secret", "identity.key.enc"] {
+    for file in ["secrets/hudson.util.Secret", "identity.key.enc"] {
         lay(root, &format!("{top}{file}"), &format!("{of} {file}"));
     }
     for job in 0..4 {
@@ -136,6 +136,7 @@ pub(crate) fn home(root: &Path, top: &str, of: &str) {
         lay(root, &format!("{job}/config.xml"), &format!("<project><!--{of}--></project>"));
         lay(root, &format!("{job}/builds/1/build.xml"), &format!("<build><!--{of}--></build>"));
     }
+    lay(root, &format!("{top}secrets/master.key"), &"0123456789abcdef".repeat(16));
     lay(root, &format!("{top}users/users.xml"), "<hudson.model.UserIdMapper/>");
     lay(root, &format!("{top}jenkins.install.InstallUtil.lastExecVersion"), "2.500");
 }

@@ -474,6 +474,14 @@ async fn what_must_not_be_done_is_refused_and_says_what_to_do() {
     refuse("nothing to undo", host.look(&undo()).await.unwrap_err());
     let odd = Wish { accept_missing: vec!["secrets".to_owned()], ..from_backup() };
     refuse("nothing is missing", host.look(&odd).await.unwrap_err());
+    let key = host.mount.join(format!("{RESTORE}/home/secrets/master.key"));
+    let kept = fs::read(&key).unwrap();
+    fs::remove_file(&key).unwrap();
+    refuse("it is not whole", host.look(&from_backup()).await.unwrap_err());
+    let accepted = vec!["secrets/master.key".to_owned()];
+    let wish = Wish { accept_missing: accepted, ..from_backup() };
+    assert!(host.look(&wish).await.unwrap().text().contains("missing, and accepted"));
+    fs::write(&key, kept).unwrap();
     host.machine.lock().unwrap().jenkins = true;
     refuse("Jenkins runs", host.look(&from_backup()).await.unwrap_err());
     *host.machine.lock().unwrap() = Machine { boot: ("activating", 2), ..Machine::default() };
