@@ -71,7 +71,7 @@ bench-upload: setup-for-bench ## how long an upload takes, beside coldsnap
 	cargo bench --locked --bench upload
 
 .PHONY: fuzz
-fuzz: ## a minute of broken recipes, NFS messages, lease records and mount statistics at random (FUZZ_SECONDS=60)
+fuzz: ## a minute of broken recipes, NFS messages, lease records, policies and mount statistics (FUZZ_SECONDS=60)
 	cd fuzz && CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/fuzz \
 		cargo run --locked --release -- $(or $(FUZZ_SECONDS),60)
 

@@ -41,11 +41,14 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .expect("the kernel gives every process an event queue");
-    match runtime.block_on(cli::run(cli)) {
+    let code = match runtime.block_on(cli::run(cli)) {
         Ok(code) => code,
         Err(error) => {
             ui::fail(format, &error);
             ExitCode::from(error::blame(&error).exit_code())
         }
-    }
+    };
+    // The system's resolver may still wait for servers that are dead: nobody waits for it.
+    runtime.shutdown_background();
+    code
 }

@@ -1,6 +1,6 @@
 //! What is fuzzed: the reading of recipes, from bytes to everything that is wrong with them; of what
-//! NFS clients and servers say to each other; of the records of the lease; and of what the kernel
-//! counts of its mounts.
+//! NFS clients and servers say to each other; of the records of the lease; of the policies of file
+//! systems; and of what the kernel counts of its mounts.
 //!
 //! The rooms are taken in by their paths, so that the AWS SDKs are not built for this.
 
@@ -12,14 +12,18 @@ pub mod error;
 pub mod host;
 #[path = "../../src/lease/record.rs"]
 pub mod record;
+pub mod policy;
 #[path = "../../src/recipe/mod.rs"]
 pub mod recipe;
-#[path = "../../src/secret.rs"]
+#[path = "../../src/secret/mod.rs"]
 pub mod secret;
 #[path = "../../src/doctor/efs/mount/stats.rs"]
 pub mod stats;
 
 use decode::stream::{Message, Stream, Way};
+use policy::document::{self, Policy};
+use policy::evaluate::{self, Answer};
+use policy::request::{self, Client, Principal};
 use recipe::assets::Assets;
 use recipe::{Given, read_text};
 
@@ -81,6 +85,55 @@ pub fn read_stats(bytes: &[u8]) {
     }
     let kept = serde_json::to_string(&all).expect("it has only string keys");
     assert_eq!(serde_json::from_str::<Vec<stats::Stats>>(&kept).expect("as it was written"), all);
+}
+
+/// Reads `bytes` as the policy of a file system. Whatever they are, it is one or it is said why not;
+/// what it denies to somebody no permission gives back, and nobody is let in whom nothing allows it.
+///
+/// # Panics
+/// If that does not hold.
+pub fn read_policy(bytes: &[u8]) {
+    let policy = match document::read(&String::from_utf8_lossy(bytes)) {
+        Ok(policy) => policy,
+        Err(why) => return assert!(!why.is_empty()),
+    };
+    let file_system = "arn:aws:elasticfilesystem:eu-west-1:123456789012:file-system/fs-0123456789abcdef0";
+    let role = |account: &str| Principal {
+        account: account.to_owned(),
+        role: "ci-controller".to_owned(),
+        session: "i-0aaaaaaaaaaaaaaaa".to_owned(),
+    };
+    for principal in [None, Some(role("123456789012")), Some(role("210987654321"))] {
+        for tls in [false, true] {
+            let client = Client {
+                principal: principal.clone(),
+                tls,
+                access_point: tls.then(|| file_system.replace(":file-system/fs-", ":access-point/fsap-")),
+                file_system: file_system.to_owned(),
+            };
+            for action in [request::MOUNT, request::WRITE, request::ROOT] {
+                answered(&policy, &client, action);
+            }
+        }
+    }
+}
+
+fn answered(policy: &Policy, client: &Client, action: &str) {
+    let answer = evaluate::answer(policy, client, action);
+    let has = |denies: bool| policy.statements.iter().any(|it| it.denies == denies);
+    match &answer {
+        Answer::Allowed => assert!(has(false) && !client.is_foreign()),
+        Answer::Denied(by) => assert!(policy.statements.iter().any(|it| it.denies && it.name == *by)),
+        Answer::Unmentioned => assert!(client.principal.is_none() || client.is_foreign()),
+        Answer::ByRole => assert!(client.principal.is_some()),
+        Answer::Depends(on) => assert!(!on.is_empty()),
+    }
+    // Without what it allows, it denies as much.
+    let mut less = policy.clone();
+    less.statements.retain(|it| it.denies);
+    if let Answer::Denied(_) = answer {
+        assert!(matches!(evaluate::answer(&less, client, action), Answer::Denied(_)));
+    }
 }
 
 /// What a connection may hold in memory, whatever comes.

@@ -20,11 +20,12 @@ struct Target {
     read: fn(&[u8]),
 }
 
-const TARGETS: [Target; 4] = [
+const TARGETS: [Target; 5] = [
     Target { name: "recipe", corpus: recipes, words: &WORDS, read: hostkit_fuzz::read },
     Target { name: "nfs", corpus: connections, words: &NUMBERS, read: hostkit_fuzz::decode },
     Target { name: "record", corpus: records, words: &KEYS, read: hostkit_fuzz::read_record },
     Target { name: "stats", corpus: counts, words: &COUNTS, read: hostkit_fuzz::read_stats },
+    Target { name: "policy", corpus: policies, words: &SAYINGS, read: hostkit_fuzz::read_policy },
 ];
 
 /// The folders of real recipes, right ones and wrong ones.
@@ -83,6 +84,28 @@ const COUNTS: [&[u8]; 10] = [
     b"\xff",
 ];
 
+/// Policies of file systems, right ones and wrong ones.
+const POLICIES: [&str; 2] = ["../tests/fixtures/policies", "../tests/fixtures/policies/broken"];
+
+const SAYINGS: [&[u8]; 16] = [
+    b"\"Effect\": \"Deny\",",
+    b"\"NotAction\": \"*\",",
+    b"\"Principal\": \"*\",",
+    b"\"NotPrincipal\": {\"AWS\": []},",
+    b"\"Condition\": {\"Bool\": {\"aws:SecureTransport\": \"false\"}},",
+    b"{\"ForAnyValue:ArnLike\": ",
+    b"ForAllValues:",
+    b"IfExists",
+    b"\"Null\": ",
+    b"arn:aws:iam::123456789012:root",
+    b":::::",
+    b"${aws:",
+    b"**",
+    b"??",
+    b"[[[[[[[[[[[[[[[[",
+    b"\xc3\x9f",
+];
+
 /// Lengths, counts and operations that the protocol knows.
 const NUMBERS: [&[u8]; 12] = [
     &[0, 0, 0, 0],
@@ -138,6 +161,10 @@ fn records() -> Vec<Vec<u8>> {
 
 fn counts() -> Vec<Vec<u8>> {
     files(&MOUNTSTATS, "txt")
+}
+
+fn policies() -> Vec<Vec<u8>> {
+    files(&POLICIES, "json")
 }
 
 /// What is in the files of these folders whose names end so.

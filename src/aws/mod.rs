@@ -35,6 +35,7 @@ pub mod patience;
 pub mod probe;
 pub mod remove;
 mod role;
+pub mod rules;
 pub mod security_group;
 pub mod snapshot;
 pub mod ssm;

@@ -9,12 +9,14 @@ use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::asg::role;
 use super::aws::Aws;
 use super::cache::age;
 use super::stop_signal;
 use crate::aws::operator::Identity;
 use crate::error::Fault;
 use crate::fleet::rollout::{self, Ask, Ended, Operator, Pace, Prospect, Resume, Setting};
+use crate::host::Role;
 use crate::ui::{self, Format};
 
 /// Ends with this where `--plan` would change something.
@@ -56,6 +58,9 @@ pub struct How {
     /// The Auto Scaling group
     #[arg(long = "asg", value_name = "NAME")]
     group: String,
+    /// What its hosts are: controller, agent or ecs; found out if not given
+    #[arg(long, value_name = "ROLE", value_parser = role)]
+    role: Option<Role>,
     /// How hosts are replaced; by default as fits what they are
     #[arg(long, value_enum, value_name = "HOW")]
     strategy: Option<Strategy>,
@@ -69,7 +74,7 @@ pub struct How {
     #[arg(long, value_name = "TIME", value_parser = age, default_value = "20m")]
     patience: Duration,
     /// For build agents: the group of their controller, which is not replaced at the same time, and
-    /// says whether the new ones are online
+    /// says whether the new ones are online; by default the one whose user-data names this group
     #[arg(long = "controller-asg", value_name = "NAME")]
     controller: Option<String>,
     /// Where manifests of baked images are, to tell packages by
@@ -115,7 +120,7 @@ impl How {
             recipe,
             image,
             rollback,
-            role: None,
+            role: self.role,
             strategy: self.strategy.map(|strategy| match strategy {
                 Strategy::TerminateFirst => rollout::Strategy::TerminateFirst,
                 Strategy::Rolling => rollout::Strategy::Rolling,

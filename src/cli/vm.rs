@@ -38,8 +38,9 @@ pub struct Vm {
     /// Something that goes wrong on purpose.
     #[arg(long, value_enum)]
     fault: Vec<VmFault>,
-    /// Something that happens so long after power-on: spot-interruption, rebalance, maintenance,
-    /// terminate (its group lets it go), tag:KEY=VALUE. The machine then runs until it is off.
+    /// Something that happens so long after power-on, or with + before the time so long after all that
+    /// --until names: spot-interruption, rebalance, maintenance, terminate (its group lets it go),
+    /// tag:KEY=VALUE. The machine then runs until it is off.
     #[arg(long, value_name = "TIME=EVENT")]
     at: Vec<Scheduled>,
     /// A command for the guest, run as `admin` once the waiting is over.

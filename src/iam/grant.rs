@@ -17,6 +17,8 @@ pub enum Role {
     Keys,
     /// `hostkit efs check` from outside.
     EfsCheck,
+    /// `hostkit efs backup`, and `efs recover throughput` and `failover`.
+    EfsRecover,
     /// The instance role of a Jenkins controller.
     Controller,
     /// The instance role of a build agent.
@@ -28,7 +30,7 @@ pub enum Role {
 
 impl Role {
     /// All there are.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Bake,
         Self::BakeInstance,
         Self::Publish,
@@ -36,6 +38,7 @@ impl Role {
         Self::Upgrade,
         Self::Keys,
         Self::EfsCheck,
+        Self::EfsRecover,
         Self::Controller,
         Self::Agent,
         Self::Ecs,
@@ -81,6 +84,12 @@ pub enum On {
     TargetGroups,
     /// The keys that disks are encrypted with.
     Key,
+    /// The account's keys.
+    Keys,
+    /// Vaults of AWS Backup.
+    Vaults,
+    /// What lies in them.
+    RecoveryPoints,
 }
 
 /// Under which condition.

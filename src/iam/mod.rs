@@ -94,6 +94,9 @@ fn arns(on: On, scope: &Scope) -> Vec<String> {
         On::TargetGroups => {
             format!("arn:aws:elasticloadbalancing:{region}:{account}:targetgroup/*")
         }
+        On::Keys => format!("arn:aws:kms:{region}:{account}:key/*"),
+        On::Vaults => format!("arn:aws:backup:{region}:{account}:backup-vault:*"),
+        On::RecoveryPoints => format!("arn:aws:backup:{region}:{account}:recovery-point:*"),
         On::Key => {
             let arn = |key: &String| {
                 let is_arn = key.starts_with("arn:");
@@ -176,7 +179,12 @@ mod tests {
                 let word = matches!(grant.when, When::Tagging(_));
                 let lock = grant.on == [On::Parameters("/hostkit/asg/*/lock")];
                 let ours = grant.when == When::Ours;
-                assert!(!removes || membership || next || lock || word || ours, "{action}");
+                // What was copied stays where it is: a copy only becomes a home.
+                let copying = *action == "elasticfilesystem:DeleteReplicationConfiguration";
+                assert!(
+                    !removes || copying || membership || next || lock || word || ours,
+                    "{action}"
+                );
             }
         }
     }

@@ -4,6 +4,7 @@
 mod build;
 mod care;
 mod doctor;
+mod recover;
 mod rollout;
 
 use super::grant::Role::{Agent, Controller, Ecs};
@@ -11,7 +12,8 @@ use super::grant::{Grant, On, When};
 
 /// The whole table.
 pub fn all() -> impl Iterator<Item = &'static Grant> {
-    [build::GRANTS, care::GRANTS, doctor::GRANTS, rollout::GRANTS, GRANTS].into_iter().flatten()
+    let parts = [build::GRANTS, care::GRANTS, doctor::GRANTS, recover::GRANTS, rollout::GRANTS];
+    parts.into_iter().chain([GRANTS]).flatten()
 }
 
 /// What hosts do.

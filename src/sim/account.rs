@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::call::Caller;
 use super::conditions::Conditions;
 use super::disturbance::{Disturbance, Kind, Scene};
-pub use super::efs::FileSystem;
+pub use super::efs::{FileSystem, Replication};
 use super::group::habits::Habits;
 use super::group::hook::{Hook, Transition};
 use super::hosts::Cast;
@@ -61,6 +61,8 @@ pub struct Account {
     pub parameters: Parameters,
     /// The file systems.
     pub file_systems: Vec<FileSystem>,
+    /// Which of them are copied to which.
+    pub replications: Vec<Replication>,
     /// What goes wrong with the services.
     pub disturbances: Vec<Disturbance>,
     /// The group that its guests are in. Those of others are in its regions.
@@ -93,6 +95,7 @@ impl Account {
         Self {
             parameters,
             file_systems: Vec::new(),
+            replications: Vec::new(),
             disturbances: Vec::new(),
             group: Habits::of_the_guests(),
             regions: BTreeMap::new(),

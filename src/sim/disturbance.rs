@@ -158,6 +158,17 @@ impl Kind {
                     service.error(500, "InternalServerException", "An internal error has occurred.")
                 }
                 Service::Ecs => service.error(500, "ServerException", "Service is unavailable."),
+                Service::Backup => service.error(
+                    500,
+                    "ServiceUnavailableException",
+                    "The request failed due to a temporary failure of the server.",
+                ),
+                Service::CloudWatch => {
+                    service.error(500, "InternalServiceFault", "An internal error has occurred.")
+                }
+                Service::Kms => {
+                    service.error(500, "KMSInternalException", "An internal error has occurred.")
+                }
                 Service::Efs | Service::Ssm => {
                     service.error(500, "InternalServerError", "An internal error has occurred.")
                 }
@@ -180,9 +191,11 @@ impl Kind {
                 }
                 Service::Ebs => ebs::throttled("ACCOUNT_THROTTLED"),
                 Service::Efs => service.error(429, "ThrottlingException", "Rate exceeded"),
-                Service::Ecs | Service::Ssm => {
-                    service.error(400, "ThrottlingException", "Rate exceeded")
-                }
+                Service::Backup
+                | Service::CloudWatch
+                | Service::Ecs
+                | Service::Kms
+                | Service::Ssm => service.error(400, "ThrottlingException", "Rate exceeded"),
             }),
             Self::Slow(_)
             | Self::Stale(_)
@@ -222,8 +235,12 @@ fn denied(service: Service, action: &str, caller: &Caller) -> Reply {
         Service::AutoScaling | Service::Elb | Service::Sts => {
             service.error(403, "AccessDenied", &refusal)
         }
-        Service::Efs | Service::Ebs => service.error(403, "AccessDeniedException", &refusal),
-        Service::Ecs | Service::Ssm => service.error(400, "AccessDeniedException", &refusal),
+        Service::Backup | Service::CloudWatch | Service::Efs | Service::Ebs => {
+            service.error(403, "AccessDeniedException", &refusal)
+        }
+        Service::Ecs | Service::Kms | Service::Ssm => {
+            service.error(400, "AccessDeniedException", &refusal)
+        }
     }
 }
 

@@ -12,7 +12,9 @@ use super::http::{Gate, Handler, Reply, Request};
 use super::record::{Record, Subject};
 use super::service::Service;
 use super::signature::{self, Refusal};
-use super::{autoscaling, ebs, ec2, ecs, efs, elb, imds, random, ssm, sts};
+use super::{
+    autoscaling, backup, cloudwatch, ebs, ec2, ecs, efs, elb, imds, kms, random, ssm, sts,
+};
 
 /// The account as its servers share it.
 pub type Shared = Arc<Mutex<Account>>;
@@ -176,11 +178,14 @@ fn answer(account: &mut Account, call: &Call<'_>) -> Turn {
 fn dispatch(account: &mut Account, call: &Call<'_>, as_of: Instant) -> Turn {
     Turn::Done(match call.service {
         Service::AutoScaling => autoscaling::answer(account, call.request, &call.region),
+        Service::Backup => backup::answer(account, call),
+        Service::CloudWatch => cloudwatch::answer(account, call),
         Service::Ebs => return ebs::answer(account, call),
         Service::Ec2 => ec2::answer(account, call, as_of),
         Service::Ecs => ecs::answer(account, call),
         Service::Efs => efs::answer(account, call.caller.name(), &call.region, call.request),
         Service::Elb => elb::answer(account, call.request, &call.region),
+        Service::Kms => kms::answer(account, call),
         Service::Ssm => ssm::answer(account, call),
         Service::Sts => sts::answer(call),
     })
@@ -223,8 +228,10 @@ fn refuse(service: Service, refusal: &Refusal) -> Reply {
         Refusal::Skewed(why) => why.clone(),
     };
     match service {
-        Service::Ecs | Service::Ssm => service.error(400, json, &message),
-        Service::Ebs | Service::Efs => service.error(403, json, &message),
+        Service::Ecs | Service::Kms | Service::Ssm => service.error(400, json, &message),
+        Service::Backup | Service::CloudWatch | Service::Ebs | Service::Efs => {
+            service.error(403, json, &message)
+        }
         Service::AutoScaling | Service::Elb | Service::Sts => service.error(403, query, &message),
         Service::Ec2 => {
             let (status, message) = match refusal {

@@ -23,7 +23,14 @@ pub struct Metrics {
 
 impl Metrics {
     /// Puts a number there for the minute of a moment.
-    pub fn put(&mut self, namespace: &str, metric: &str, of: (&str, &str), at: Timestamp, value: f64) {
+    pub fn put(
+        &mut self,
+        namespace: &str,
+        metric: &str,
+        of: (&str, &str),
+        at: Timestamp,
+        value: f64,
+    ) {
         let name = (namespace.to_owned(), metric.to_owned(), format!("{}={}", of.0, of.1));
         let minute = at.as_second().div_euclid(60) * 60;
         self.all.entry(name).or_default().insert(minute, value);

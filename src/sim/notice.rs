@@ -64,9 +64,20 @@ impl std::fmt::Display for Notice {
     }
 }
 
-/// A notice, and how long after power-on it comes.
+/// From when time counts until a notice comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// The machine was switched on.
+    PowerOn,
+    /// All that was waited for has come.
+    Goals,
+}
+
+/// A notice, and when it comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scheduled {
+    /// From when it counts.
+    pub since: Since,
     /// After so long.
     pub after: Duration,
     /// What.
@@ -79,7 +90,11 @@ impl FromStr for Scheduled {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not TIME=EVENT, as 40s=spot-interruption");
         let (after, notice) = text.split_once('=').ok_or_else(wrong)?;
-        Ok(Self { after: parse_duration(after)?, notice: notice.parse()? })
+        let (since, after) = match after.strip_prefix('+') {
+            Some(after) => (Since::Goals, after),
+            None => (Since::PowerOn, after),
+        };
+        Ok(Self { since, after: parse_duration(after)?, notice: notice.parse()? })
     }
 }
 
@@ -150,12 +165,15 @@ mod tests {
     fn a_schedule_is_a_time_and_an_event() {
         let parse = |text: &str| text.parse::<Scheduled>();
         let at = |seconds: u64, notice: Notice| {
-            Ok(Scheduled { after: Duration::from_secs(seconds), notice })
+            let (since, after) = (Since::PowerOn, Duration::from_secs(seconds));
+            Ok(Scheduled { since, after, notice })
         };
         assert_eq!(parse("40s=spot-interruption"), at(40, Notice::SpotInterruption));
         let tag = Notice::Tag("hostkit:drain".to_owned(), "quiet".to_owned());
         assert_eq!(parse("2m=tag:hostkit:drain=quiet"), at(120, tag));
-        for wrong in ["40s", "spot-interruption", "40s=flood", "x=rebalance", "1s=tag:=a"] {
+        let later = parse("+5s=rebalance").unwrap();
+        assert_eq!((later.since, later.after), (Since::Goals, Duration::from_secs(5)));
+        for wrong in ["40s", "++1s=rebalance", "spot-interruption", "40s=flood", "x=rebalance", "1s=tag:=a"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

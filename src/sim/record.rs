@@ -105,6 +105,10 @@ fn error_code(reply: &Reply) -> Option<String> {
     if let Some((_, code)) = header {
         return Some(code.clone());
     }
+    let query = reply.headers.iter().find(|(name, _)| *name == "x-amzn-query-error");
+    if let Some((_, code)) = query {
+        return code.split(';').next().map(str::to_owned);
+    }
     let text: &str = &reply.body;
     if let Some((_, rest)) = text.split_once("<Code>") {
         return rest.split_once("</Code>").map(|(code, _)| code.to_owned());
@@ -147,9 +151,17 @@ mod tests {
     #[test]
     fn every_protocol_says_what_went_wrong() {
         let code = |service: Service| error_code(&service.error(400, "Wrong", "x"));
-        for service in
-            [Service::Ec2, Service::Sts, Service::Ebs, Service::Ssm, Service::Efs, Service::Ecs]
-        {
+        for service in [
+            Service::Backup,
+            Service::CloudWatch,
+            Service::Ec2,
+            Service::Sts,
+            Service::Ebs,
+            Service::Ssm,
+            Service::Efs,
+            Service::Ecs,
+            Service::Kms,
+        ] {
             assert_eq!(code(service).as_deref(), Some("Wrong"), "{service:?}");
         }
     }

@@ -12,16 +12,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::account::ACCOUNT_ID;
 use super::cluster::{CLUSTER, CapacityProvider, Cluster};
 use super::ec2::id::Kind;
+use super::encryption_key::EncryptionKey;
 use super::group::Group;
 use super::image::{self, Image};
 use super::key_pair::KeyPair;
 use super::launch_template::LaunchTemplate;
+use super::metric::Metrics;
 use super::network::{self, Subnet, Vpc};
 use super::parameter_store::ParameterStore;
 use super::refresh::Refresh;
 use super::security_group::SecurityGroup;
 use super::snapshot::{self, Snapshot, Writing};
 use super::target_group::{LoadBalancer, TargetGroup};
+use super::vault::Vaults;
 use super::volume::Volume;
 
 /// See the module.
@@ -45,6 +48,8 @@ pub struct Region {
     pub subnets: BTreeMap<String, Subnet>,
     /// Security groups by id.
     pub security_groups: BTreeMap<String, SecurityGroup>,
+    /// Prefix lists by id: their blocks of addresses.
+    pub prefix_lists: BTreeMap<String, Vec<String>>,
     /// The disks of instances by id.
     pub volumes: BTreeMap<String, Volume>,
     /// Auto Scaling Groups by name.
@@ -63,6 +68,12 @@ pub struct Region {
     pub capacity_providers: BTreeMap<String, CapacityProvider>,
     /// Its Parameter Store.
     pub parameters: ParameterStore,
+    /// What AWS Backup has.
+    pub vaults: Vaults,
+    /// What CloudWatch knows.
+    pub metrics: Metrics,
+    /// Keys of KMS by id.
+    pub keys: BTreeMap<String, EncryptionKey>,
     /// Whether what is made is encrypted unasked.
     pub encrypted_by_default: bool,
     /// What was made for a client token: `(action, token)` to the id and a digest of the request.
@@ -76,10 +87,12 @@ impl Region {
         let vpc = network::vpc(name);
         let group = SecurityGroup::default_of(&vpc.id);
         let subnets = network::subnets(name).into_iter();
+        let key = EncryptionKey::of_efs(name, Timestamp::now());
         Self {
             security_groups: BTreeMap::from([(group.id.clone(), group)]),
             subnets: subnets.map(|subnet| (subnet.id.clone(), subnet)).collect(),
             vpcs: BTreeMap::from([(vpc.id.clone(), vpc)]),
+            keys: BTreeMap::from([(key.id.clone(), key)]),
             clusters: ["default", CLUSTER].map(|it| (it.to_owned(), Cluster::new(it))).into(),
             ..Self::default()
         }

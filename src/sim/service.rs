@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::http::{Reply, Request};
-use super::{autoscaling, ebs, ec2, ecs, efs, elb, signature, ssm, sts};
+use super::{autoscaling, backup, cloudwatch, ebs, ec2, ecs, efs, elb, kms, signature, ssm, sts};
 
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -11,6 +11,10 @@ use super::{autoscaling, ebs, ec2, ecs, efs, elb, signature, ssm, sts};
 pub enum Service {
     /// EC2 Auto Scaling.
     AutoScaling,
+    /// AWS Backup.
+    Backup,
+    /// CloudWatch's metrics.
+    CloudWatch,
     /// EBS, read and written block by block.
     Ebs,
     /// EC2.
@@ -21,6 +25,8 @@ pub enum Service {
     Efs,
     /// Elastic Load Balancing, version 2.
     Elb,
+    /// Key Management Service.
+    Kms,
     /// Systems Manager.
     Ssm,
     /// Security Token Service.
@@ -36,12 +42,21 @@ impl Service {
         if request.path.starts_with(efs::PREFIX) {
             return Some(Self::Efs);
         }
+        if request.path.starts_with(cloudwatch::PREFIX) {
+            return Some(Self::CloudWatch);
+        }
+        if backup::is_path(&request.path) {
+            return Some(Self::Backup);
+        }
         if ebs::is_path(&request.path) {
             return Some(Self::Ebs);
         }
         if let Some(target) = request.header("x-amz-target") {
             if target.starts_with(ecs::TARGET) {
                 return Some(Self::Ecs);
+            }
+            if target.starts_with(kms::TARGET) {
+                return Some(Self::Kms);
             }
             return target.starts_with(SSM_TARGET).then_some(Self::Ssm);
         }
@@ -53,11 +68,14 @@ impl Service {
             Some(sts::VERSION) => Some(Self::Sts),
             _ => match signature::service(request)? {
                 "autoscaling" => Some(Self::AutoScaling),
+                "backup" => Some(Self::Backup),
                 "ebs" => Some(Self::Ebs),
                 "ec2" => Some(Self::Ec2),
                 "ecs" => Some(Self::Ecs),
                 "elasticfilesystem" => Some(Self::Efs),
                 "elasticloadbalancing" => Some(Self::Elb),
+                "kms" => Some(Self::Kms),
+                "monitoring" => Some(Self::CloudWatch),
                 "ssm" => Some(Self::Ssm),
                 "sts" => Some(Self::Sts),
                 _ => None,
@@ -79,6 +97,12 @@ impl Service {
                 let target = request.header("x-amz-target").unwrap_or_default();
                 target.strip_prefix(SSM_TARGET).unwrap_or_default().to_owned()
             }
+            Self::Kms => {
+                let target = request.header("x-amz-target").unwrap_or_default();
+                target.strip_prefix(kms::TARGET).unwrap_or_default().to_owned()
+            }
+            Self::Backup => backup::action(request).to_owned(),
+            Self::CloudWatch => cloudwatch::action(request),
             Self::Ebs => ebs::action(request).to_owned(),
             Self::Efs => efs::action(request).to_owned(),
         }
@@ -88,11 +112,14 @@ impl Service {
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::AutoScaling => "autoscaling",
+            Self::Backup => "backup",
+            Self::CloudWatch => "cloudwatch",
             Self::Ebs => "ebs",
             Self::Ec2 => "ec2",
             Self::Ecs => "ecs",
             Self::Efs => "elasticfilesystem",
             Self::Elb => "elasticloadbalancing",
+            Self::Kms => "kms",
             Self::Ssm => "ssm",
             Self::Sts => "sts",
         }
@@ -102,11 +129,14 @@ impl Service {
     pub fn error(self, status: u16, code: &str, message: &str) -> Reply {
         match self {
             Self::AutoScaling => autoscaling::error(status, code, message),
+            Self::Backup => backup::error(status, code, message),
+            Self::CloudWatch => cloudwatch::error(status, code, message),
             Self::Ebs => ebs::error(status, code, message, None),
             Self::Ec2 => ec2::error(status, code, message),
             Self::Ecs => Reply { status, ..ecs::error(code, message) },
             Self::Efs => efs::error(status, code, message),
             Self::Elb => elb::error(status, code, message),
+            Self::Kms => Reply { status, ..kms::error(code, message) },
             Self::Ssm => Reply { status, ..ssm::error(code, message) },
             Self::Sts => sts::error(status, code, message),
         }

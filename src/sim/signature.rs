@@ -126,7 +126,7 @@ fn sign(request: &Request, claim: &Claim<'_>, secret: &str) -> Option<String> {
     let canonical = format!(
         "{}\n{}\n{}\n{headers}\n{}\n{}",
         request.method,
-        request.path,
+        canonical_path(&request.path),
         canonical_query(&request.query),
         claim.signed_headers,
         payload(request, claim)
@@ -150,6 +150,11 @@ fn payload(request: &Request, claim: &Claim<'_>) -> String {
         Some(MAY_BE_UNSIGNED) if unsigned => UNSIGNED_PAYLOAD.to_owned(),
         _ => digest(&request.body),
     }
+}
+
+/// The path as it was sent, each of its parts written once more: only S3's is signed as it is.
+fn canonical_path(path: &str) -> String {
+    path.split('/').map(encode).collect::<Vec<_>>().join("/")
 }
 
 /// The query with its parts in order, each written in the one way that signatures know.

@@ -5,16 +5,19 @@
 //! where a name could lead elsewhere in the next moment. What a name means here is the caller's
 //! business.
 
+use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 
 use camino::Utf8Path;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use super::root::{self, Root};
@@ -84,6 +87,24 @@ impl Folder {
         Ok(file)
     }
 
+    /// Makes a file that must not be there yet, and opens it for reading and writing.
+    pub fn create_new(&self, name: &str, mode: u32) -> io::Result<File> {
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
+        let mode = Mode::from_bits_truncate(mode);
+        Ok(File::from(openat(&self.0, name, flags | OFlag::O_CLOEXEC, mode)?))
+    }
+
+    /// Makes a directory that must not be there yet.
+    pub fn make_folder(&self, name: &str, mode: u32) -> io::Result<()> {
+        Ok(mkdirat(&self.0, name, Mode::from_bits_truncate(mode))?)
+    }
+
+    /// Removes a directory, which must be empty. Says whether it was there.
+    pub fn remove_folder(&self, name: &str) -> io::Result<bool> {
+        let gone = unlinkat(&self.0, name, UnlinkatFlags::RemoveDir);
+        Ok(root::absent(gone.map_err(io::Error::from))?.is_some())
+    }
+
     /// Gives an open file a name more, which must not be there yet. Says whether it was not.
     pub fn link(&self, file: &File, to: &str) -> io::Result<bool> {
         // By its handle: to look up its first name would be another round trip.
@@ -120,6 +141,29 @@ impl Folder {
     pub fn sync(&self) -> io::Result<()> {
         // What is open as a path alone cannot be synced.
         File::from(self.entry(".", OFlag::O_RDONLY | OFlag::O_DIRECTORY)?).sync_all()
+    }
+
+    /// Its entries as the kernel tells them, one after the other, none twice and none kept: the name,
+    /// and what it is where the file system says so. Ends early where `each` says so.
+    pub fn each(
+        &self,
+        mut each: impl FnMut(&OsStr, Option<nix::dir::Type>) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        let mut directory = Dir::from_fd(self.entry(".", OFlag::O_RDONLY | OFlag::O_DIRECTORY)?)?;
+        for entry in directory.iter() {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name != "." && name != ".." && each(name, entry.file_type()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What an entry itself is and how large; nothing where it is not there. Opens nothing.
+    pub fn stat(&self, name: &OsStr) -> io::Result<Option<nix::sys::stat::FileStat>> {
+        let stat = fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+        root::absent(stat.map_err(io::Error::from))
     }
 
     /// The names in it, sorted.

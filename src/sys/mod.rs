@@ -22,6 +22,7 @@ pub mod notify;
 pub mod overlay;
 pub mod process;
 pub mod root;
+pub mod route;
 pub mod runner;
 pub mod secrets;
 pub mod ssh;

@@ -69,6 +69,7 @@ tools! {
     SystemdMount = "systemd-mount" in "systemd",
     SystemdRun = "systemd-run" in "systemd",
     Tar = "tar" in "tar",
+    Umount = "umount" in "mount",
     Unzip = "unzip" in "unzip",
     UpdateGrub = "update-grub" in "grub2-common",
     Useradd = "useradd" in "passwd",

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use hostkit::sim::account::{Account, FileSystem};
+use hostkit::sim::account::{Account, FileSystem, REGION};
 use hostkit::sim::disturbance::{Disturbance, Kind};
+use hostkit::sim::efs::{AccessPoint, Target};
 use hostkit::sim::endpoint::{self, Shared, with};
 use hostkit::sim::http;
 use hostkit::sim::instance::{Credentials, State};
+use hostkit::sim::network;
 use hostkit::sim::parameters::Parameters;
 use hostkit::sim::service::Service;
 use hostkit::sim::timeline::Recorder;
@@ -158,4 +160,76 @@ async fn boto3_understands_what_goes_wrong_on_purpose() {
     }
     setting.disturb(None);
     setting.run(&python, "assert state(first) == 'running'\n").await;
+}
+
+/// A file system in two zones, one target of which is not there yet, with a policy and an access point.
+pub(crate) fn furnish(account: &mut Account) -> String {
+    let subnets = network::subnets(REGION);
+    let mut home = FileSystem::of_folder("/srv/furnished");
+    home.key = Some("arn:aws:kms:eu-west-1:123456789012:key/0b1f".to_owned());
+    home.region = Some(REGION.to_owned());
+    home.targets = subnets[..2].iter().map(|subnet| Target::in_subnet(&home.id, subnet)).collect();
+    home.targets[1].state = "creating".to_owned();
+    home.policy = Some(r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned());
+    home.access_points.push(AccessPoint {
+        id: "fsap-0123456789abcdef0".to_owned(),
+        state: "available".to_owned(),
+        user: Some((1000, 1000)),
+        path: "/ci".to_owned(),
+        creation: Some((1000, 1000, "0755".to_owned())),
+    });
+    let id = home.id.clone();
+    account.file_systems.push(home);
+    id
+}
+
+#[tokio::test]
+async fn boto3_reads_what_a_file_system_is_and_whom_it_lets_in() {
+    let Some(python) = python() else { return };
+    let setting = Setting::new().await;
+    let id = with(&setting.account, furnish);
+    with(&setting.account, |account| {
+        let blocks = ["10.0.0.0/16", "10.9.0.0/16"].map(str::to_owned).to_vec();
+        account.region(REGION).prefix_lists.insert("pl-0123456789abcdef0".to_owned(), blocks);
+    });
+    let script = "
+efs = client('efs')
+[home] = efs.describe_file_systems(FileSystemId=ID)['FileSystems']
+assert home['FileSystemArn'].endswith('file-system/' + ID) and home['Encrypted'], home
+assert home['KmsKeyId'].endswith('key/0b1f') and home['NumberOfMountTargets'] == 2, home
+assert 'AvailabilityZoneName' not in home and home['SizeInBytes']['Value'] == 6144, home
+assert len(efs.describe_file_systems()['FileSystems']) == 2
+code, message = refused(efs.describe_file_systems, FileSystemId='fs-0123456789abcdef0')
+assert code == 'FileSystemNotFound', (code, message)
+near, far = efs.describe_mount_targets(FileSystemId=ID)['MountTargets']
+assert near['LifeCycleState'] == 'available' and near['AvailabilityZoneId'] == 'euw1-az1', near
+assert far['LifeCycleState'] == 'creating' and 'NetworkInterfaceId' not in far, far
+point = 'fsap-0123456789abcdef0'
+assert len(efs.describe_mount_targets(AccessPointId=point)['MountTargets']) == 2
+groups = efs.describe_mount_target_security_groups(MountTargetId=near['MountTargetId'])
+[group] = groups['SecurityGroups']
+assert ec2.describe_security_groups(GroupIds=[group])['SecurityGroups'][0]['VpcId'] == near['VpcId']
+call = efs.describe_mount_target_security_groups
+code, _ = refused(call, MountTargetId=far['MountTargetId'])
+assert code == 'IncorrectMountTargetState', code
+code, _ = refused(call, MountTargetId='fsmt-0123456789abcdef0')
+assert code == 'MountTargetNotFound', code
+policy = efs.describe_file_system_policy(FileSystemId=ID)
+assert json.loads(policy['Policy'])['Statement'] == [] and policy['FileSystemId'] == ID, policy
+other = [one['FileSystemId'] for one in efs.describe_file_systems()['FileSystems']]
+other.remove(ID)
+code, _ = refused(efs.describe_file_system_policy, FileSystemId=other[0])
+assert code == 'PolicyNotFound', code
+[one] = efs.describe_access_points(FileSystemId=ID)['AccessPoints']
+assert one['AccessPointId'] == point and one['PosixUser'] == {'Uid': 1000, 'Gid': 1000}, one
+root = {'OwnerUid': 1000, 'OwnerGid': 1000, 'Permissions': '0755'}
+assert one['RootDirectory'] == {'Path': '/ci', 'CreationInfo': root}, one
+code, _ = refused(efs.describe_access_points, AccessPointId='fsap-00000000000000000')
+assert code == 'AccessPointNotFound', code
+entries = ec2.get_managed_prefix_list_entries(PrefixListId='pl-0123456789abcdef0')['Entries']
+assert [one['Cidr'] for one in entries] == ['10.0.0.0/16', '10.9.0.0/16'], entries
+code, _ = refused(ec2.get_managed_prefix_list_entries, PrefixListId='pl-1')
+assert code == 'InvalidPrefixListID.NotFound', code
+";
+    setting.run(&python, &format!("ID = '{id}'\n{script}")).await;
 }

@@ -118,9 +118,15 @@ fn images(plan: &Plan) -> (String, String) {
     (scenery.old, scenery.new)
 }
 
+/// What it is told: `[jenkins.pools.linux] asg = "ci-agents"`.
+const POOLS: &str = "W2plbmtpbnMucG9vbHMubGludXhdCmFzZyA9ICJjaS1hZ2VudHMiCg==";
+
 /// A controller that knows its agents, beside them.
 fn with_controller(account: &mut Account) {
-    Plan::controller("ci").furnish(account);
+    let scenery = Plan::controller("ci").furnish(account);
+    let templates = &mut account.region(REGION).launch_templates;
+    let template = templates.get_mut(&scenery.template).unwrap();
+    template.versions.get_mut(&1).unwrap().data.user_data = Some(POOLS.to_owned());
 }
 
 fn controller() -> Part {
@@ -134,8 +140,11 @@ fn a_rolled_agents_group_loses_no_build_and_ends_with_the_new_image() {
     let (old, new) = images(&plan);
     let parts = vec![controller(), agent(&old), agent(&new)];
     let stage = Stage::open(&plan, parts, with_controller);
-    let output = stage.upgrade("jenkins-agent", "--controller-asg ci --patience 60s");
+    // Whose agents they are is found out: their controller is told their group.
+    let output = stage.upgrade("jenkins-agent", "--patience 60s");
     assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    assert!(!words(&output).contains("whose agents these are"), "{}", words(&output));
+    assert!(stage.parameter("journal").is_some_and(|text| text.contains("\"controller\":\"ci\"")));
     assert_eq!((stage.serving(&new), stage.serving(&old)), (stage.size, 0));
     let (lost, ended) = stage.tally();
     assert_eq!(lost, 0, "{}", words(&output));

@@ -60,6 +60,14 @@ pub async fn access_point(config: &SdkConfig, id: &str) -> Result<Option<AccessP
     }
 }
 
+/// The access points of a file system: the first hundred.
+pub async fn access_points(config: &SdkConfig, id: &str) -> Result<Vec<AccessPoint>, Failure> {
+    const CALL: &str = "elasticfilesystem:DescribeAccessPoints";
+    let answer = Client::new(config).describe_access_points().file_system_id(id).send().await;
+    let answer = answer.map_err(|error| Failure::new(CALL, &error))?;
+    Ok(answer.access_points().iter().map(read).collect())
+}
+
 fn read(point: &AccessPointDescription) -> AccessPoint {
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let root = point.root_directory();

@@ -70,6 +70,14 @@ pub async fn found(config: &SdkConfig, id: &str) -> Result<Option<FileSystem>, F
     }
 }
 
+/// The file systems of the region: the first hundred.
+pub async fn file_systems(config: &SdkConfig) -> Result<Vec<FileSystem>, Failure> {
+    let answer = Client::new(config).describe_file_systems().send().await;
+    let answer =
+        answer.map_err(|error| Failure::new("elasticfilesystem:DescribeFileSystems", &error))?;
+    Ok(answer.file_systems().iter().map(read).collect())
+}
+
 /// The policy of a file system, as it was written; nothing if it has none, which lets everybody in
 /// who reaches a mount target.
 pub async fn policy(config: &SdkConfig, id: &str) -> Result<Option<String>, Failure> {

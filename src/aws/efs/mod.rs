@@ -11,8 +11,8 @@ use aws_config::SdkConfig;
 use aws_sdk_efs::Client;
 use aws_sdk_efs::types::Status;
 
-pub use access_point::{AccessPoint, Creation, PosixUser, access_point};
-pub use file_system::{FileSystem, file_system, found, policy};
+pub use access_point::{AccessPoint, Creation, PosixUser, access_point, access_points};
+pub use file_system::{FileSystem, file_system, file_systems, found, policy};
 pub use target::{MountTarget, Target, TargetState, mount_targets, security_groups, targets};
 
 use super::Failure;

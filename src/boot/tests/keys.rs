@@ -2,33 +2,30 @@
 //! of them while a host serves.
 
 use super::cloud::LOGIN_KEY;
-use super::sshd::{Sshd, pair};
 use super::*;
 use crate::boot::refresh::{News, refresh};
-use crate::jenkins::Tokens;
-use crate::keys::private::tests::PUBLIC;
 
-const PRIVATE: &str = "/devops-tools/jenkins/id_rsa";
-const LIST: &str = "/devops-tools/jenkins/id_rsa.pub";
-const ADMIN: &str = "/devops-tools/jenkins/admin_password";
-const LET_IN: &str = "etc/ssh/authorized_keys.d/jenkins";
-const HOST_KEY: &str = "/hostkit/pools/linux/host_key";
-const POOL: &str = "role = \"agent\"\n[agent]\npool = \"linux\"\n";
+pub(super) const PRIVATE: &str = "/devops-tools/jenkins/id_rsa";
+pub(super) const LIST: &str = "/devops-tools/jenkins/id_rsa.pub";
+pub(super) const ADMIN: &str = "/devops-tools/jenkins/admin_password";
+pub(super) const LET_IN: &str = "etc/ssh/authorized_keys.d/jenkins";
+pub(super) const HOST_KEY: &str = "/hostkit/pools/linux/host_key";
+pub(super) const POOL: &str = "role = \"agent\"\n[agent]\npool = \"linux\"\n";
 
 impl World {
-    fn put(&self, name: &str, value: &str) {
+    pub(super) fn put(&self, name: &str, value: &str) {
         self.cloud.lock().unwrap().parameters.insert(name.to_owned(), value.to_owned());
     }
 
-    fn refuse(&self, name: &'static str, code: &'static str, message: &'static str) {
+    pub(super) fn refuse(&self, name: &'static str, code: &'static str, message: &'static str) {
         self.cloud.lock().unwrap().refused.insert(name, (code, message));
     }
 
-    fn text(&self, path: &str) -> String {
+    pub(super) fn text(&self, path: &str) -> String {
         fs::read_to_string(self.root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    async fn refresh(&self) -> Result<News, String> {
+    pub(super) async fn refresh(&self) -> Result<News, String> {
         let end = refresh(&self.machine, &Events::silent()).await;
         end.map_err(|error| error::render(&error))
     }
@@ -249,256 +246,4 @@ async fn more_than_ten_parameters_take_two_calls() {
     let asked = world.cloud.lock().unwrap().asked.clone();
     assert_eq!(asked.iter().filter(|it| *it == "GetParameters").count(), 2);
     assert!(world.has("run/hostkit/secrets/S11"));
-}
-
-/// A controller that serves, as far as a refresh sees it.
-async fn serving() -> World {
-    let world = World::new().await;
-    world.boot().await.unwrap();
-    Tokens::keep(&world.root.join("run/hostkit/secrets")).unwrap();
-    let (uid, gid) = (nix::unistd::Uid::current(), nix::unistd::Gid::current());
-    fs::write(world.root.join("etc/passwd"), format!("jenkins:x:{uid}:{gid}::/:/bin/sh\n"))
-        .unwrap();
-    world
-}
-
-impl World {
-    fn reloads(&self) -> usize {
-        let asked = &self.web.lock().unwrap().asked;
-        asked.iter().filter(|line| line.starts_with("POST /reload-configuration-as-code/")).count()
-    }
-
-    fn configuration(&self) -> String {
-        self.text("run/hostkit/jenkins/casc/00-hostkit.yaml")
-    }
-}
-
-#[tokio::test]
-async fn jenkins_is_given_a_new_key_without_a_restart() {
-    let world = serving().await;
-    let before = world.reloads();
-    assert_eq!(world.refresh().await.unwrap(), News::None);
-    assert_eq!(world.reloads(), before);
-
-    let (private, public) = pair(&world.root.join("made/next"));
-    world.put(PRIVATE, &private);
-    world.put(LIST, &format!("{PUBLIC}\n{public}"));
-    assert_eq!(world.refresh().await.unwrap(), News::Taken);
-    assert_eq!(world.reloads(), before + 1);
-    assert!(!world.was_run("systemctl restart") && !world.was_run("systemctl stop"));
-    assert_eq!(world.text("run/hostkit/secrets/agent_key"), private);
-    let copy = "run/hostkit/jenkins/fresh/agent_key";
-    assert_eq!(world.text(copy), private);
-    let mode = fs::metadata(world.root.join(copy)).unwrap().permissions().mode();
-    assert_eq!(mode & 0o7777, 0o400);
-    let there = "${readFile:/run/hostkit/jenkins/fresh/agent_key}";
-    assert!(
-        world.configuration().contains(there)
-            && world.configuration().contains("${admin_password}")
-    );
-
-    assert_eq!(world.refresh().await.unwrap(), News::None);
-    // A boot that is run again leaves Jenkins what it has.
-    world.boot().await.unwrap();
-    assert!(world.configuration().contains(there));
-    assert_eq!(world.refresh().await.unwrap(), News::None);
-}
-
-#[tokio::test]
-async fn a_jenkins_that_does_not_take_a_key_is_given_it_again() {
-    let world = serving().await;
-    let (private, _) = pair(&world.root.join("made/next"));
-    world.put(PRIVATE, &private);
-    world.web.lock().unwrap().reload = (500, "broken");
-    let error = world.refresh().await.unwrap_err();
-    assert!(error.contains("Jenkins did not take them"), "{error}");
-    // The files are new, and so is the next attempt.
-    let before = world.reloads();
-    world.web.lock().unwrap().reload = (200, "");
-    assert_eq!(world.refresh().await.unwrap(), News::Taken);
-    assert_eq!(world.reloads(), before + 1);
-    assert_eq!(world.refresh().await.unwrap(), News::None);
-}
-
-/// Whatever a run that is killed has done: the next one has the secrets right, and Jenkins told.
-#[tokio::test]
-async fn a_refresh_that_is_killed_at_any_moment_is_made_good_by_the_next() {
-    let world = serving().await;
-    // Between the note that something is pending and anything else.
-    let before = world.reloads();
-    fs::write(world.root.join("run/hostkit/keys-pending"), "admin_password\n").unwrap();
-    assert_eq!(world.refresh().await.unwrap(), News::Taken);
-    assert_eq!(world.reloads(), before + 1);
-
-    let (mut killed, mut moment) = (0, 0);
-    loop {
-        let before = world.reloads();
-        let secret = format!("horse number {moment}");
-        world.put(ADMIN, &secret);
-        let events = Events::silent();
-        let mut work = Box::pin(refresh(&world.machine, &events));
-        let mut ended = false;
-        for _ in 0..moment {
-            ended = futures::poll!(work.as_mut()).is_ready();
-            if ended {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        drop(work);
-        world.refresh().await.unwrap();
-        assert_eq!(world.text("run/hostkit/secrets/admin_password"), secret, "at {moment}");
-        assert!(world.reloads() > before, "Jenkins has an older one, at {moment}");
-        assert_eq!(world.refresh().await.unwrap(), News::None, "at {moment}");
-        if ended {
-            break;
-        }
-        (killed, moment) = (killed + 1, moment + 1);
-    }
-    assert!(killed > 3, "it was killed {killed} times");
-}
-
-#[tokio::test]
-async fn a_jenkins_that_is_down_reads_its_secrets_when_it_starts() {
-    for (state, news) in [("inactive", News::Taken), ("activating", News::Later)] {
-        let world = serving().await;
-        let before = world.reloads();
-        world.systemd.lock().unwrap().unit = state;
-        world.put(ADMIN, "another horse");
-        assert_eq!(world.refresh().await.unwrap(), news);
-        assert_eq!(world.text("run/hostkit/secrets/admin_password"), "another horse");
-        assert_eq!(world.reloads(), before);
-        world.systemd.lock().unwrap().unit = "active";
-        let later = world.refresh().await.unwrap();
-        assert_eq!(later == News::Taken, state == "activating");
-    }
-}
-
-#[tokio::test]
-async fn a_controller_never_uses_a_private_key_of_the_past_for_want_of_another() {
-    let mut world = World::new().await;
-    world.boot().await.unwrap();
-    world.machine.step_limit = Duration::from_secs(2);
-    world.cloud.lock().unwrap().hiccups.insert("GetParameters", vec![500; 100]);
-    let error = world.boot().await.unwrap_err();
-    assert!(error.contains("boot failed at `keys`"), "{error}");
-    let error = world.refresh().await.unwrap_err();
-    assert!(error.contains("ssm:GetParameters"), "{error}");
-}
-
-#[tokio::test]
-async fn an_agent_takes_what_the_list_says_now_and_never_nothing() {
-    let world = World::told("role = \"agent\"\n").await;
-    let error = world.refresh().await.unwrap_err();
-    assert!(error.contains("this host has not booted yet"), "{error}");
-    world.boot().await.unwrap();
-    let (_, next) = pair(&world.root.join("made/next"));
-    world.put(LIST, &format!("{LOGIN_KEY}\n{next}"));
-    assert_eq!(world.refresh().await.unwrap(), News::Taken);
-    let both = format!("restrict {LOGIN_KEY}\nrestrict {next}\n");
-    assert_eq!(world.text(LET_IN), both);
-    assert_eq!(world.refresh().await.unwrap(), News::None);
-    for nothing in ["# soon\n", "ssh-ed25519 AAAA", PRIVATE_KEY] {
-        world.put(LIST, nothing);
-        let error = world.refresh().await.unwrap_err();
-        assert!(error.contains("holds no public key"), "{error}");
-        assert_eq!(world.text(LET_IN), both);
-    }
-    let mut world = world;
-    world.machine.step_limit = Duration::from_secs(1);
-    world.cloud.lock().unwrap().hiccups.insert("GetParameters", vec![503; 100]);
-    assert_eq!(world.refresh().await.unwrap(), News::Kept);
-    assert_eq!(world.text(LET_IN), both);
-}
-
-#[tokio::test]
-async fn keys_that_are_never_to_be_read_again_are_not() {
-    let world = World::told("role = \"agent\"\n[keys]\nrefresh = 0\n").await;
-    world.boot().await.unwrap();
-    world.put(LIST, PUBLIC);
-    assert_eq!(world.refresh().await.unwrap(), News::None);
-    assert!(!world.has("run/systemd/system/hostkit-keys.timer.d"));
-}
-
-#[tokio::test]
-async fn another_interval_is_told_to_systemd_once() {
-    let world = World::told("role = \"agent\"\n[keys]\nrefresh = 3600\n").await;
-    world.boot().await.unwrap();
-    let timer = world.text("run/systemd/system/hostkit-keys.timer.d/50-hostkit.conf");
-    assert!(timer.contains("OnUnitInactiveSec=3240s"), "{timer}");
-    world.boot().await.unwrap();
-    assert_eq!(world.count_of("systemctl daemon-reload"), 1);
-    assert_eq!(world.count_of("systemctl restart --no-block hostkit-keys.timer"), 1);
-}
-
-/// An agent of the pool with a real SSH server, which has a host key of its own so far.
-async fn agent_of_the_pool() -> Option<(World, Sshd)> {
-    let mut world = World::told(POOL).await;
-    world.put(HOST_KEY, PRIVATE_KEY);
-    pair(&world.root.join("etc/ssh/ssh_host_ed25519_key"));
-    let server = Sshd::start(&world.root).await?;
-    world.machine.ssh = server.address;
-    world.systemd.lock().unwrap().others.insert("ssh.service", "active");
-    let reload = server.reloader();
-    let (runner, script) = systemd_and(&world.root, &world.systemd, |script| {
-        script.on("systemctl try-reload-or-restart ssh.service", move |_| {
-            reload();
-            Ok(String::new())
-        })
-    });
-    (world.machine.runner, world.script) = (runner, script);
-    Some((world, server))
-}
-
-#[tokio::test]
-async fn two_agents_with_one_baked_host_name_have_names_of_their_own_and_the_host_key_of_the_pool()
-{
-    let Some((one, one_server)) = agent_of_the_pool().await else { return };
-    let Some((other, other_server)) = agent_of_the_pool().await else { return };
-    let login = one.root.join("made/login");
-    let (_, public) = pair(&login);
-    let known_hosts = one.root.join("known_hosts");
-    fs::write(&known_hosts, format!("pool {}\n", PUBLIC.rsplit_once(' ').unwrap().0)).unwrap();
-    assert!(!one_server.lets_in(&login, &known_hosts).await, "so far it shows a key of its own");
-    for (world, server) in [(&one, &one_server), (&other, &other_server)] {
-        assert_eq!(world.text("proc/sys/kernel/hostname"), "localhost\n");
-        world.put(LIST, &public);
-        world.boot().await.unwrap();
-        assert!(world.outcomes().contains("host-key changed"), "{}", world.outcomes());
-        assert_eq!(world.text("proc/sys/kernel/hostname"), "ip-10-0-2-15");
-        assert!(server.lets_in(&login, &known_hosts).await, "{}", world.text("sshd.log"));
-        let mode = fs::metadata(world.root.join("etc/ssh/ssh_host_ed25519_key")).unwrap();
-        assert_eq!(mode.permissions().mode() & 0o7777, 0o600);
-        let asked = world.cloud.lock().unwrap().asked.clone();
-        assert_eq!(asked.iter().filter(|it| *it == "GetParameters").count(), 1, "in one call");
-        assert!(!world.cloud.lock().unwrap().read.contains(&PRIVATE.to_owned()));
-    }
-    one.boot().await.unwrap();
-    assert!(one.outcomes().contains("host-key unchanged"), "{}", one.outcomes());
-}
-
-#[tokio::test]
-async fn an_agent_that_does_not_show_the_host_key_of_its_pool_is_not_put_into_service() {
-    let Some((mut world, _server)) = agent_of_the_pool().await else { return };
-    // A server that does not take the new key: it has another file. (One that is told nothing takes
-    // it, too, where it reads its keys for every connection.)
-    let elsewhere = tempfile::tempdir().unwrap();
-    let elsewhere = Utf8Path::from_path(elsewhere.path()).unwrap();
-    pair(&elsewhere.join("etc/ssh/ssh_host_ed25519_key"));
-    let Some(stubborn) = Sshd::start(elsewhere).await else { return };
-    world.machine.ssh = stubborn.address;
-    world.machine.step_limit = Duration::from_secs(6);
-    let error = world.boot().await.unwrap_err();
-    assert!(error.contains("it shows the host key SHA256:"), "{error}");
-    assert_eq!(world.verdicts(), ["ABANDON"]);
-}
-
-#[tokio::test]
-async fn a_pool_without_a_host_key_is_told_how_to_get_one() {
-    let world = World::told(POOL).await;
-    let error = world.boot().await.unwrap_err();
-    insta::assert_snapshot!(error);
-    world.put(HOST_KEY, PUBLIC);
-    let error = world.boot().await.unwrap_err();
-    assert!(error.contains("`/hostkit/pools/linux/host_key` holds a public key"), "{error}");
 }

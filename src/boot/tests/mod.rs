@@ -17,6 +17,8 @@ mod masked;
 mod mounts;
 mod only;
 mod plan;
+mod pools;
+mod refresh;
 mod refused;
 mod served;
 mod speed;

@@ -3,7 +3,9 @@
 mod backup;
 mod check;
 mod recover;
+mod recover_failover;
 mod recover_hang;
+mod recover_throughput;
 
 use std::process::ExitCode;
 

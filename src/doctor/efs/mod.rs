@@ -22,6 +22,8 @@ pub mod mount;
 pub mod net;
 pub mod observed;
 pub mod report;
+#[cfg(test)]
+mod scenarios;
 pub mod scene;
 pub mod table;
 pub mod text;

@@ -23,7 +23,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use mend::Mend;
-pub use read::{Asked, read};
+pub use read::{Asked, read, user_data};
 
 use super::{Finding, Look, Verdict};
 use crate::aws::asg::refresh::Refresh;

@@ -39,6 +39,13 @@ impl Subject {
     }
 }
 
+/// What hosts of a group are told by its launch template, where there is such a group and it is text.
+pub async fn user_data(config: &SdkConfig, name: &str) -> Result<Option<String>, Failure> {
+    let Some(group) = asg::describe(config, name).await? else { return Ok(None) };
+    let template = template(config, group.template.as_ref()).await?;
+    Ok(template.as_ref().and_then(text).map(str::to_owned))
+}
+
 fn text((_, data): &(Version, Data)) -> Option<&str> {
     std::str::from_utf8(data.user_data.as_deref()?).ok()
 }

@@ -1,9 +1,14 @@
 //! A recovery, carried out stage by stage. Each stage is in the journal before it is begun, and does
 //! nothing where it was done already.
 
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Instant;
 
+use anyhow::Context as _;
 use jiff::Timestamp;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 
 use super::plan::Prospect;
@@ -12,6 +17,9 @@ use crate::error::Fault;
 use crate::event::Outcome;
 use crate::lease::recovery::{Journal, Stage, Way};
 use crate::sys::journal as log;
+
+/// Who holds this carries a recovery out.
+const LOCK: &str = "run/hostkit/recover.lock";
 
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,13 +49,32 @@ pub async fn carry_out(
     if let Err(error) = log::warn(setting.root, &line) {
         tracing::warn!(%error, "the journal was not told");
     }
-    let end = Box::pin(run(setting, prospect, starts)).await;
+    let end = match alone(setting) {
+        Ok(_lock) => Box::pin(run(setting, prospect, starts)).await,
+        Err(error) => Err(error),
+    };
     let outcome = match &end {
         Ok(_) => Outcome::Changed,
         Err(error) => Outcome::Failed(format!("{error:#}")),
     };
     setting.events.finished(STEP, outcome, began.elapsed());
     end
+}
+
+/// Two who carry out one recovery would stumble over each other. The kernel lets go with the process.
+fn alone(setting: &Setting<'_>) -> anyhow::Result<Flock<File>> {
+    let path = setting.root.join(LOCK);
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+    let file = file.with_context(|| format!("opening {path}"))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err((_, Errno::EWOULDBLOCK)) => {
+            Err(Fault::step("somebody else carries a recovery out on this host just now")
+                .hint("hostkit efs recover --dry-run shows how far it is")
+                .into())
+        }
+        Err((_, errno)) => Err(anyhow::Error::from(errno).context(format!("locking {path}"))),
+    }
 }
 
 const fn title(way: Way) -> &'static str {

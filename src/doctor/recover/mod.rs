@@ -7,17 +7,24 @@
 //! without harm by whoever comes after. The file system is touched by a child alone ([`inside`]), and
 //! only while this host holds the home and Jenkins is down. [`hang`] is what is done about a mount that
 //! does not answer.
+//!
+//! What is asked of AWS alone is beside it: [`backup`], [`throughput`] and [`failover`], which show their
+//! [`steps`] before anything is done.
 
 mod ask;
+pub mod backup;
 mod carry;
+pub mod failover;
 mod group;
 pub mod hang;
 mod host;
 pub mod inside;
 mod plan;
 mod prepare;
+pub mod steps;
 #[cfg(test)]
 mod tests;
+pub mod throughput;
 
 use std::time::Duration;
 

@@ -25,7 +25,8 @@ pub fn check(survey: &Survey, _: &Ask) -> Vec<Finding> {
         let says = "whose agents these are is not known: whether their controller is being replaced, \
                     and whether the new ones come online there, is not looked at";
         let finding = Finding::new(APART, Verdict::Warn, says);
-        return vec![finding.mended_by("name the controller's group: --controller-asg GROUP")];
+        return vec![finding.mended_by("name the controller's group: --controller-asg GROUP; it is found where its user-data names this \
+             group in a pool (`[jenkins.pools.NAME] asg = \"GROUP\"`)")];
     }
     let held: Vec<_> = relations.locks.iter().collect();
     if held.is_empty() {

@@ -11,6 +11,7 @@ mod act;
 pub mod agents;
 pub mod ask;
 pub mod back;
+mod controller;
 pub mod crowd;
 pub mod ecs;
 pub mod ended;

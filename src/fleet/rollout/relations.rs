@@ -7,7 +7,7 @@ use aws_config::SdkConfig;
 use serde::Deserialize;
 
 use super::crowd::{self, Crowd};
-use super::{Ask, lock};
+use super::{Ask, controller, lock};
 use crate::aws::ecs::{self, Provider};
 use crate::aws::{Failure, ssm};
 use crate::doctor::group::Subject;
@@ -40,7 +40,13 @@ impl Relations {
     pub async fn read(config: &SdkConfig, ask: &Ask, subject: &Subject) -> Result<Self, Failure> {
         let mut found = match subject.part.role {
             Role::Controller => Self { agents: agents(subject), ..Self::default() },
-            Role::Agent => Self { controller: ask.controller.clone(), ..Self::default() },
+            Role::Agent => {
+                let controller = match &ask.controller {
+                    Some(said) => Some(said.clone()),
+                    None => controller::of(config, &subject.group.name).await?,
+                };
+                Self { controller, ..Self::default() }
+            }
             Role::Ecs => Self { cluster: cluster(config, subject).await?, ..Self::default() },
         };
         let groups: Vec<String> = found.apart().map(str::to_owned).collect();
@@ -85,9 +91,13 @@ fn holder(text: &str) -> String {
     lock.map_or_else(|_| "somebody".to_owned(), |lock| lock.operator.who)
 }
 
+fn agents(subject: &Subject) -> Vec<String> {
+    subject.user_data().map(pools).unwrap_or_default()
+}
+
 /// The groups of the pools that the user-data of a controller names. One that names none has its
 /// agents by a tag, which is of no group.
-fn agents(subject: &Subject) -> Vec<String> {
+pub(super) fn pools(text: &str) -> Vec<String> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Jenkins {
@@ -98,7 +108,6 @@ fn agents(subject: &Subject) -> Vec<String> {
     struct Pool {
         asg: Option<String>,
     }
-    let Some(text) = subject.user_data() else { return Vec::new() };
     let jenkins: Jenkins = section(&[Layer { origin: "user-data", text }], "jenkins");
     // As many as one call may name.
     jenkins.pools.into_values().filter_map(|pool| pool.asg).take(10).collect()

@@ -28,7 +28,11 @@ pub(super) const GRANTS: &[Grant] = &[
     Grant {
         sid: "ExamineRules",
         roles: &[Controller, EfsCheck],
-        actions: &["ec2:DescribeInstances", "ec2:DescribeSecurityGroups"],
+        actions: &[
+            "ec2:DescribeInstances",
+            "ec2:DescribeSecurityGroups",
+            "ec2:GetManagedPrefixListEntries",
+        ],
         on: &[On::Everything],
         when: When::Region,
         why: "whether the security groups let a host reach a mount target",

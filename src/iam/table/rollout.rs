@@ -54,11 +54,11 @@ pub(super) const GRANTS: &[Grant] = &[
     Grant {
         sid: "ReadRecords",
         roles: &[Upgrade],
-        actions: &["ssm:GetParameterHistory", "ssm:GetParameters"],
-        on: &[On::Parameters("/hostkit/*")],
+        actions: &["ssm:GetParameterHistory", "ssm:GetParameters", "ssm:GetParametersByPath"],
+        on: &[On::Parameters("/hostkit/*"), On::Parameters("/hostkit/asg")],
         when: When::Always,
         why: "the newest image, what serves and what served before, how the controller stands, the \
-              lock and the journal",
+              lock and the journal; whose agents a group has",
     },
     Grant {
         sid: "WriteRecords",

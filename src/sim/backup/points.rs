@@ -36,7 +36,11 @@ pub(super) fn create_vault(account: &mut Account, call: &Call<'_>, name: &str) -
     let created = seconds(account.world());
     let here = here(account, call);
     if here.names.iter().any(|it| it == name) {
-        return Err(error(400, "AlreadyExistsException", "Backup vault with the same name already exists"));
+        return Err(error(
+            400,
+            "AlreadyExistsException",
+            "Backup vault with the same name already exists",
+        ));
     }
     here.names.push(name.to_owned());
     Ok(json!({ "BackupVaultName": name, "BackupVaultArn": arn, "CreationDate": created }))
@@ -70,12 +74,7 @@ pub(super) fn of_resource(account: &mut Account, call: &Call<'_>, resource: &str
     page("RecoveryPoints", told, &asked)
 }
 
-pub(super) fn describe(
-    account: &mut Account,
-    call: &Call<'_>,
-    vault: &str,
-    arn: &str,
-) -> Answer {
+pub(super) fn describe(account: &mut Account, call: &Call<'_>, vault: &str, arn: &str) -> Answer {
     let point = named(account, call, vault, arn)?;
     Ok(json!({
         "RecoveryPointArn": point.arn,
@@ -92,12 +91,7 @@ pub(super) fn describe(
     }))
 }
 
-pub(super) fn metadata(
-    account: &mut Account,
-    call: &Call<'_>,
-    vault: &str,
-    arn: &str,
-) -> Answer {
+pub(super) fn metadata(account: &mut Account, call: &Call<'_>, vault: &str, arn: &str) -> Answer {
     let point = named(account, call, vault, arn)?;
     let id = point.resource.rsplit('/').next().unwrap_or_default();
     let mut metadata = json!({

@@ -105,7 +105,8 @@ fn target(
     let id = &metadata["file-system-id"];
     let arn = format!("arn:aws:elasticfilesystem:{}:{ACCOUNT_ID}:file-system/{id}", call.region);
     file_system(account, call, &arn)?;
-    let items = metadata.get("ItemsToRestore").map(|text| serde_json::from_str::<Vec<String>>(text));
+    let items =
+        metadata.get("ItemsToRestore").map(|text| serde_json::from_str::<Vec<String>>(text));
     let items = items.transpose().map_err(|_| invalid("ItemsToRestore is no list of paths"))?;
     let items = items.unwrap_or_default();
     if items.iter().any(|item| !item.starts_with('/')) {

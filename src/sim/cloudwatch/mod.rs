@@ -104,7 +104,9 @@ fn read(query: &Value) -> Result<Query, Reply> {
         return Err(error(
             400,
             "ValidationError",
-            &format!("The value {id} for parameter MetricDataQueries.Id is not matching the expected pattern"),
+            &format!(
+                "The value {id} for parameter MetricDataQueries.Id is not matching the expected pattern"
+            ),
         ));
     }
     let stat = query.get("MetricStat").ok_or_else(|| invalid("only MetricStat is here"))?;

@@ -162,6 +162,7 @@ fn perform(call: &mut Call<'_>, query: Query) -> Answer {
         "GetConsoleOutput" => instance::console::output(call, query),
         "GetEbsEncryptionByDefault" => encryption::get(call, query),
         "GetImageAncestry" => image::ancestry(call, query),
+        "GetManagedPrefixListEntries" => network::prefix_list::entries(call, query),
         "ImportKeyPair" => key_pair::import(call, query),
         "ModifyImageAttribute" => image::attribute::modify(call, query),
         "ModifyInstanceAttribute" => instance::change::modify(call, query),

@@ -1,13 +1,15 @@
 //! File systems, and their policies.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::access_point::AccessPoint;
 use super::target::Target;
-use super::{Call, error, no_file_system, reply};
+use super::{Call, Change, error, no_file_system, reply};
 use crate::sim::account::ACCOUNT_ID;
 use crate::sim::http::Reply;
 use crate::sim::random;
+use crate::sim::region::Due;
 
 /// A file system. Whoever sets a stage changes what it is; it changes nothing by itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +42,12 @@ pub struct FileSystem {
     pub targets: Vec<Target>,
     /// Its access points.
     pub access_points: Vec<AccessPoint>,
+    /// Whether EFS has it backed up each day.
+    pub backed_up: bool,
+    /// When it is available again.
+    pub changing: Option<Due>,
+    /// When somebody last changed how its throughput is paid for.
+    pub mode_changed: Option<Timestamp>,
 }
 
 impl FileSystem {
@@ -61,8 +69,16 @@ impl FileSystem {
             overwrite_protection: "ENABLED".to_owned(),
             policy: None,
             access_points: Vec::new(),
+            backed_up: true,
+            changing: None,
+            mode_changed: None,
             id,
         }
+    }
+
+    /// Whether it is in this region.
+    pub fn is_in(&self, region: &str) -> bool {
+        self.region.as_deref().is_none_or(|it| it == region)
     }
 }
 
@@ -95,12 +111,22 @@ pub(super) fn policy(call: &Call<'_>, id: &str) -> Reply {
     }
 }
 
-/// `DescribeBackupPolicy`. Every file system is backed up each day: nobody can change that here.
+/// `DescribeBackupPolicy`.
 pub(super) fn backup_policy(call: &Call<'_>, id: &str) -> Reply {
     match call.file_system(id) {
-        Some(_) => reply(200, &json!({ "BackupPolicy": { "Status": "ENABLED" } })),
+        Some(found) => {
+            let status = if found.backed_up { "ENABLED" } else { "DISABLED" };
+            reply(200, &json!({ "BackupPolicy": { "Status": status } }))
+        }
         None => no_file_system(id),
     }
+}
+
+/// A file system as it is after a change.
+pub(super) fn described(change: &Change<'_>, id: &str) -> Option<Value> {
+    let Change { account, region, request } = change;
+    let call = Call { account, caller: "", region, request };
+    call.file_system(id).map(|found| shape(&call, found))
 }
 
 fn shape(call: &Call<'_>, of: &FileSystem) -> Value {

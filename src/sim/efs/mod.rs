@@ -1,14 +1,18 @@
 //! Elastic File System, REST JSON: what file systems there are, how they differ, and where they are
-//! mounted. [`FileSystem`] is the state, which whoever sets a stage changes; requests only read it.
+//! mounted. [`FileSystem`] is the state, which whoever sets a stage changes, and some requests.
 
 mod access_point;
+mod change;
 mod file_system;
+mod replication;
 mod target;
 
 use serde_json::{Value, json};
 
 pub use access_point::AccessPoint;
+pub use change::facts;
 pub use file_system::FileSystem;
+pub use replication::Replication;
 pub use target::Target;
 
 use super::account::{ACCOUNT_ID, Account};
@@ -18,7 +22,29 @@ use super::http::{Reply, Request};
 pub const PREFIX: &str = "/2015-02-01/";
 
 /// Answers one signed request.
-pub fn answer(account: &Account, caller: &str, region: &str, request: &Request) -> Reply {
+pub fn answer(account: &mut Account, caller: &str, region: &str, request: &Request) -> Reply {
+    change::settle(account);
+    let mut change = Change { account, region, request };
+    changed(&mut change).unwrap_or_else(|| read(change.account, caller, region, request))
+}
+
+/// The answer to a request that may change something.
+fn changed(change: &mut Change<'_>) -> Option<Reply> {
+    let request = change.request;
+    let of = |suffix| subject(request, suffix).unwrap_or_default();
+    Some(match action(request) {
+        "CreateMountTarget" => change::mount(change),
+        "CreateReplicationConfiguration" => replication::create(change, of(REPLICATION)),
+        "DeleteReplicationConfiguration" => replication::delete(change, of(REPLICATION)),
+        "DescribeReplicationConfigurations" => replication::describe(change),
+        "PutBackupPolicy" => change::back_up(change, of(BACKUP_POLICY)),
+        "UpdateFileSystem" => change::update(change, of(ITSELF)),
+        "UpdateFileSystemProtection" => change::protect(change, of(PROTECTION)),
+        _ => return None,
+    })
+}
+
+fn read(account: &Account, caller: &str, region: &str, request: &Request) -> Reply {
     let call = Call { account, caller, region, request };
     let of = |suffix| subject(request, suffix).unwrap_or_default();
     match action(request) {
@@ -35,6 +61,9 @@ pub fn answer(account: &Account, caller: &str, region: &str, request: &Request) 
 /// The paths of what belongs to one thing: before and after its id.
 type Around = (&'static str, &'static str);
 const BACKUP_POLICY: Around = ("file-systems/", "/backup-policy");
+const ITSELF: Around = ("file-systems/", "");
+const PROTECTION: Around = ("file-systems/", "/protection");
+const REPLICATION: Around = ("file-systems/", "/replication-configuration");
 const POLICY: Around = ("file-systems/", "/policy");
 const GROUPS: Around = ("mount-targets/", "/security-groups");
 
@@ -42,6 +71,13 @@ const GROUPS: Around = ("mount-targets/", "/security-groups");
 pub fn action(request: &Request) -> &'static str {
     let is = |around| subject(request, around).is_some();
     match (request.method.as_str(), operation(request)) {
+        ("GET", "file-systems/replication-configurations") => "DescribeReplicationConfigurations",
+        ("POST", "mount-targets") => "CreateMountTarget",
+        ("PUT", _) if is(BACKUP_POLICY) => "PutBackupPolicy",
+        ("PUT", _) if is(PROTECTION) => "UpdateFileSystemProtection",
+        ("PUT", _) if is(ITSELF) => "UpdateFileSystem",
+        ("POST", _) if is(REPLICATION) => "CreateReplicationConfiguration",
+        ("DELETE", _) if is(REPLICATION) => "DeleteReplicationConfiguration",
         ("GET", "access-points") => "DescribeAccessPoints",
         ("GET", "file-systems") => "DescribeFileSystems",
         ("GET", "mount-targets") => "DescribeMountTargets",
@@ -62,6 +98,22 @@ fn subject(request: &Request, (before, after): Around) -> Option<&str> {
     (!id.contains('/')).then_some(id)
 }
 
+/// A request that may change something.
+struct Change<'a> {
+    account: &'a mut Account,
+    region: &'a str,
+    request: &'a Request,
+}
+
+impl Change<'_> {
+    /// A file system of its region, by its id or its ARN.
+    fn file_system(&mut self, id: &str) -> Option<&mut FileSystem> {
+        let id = id.rsplit('/').next().unwrap_or(id);
+        let region = self.region;
+        self.account.file_systems.iter_mut().find(|one| one.is_in(region) && one.id == id)
+    }
+}
+
 /// A request, and what it is about.
 struct Call<'a> {
     account: &'a Account,
@@ -73,9 +125,7 @@ struct Call<'a> {
 impl Call<'_> {
     /// The file systems of its region.
     fn here(&self) -> impl Iterator<Item = &FileSystem> {
-        let of_region =
-            |one: &&FileSystem| one.region.as_deref().is_none_or(|it| it == self.region);
-        self.account.file_systems.iter().filter(of_region)
+        self.account.file_systems.iter().filter(|one| one.is_in(self.region))
     }
 
     /// One of them, by its id or its ARN.

@@ -8,6 +8,7 @@ use crate::sim::account::{ACCOUNT_ID, MOUNT_TARGET_IP, SUBNET, VPC, ZONE, ZONE_I
 use crate::sim::http::Reply;
 use crate::sim::network::Subnet;
 use crate::sim::random;
+use crate::sim::region::Due;
 use crate::sim::security_group::SecurityGroup;
 use crate::sim::timeline::Milestone;
 
@@ -30,6 +31,8 @@ pub struct Target {
     pub state: String,
     /// Its security groups.
     pub security_groups: Vec<String>,
+    /// When it will be available.
+    pub coming: Option<Due>,
 }
 
 impl Target {
@@ -44,6 +47,7 @@ impl Target {
             address: MOUNT_TARGET_IP.to_owned(),
             state: "available".to_owned(),
             security_groups: vec![SecurityGroup::default_of(VPC).id],
+            coming: None,
         }
     }
 
@@ -58,6 +62,7 @@ impl Target {
             address: format!("172.31.{}.100", subnet.third),
             state: "available".to_owned(),
             security_groups: vec![SecurityGroup::default_of(&subnet.vpc).id],
+            coming: None,
         }
     }
 
@@ -115,7 +120,7 @@ fn absent(id: &str) -> Reply {
     error(404, "MountTargetNotFound", &format!("Mount target '{id}' does not exist."))
 }
 
-fn shape(of: &FileSystem, target: &Target) -> Value {
+pub(super) fn shape(of: &FileSystem, target: &Target) -> Value {
     let mut shape = json!({
         "OwnerId": ACCOUNT_ID,
         "MountTargetId": target.id,

@@ -5,7 +5,7 @@ use crate::sim::network;
 fn ask(account: &Account, path: &str, query: &str) -> (u16, Value) {
     let (method, path, query) = ("GET".into(), format!("{PREFIX}{path}"), query.into());
     let request = Request { method, path, query, ..Request::default() };
-    let reply = answer(account, "i-0", REGION, &request);
+    let reply = read(account, "i-0", REGION, &request);
     (reply.status, serde_json::from_str(&String::from_utf8_lossy(&reply.body.0)).unwrap())
 }
 

@@ -33,6 +33,7 @@ use super::endpoint::{Shared, with};
 use super::group::hook::{Hook as LifecycleHook, Transition};
 use super::instance::Ending;
 use super::nfs::Export;
+use super::notice::Since;
 use super::timeline::{Milestone, Recorder, Timeline};
 use crate::error::{self, Blame, Fault};
 use crate::event::{Events, Outcome};
@@ -234,14 +235,18 @@ impl Rehearsal<'_> {
         set.switched_on();
         self.recorder.power_on();
         let (account, instance) = set.instance();
-        let _announcer = announcer::start(account, instance, &self.options.at);
+        let announce = |since| announcer::start(account, instance, &self.options.at, since);
+        let _announcer = announce(Since::PowerOn);
         let (goals, session) = (&self.options.until, &self.options.session);
+        // Where nothing is waited for, both count from now.
+        let _later = goals.is_empty().then(|| announce(Since::Goals));
         if goals.is_empty() && *session == Session::None {
             return self.run_until_off(watch, set, machine).await.map(|why| (why, None));
         }
         for goal in goals {
             Box::pin(self.wait_for(goal, watch, set, machine)).await?;
         }
+        let _later = (!goals.is_empty()).then(|| announce(Since::Goals));
         if *session == Session::None && !self.options.at.is_empty() {
             return self.run_until_off(watch, set, machine).await.map(|why| (why, None));
         }

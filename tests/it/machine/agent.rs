@@ -82,27 +82,6 @@ fn an_agent_lets_the_controller_in_and_nobody_else() {
     assert_eq!(said["failed units"], "");
 }
 
-#[test]
-fn an_agent_whose_parameter_holds_no_key_is_abandoned() {
-    if !is_root() {
-        return;
-    }
-    let _alone = alone();
-    let image = bake("jenkins-agent", &[]);
-    let folder = scratch();
-    let parameters = folder.path().join("parameters.toml");
-    fs::write(&parameters, "\"/devops-tools/jenkins/id_rsa.pub\" = { value = '<html>' }\n")
-        .unwrap();
-    vm_of(&image)
-        .env("TMPDIR", folder.path()) // where the console of a failure stays
-        .arg("--parameters")
-        .arg(&parameters)
-        .args(["--until", "ready"])
-        .assert()
-        .code(5)
-        .stderr(predicates::str::contains("holds no public key"));
-}
-
 /// A rotation, while somebody logs in on this agent all the time. The controller is the same program in
 /// a namespace of its own, with a `/run/hostkit` of its own, that reads its keys again before every
 /// third login; the agent reads its list by its timer. Every `@@` line begins a section.

@@ -78,11 +78,15 @@ timed 120 hostkit agents refresh
 timed 300 hostkit boot --only home
 echo "@@ guard"; for _ in $(seq 100); do unit StatusText hostkit-guard | grep -q jenkins && break; sleep 1; done
 unit StatusText hostkit-guard
-echo "@@ drain"; timed 900 hostkit drain --force
+echo "@@ releases"; timed 900 hostkit drain --force >/tmp/drain 2>&1 &
+releases='writing everything back and releasing the home'
+for _ in $(seq 300); do journalctl --unit hostkit-guard --output cat --no-pager | grep -q "$releases" && break; sleep 1; done
+sleep 20; grep -o '"phase":"[a-z]*"' /run/hostkit/lease/standing.json
 echo "@@ back"; ip route del 10.0.2.100/32 via 10.0.2.99 dev "$card"
 for _ in $(seq 300); do grep -q '"phase":"released"' /run/hostkit/lease/standing.json && break; sleep 1; done
 grep -o '"phase":"[a-z]*"' /run/hostkit/lease/standing.json; unit StatusText hostkit-guard
 journalctl --unit hostkit-guard --output cat --no-pager --lines 30
+echo "@@ drain"; wait; cat /tmp/drain
 echo "@@ journal"; journalctl --no-pager --output export | base64 -w0; echo
 echo "@@ end"
 "#;
@@ -126,8 +130,10 @@ fn a_controller_reboots_keeps_its_home_and_hangs_nobody_when_its_file_system_die
         .assert();
     let output = output.get_output();
     let said = sections(&output.stdout);
-    for name in ["status", "lease", "keys", "agents", "exposure", "dead", "guard", "drain", "back"]
-    {
+    for name in [
+        "status", "lease", "keys", "agents", "exposure", "dead", "guard", "releases", "back",
+        "drain",
+    ] {
         tell(&format!("@@ {name}\n{}", said.get(name).map_or("", String::as_str)));
     }
     assert!(output.status.success() && said.contains_key("end"), "{said:?}");
@@ -135,6 +141,8 @@ fn a_controller_reboots_keeps_its_home_and_hangs_nobody_when_its_file_system_die
     it_came_back_as_the_same_holder(&said);
     it_does_what_it_was_told(&said);
     nobody_hangs(&said);
+    // How long a drain waits for a dead file system is tried without a machine, by the guard's tests.
+    assert_eq!(said["releases"], "\"phase\":\"held\"", "it is released while nobody answers");
     assert!(said["back"].starts_with("\"phase\":\"released\""), "{}", said["back"]);
     assert_released(efs.path());
     let journal = super::base64(&said["journal"]);

@@ -1,5 +1,6 @@
 //! What follows from what.
 
+use crate::doctor::efs::api::throughput;
 use crate::doctor::efs::scene::Case;
 use crate::doctor::efs::table::Id;
 
@@ -226,18 +227,23 @@ fn unanswered(_case: &Case<'_>) -> bool {
 }
 
 /// Whether more clients than this host have it mounted.
-fn others(_case: &Case<'_>) -> bool {
-    true
+fn others(case: &Case<'_>) -> bool {
+    case.observed.throughput.seen().is_some_and(throughput::is_shared)
 }
 
-/// Whether the credits are used up.
-fn spent(_case: &Case<'_>) -> bool {
-    true
+/// Whether the credits are used up, or all is used that is permitted.
+fn spent(case: &Case<'_>) -> bool {
+    case.observed.throughput.seen().is_some_and(throughput::is_slow)
 }
 
 /// Whether it is the read-only copy of another one.
-fn is_copy(_case: &Case<'_>) -> bool {
-    true
+fn is_copy(case: &Case<'_>) -> bool {
+    let id = &case.asked.file_system;
+    case.observed.replication.seen().is_some_and(|seen| {
+        let of =
+            seen.replication.as_ref().is_some_and(|it| it.source != *id && it.copy(id).is_some());
+        of || seen.protection.as_deref() == Some("REPLICATING")
+    })
 }
 
 /// Whether a restore did not end.

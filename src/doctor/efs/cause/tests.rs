@@ -134,9 +134,12 @@ fn an_unrelated_failure_that_comes_earlier_does_not_hide_the_one_that_matters() 
 #[test]
 fn a_warning_is_named_where_it_alone_explains_a_failure() {
     let wrong =
-        [(Id::Throughput, Verdict::Warn), (Id::Alive, Verdict::Fail), (Id::Rpc, Verdict::Warn)];
+        [(Id::Watchdog, Verdict::Warn), (Id::Alive, Verdict::Fail), (Id::Rpc, Verdict::Warn)];
     let cause = named(&only(&wrong)).unwrap();
-    assert_eq!(cause.id, "efs.throughput");
+    assert_eq!(cause.id, "mount.watchdog");
     let told: Vec<_> = cause.explains.iter().map(|it| it.id).collect();
     assert_eq!(told, ["mount.alive", "mount.rpc"]);
+    // What is known of the throughput is nothing: its warning leads nowhere.
+    let wrong = [(Id::Throughput, Verdict::Warn), (Id::Alive, Verdict::Fail)];
+    assert_eq!(named(&only(&wrong)).unwrap().id, "mount.alive");
 }

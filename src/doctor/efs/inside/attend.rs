@@ -8,7 +8,9 @@ use std::time::Duration;
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 
 use super::notebook::Notebook;
-use super::{Answer, Request, Task, Trouble, User, alive, intact, place};
+use super::{
+    Answer, Request, Task, Trouble, User, alive, owners, place, probe, scan, top, whole, whose,
+};
 use crate::lease::ground::Ground;
 use crate::sys::Root;
 
@@ -64,24 +66,32 @@ fn become_user(user: User) -> io::Result<()> {
 }
 
 /// What the child does with a request, as whoever it is now. It returns when all has ended.
-pub fn answer(request: &Request, ground: Ground, notes: &Notebook) -> Answer {
+pub fn answer(request: &Request, ground: Ground, notes: &Arc<Notebook>) -> Answer {
     work(request, ground, notes).unwrap_or_else(Answer::Failed)
 }
 
-fn work(request: &Request, ground: Ground, notes: &Notebook) -> Result<Answer, Trouble> {
+fn work(request: &Request, ground: Ground, notes: &Arc<Notebook>) -> Result<Answer, Trouble> {
     if request.task == Task::Alive {
         return alive::look(request, ground, notes).map(Answer::from);
     }
     let root = open(request, ground, notes)?;
     Ok(match request.task {
         Task::Alive => unreachable!("it was answered"),
-        Task::Intact => {
-            notes.doing("looking where the home is");
-            let place = place::place(&root)
-                .map_err(|error| Trouble::new("looking where the home is", &error))?;
-            let folder = place.map(|place| place.folder).unwrap_or_default();
-            intact::examine_within(&root, folder.as_str().into(), request.within(), notes).into()
+        Task::Whose => whose::look(&root, notes)?.into(),
+        Task::Owners(uid) => owners::look(&root, uid, notes)?.into(),
+        Task::Write => probe::write(&root, notes)?.into(),
+        Task::Lock => probe::lock(&root, notes)?.into(),
+        Task::Speed => probe::speed(&root, request.within(), notes)?.into(),
+        Task::Scan => {
+            let what = "looking where the home is";
+            notes.doing(what);
+            let place = place::place(&root).map_err(|error| Trouble::new(what, &error))?;
+            let home = place.map(|place| place.folder).unwrap_or_default();
+            notes.rests();
+            scan::scan(&root, home.as_str().into(), request.within(), notes).into()
         }
+        Task::Top => top::look(&root, notes)?.into(),
+        Task::Whole => whole::look(&root, request.within(), notes)?.into(),
     })
 }
 

@@ -11,10 +11,16 @@ mod ask;
 mod attend;
 pub mod intact;
 mod notebook;
+mod owners;
 mod place;
+mod probe;
 #[cfg(test)]
 pub(in crate::doctor::efs) mod sample;
+pub mod scan;
+mod top;
 mod trouble;
+mod whole;
+mod whose;
 
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
@@ -26,8 +32,14 @@ pub use ask::{Heard, ask, controller};
 pub use attend::{answer, attend};
 pub use intact::Intact;
 pub use notebook::{Hang, Left, Notebook, Step};
+pub use owners::{Owned, Owners};
 pub use place::{Place, place};
+pub use probe::{Probe, Speed, Spread};
+pub use scan::Scan;
+pub use top::{Leftover, Top};
 pub use trouble::Trouble;
+pub use whole::{Set, Whole};
+pub use whose::Whose;
 
 /// What a child is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,8 +76,22 @@ impl From<User> for Owner {
 pub enum Task {
     /// Whether it answers, and how fast.
     Alive,
+    /// Whose it is, and what is on it.
+    Whose,
+    /// Which files belong to another user than this one.
+    Owners(u32),
+    /// Whether a file can be made, written, renamed, read back and removed.
+    Write,
+    /// Whether a file can be locked.
+    Lock,
+    /// How fast small files are.
+    Speed,
+    /// What makes the home large.
+    Scan,
+    /// What is left at the top.
+    Top,
     /// Whether the home is whole.
-    Intact,
+    Whole,
 }
 
 macro_rules! answers {
@@ -107,6 +133,18 @@ macro_rules! answers {
 answers! {
     /// To [`Task::Alive`].
     Alive(Alive),
-    /// To [`Task::Intact`].
-    Intact(Intact),
+    /// To [`Task::Whose`].
+    Whose(Whose),
+    /// To [`Task::Owners`].
+    Owners(Owners),
+    /// To [`Task::Write`] and [`Task::Lock`].
+    Probe(Probe),
+    /// To [`Task::Speed`].
+    Speed(Speed),
+    /// To [`Task::Scan`].
+    Scan(Scan),
+    /// To [`Task::Top`].
+    Top(Top),
+    /// To [`Task::Whole`].
+    Whole(Whole),
 }

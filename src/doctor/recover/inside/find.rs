@@ -8,6 +8,7 @@ use super::is_folder;
 use crate::error::Fault;
 use crate::lease::ground::{self, HOME};
 use crate::sys::Root;
+use crate::sys::cmd::quote;
 
 /// What a name means: a folder, from the top of the file system.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,14 +50,14 @@ fn of_path(mount_point: &Utf8Path, path: &str) -> Result<Meant, Fault> {
     let inside = Utf8Path::new(path).strip_prefix(mount_point).map(Utf8Path::as_str);
     let Ok(inside) = inside else {
         let name = Utf8Path::new(path).file_name().unwrap_or("home");
+        let (here, there) = (quote(path), quote(&format!("{mount_point}/{name}.incoming")));
         return Err(Fault::usage(format!(
             "{path} is not on the file system of the home: from another one it would have to be \
              copied, and a recovery only renames"
         ))
         .hint(format!(
-            "put it there first, with its owners, then bring it back from there:\n  cp -a {path} \
-             {mount_point}/{name}.incoming\n  hostkit efs recover --from \
-             {mount_point}/{name}.incoming"
+            "put it there first, with its owners, then bring it back from there:\n  cp -a {here} \
+             {there}\n  hostkit efs recover --from {there}"
         )));
     };
     let first = inside.split('/').next().unwrap_or_default();

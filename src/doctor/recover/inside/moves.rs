@@ -25,17 +25,25 @@ pub(super) fn change(
     gather(root, journal, moments)?;
     let Work::Home { moves, .. } = &journal.work else { return Ok(Vec::new()) };
     let mut told = Vec::new();
-    let ordered: Vec<&Move> = match journal.way {
-        Way::Forward => moves.iter().collect(),
-        Way::Back => moves.iter().rev().collect(),
-    };
-    for one in ordered {
-        let (from, to) = match journal.way {
-            Way::Forward => (one.from.as_str(), one.to.as_str()),
-            Way::Back => (one.to.as_str(), one.from.as_str()),
-        };
-        if rename(root, from, to, one.inode, moments)? {
+    let mut rename = |from: &str, to: &str, which: u64| -> anyhow::Result<()> {
+        if rename(root, from, to, which, moments)? {
             told.push(format!("{from} -> {to}"));
+        }
+        Ok(())
+    };
+    match journal.way {
+        Way::Forward => {
+            for (at, one) in moves.iter().enumerate() {
+                // It may have gone on already, with the folder that it was moved into.
+                if inode(root, &last_name(one, &moves[at + 1..]))? != Some(one.inode) {
+                    rename(&one.from, &one.to, one.inode)?;
+                }
+            }
+        }
+        Way::Back => {
+            for one in moves.iter().rev() {
+                rename(&one.to, &one.from, one.inode)?;
+            }
         }
     }
     Ok(told)
@@ -119,8 +127,7 @@ pub(super) fn refreshed(root: &Root, mut journal: Journal) -> anyhow::Result<Jou
     let Work::Home { moves, .. } = &mut journal.work else { return Ok(journal) };
     let mut now = Vec::new();
     for (at, one) in moves.iter().enumerate() {
-        let path = moves[at + 1..].iter().fold(one.to.clone(), |path, later| follow(&path, later));
-        let Some(inode) = inode(root, &path)? else { continue };
+        let Some(inode) = inode(root, &last_name(one, &moves[at + 1..]))? else { continue };
         let mut one = Move { inode, ..one.clone() };
         let parent = Utf8Path::new(&one.from).parent().unwrap_or(Utf8Path::new(""));
         if !parent.as_str().is_empty() && !is_folder(root, parent)? {
@@ -132,6 +139,11 @@ pub(super) fn refreshed(root: &Root, mut journal: Journal) -> anyhow::Result<Jou
     }
     *moves = now;
     Ok(journal)
+}
+
+/// The name of a thing once all is moved.
+fn last_name(one: &Move, later: &[Move]) -> String {
+    later.iter().fold(one.to.clone(), |path, later| follow(&path, later))
 }
 
 /// Where `path` is after one more rename.

@@ -2,4 +2,5 @@
 
 pub mod group;
 pub mod place;
+pub mod prefix_list;
 pub mod rules;
