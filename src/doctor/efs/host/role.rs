@@ -198,7 +198,7 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
 fn silent(why: &str, hint: Option<&str>) -> Finding {
     let says = "the metadata service does not answer: without it there is no role and no zone";
     let finding = Finding::new(Id::Role.name(), Verdict::Fail, says).shown_by(why);
-    let finding = hint.into_iter().fold(finding, |finding, hint| finding.mended_by(hint));
+    let finding = hint.into_iter().fold(finding, Finding::mended_by);
     // Something else that answers is not switched on.
     if !why.contains(" within ") {
         return finding;

@@ -26,13 +26,11 @@ const PATIENT: u64 = 150;
 
 /// Looks: it takes what the check before has seen.
 pub async fn look(scene: &Scene<'_>) -> Look<Seen> {
-    match there::top(scene.observed) {
-        Some(mounted) => Ok(Seen { mounted: mounted.clone() }),
-        None => {
-            let why = "nothing is mounted there".to_owned();
-            Err(Gap { needs: String::new(), denied: false, why })
-        }
-    }
+    let Some(mounted) = there::top(scene.observed) else {
+        let why = "nothing is mounted there".to_owned();
+        return Err(Gap { needs: String::new(), denied: false, why });
+    };
+    Ok(Seen { mounted: mounted.clone() })
 }
 
 /// An option that is not as it should be.

@@ -116,8 +116,8 @@ pub async fn look(scene: &Scene<'_>) -> Look<Seen> {
     let point = here.mount_point.as_str();
     let (stack, others): (Vec<&Mount>, Vec<&Mount>) =
         mounts.iter().rev().partition(|mount| mount.point == point);
-    let above = here.mount_point.ancestors().skip(1);
-    let below = above.filter_map(|path| others.iter().find(|it| it.point == path.as_str())).next();
+    let mut above = here.mount_point.ancestors().skip(1);
+    let below = above.find_map(|path| others.iter().find(|it| it.point == path.as_str()));
     let stack: Vec<_> = stack.into_iter().map(Mounted::of).collect();
     let elsewhere = others.iter().filter(|mount| mount.is_nfs()).take(SHOWN);
     let note = scene.path("/run/hostkit/mounts").join(systemd::mount_unit(point));
@@ -142,8 +142,8 @@ fn is_id(text: &str) -> bool {
 /// Notes are called `fs-ID.PATH.PORT`.
 fn tunnels(scene: &Scene<'_>, top: &Mounted) -> Vec<String> {
     let port = top.port().to_string();
-    let folders = ["/run/efs", "/var/run/efs"].iter();
-    let Some(entries) = folders.filter_map(|it| scene.path(it).read_dir_utf8().ok()).next() else {
+    let mut folders = ["/run/efs", "/var/run/efs"].iter();
+    let Some(entries) = folders.find_map(|it| scene.path(it).read_dir_utf8().ok()) else {
         return Vec::new();
     };
     let names = entries.filter_map(Result::ok).map(|entry| entry.file_name().to_owned());
@@ -298,10 +298,10 @@ fn whose(seen: &Seen, top: &Mounted, case: &Case<'_>) -> Whose {
     let server = top.server();
     // A mount by name has the id in it.
     if let Some(name) = server.split('.').find(|part| part.starts_with("fs-")) {
-        return match name == id {
-            true => Whose::Wanted("by its name".to_owned()),
-            false => Whose::Another(format!("its name is that of {name}")),
-        };
+        if name == id {
+            return Whose::Wanted("by its name".to_owned());
+        }
+        return Whose::Another(format!("its name is that of {name}"));
     }
     if top.is_tunnelled() {
         let of_id = |name: &String| name.split('.').next() == Some(id.as_str());
@@ -324,27 +324,18 @@ fn whose(seen: &Seen, top: &Mounted, case: &Case<'_>) -> Whose {
             None => Whose::Untold,
         };
     };
-    match targets.targets.iter().find(|target| is_at(target, server)) {
-        Some(target) => {
-            let zone =
-                if target.zone_id.is_empty() { "its zone is untold" } else { &target.zone_id };
-            Whose::Wanted(format!("{}, {zone}", target.id))
-        }
-        // A target that was made anew may have another address, and the mount waits for the old one.
-        None => {
-            let all: Vec<_> = targets
-                .targets
-                .iter()
-                .filter_map(|it| it.address)
-                .map(|it| it.to_string())
-                .collect();
-            let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
-            if seen.noted.as_ref() == Some(id) {
-                return Whose::Gone(all);
-            }
-            Whose::Another(format!("{server} is none of the mount targets of {id}: {all}"))
-        }
+    if let Some(target) = targets.targets.iter().find(|target| is_at(target, server)) {
+        let zone = if target.zone_id.is_empty() { "its zone is untold" } else { &target.zone_id };
+        return Whose::Wanted(format!("{}, {zone}", target.id));
     }
+    let all: Vec<_> = targets.targets.iter().filter_map(|it| it.address).collect();
+    let all: Vec<_> = all.iter().map(ToString::to_string).collect();
+    let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+    // A target that was made anew may have another address, and the mount waits for the old one.
+    if seen.noted.as_ref() == Some(id) {
+        return Whose::Gone(all);
+    }
+    Whose::Another(format!("{server} is none of the mount targets of {id}: {all}"))
 }
 
 fn is_at(target: &Target, server: &str) -> bool {
