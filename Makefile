@@ -66,6 +66,10 @@ bench-agents: ## how long Jenkins takes to know a thousand build agents
 bench-boot: setup-for-tests ## how long a boot takes, beside cloud-init, in a virtual machine (as root)
 	cargo bench --locked --bench boot
 
+.PHONY: bench-scan
+bench-scan: ## how long a look at a home of a million files takes, beside find
+	cargo bench --locked --bench scan
+
 .PHONY: bench-upload
 bench-upload: setup-for-bench ## how long an upload takes, beside coldsnap
 	cargo bench --locked --bench upload

@@ -97,7 +97,7 @@ pub async fn of_instance(
         Err(failure) if failure.code() == Some("InvalidInstanceID.NotFound") => return Ok(None),
         answer => answer?,
     };
-    let found = answer.reservations().iter().flat_map(|it| it.instances()).next();
+    let found = answer.reservations().iter().find_map(|it| it.instances().first());
     Ok(found.map(|instance| {
         let ids = instance.security_groups().iter().filter_map(|it| it.group_id());
         let address = instance.private_ip_address().and_then(|it| it.parse().ok());

@@ -14,6 +14,7 @@ use super::vm::Accel;
 use crate::error::Blame;
 use crate::sim::failover::{self, Check, Ended, Night, Options, Told};
 use crate::sim::fleet::{self, Line};
+use crate::sim::nights::{self, Played};
 use crate::sim::vm::options::{parse_duration, parse_memory};
 use crate::ui::{self, Format};
 
@@ -39,6 +40,13 @@ pub struct Failover {
     /// A night to play; all by default
     #[arg(long, value_enum, value_name = "NIGHT")]
     night: Vec<NightName>,
+    #[command(flatten)]
+    machines: Machines,
+}
+
+/// The machines of a rehearsal, and how long they are waited for.
+#[derive(Debug, Args)]
+pub(super) struct Machines {
     /// How long anything that is waited for may take
     #[arg(long, default_value = "10m", value_parser = parse_duration)]
     timeout: Duration,
@@ -121,11 +129,11 @@ impl Failover {
             nights: Night::ALL.into_iter().filter(wanted).collect(),
             fleet: fleet::Options {
                 image: self.image,
-                acceleration: self.accel.acceleration(),
-                memory_mib: self.memory,
-                cpus: self.cpus,
-                timeout: self.timeout,
-                keep: self.keep,
+                acceleration: self.machines.accel.acceleration(),
+                memory_mib: self.machines.memory,
+                cpus: self.machines.cpus,
+                timeout: self.machines.timeout,
+                keep: self.machines.keep,
             },
         }
     }
@@ -136,15 +144,16 @@ fn table(ended: &Ended) -> String {
     for told in &ended.nights {
         text += &night(told);
     }
-    let wrong: Vec<_> =
-        ended.nights.iter().filter(|one| !one.holds).map(|one| one.night.name()).collect();
-    let Ended { boots, seconds, .. } = ended;
-    let verdict = match wrong.as_slice() {
-        [] => "all nights were as they must be".to_owned(),
+    text + &whole(ended, "all nights were as they must be")
+}
+
+/// How all nights were; `well` where each was as it must be.
+fn whole<T: Played>(ended: &nights::Ended<T>, well: &str) -> String {
+    let verdict = match ended.wrong().as_slice() {
+        [] => well.to_owned(),
         wrong => format!("WRONG: {}", wrong.join(", ")),
     };
-    let _ = writeln!(text, "{verdict} ({boots} boots, {seconds:.0} s)");
-    text
+    format!("{verdict} ({} boots, {:.0} s)\n", ended.boots, ended.seconds)
 }
 
 fn night(told: &Told) -> String {
@@ -178,7 +187,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::sim::failover::Check;
+    use crate::sim::nights::Check;
     use crate::sim::fleet::Line;
 
     fn told(night: Night, holds: bool) -> Told {

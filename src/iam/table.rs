@@ -96,6 +96,15 @@ const GRANTS: &[Grant] = &[
         why: "which group this host is in, whether a hook waits, and what the group does with it",
     },
     Grant {
+        sid: "HaveGroupWait",
+        roles: &[Controller],
+        actions: &["autoscaling:ResumeProcesses", "autoscaling:SuspendProcesses"],
+        on: &[On::Groups],
+        when: When::Always,
+        why: "only for `hostkit efs recover`: the group leaves this host alone while its home is \
+              brought back; without it, a person does that and gives --leave-group",
+    },
+    Grant {
         sid: "TellGroupUnhealthy",
         roles: &[Controller, Agent, Ecs],
         actions: &["autoscaling:SetInstanceHealth"],

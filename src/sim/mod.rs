@@ -42,6 +42,7 @@ pub mod machines;
 pub mod metric;
 pub mod network;
 pub mod nfs;
+pub mod nights;
 pub mod notice;
 pub mod parameter_store;
 pub mod parameters;

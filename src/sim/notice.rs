@@ -174,7 +174,7 @@ mod tests {
         let later = parse("+5s=rebalance").unwrap();
         assert_eq!((later.since, later.after), (Since::Goals, Duration::from_secs(5)));
         for wrong in
-            ["40s", "++1s=rebalance", "spot-interruption", "40s=flood", "x=rebalance", "1s=tag:=a"]
+            ["40s", "+=rebalance", "spot-interruption", "40s=flood", "x=rebalance", "1s=tag:=a"]
         {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

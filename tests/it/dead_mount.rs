@@ -1,139 +1,36 @@
-//! A home whose server is dead: a file system of FUSE, served by this test, which from one moment on
-//! reads every request and answers none. Whoever waits for it cannot be killed until the file system
-//! is gone: worse than NFS, whose waiters at least die.
+//! A home whose server is dead: a file system of FUSE that from one moment on answers nothing.
 //!
 //! The binary is the real one, with everything that it starts. What it is made to believe is that the
 //! mount is NFS: its own table of mounts says so. All mounts are in a namespace of one thread, and go
 //! with it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CloneFlags, unshare};
 
+use crate::fuse::{FileSystem, apart};
 use crate::support::{is_root, pause, tell};
 
 const HOME: &str = "/var/lib/jenkins";
+/// What is on it, as long as its server lives: nothing.
+const BACKING: &str = "/run/backing";
 /// What commands take for the kernel's table of mounts.
 const TABLE: &str = "/run/mountinfo";
 const FS_ID: &str = "fs-0123456789abcdef0";
 
-/// How a server behaves.
-const ALIVE: u8 = 0;
-const DEAD: u8 = 1;
-const GONE: u8 = 2;
-
-/// A file system that is an empty folder, as long as its server answers.
-struct FileSystem {
-    state: Arc<AtomicU8>,
-    /// How many requests have come since it is dead.
-    unanswered: Arc<AtomicU64>,
-    server: Option<JoinHandle<()>>,
-}
-
-impl FileSystem {
-    /// Mounted at `point` for this thread's namespace; none where this kernel has no FUSE.
-    fn mounted(point: &str) -> Option<Self> {
-        let mut options = OpenOptions::new();
-        let device = options.read(true).write(true).custom_flags(nix::libc::O_NONBLOCK);
-        let Ok(device) = device.open("/dev/fuse") else {
-            tell("SKIPPED: there is no /dev/fuse");
-            return None;
-        };
-        let data = format!("fd={},rootmode=40000,user_id=0,group_id=0", device.as_raw_fd());
-        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-        mount(Some("dead"), point, Some("fuse.dead"), flags, Some(data.as_str())).unwrap();
-        let (state, unanswered) = (Arc::new(AtomicU8::new(ALIVE)), Arc::new(AtomicU64::new(0)));
-        let (its, count) = (Arc::clone(&state), Arc::clone(&unanswered));
-        let server = std::thread::spawn(move || serve(device, &its, &count));
-        Some(Self { state, unanswered, server: Some(server) })
-    }
-
-    fn die(&self) {
-        self.state.store(DEAD, Ordering::SeqCst);
-    }
-}
-
-impl Drop for FileSystem {
-    /// Whoever still waits gets an error: with the last handle of the device the kernel gives up.
-    fn drop(&mut self) {
-        self.state.store(GONE, Ordering::SeqCst);
-        if let Some(server) = self.server.take() {
-            let _ = server.join();
-        }
-    }
-}
-
-// Numbers of the kernel's protocol, see linux/fuse.h.
-const LOOKUP: u32 = 1;
-const FORGET: u32 = 2;
-const GETATTR: u32 = 3;
-const STATFS: u32 = 17;
-const INIT: u32 = 26;
-const OPENDIR: u32 = 27;
-const INTERRUPT: u32 = 36;
-
-fn serve(mut device: File, state: &AtomicU8, unanswered: &AtomicU64) {
-    let mut request = vec![0; 1 << 20];
-    while state.load(Ordering::SeqCst) != GONE {
-        let mut ready = [PollFd::new(device.as_fd(), PollFlags::POLLIN)];
-        let _ = poll(&mut ready, PollTimeout::from(100_u8));
-        let Ok(length) = device.read(&mut request) else { continue };
-        let word = |at: usize| u32::from_le_bytes(request[at..at + 4].try_into().unwrap());
-        let (kind, unique) = (word(4), &request[8..16]);
-        if length < 40 || [FORGET, INTERRUPT].contains(&kind) {
-            continue;
-        }
-        if state.load(Ordering::SeqCst) == DEAD {
-            unanswered.fetch_add(1, Ordering::SeqCst);
-            continue;
-        }
-        let (error, body) = answer(kind);
-        let size = u32::try_from(16 + body.len()).unwrap().to_le_bytes();
-        let answer = [&size[..], &error.to_le_bytes(), unique, &body].concat();
-        let _ = device.write(&answer);
-    }
-}
-
-fn answer(kind: u32) -> (i32, Vec<u8>) {
-    let words =
-        |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|word| word.to_le_bytes()).collect() };
-    match kind {
-        // Version 7.31; the rest is zero but the largest write.
-        INIT => (0, words(&[7, 31, 0, 0, 0, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
-        // Known for no time; number, size, blocks and times; mode, links, owner, device, block size.
-        GETATTR => {
-            let numbers = words(&[0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-            (0, [numbers, words(&[0o040_755, 2, 0, 0, 0, 4096, 0])].concat())
-        }
-        OPENDIR => (0, words(&[0; 4])),
-        STATFS => (0, words(&[0; 20])),
-        LOOKUP => (-nix::libc::ENOENT, Vec::new()),
-        _ => (-nix::libc::ENOSYS, Vec::new()),
-    }
-}
-
-/// The namespace of this thread: nothing of the machine's `/run`, and a home with a dead server.
+/// In the namespace of this thread: nothing of the machine's `/run`, and a home with a dead server.
 fn stage() -> Option<FileSystem> {
-    unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).unwrap();
     let none = None::<&str>;
-    let apart = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(none, "/", none, apart, none).unwrap();
     let empty = |at: &str| mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), none).unwrap();
     empty("/run");
     empty("/var/lib");
     fs::create_dir_all(HOME).unwrap();
-    let file_system = FileSystem::mounted(HOME)?;
+    fs::create_dir_all(BACKING).unwrap();
+    let file_system = FileSystem::mounted(HOME, BACKING)?;
     let put = |path: &str, text: &str| {
         fs::create_dir_all(Path::new(path).parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -247,6 +144,8 @@ const COMMANDS: &[(&str, u64, i32, &str)] = &[
     ("boot --dot", 20, 0, "digraph"),
     ("keys refresh", 120, 4, ""),
     ("agents refresh", 120, 0, "it has no pools"),
+    // All that is looked at on the host: what needs the file system is skipped once it is dead.
+    ("efs check", 30, 5, "mount.alive"),
     ("support-bundle -o /run/bundle.tar.gz", 240, 0, "for whoever helps you"),
     ("support-bundle -o /var/lib/jenkins/bundle.tar.gz", 20, 2, "could hang"),
 ];
@@ -263,7 +162,7 @@ fn no_command_hangs_where_the_server_of_the_home_is_dead() {
     if !is_root() {
         return;
     }
-    std::thread::spawn(|| {
+    apart(|| {
         let Some(file_system) = stage() else { return };
         let inside = fs::metadata(HOME);
         assert!(inside.is_ok_and(|meta| meta.is_dir()), "it answers while its server does");
@@ -304,7 +203,5 @@ fn no_command_hangs_where_the_server_of_the_home_is_dead() {
         drop(file_system);
         assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
         assert!(asked > 0, "somebody must have asked the dead server");
-    })
-    .join()
-    .unwrap();
+    });
 }

@@ -166,6 +166,8 @@ fn home_step(mount: &Utf8Path) -> boot::Answer {
         user: me(),
         jenkins: None,
         allow_downgrade: false,
+        image: "ami-1".to_owned(),
+        former: boot::Former::Tell,
     };
     let json = serde_json::to_vec(&request).unwrap();
     serde_json::from_str(&child(&["inner", "home", "--anywhere"], &json).unwrap()).unwrap()
@@ -442,6 +444,22 @@ async fn a_lease_that_came_with_the_restore_is_passed_and_not_used() {
     assert!(head.contains("\"generation\": 42") && head.contains("held"), "{head}");
     assert!(host.text(&format!(".hostkit/lease/{}", claim_file(41))).contains("brought back"));
     assert_eq!(host.text(&format!("{restored}/{}", claim_file(41))), "whatever");
+}
+
+#[tokio::test]
+async fn a_host_that_was_called_unhealthy_is_kept_when_its_group_goes_on() {
+    let (account, aws) = setting().await;
+    // As a boot does that finds no home, while nobody replaces it yet.
+    asg::process::suspend(&aws, GROUP, &["ReplaceUnhealthy".to_owned()]).await.unwrap();
+    asg::set_unhealthy(&aws, &account.ids[0]).await.unwrap();
+    let host = Host::new(Ok(aws.clone()), &account.ids[0]);
+    let healthy = async || {
+        let group = asg::describe(&aws, GROUP).await.unwrap().unwrap();
+        group.members.iter().find(|it| it.id == account.ids[0]).unwrap().healthy
+    };
+    assert!(!healthy().await);
+    host.run(&from_backup()).await.unwrap();
+    assert!(healthy().await);
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ impl Stage {
         Self::open(speed, &Plan::controller("ci"), |scenery| {
             let agents = Some(Agents { known: 2, online: 2 });
             Script::of([
-                Part::controller("2.516.2").of_image(&scenery.new).that(does),
+                Part::controller("2.516.1").of_image(&scenery.new).that(does),
                 Part { builds: vec![90.0], agents, ..Part::controller("2.516.1") },
             ])
         })
@@ -136,7 +136,7 @@ assert the_group()['LaunchTemplate']['Version'] == '2', the_group()
 [second] = serving()
 assert second != first and image(second) == new
 said = standing()
-assert said['instance'] == second and said['proof']['jenkins'] == '2.516.2', said
+assert said['instance'] == second and said['proof']['jenkins'] == '2.516.1', said
 assert said['proof']['generation'] == 2 and said['proof']['image'] == new, said
 [arn] = the_group()['TargetGroupARNs']
 health = elb.describe_target_health(TargetGroupArn=arn, Targets=[{'Id': second}])

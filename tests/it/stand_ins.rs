@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hostkit::aws::imds::Imds;
+use hostkit::aws::rules::{self, Peer};
 use hostkit::aws::{cloudwatch, efs, efs_change, efs_replication, elb, kms, ssm};
 
 use crate::rehearsal_group::config;

@@ -91,6 +91,18 @@ pub async fn set_unhealthy(config: &SdkConfig, instance_id: &str) -> Result<(), 
         .map_err(|error| Failure::new("autoscaling:SetInstanceHealth", &error))
 }
 
+/// Tells the group that an instance serves again: else it is replaced for what was said of it before.
+pub async fn set_healthy(config: &SdkConfig, instance_id: &str) -> Result<(), Failure> {
+    Client::new(config)
+        .set_instance_health()
+        .instance_id(instance_id)
+        .health_status("Healthy")
+        .send()
+        .await
+        .map(drop)
+        .map_err(|error| Failure::new("autoscaling:SetInstanceHealth", &error))
+}
+
 fn time(at: &DateTime) -> Option<Timestamp> {
     Timestamp::from_millisecond(at.to_millis().ok()?).ok()
 }

@@ -46,6 +46,29 @@ fn an_interrupted_first_boot_is_carried_on() {
 }
 
 #[test]
+fn a_home_that_is_being_brought_back_is_nobodys_to_start() {
+    use crate::lease::recovery::{JOURNAL, Journal, Stage, tests::journal};
+    let (_directory, root) = empty();
+    let file_system = journal().file_system;
+    assert_eq!(prepare_here(&root, &file_system), Answer::done(true));
+    for stage in [Stage::Prepare, Stage::Move, Stage::Lease, Stage::Start, Stage::Resume] {
+        let text = serde_json::to_vec(&Journal { stage, ..journal() }).unwrap();
+        fs::write(root.join(JOURNAL), text).unwrap();
+        // Also where the home is out already.
+        match prepare_here(&root, &file_system) {
+            Answer::Refused { why, hint } => {
+                assert!(stage < Stage::Start && why.contains("by alice on i-0aaa"), "{why}");
+                assert!(hint.contains("hostkit efs recover ") && hint.contains("--undo"), "{hint}");
+            }
+            answer => assert!(stage >= Stage::Start && answer == Answer::done(false), "{stage:?}"),
+        }
+    }
+    fs::write(root.join(JOURNAL), "{").unwrap();
+    let Answer::Refused { why, .. } = prepare_here(&root, &file_system) else { panic!() };
+    assert!(why.contains("cannot be read"), "{why}");
+}
+
+#[test]
 fn the_data_of_somebody_else_is_not_touched() {
     let (_directory, root) = empty();
     fs::write(root.join("config.xml"), "<jenkins/>").unwrap();

@@ -7,10 +7,12 @@ use camino::Utf8Path;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::recover_failover::agree;
 use super::{recover_failover, recover_hang, recover_throughput};
 use crate::cli::lease;
 use crate::doctor::recover::{self, Ended, Prospect, Setting, Wish, connect};
 use crate::error::Fault;
+use crate::event::Events;
 use crate::lease::order::Order;
 use crate::sys::Runner;
 use crate::ui::{self, Format};
@@ -103,7 +105,7 @@ async fn recover_home(args: Recover, format: Format) -> anyhow::Result<ExitCode>
     let (root, runner) = (Utf8Path::new("/"), Runner::Direct);
     let order = Order::find(root).await?;
     let by = lease::operator(root);
-    let (events, printer) = ui::start(format);
+    let silent = Events::silent();
     let setting = Setting {
         root,
         runner: &runner,
@@ -111,7 +113,7 @@ async fn recover_home(args: Recover, format: Format) -> anyhow::Result<ExitCode>
         user: USER,
         aws: connect(&order).await,
         by: &by,
-        events: &events,
+        events: &silent,
         second: Duration::from_secs(1),
     };
     let wish = Wish {
@@ -129,7 +131,14 @@ async fn recover_home(args: Recover, format: Format) -> anyhow::Result<ExitCode>
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
+    if !args.yes && (format == Format::Json || !ui::can_ask()) {
+        return Err(Fault::usage("nothing is begun without --yes where nobody can be asked")
+            .hint("--dry-run only shows what would be done")
+            .into());
+    }
     agree(args.yes, &order.me.fs_id, format)?;
+    let (events, printer) = ui::start(format);
+    let setting = Setting { events: &events, ..setting };
     let ended = Box::pin(recover::carry_out(&setting, prospect, !args.no_start)).await;
     drop(events);
     printer.finish().await;
@@ -142,24 +151,6 @@ fn root_only() -> Result<(), Fault> {
         return Ok(());
     }
     Err(Fault::environment("only root can bring a home back").hint("sudo hostkit efs recover …"))
-}
-
-/// Nothing is begun that nobody agreed to.
-fn agree(yes: bool, file_system: &str, format: Format) -> anyhow::Result<()> {
-    if yes {
-        return Ok(());
-    }
-    if format == Format::Json || !ui::can_ask() {
-        return Err(Fault::usage("nothing is begun without --yes where nobody can be asked")
-            .hint("--dry-run only shows what would be done")
-            .into());
-    }
-    let question = format!("\nType the id of the file system to begin ({file_system}):");
-    match ui::ask(&question, file_system) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Fault::usage("that is not its id: nothing was begun").into()),
-        Err(error) => Err(Fault::environment(format!("no answer can be read: {error}")).into()),
-    }
 }
 
 fn told(ended: &Ended, format: Format) {

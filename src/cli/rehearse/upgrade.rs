@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{story, verdict};
-use crate::cli::vm::Accel;
+use super::{Machines, story, verdict, whole};
 use crate::error::Blame;
 use crate::sim::upgrade::{self, Ended, Night, Options, Told, Whose};
-use crate::sim::vm::options::{parse_duration, parse_memory};
+use crate::sim::vm::options::parse_duration;
 use crate::ui::{self, Format};
 
 /// Replaces a controller by one of another image, as `hostkit upgrade` will do it
@@ -47,21 +46,8 @@ pub struct Upgrade {
     /// How long `hostkit upgrade` lets the new host take to prove itself
     #[arg(long, default_value = "15m", value_parser = parse_duration)]
     patience: Duration,
-    /// How long anything that is waited for may take
-    #[arg(long, default_value = "10m", value_parser = parse_duration)]
-    timeout: Duration,
-    /// Keep the consoles, and what was recorded, in a folder
-    #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
-    /// The memory of each machine
-    #[arg(long, default_value = "1024M", value_parser = parse_memory)]
-    memory: u64,
-    /// The processors of each machine
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
-    cpus: u8,
-    /// How the processors run
-    #[arg(long, value_enum, default_value_t)]
-    accel: Accel,
+    #[command(flatten)]
+    machines: Machines,
 }
 
 /// What goes wrong.
@@ -126,26 +112,18 @@ impl Upgrade {
             kill_at: self.kill_at,
             build: self.build,
             patience: self.patience,
-            acceleration: self.accel.acceleration(),
-            memory_mib: self.memory,
-            cpus: self.cpus,
-            timeout: self.timeout,
-            keep: self.keep,
+            acceleration: self.machines.accel.acceleration(),
+            memory_mib: self.machines.memory,
+            cpus: self.machines.cpus,
+            timeout: self.machines.timeout,
+            keep: self.machines.keep,
         }
     }
 }
 
 fn table(ended: &Ended) -> String {
-    let mut text: String = ended.nights.iter().map(night).collect();
-    let wrong: Vec<_> =
-        ended.nights.iter().filter(|one| !one.holds).map(|one| one.night.name()).collect();
-    let Ended { boots, seconds, .. } = ended;
-    let verdict = match wrong.as_slice() {
-        [] => "everything was as it must be".to_owned(),
-        wrong => format!("WRONG: {}", wrong.join(", ")),
-    };
-    let _ = writeln!(text, "{verdict} ({boots} boots, {seconds:.0} s)");
-    text
+    let text: String = ended.nights.iter().map(night).collect();
+    text + &whole(ended, "everything was as it must be")
 }
 
 fn night(told: &Told) -> String {
@@ -176,7 +154,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::sim::failover::Check;
+    use crate::sim::nights::Check;
     use crate::sim::fleet::Line;
     use crate::sim::upgrade::{Span, Times};
 

@@ -49,6 +49,8 @@ pub struct Home {
     pub cross_az: bool,
     /// Whether a backup of it is made each day.
     pub backed_up: Look<bool>,
+    /// When the newest backup was begun that can be restored; none where there is none.
+    pub newest_backup: Look<Option<Timestamp>>,
 }
 
 /// A target group of the group, and how each of its instances is in it.

@@ -1,5 +1,7 @@
 //! Whether the home can be mounted wherever the group may launch, and is backed up.
 
+use jiff::SignedDuration;
+
 use super::{Home, Subject};
 use crate::aws::efs::TargetState;
 use crate::aws::instances::Subnet;
@@ -24,7 +26,35 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
         Err(gap) => Finding::untold(ID, "in which zones the group launches", gap),
         Ok(subnets) => zones(subject, home, subnets),
     };
-    vec![zones, backup(subject, home)]
+    [zones, backup(subject, home)].into_iter().chain(age(subject, home)).collect()
+}
+
+/// A backup of each day is never older: one has failed, or was not begun.
+const OLD: SignedDuration = SignedDuration::from_hours(48);
+
+/// How old the newest backup is, where there are to be any.
+fn age(subject: &Subject, home: &Home) -> Option<Finding> {
+    const ID: &str = "home.backup-age";
+    let id = &home.file_system;
+    let newest = match &home.newest_backup {
+        _ if home.backed_up == Ok(false) => return None,
+        Err(gap) => return Some(Finding::untold(ID, "how old the newest backup is", gap)),
+        Ok(newest) => newest,
+    };
+    let Some(newest) = newest else {
+        let says = format!("{id} has no backup yet that could be restored");
+        let fix = "hostkit efs backup status tells what AWS Backup has done; the first one comes \
+                   within a day";
+        return Some(Finding::new(ID, Verdict::Warn, says).mended_by(fix));
+    };
+    let hours = subject.now.duration_since(*newest).as_hours();
+    let says = format!("the newest backup of {id} is {hours} h old");
+    if subject.now.duration_since(*newest) <= OLD {
+        return Some(Finding::new(ID, Verdict::Pass, says));
+    }
+    let says = format!("{says}: what has changed since cannot be taken back");
+    let finding = Finding::new(ID, Verdict::Warn, says).shown_by(format!("begun {newest}"));
+    Some(finding.mended_by("hostkit efs backup status tells why there is no newer one"))
 }
 
 fn backup(subject: &Subject, home: &Home) -> Finding {

@@ -2,6 +2,7 @@
 
 use aws_config::SdkConfig;
 use futures::future::{join_all, try_join_all};
+use jiff::Timestamp;
 
 use super::{Home, Part, Subject, Targets};
 use crate::aws::asg::refresh::{self, Refresh};
@@ -9,7 +10,7 @@ use crate::aws::asg::{self, Group, Launches};
 use crate::aws::image::Image;
 use crate::aws::launch_template::{Data, Version, Which, with_data};
 use crate::aws::operator::{fault, region};
-use crate::aws::{Failure, clock, efs, elb, image, instances, ssm};
+use crate::aws::{Failure, backup, clock, efs, elb, image, instances, ssm};
 use crate::doctor::{Gap, Look};
 use crate::error::Fault;
 use crate::group::standing::{self, Standing};
@@ -188,13 +189,24 @@ async fn home(
         efs::mount_targets(config, &id),
         efs::is_backed_up(config, &id),
     );
+    let file_system = file_system?;
     Ok(Some(Home {
-        zone: file_system?.zone,
+        newest_backup: told(newest_backup(config, &file_system.arn).await),
+        zone: file_system.zone,
         targets: targets?,
         cross_az: efs.cross_az,
         backed_up: told(backed_up),
         file_system: id,
     }))
+}
+
+/// When the newest backup was begun that is whole. Without an ARN nobody can be asked.
+async fn newest_backup(config: &SdkConfig, arn: &str) -> Result<Option<Timestamp>, Failure> {
+    if arn.is_empty() {
+        return Ok(None);
+    }
+    let points = backup::recovery_points(config, arn).await?;
+    Ok(points.iter().filter(|point| point.is_whole()).filter_map(|point| point.created).max())
 }
 
 /// What the hosts are: what somebody says, else what they are told, else what can be concluded.

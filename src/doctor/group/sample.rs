@@ -118,6 +118,7 @@ pub(crate) fn sound() -> Subject {
             targets: vec![target(1), target(2)],
             cross_az: false,
             backed_up: Ok(true),
+            newest_backup: Ok(Some(now - SignedDuration::from_hours(9))),
         })),
     }
 }

@@ -30,7 +30,7 @@ fn a_group_as_it_should_be_passes_everything() {
 type Change = fn(&mut Subject);
 
 /// What is wrong, and how it gets so.
-const CASES: [(&str, Change); 37] = [
+const CASES: [(&str, Change); 39] = [
     ("two at most", |it| it.group.max = 2),
     ("none wanted", |it| (it.group.desired, it.group.min) = (0, 0)),
     ("by the latest version", |it| {
@@ -119,6 +119,13 @@ const CASES: [(&str, Change); 37] = [
     }),
     ("a launch failed", |it| {
         it.activities = Ok(vec![activity(it.now, Kind::Launch, 10, false)]);
+    }),
+    ("an old backup", |it| {
+        let old = it.now - jiff::SignedDuration::from_hours(100);
+        it.home.as_mut().unwrap().as_mut().unwrap().newest_backup = Ok(Some(old));
+    }),
+    ("no backup yet", |it| {
+        it.home.as_mut().unwrap().as_mut().unwrap().newest_backup = Ok(None);
     }),
     ("no backups", |it| {
         it.home.as_mut().unwrap().as_mut().unwrap().backed_up = Ok(false);

@@ -1,6 +1,9 @@
 //! What the Auto Scaling group would do to a host without Jenkins: suspended, and resumed by exactly
 //! the list in the journal.
 
+use aws_config::SdkConfig;
+
+use crate::aws::Failure;
 use crate::aws::asg::{self, process};
 use crate::error::Fault;
 use crate::lease::recovery::Suspension;
@@ -60,8 +63,30 @@ pub(super) async fn resume(setting: &Setting<'_>, group: &Suspension) -> Result<
         ))
     };
     let config = setting.aws.as_ref().map_err(|why| failed(why))?;
+    heal(setting, config, &group.name).await;
     let told = process::resume(config, &group.name, &group.processes).await;
     told.map_err(|failure| failed(&failure.to_string()))
+}
+
+/// A boot that found no home may have told the group that this host is unhealthy. That lasts until
+/// somebody says otherwise, and this host would be replaced as soon as the group goes on.
+async fn heal(setting: &Setting<'_>, config: &SdkConfig, group: &str) {
+    let Some(id) = setting.order.me.instance_id.as_deref() else { return };
+    let healed = async {
+        let group = asg::describe(config, group).await?;
+        let ill = group.is_some_and(|it| it.members.iter().any(|one| one.id == id && !one.healthy));
+        if ill {
+            asg::set_healthy(config, id).await?;
+        }
+        Ok::<_, Failure>(ill)
+    };
+    match healed.await {
+        Ok(true) => setting.log("the group held this host for unhealthy, and is told otherwise"),
+        Ok(false) => {}
+        Err(failure) => {
+            setting.log(format!("whether the group finds this host healthy: {failure}"))
+        }
+    }
 }
 
 fn cannot(what: &str, why: &str, name: &str) -> Fault {

@@ -14,7 +14,7 @@ pub async fn prepare(setting: &Setting<'_>, wish: &Wish) -> anyhow::Result<Prosp
     let survey = ask::survey(setting, wish.from.as_deref()).await?;
     let (course, mut journal) = course(setting, &survey, wish)?;
     if let Some(chosen) = &survey.chosen {
-        whole(chosen, wish)?;
+        whole(chosen, wish, &setting.order.me.fs_id)?;
     }
     let idle = host::idle(setting).await?;
     let stops_jenkins = idle == host::Idle::Jenkins && wish.stop_jenkins;
@@ -82,7 +82,7 @@ fn course(setting: &Setting<'_>, survey: &Survey, wish: &Wish) -> Result<(Course
         },
         Found::Nothing => match &survey.chosen {
             Some(chosen) => Ok((Course::Begin, begin(setting, chosen))),
-            None => Err(nothing(survey)),
+            None => Err(nothing(survey, fs_id)),
         },
     }
 }
@@ -111,7 +111,7 @@ fn begin(setting: &Setting<'_>, chosen: &Chosen) -> Journal {
 }
 
 /// No recovery is under way, and none is asked for.
-fn nothing(survey: &Survey) -> Fault {
+fn nothing(survey: &Survey, fs_id: &str) -> Fault {
     let mut lines: Vec<_> = survey
         .choices
         .iter()
@@ -121,9 +121,11 @@ fn nothing(survey: &Survey) -> Fault {
         lines.push(format!("  hostkit efs recover --undo  # takes back the recovery {}", last.id));
     }
     let hint = if lines.is_empty() {
-        "there is nothing on the file system to bring back; `hostkit efs backup list` shows what \
-         AWS Backup has"
-            .to_owned()
+        format!(
+            "there is nothing on the file system to bring back; what AWS Backup has, and how it gets \
+             here:\n  hostkit efs backup list --file-system {fs_id}\n  hostkit efs backup restore \
+             --file-system {fs_id} newest"
+        )
     } else {
         format!("there is:\n{}", lines.join("\n"))
     };
@@ -131,7 +133,7 @@ fn nothing(survey: &Survey) -> Fault {
 }
 
 /// Refuses what Jenkins cannot live on, but for what a person names.
-fn whole(chosen: &Chosen, wish: &Wish) -> Result<(), Fault> {
+fn whole(chosen: &Chosen, wish: &Wish, fs_id: &str) -> Result<(), Fault> {
     let accepted = |path: &str| wish.accept_missing.iter().any(|it| it == path);
     if let Some(odd) = wish
         .accept_missing
@@ -157,8 +159,8 @@ fn whole(chosen: &Chosen, wish: &Wish) -> Result<(), Fault> {
         lines.join("; ")
     ))
     .hint(format!(
-        "take another recovery point (hostkit efs backup list). Jenkins cannot do without these; if \
-         you know better: {}",
+        "take another recovery point:\n  hostkit efs backup list --file-system {fs_id}\nJenkins \
+         cannot do without these. If you know better, the same command with:\n  {}",
         flags.join(" ")
     )))
 }

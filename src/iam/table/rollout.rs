@@ -52,6 +52,14 @@ pub(super) const GRANTS: &[Grant] = &[
         why: "whether the home can be mounted wherever the group launches, and is backed up",
     },
     Grant {
+        sid: "LookAtBackups",
+        roles: &[Upgrade],
+        actions: &["backup:ListRecoveryPointsByResource"],
+        on: &[On::Everything],
+        when: When::Region,
+        why: "how old the newest backup of the home is: what the way back of an upgrade cannot undo",
+    },
+    Grant {
         sid: "ReadRecords",
         roles: &[Upgrade],
         actions: &["ssm:GetParameterHistory", "ssm:GetParameters", "ssm:GetParametersByPath"],

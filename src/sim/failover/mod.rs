@@ -20,8 +20,11 @@ use serde::Serialize;
 use self::play::Play;
 use super::fleet::{Fleet, Line, Options as Fleeting};
 use super::nfs::interleave::Verdict;
+use super::nights::{self as ends, Played};
 use super::vm::watch::Watch;
-use crate::event::{Events, Outcome};
+use crate::event::Events;
+
+pub use super::nights::Check;
 
 /// A scene.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -91,17 +94,6 @@ pub struct Options {
     pub nights: Vec<Night>,
 }
 
-/// Something that a night must show.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// What.
-    pub what: String,
-    /// Whether it was so.
-    pub holds: bool,
-    /// What was seen.
-    pub seen: String,
-}
-
 /// How a night was.
 #[derive(Clone, Debug, Serialize)]
 pub struct Told {
@@ -122,22 +114,15 @@ pub struct Told {
 }
 
 /// All nights.
-#[derive(Clone, Debug, Serialize)]
-pub struct Ended {
-    /// The form of this, as JSON.
-    pub version: u32,
-    /// One for each, in order.
-    pub nights: Vec<Told>,
-    /// How many machines were booted.
-    pub boots: usize,
-    /// How long all of it took, in seconds.
-    pub seconds: f64,
-}
+pub type Ended = super::nights::Ended<Told>;
 
-impl Ended {
-    /// Whether everything was as it must be.
-    pub fn holds(&self) -> bool {
-        self.nights.iter().all(|night| night.holds)
+impl Played for Told {
+    fn name(&self) -> &'static str {
+        self.night.name()
+    }
+
+    fn holds(&self) -> bool {
+        self.holds
     }
 }
 
@@ -175,16 +160,7 @@ async fn one(play: &mut Play, night: Night, events: &Events) -> Told {
     let end = Box::pin(nights::play(play, night)).await;
     let failed = end.err().map(|error| format!("{error:#}"));
     let told = play.tell(night, failed);
-    let outcome = match (&told.failed, told.holds) {
-        (Some(why), _) => Outcome::Failed(why.clone()),
-        (None, false) => {
-            let wrong = told.checks.iter().filter(|check| !check.holds);
-            let wrong: Vec<_> =
-                wrong.map(|check| format!("{}: {}", check.what, check.seen)).collect();
-            Outcome::Failed(wrong.join("; "))
-        }
-        (None, true) => Outcome::Changed,
-    };
+    let outcome = ends::outcome(told.failed.as_deref(), told.holds, &told.checks);
     events.finished(night.name(), outcome, began.elapsed());
     if !told.holds {
         // What a night leaves that went wrong is no ground for another one.

@@ -23,7 +23,7 @@ impl Stage {
         let plan = Plan { balanced: false, ..Plan::controller("ci") };
         let scenery = plan.furnish(&mut account);
         account.hosts.script = Script::of([
-            Part::controller("2.2").of_image(&scenery.new).that(does),
+            Part::controller("2.1").of_image(&scenery.new).that(does),
             Part { builds: vec![40.0], ..Part::controller("2.1") },
         ]);
         scenery.version(&mut account, &scenery.new);
@@ -261,19 +261,18 @@ fn protected_and_standby_instances_are_waited_for_an_hour() {
 }
 
 #[test]
-fn an_instance_in_standby_is_waited_for_left_out_or_replaced() {
+fn an_instance_in_standby_is_waited_for_and_replaced_once_it_serves_again() {
     let mut stage = Stage::new(Does::Healthy);
     let id = stage.first.clone();
-    let aside = format!("InstanceIds.member.1={id}&ShouldDecrementDesiredCapacity=false");
+    let aside = format!("InstanceIds.member.1={id}&ShouldDecrementDesiredCapacity=true");
+    stage.done("Action=UpdateAutoScalingGroup&MinSize=0");
     stage.done(&format!("Action=EnterStandby&{aside}"));
-    stage.done("Action=SuspendProcesses&ScalingProcesses.member.1=Launch");
     stage.done(&format!("{START}&Preferences.StandbyInstances=Wait"));
     stage.pass(60);
     let reason = stage.refresh().reason.unwrap();
     assert!(reason.contains("Standby") && reason.contains(&id), "{reason}");
     // Once it serves again it is replaced as the others are.
     stage.done(&format!("Action=ExitStandby&InstanceIds.member.1={id}"));
-    stage.done("Action=ResumeProcesses&ScalingProcesses.member.1=Launch");
     assert_eq!(stage.end(900).status, Status::Successful);
     let new = stage.scenery.new.clone();
     let (now, image) = stage.serving().unwrap();

@@ -27,12 +27,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::failover::Check;
 use super::fleet::Line;
 use super::nfs::interleave::Verdict;
+use super::nights::{self, Check, Played};
 use super::vm::options::Acceleration;
 use super::vm::watch::Watch;
-use crate::event::{Events, Outcome};
+use crate::event::Events;
 
 pub use self::spans::{Span, Times, Whose};
 
@@ -145,22 +145,15 @@ pub struct Told {
 }
 
 /// All nights.
-#[derive(Clone, Debug, Serialize)]
-pub struct Ended {
-    /// The form of this, as JSON.
-    pub version: u32,
-    /// One for each, in order.
-    pub nights: Vec<Told>,
-    /// How many machines were booted.
-    pub boots: usize,
-    /// How long all of it took, in seconds.
-    pub seconds: f64,
-}
+pub type Ended = super::nights::Ended<Told>;
 
-impl Ended {
-    /// Whether everything was as it must be.
-    pub fn holds(&self) -> bool {
-        self.nights.iter().all(|night| night.holds)
+impl Played for Told {
+    fn name(&self) -> &'static str {
+        self.night.name()
+    }
+
+    fn holds(&self) -> bool {
+        self.holds
     }
 }
 
@@ -196,16 +189,7 @@ async fn one(options: &Options, night: Night, events: &Events) -> anyhow::Result
     let mut play = play::Play::open(options, night, events).await?;
     let failed = Box::pin(play.all()).await.err().map(|error| format!("{error:#}"));
     let (told, boots) = play.tell(failed);
-    let outcome = match (&told.failed, told.holds) {
-        (Some(why), _) => Outcome::Failed(why.clone()),
-        (None, false) => {
-            let wrong = told.checks.iter().filter(|check| !check.holds);
-            let wrong: Vec<_> =
-                wrong.map(|check| format!("{}: {}", check.what, check.seen)).collect();
-            Outcome::Failed(wrong.join("; "))
-        }
-        (None, true) => Outcome::Changed,
-    };
+    let outcome = nights::outcome(told.failed.as_deref(), told.holds, &told.checks);
     events.finished(night.name(), outcome, began.elapsed());
     Ok((told, boots))
 }

@@ -10,6 +10,15 @@ use crate::lease::ground::{self, HOME};
 use crate::sys::Root;
 use crate::sys::cmd::quote;
 
+/// Where names are looked up.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    /// Where the file system is mounted.
+    pub mount_point: &'a Utf8Path,
+    /// Its id.
+    pub file_system: &'a str,
+}
+
 /// What a name means: a folder, from the top of the file system.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Meant {
@@ -21,10 +30,10 @@ pub(super) struct Meant {
 ///
 /// # Errors
 /// Nothing, or what cannot be moved in.
-pub(super) fn meant(root: &Root, mount_point: &Utf8Path, name: &str) -> anyhow::Result<Meant> {
+pub(super) fn meant(root: &Root, place: &Place<'_>, name: &str) -> anyhow::Result<Meant> {
     let trimmed = name.trim_end_matches('/');
     let meant = if trimmed.starts_with('/') {
-        of_path(mount_point, trimmed)?
+        of_path(place.mount_point, trimmed)?
     } else if let Some(set) = trimmed.strip_prefix(".hostkit/before/") {
         Meant { kind: Kind::Set, path: format!("{SETS}/{set}") }
     } else if trimmed.starts_with(ASIDE) {
@@ -33,7 +42,10 @@ pub(super) fn meant(root: &Root, mount_point: &Utf8Path, name: &str) -> anyhow::
         Meant { kind: Kind::Restore, path: trimmed.to_owned() }
     } else if trimmed.starts_with(FAILED) {
         return Err(Fault::step(format!("`{trimmed}` is what a restore left that failed"))
-            .hint("hostkit efs backup restore has another one made")
+            .hint(format!(
+                "hostkit efs backup restore --file-system {} newest  # has another one made",
+                place.file_system
+            ))
             .into());
     } else {
         Meant { kind: Kind::Set, path: format!("{SETS}/{trimmed}") }
@@ -41,7 +53,7 @@ pub(super) fn meant(root: &Root, mount_point: &Utf8Path, name: &str) -> anyhow::
     let path = Utf8Path::new(&meant.path);
     let is_odd = path.components().any(|part| matches!(part.as_str(), ".." | "."));
     if is_odd || trimmed.is_empty() || !is_folder(root, path)? {
-        return Err(unknown(root, name)?.into());
+        return Err(unknown(root, place, name)?.into());
     }
     Ok(meant)
 }
@@ -84,14 +96,17 @@ fn of_path(mount_point: &Utf8Path, path: &str) -> Result<Meant, Fault> {
 }
 
 /// Nothing is called so, and what there is.
-fn unknown(root: &Root, name: &str) -> anyhow::Result<Fault> {
+fn unknown(root: &Root, place: &Place<'_>, name: &str) -> anyhow::Result<Fault> {
     let all = choices::all(root)?;
     let lines: Vec<_> =
         all.iter().map(|it| format!("  {}  ({})", it.name, it.kind.told())).collect();
     let hint = if lines.is_empty() {
-        "there is nothing on the file system that a home could be brought back from; `hostkit efs \
-         backup list` shows what AWS Backup has, and `hostkit efs backup restore` puts it there"
-            .to_owned()
+        format!(
+            "there is nothing on the file system that a home could be brought back from; what AWS \
+             Backup has, and how it gets here:\n  hostkit efs backup list --file-system {0}\n  \
+             hostkit efs backup restore --file-system {0} newest",
+            place.file_system
+        )
     } else {
         format!("there is:\n{}", lines.join("\n"))
     };

@@ -127,7 +127,8 @@ fn work(request: &Request, ground: Ground, moments: &Moments) -> anyhow::Result<
     belongs(&root, file_system)?;
     match task {
         Task::Survey { from, user } => {
-            let survey = survey::survey(&root, mount_point, from.as_deref(), owner(user)?)?;
+            let place = find::Place { mount_point, file_system };
+            let survey = survey::survey(&root, &place, from.as_deref(), owner(user)?)?;
             Ok(Answer::Surveyed(Box::new(survey)))
         }
         Task::Note(journal) => {

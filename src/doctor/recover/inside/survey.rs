@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::choices::{self, Choice, Kind};
+use super::find::Place;
 use super::{find, inode, is_folder, journal, moves, set};
 use crate::doctor::efs::inside::intact::{Gravity, examine};
 use crate::error::Fault;
@@ -77,7 +78,7 @@ pub struct Damaged {
 /// Looks. `owner` is whose the home must be.
 pub(super) fn survey(
     root: &Root,
-    mount_point: &Utf8Path,
+    place: &Place<'_>,
     from: Option<&str>,
     owner: Owner,
 ) -> anyhow::Result<Survey> {
@@ -88,9 +89,7 @@ pub(super) fn survey(
     };
     let choices = choices::all(root)?;
     let chosen = match from {
-        Some(name) if open == Found::Nothing => {
-            Some(Box::new(choose(root, mount_point, name, owner)?))
-        }
+        Some(name) if open == Found::Nothing => Some(Box::new(choose(root, place, name, owner)?)),
         _ => None,
     };
     Ok(Survey { open, undo, final_, choices, chosen })
@@ -123,12 +122,12 @@ fn last(root: &Root) -> anyhow::Result<(Option<Box<Journal>>, Option<String>)> {
     Ok((Some(Box::new(moves::refreshed(root, last)?)), None))
 }
 
-fn choose(root: &Root, mount_point: &Utf8Path, name: &str, owner: Owner) -> anyhow::Result<Chosen> {
-    let meant = find::meant(root, mount_point, name)?;
+fn choose(root: &Root, place: &Place<'_>, name: &str, owner: Owner) -> anyhow::Result<Chosen> {
+    let meant = find::meant(root, place, name)?;
     let id = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     let aside = format!(".hostkit/{}{id}", choices::ASIDE);
     if meant.kind == Kind::Set {
-        return choose_set(root, meant.path, id, aside);
+        return choose_set(root, place, meant.path, id, aside);
     }
     let folder = find::home_in(root, &meant.path)?;
     owned(root, &folder, owner)?;
@@ -154,7 +153,13 @@ fn choose(root: &Root, mount_point: &Utf8Path, name: &str, owner: Owner) -> anyh
     })
 }
 
-fn choose_set(root: &Root, path: String, id: String, aside: String) -> anyhow::Result<Chosen> {
+fn choose_set(
+    root: &Root,
+    place: &Place<'_>,
+    path: String,
+    id: String,
+    aside: String,
+) -> anyhow::Result<Chosen> {
     if !root.exists(format!("{path}/set.json")).with_context(|| format!("looking at {path}"))? {
         return Err(Fault::step(format!(
             "`{path}` is no whole set: the boot that made it was \
@@ -165,7 +170,10 @@ fn choose_set(root: &Root, path: String, id: String, aside: String) -> anyhow::R
     }
     if !is_folder(root, HOME.into())? {
         return Err(Fault::step("there is no home that configuration could be put back into")
-            .hint("bring a whole home back first: hostkit efs backup list")
+            .hint(format!(
+                "bring a whole home back first: hostkit efs backup list --file-system {}",
+                place.file_system
+            ))
             .into());
     }
     let files = set::files(root, path.as_str().into())?;

@@ -51,13 +51,12 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
         }
     };
     let Some(host) = case.here() else { return from_outside(&policy, case) };
-    match client(host, case) {
-        Some(client) => on_host(&policy, host, &client, case),
-        None => {
-            let says = "whether the policy lets this host in cannot be told: as which role it comes \
-                        is not known";
-            say(Verdict::Skip, says)
-        }
+    if let Some(client) = client(host, case) {
+        on_host(&policy, host, &client, case)
+    } else {
+        let says = "whether the policy lets this host in cannot be told: as which role it comes is \
+                    not known";
+        say(Verdict::Skip, says)
     }
 }
 
