@@ -3,6 +3,8 @@
 use super::{Ended, Situation};
 use crate::doctor::efs::api::backup::spoken;
 use crate::doctor::recover::steps::{By, Step, Steps};
+use crate::host::HOME;
+use crate::lease::ground::MARK;
 
 impl Situation {
     /// What is to be done, in order.
@@ -171,16 +173,18 @@ impl Situation {
     fn claim(&self) -> Step {
         let there = self.replication.as_ref().map_or("the old region", |it| &it.source_region);
         Step {
-            what: "let the new controller have the home, on its host".to_owned(),
+            what: "let the new controller have the home, on its host, as root".to_owned(),
             by: By::Person,
             commands: vec![
+                format!("echo {} > {HOME}/{MARK}", self.copy.id),
                 "hostkit lease status".to_owned(),
                 "hostkit lease break --generation N --reason TEXT --i-have-proof TEXT".to_owned(),
             ],
             takes: "a minute",
             risk: format!(
-                "the lease in the copy names a host of {there}, of which EC2 here knows nothing: that \
-                 proves no death, and the new host waits for a person. Not before step 1 is done"
+                "the boot refuses what is marked as another file system, as the copy is. Its lease names \
+                 a host of {there}, of which EC2 here knows nothing: that proves no death, and the new host \
+                 waits for a person. Not before step 1 is done"
             ),
         }
     }
