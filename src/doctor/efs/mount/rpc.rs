@@ -41,6 +41,7 @@ const SLOW_TRANSFER: f64 = 250.0;
 const QUEUED: f64 = 50.0;
 
 /// Looks.
+#[expect(clippy::unused_async, reason = "all checks look alike")]
 pub async fn look(scene: &Scene<'_>) -> Look<Seen> {
     Ok(Seen { stats: count(scene)? })
 }

@@ -37,6 +37,7 @@ pub(super) fn count(scene: &Scene<'_>) -> Look<Option<stats::Stats>> {
 }
 
 /// Looks.
+#[expect(clippy::unused_async, reason = "all checks look alike")]
 pub async fn look(scene: &Scene<'_>) -> Look<Seen> {
     let stats = count(scene)?.unwrap_or_default();
     let source = Some(stats.source).filter(|source| !source.is_empty());

@@ -77,6 +77,7 @@ const RESTART: &str =
     "systemctl restart amazon-efs-mount-watchdog   # it starts tunnels that are gone";
 
 /// Looks.
+#[expect(clippy::unused_async, reason = "all checks look alike")]
 pub async fn look(scene: &Scene<'_>) -> Look<Seen> {
     let Some(top) = there::top(scene.observed) else {
         let why = "nothing is mounted there".to_owned();
