@@ -34,10 +34,8 @@ struct Run {
 }
 
 fn main() {
-    let work = std::env::var_os("HOSTKIT_BENCH_HOME").map_or_else(
-        || Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-scan"),
-        PathBuf::from,
-    );
+    let work = std::env::var_os("HOSTKIT_BENCH_HOME")
+        .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-scan"), PathBuf::from);
     make(&work);
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("load {}", load.split(' ').next().unwrap_or_default());
@@ -141,7 +139,8 @@ fn find(work: &Path) -> Run {
         .expect("find can be started");
     let took = began.elapsed();
     let kind = |kind: &[u8]| {
-        output.stdout.split(|byte| *byte == b'\n').filter(|line| line.starts_with(kind)).count() as u64
+        output.stdout.split(|byte| *byte == b'\n').filter(|line| line.starts_with(kind)).count()
+            as u64
     };
     Run { took, peak: 0, files: kind(b"f "), folders: kind(b"d ") }
 }

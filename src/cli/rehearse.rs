@@ -187,8 +187,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::sim::nights::Check;
     use crate::sim::fleet::Line;
+    use crate::sim::nights::Check;
 
     fn told(night: Night, holds: bool) -> Told {
         let line = |at: f64, who: &str, what: &str| Line { at, who: who.into(), what: what.into() };

@@ -210,7 +210,6 @@ pub const TWO_WAYS: &str = "on the host that holds the home, one of:\n  hostkit 
 pub fn barrier(root: &Root, file_system: &str) -> io::Result<Option<(String, String)>> {
     let hint = TWO_WAYS.to_owned();
     Ok(match read(root)? {
-        Found::Nothing => None,
         Found::Journal(journal) if journal.file_system != file_system => Some((
             format!("{JOURNAL} is about {}: it came here with a copy", journal.file_system),
             format!(
@@ -219,7 +218,7 @@ pub fn barrier(root: &Root, file_system: &str) -> io::Result<Option<(String, Str
             ),
         )),
         Found::Journal(journal) if journal.bars() => Some((journal.told(), hint)),
-        Found::Journal(_) => None,
+        Found::Nothing | Found::Journal(_) => None,
         Found::Garbage(why) => Some((
             format!("a recovery is under way, and {JOURNAL} cannot be read: {why}"),
             format!(
@@ -266,7 +265,7 @@ pub(crate) mod tests {
     fn jenkins_is_barred_until_the_home_is_moved_and_says_by_whom() {
         let text = |stage: Stage, way: Way, file_system: &str| {
             let file_system = file_system.to_owned();
-            let journal = Journal { stage, way, file_system, ..journal() };
+            let journal = Journal { file_system, way, stage, ..journal() };
             serde_json::to_string_pretty(&journal).unwrap()
         };
         let fs = "fs-0123456789abcdef0";

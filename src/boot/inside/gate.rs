@@ -121,7 +121,7 @@ pub(super) fn left(
     let had_run = aside::release_of(root, &set)?;
     let had_run = had_run.and_then(|bytes| serde_json::from_slice::<Release>(&bytes).ok());
     let is_ours = had_run.is_some_and(|had_run| had_run.image == image);
-    Ok(is_ours.then(|| Left { served, now, before, set }))
+    Ok(is_ours.then_some(Left { served, now, before, set }))
 }
 
 /// Puts it back for this image, and keeps aside what is there now. Says what was done. Whoever is interrupted does it

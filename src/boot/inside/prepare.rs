@@ -131,7 +131,7 @@ fn check(root: &Root, mark: &str, tenant: &Tenant<'_>) -> anyhow::Result<Answer>
         match tenant.former {
             Former::Tell => return Ok(Answer::Former { served: left.served }),
             Former::PutBack(rollout) => {
-                told = Some(gate::go_back(root, &left, tenant.image, rollout)?)
+                told = Some(gate::go_back(root, &left, tenant.image, rollout)?);
             }
             Former::Stay(said) => why = Some(said.as_str()),
         }

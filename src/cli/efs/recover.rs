@@ -22,6 +22,7 @@ const USER: &str = "jenkins";
 
 /// `hostkit efs recover`
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command")]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Recover {
     #[command(subcommand)]

@@ -154,8 +154,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::sim::nights::Check;
     use crate::sim::fleet::Line;
+    use crate::sim::nights::Check;
     use crate::sim::upgrade::{Span, Times};
 
     #[test]

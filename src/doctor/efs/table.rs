@@ -1,6 +1,8 @@
 //! Every check there is, as data: its id, where it can run, what it comes after, and what it does in
 //! a sentence. The rows are in the order in which one thing rests on another.
 
+#![expect(clippy::doc_markdown, reason = "what a check does is told to people, too")]
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};

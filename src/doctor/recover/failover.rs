@@ -26,7 +26,7 @@ use crate::error::Fault;
 use crate::event::Events;
 
 /// How long AWS may take to end a replication: minutes, mostly.
-const ENDING: Duration = Duration::from_mins(60);
+const ENDING: Duration = Duration::from_hours(1);
 /// How long AWS may take to make mount targets: a minute or two, mostly.
 const MOUNTING: Duration = Duration::from_mins(15);
 /// A client that was connected so lately still is.

@@ -16,17 +16,14 @@ pub(super) const PROCESSES: [&str; 3] = ["HealthCheck", "ReplaceUnhealthy", "AZR
 /// What the group of this host does, and is to leave: none where the host is in none.
 pub(super) async fn look(setting: &Setting<'_>) -> Result<Option<Suspension>, Fault> {
     let config = setting.aws.as_ref().map_err(|why| cannot("is not known", why, "GROUP"))?;
-    let name = match &setting.order.group {
-        Some(name) => name.clone(),
-        None => {
-            let Some(id) = setting.order.me.instance_id.as_deref() else { return Ok(None) };
-            match asg::membership(config, id).await {
-                Ok(None) => return Ok(None),
-                Ok(Some(member)) => member.group,
-                Err(failure) => {
-                    return Err(cannot("is not known", &failure.to_string(), "GROUP"));
-                }
-            }
+    let name = if let Some(name) = &setting.order.group {
+        name.clone()
+    } else {
+        let Some(id) = setting.order.me.instance_id.as_deref() else { return Ok(None) };
+        match asg::membership(config, id).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(member)) => member.group,
+            Err(failure) => return Err(cannot("is not known", &failure.to_string(), "GROUP")),
         }
     };
     let group = asg::describe(config, &name).await;
@@ -84,7 +81,7 @@ async fn heal(setting: &Setting<'_>, config: &SdkConfig, group: &str) {
         Ok(true) => setting.log("the group held this host for unhealthy, and is told otherwise"),
         Ok(false) => {}
         Err(failure) => {
-            setting.log(format!("whether the group finds this host healthy: {failure}"))
+            setting.log(format!("whether the group finds this host healthy: {failure}"));
         }
     }
 }

@@ -159,9 +159,10 @@ impl Prospect {
             .filter(|it| !group.processes.iter().any(|one| one == *it))
             .copied()
             .collect();
-        let note = match already.is_empty() {
-            true => String::new(),
-            false => format!(" ({} was suspended before, and stays so)", already.join(", ")),
+        let note = if already.is_empty() {
+            String::new()
+        } else {
+            format!(" ({} was suspended before, and stays so)", already.join(", "))
         };
         format!("group {name}: {all} {verb}{note}")
     }
@@ -181,9 +182,10 @@ impl Prospect {
             Work::Home { moves, .. } => {
                 let mut lines: Vec<_> = moves
                     .iter()
-                    .map(|one| match back {
-                        false => format!("{} -> {}", one.from, one.to),
-                        true => format!("{} -> {}", one.to, one.from),
+                    .map(|one| {
+                        let (from, to) =
+                            if back { (&one.to, &one.from) } else { (&one.from, &one.to) };
+                        format!("{from} -> {to}")
                     })
                     .collect();
                 if back {

@@ -134,7 +134,7 @@ fn slow(seen: &Seen, load: &Load, case: &Case<'_>) -> Option<Finding> {
         )
     };
     if load.is_spent(&seen.mode) {
-        let rate = load::rate(load.baseline(seen.size));
+        let rate = load::rate(Load::baseline(seen.size));
         let says = format!(
             "its burst credits are spent: it goes at {rate} until it has saved some, which takes hours"
         );

@@ -46,7 +46,7 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
         if let Some(first) = scan.hanging.first() {
             let says = format!("a part of the home does not answer: {first} hangs");
             let found = Finding::new(id.name(), Verdict::Fail, says);
-            let found = scan.hanging.iter().skip(1).fold(found, |it, more| it.shown_by(more));
+            let found = scan.hanging.iter().skip(1).fold(found, Finding::shown_by);
             return unreached(found.shown_by(size), scan).mended_by("hostkit efs recover hang");
         }
         let burdens: Vec<_> = BURDENS.iter().filter(|it| (it.weighs)(scan)).collect();

@@ -188,7 +188,7 @@ mod tests {
         for (ahead, verdict) in [
             (Duration::ZERO, Verdict::Pass),
             (Duration::from_secs(90), Verdict::Warn),
-            (Duration::from_secs(3600), Verdict::Fail),
+            (Duration::from_hours(1), Verdict::Fail),
         ] {
             let mut stage = Stage::new();
             stage.metadata(&ZONE, ahead).await;

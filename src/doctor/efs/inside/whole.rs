@@ -71,7 +71,7 @@ pub(super) fn look(root: &Root, within: Duration, notes: &Notebook) -> Result<Wh
     notes.doing(what);
     let trouble = |error: io::Error| Trouble::new(what, &error);
     let sets = sets(root).map_err(trouble)?;
-    let copies = copies(root, &place, &intact, &sets).map_err(trouble)?;
+    let copies = copies(root, &place, &intact, &sets);
     let mut restores = root.list("").map_err(trouble)?;
     restores.retain(|name| name.starts_with("aws-backup-restore_"));
     restores.reverse();
@@ -95,12 +95,7 @@ fn sets(root: &Root) -> io::Result<Vec<Set>> {
 }
 
 /// For what is damaged: where the newest set has it, and not the same file.
-fn copies(
-    root: &Root,
-    place: &Place,
-    intact: &Intact,
-    sets: &[Set],
-) -> io::Result<Vec<(String, String)>> {
+fn copies(root: &Root, place: &Place, intact: &Intact, sets: &[Set]) -> Vec<(String, String)> {
     use std::os::unix::fs::MetadataExt as _;
 
     let mut found = Vec::new();
@@ -117,5 +112,5 @@ fn copies(
             }
         }
     }
-    Ok(found)
+    found
 }

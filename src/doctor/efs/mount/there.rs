@@ -427,7 +427,7 @@ mod tests {
         other_tunnel.write("/run/efs/fs-0fedcba9876543210.var.lib.jenkins.20049", "{}");
         let mut other_mount = stage(&[ROOT]);
         other_mount.here().mount_point = "/srv/shared".into();
-        let stages = [
+        let stages = vec![
             stage(&[ROOT]),
             stage(&[ROOT, &RIGHT.replace("/var/lib/jenkins", "/mnt/efs")]),
             stage(&[ROOT, "40 22 0:30 / /var/lib/jenkins rw - tmpfs tmpfs rw\n"]),

@@ -247,7 +247,7 @@ mod tests {
         let through = |script, log| stage("127.0.0.1:/", script, log);
         let failing = Script::default().fail("systemctl show", 1, "Failed to connect to bus");
         let (error, _) = LINES.split_once("\nTrace").unwrap();
-        let stages = [
+        let stages = vec![
             through(says("LoadState=not-found\nActiveState=inactive\n"), ""),
             through(with("ActiveState=active", "ActiveState=failed"), LINES),
             through(with("NRestarts=0", "NRestarts=17"), LINES),

@@ -98,8 +98,8 @@ pub fn row(point: &RecoveryPoint, now: Timestamp) -> [String; 5] {
 /// A size as people read it.
 pub fn size(bytes: u64) -> String {
     match bytes {
-        ..0x10_0000 => format!("{} KiB", bytes.div_ceil(1 << 10)),
-        ..0x4000_0000 => format!("{} MiB", bytes >> 20),
+        0..0x10_0000 => format!("{} KiB", bytes.div_ceil(1 << 10)),
+        0x10_0000..0x4000_0000 => format!("{} MiB", bytes >> 20),
         _ => format!("{} GiB", bytes >> 30),
     }
 }

@@ -50,24 +50,25 @@ impl Load {
         let most = |points: &[Point]| points.iter().map(|it| it.value).reduce(f64::max);
         #[expect(clippy::cast_precision_loss, reason = "ten minutes")]
         let used = lately(&seen.metered).map(|it| it.iter().sum::<f64>() / it.len() as f64 / 60.0);
+        let clients = lately(&seen.clients).and_then(|it| it.into_iter().reduce(f64::max));
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a few clients"
         )]
-        let clients = lately(&seen.clients).and_then(|it| it.into_iter().reduce(f64::max));
+        let clients = clients.map(|it| it.max(0.0).round() as u64);
         Some(Self {
             credits: last(&seen.credits),
             spent: hourly(&seen.credits),
             permitted: last(&seen.permitted),
             used,
             limit: most(&seen.limit),
-            clients: clients.map(|it| it.max(0.0).round() as u64),
+            clients,
         })
     }
 
     /// What a file system of this size may go at without credits, in bytes a second.
-    pub(super) fn baseline(&self, size: u64) -> f64 {
+    pub(super) fn baseline(size: u64) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let of_size = size as f64 / TIB * 50.0 * MIB;
         of_size.max(MIB)

@@ -155,7 +155,7 @@ impl Walk {
                     return ControlFlow::Break(());
                 }
             }
-            match kind.map_or_else(|| self.kind(folder, name), Ok) {
+            match kind.map_or_else(|| kind_of_entry(folder, name), Ok) {
                 Ok(Type::Directory) => {
                     if path.is_empty() && self.home.as_str().is_empty() && is_apart(name) {
                         return ControlFlow::Continue(());
@@ -163,7 +163,10 @@ impl Walk {
                     counts.folders += 1;
                     match name.to_str() {
                         Some(name) => below.push(self.item(item, &parent, name)),
-                        None => self.totals().scan.failed.add(&format!("{path}/{name:?}"), 0),
+                        None => {
+                            let shown = format!("{path}/{}", name.to_string_lossy());
+                            self.totals().scan.failed.add(&shown, 0);
+                        }
                     }
                     if below.len() >= BATCH {
                         self.hand_out(std::mem::take(&mut below), depth);
@@ -173,7 +176,7 @@ impl Walk {
                 }
                 Ok(Type::File) => {
                     counts.files += 1;
-                    if let Some(size) = self.telling(folder, name, may_tell) {
+                    if let Some(size) = telling(folder, name, may_tell) {
                         note(&mut counts, path, name, size);
                     }
                 }
@@ -209,25 +212,6 @@ impl Walk {
             Some(group)
         });
         Item { parent: Arc::clone(path), name: name.into(), group }
-    }
-
-    /// The size of a file, where it tells something.
-    fn telling(&self, folder: &Folder, name: &OsStr, may_tell: bool) -> Option<u64> {
-        let bytes = name.as_encoded_bytes();
-        let is_telling = bytes.starts_with(b"tmp_pack_") || (may_tell && bytes.ends_with(b".xml"));
-        let stat = is_telling.then(|| folder.stat(name)).and_then(Result::ok).flatten()?;
-        u64::try_from(stat.st_size).ok()
-    }
-
-    /// What an entry is, where the file system does not say so with its name.
-    fn kind(&self, folder: &Folder, name: &OsStr) -> io::Result<Type> {
-        let stat: Option<FileStat> = folder.stat(name)?;
-        let mode = stat.map_or(SFlag::empty(), |stat| SFlag::from_bits_truncate(stat.st_mode));
-        Ok(match mode & SFlag::S_IFMT {
-            SFlag::S_IFDIR => Type::Directory,
-            SFlag::S_IFREG => Type::File,
-            _ => Type::Symlink,
-        })
     }
 
     fn count(&self, item: &Item, path: &str, counts: Counts) {
@@ -305,4 +289,23 @@ fn note(counts: &mut Counts, path: &str, name: &OsStr, size: u64) {
     } else if size == 0 {
         counts.empty.add(&join(path, &name), 0);
     }
+}
+
+/// The size of a file, where it tells something.
+fn telling(folder: &Folder, name: &OsStr, may_tell: bool) -> Option<u64> {
+    let bytes = name.as_encoded_bytes();
+    let is_telling = bytes.starts_with(b"tmp_pack_") || (may_tell && bytes.ends_with(b".xml"));
+    let stat = is_telling.then(|| folder.stat(name)).and_then(Result::ok).flatten()?;
+    u64::try_from(stat.st_size).ok()
+}
+
+/// What an entry is, where the file system does not say so with its name.
+fn kind_of_entry(folder: &Folder, name: &OsStr) -> io::Result<Type> {
+    let stat: Option<FileStat> = folder.stat(name)?;
+    let mode = stat.map_or(SFlag::empty(), |stat| SFlag::from_bits_truncate(stat.st_mode));
+    Ok(match mode & SFlag::S_IFMT {
+        SFlag::S_IFDIR => Type::Directory,
+        SFlag::S_IFREG => Type::File,
+        _ => Type::Symlink,
+    })
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::doctor::efs::inside::sample::{Tree, home};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 fn scanned(tree: &Tree, folder: &str) -> Scan {
     let found = scan(&tree.root(), folder.into(), LONG, &Arc::new(Notebook::default()));
