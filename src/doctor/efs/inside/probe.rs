@@ -1,7 +1,7 @@
 //! What a user can do with files of the home, tried on files of our own: they have names that nobody
 //! else uses, and are gone afterwards. What a killed child has left, the next one removes.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant, SystemTime};
@@ -74,7 +74,7 @@ pub(super) fn write(root: &Root, notes: &Notebook) -> Result<Probe, Trouble> {
     // Whatever went wrong: nothing stays.
     let _ = bench.folder.remove(&name);
     let _ = bench.folder.remove(&moved);
-    end.map(|file| bench.probe(&file, notes))
+    end.map(|meta| bench.probe(&meta, notes))
 }
 
 /// Locks a file and gives it free.
@@ -85,10 +85,10 @@ pub(super) fn lock(root: &Root, notes: &Notebook) -> Result<Probe, Trouble> {
     let end = made.and_then(|file| {
         notes.step("lock", || set_lock(&file, libc::F_WRLCK))?;
         notes.step("unlock", || set_lock(&file, libc::F_UNLCK))?;
-        Ok(file)
+        file.metadata().map_err(|error| Trouble::new("stat", &error))
     });
     let _ = bench.folder.remove(&name);
-    end.map(|file| bench.probe(&file, notes))
+    end.map(|meta| bench.probe(&meta, notes))
 }
 
 /// Makes, finds, reads and removes many small files, as long as there is time.
@@ -130,19 +130,22 @@ impl Bench {
         format!("{PROBE}{}{end}", std::process::id())
     }
 
-    fn write(&self, name: &str, moved: &str, notes: &Notebook) -> Result<File, Trouble> {
+    fn write(&self, name: &str, moved: &str, notes: &Notebook) -> Result<Metadata, Trouble> {
         let folder = &self.folder;
         let mut file = notes.step("create", || folder.create_new(name, 0o600))?;
         notes.step("write", || file.write_all(&CONTENT))?;
         notes.step("fsync", || file.sync_all())?;
+        let meta = file.metadata().map_err(|error| Trouble::new("stat", &error))?;
+        // What is removed while it is open stays on NFS under another name until it is closed.
+        drop(file);
         notes.step("rename", || folder.rename(name, moved))?;
         notes.step("read back", || read_back(folder, moved))?;
         notes.step("remove", || folder.remove(moved))?;
-        Ok(file)
+        Ok(meta)
     }
 
-    fn probe(&self, file: &File, notes: &Notebook) -> Probe {
-        let (owner, device) = file.metadata().map_or((u32::MAX, 0), |it| (it.uid(), it.dev()));
+    fn probe(&self, meta: &Metadata, notes: &Notebook) -> Probe {
+        let (owner, device) = (meta.uid(), meta.dev());
         Probe {
             steps: notes.done(),
             uid: Uid::effective().as_raw(),
