@@ -1,5 +1,5 @@
 //! What an NFS server says to who only greets it, over a connection that is there: NULL, then
-//! EXCHANGE_ID, then DESTROY_CLIENTID, so that nothing of it stays on the server. No session is
+//! `EXCHANGE_ID`, then `DESTROY_CLIENTID`, so that nothing of it stays on the server. No session is
 //! made, no file handle asked for, and the name is one of chance: what the kernel's own client has
 //! there is not touched.
 
@@ -36,7 +36,7 @@ pub enum Hitch {
 pub struct Greeting {
     /// How long NULL took, in milliseconds, or why it was not answered.
     pub null: Result<u64, Hitch>,
-    /// What EXCHANGE_ID told, or why it did not; nothing if it came not so far.
+    /// What `EXCHANGE_ID` told, or why it did not; nothing if it came not so far.
     pub exchange: Option<Result<Told, Hitch>>,
     /// Why the server was not made to forget the name again; it does so by itself after a minute or
     /// two, for no session was made.
@@ -135,7 +135,7 @@ async fn record<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Hitch> 
 async fn foreign<S: AsyncRead + Unpin>(stream: &mut S, begin: [u8; 4]) -> String {
     let mut more = [0; 28];
     let read = timeout(Duration::from_millis(200), stream.read(&mut more)).await;
-    let length = read.map_or(0, |read| read.unwrap_or_default());
+    let length = read.map_or(0, Result::unwrap_or_default);
     shown(&[&begin[..], &more[..length]].concat())
 }
 

@@ -1,5 +1,5 @@
-//! Three calls of NFS, as bytes: NULL, which every server answers; EXCHANGE_ID of version 4.1, by
-//! which a server tells who it is; and DESTROY_CLIENTID, which takes back what that left there.
+//! Three calls of NFS, as bytes: NULL, which every server answers; `EXCHANGE_ID` of version 4.1, by
+//! which a server tells who it is; and `DESTROY_CLIENTID`, which takes back what that left there.
 //!
 //! Pure, and it trusts nobody: whatever comes, there is an answer or a [`Flaw`]. RFC 5531 is the
 //! frame of calls and answers, RFC 8881 what is in it.

@@ -1,4 +1,4 @@
-//! Whether NFSv4.1 answers there: NULL and EXCHANGE_ID over the wire.
+//! Whether NFSv4.1 answers there: NULL and `EXCHANGE_ID` over the wire.
 //!
 //! The name that is told is one of chance, and it is taken back: the kernel's client, and what it
 //! has locked, are not touched.
