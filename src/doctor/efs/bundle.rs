@@ -57,7 +57,7 @@ pub struct Bundle {
 
 /// What of a bundle says whether the rest can be read.
 #[derive(Deserialize)]
-struct Kind {
+struct Form {
     kind: String,
     version: u32,
     #[serde(default)]
@@ -142,12 +142,12 @@ impl Bundle {
         let no_bundle = |error: serde_json::Error| {
             Fault::usage(format!("is no bundle of `hostkit efs check --bundle`: {error}"))
         };
-        let kind: Kind = serde_json::from_slice(&text).map_err(no_bundle)?;
+        let kind: Form = serde_json::from_slice(&text).map_err(no_bundle)?;
         if kind.kind != KIND {
             return Err(Fault::usage("is no bundle of `hostkit efs check --bundle`"));
         }
         let theirs = |what: String| {
-            let Kind { hostkit, .. } = &kind;
+            let Form { hostkit, .. } = &kind;
             Fault::usage(what).hint(format!(
                 "read it with hostkit {hostkit}, which wrote it, or what that found: \
                  zcat FILE | jq .report"
@@ -167,7 +167,6 @@ impl Bundle {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
-    use std::time::Duration;
 
     use super::*;
     use crate::doctor::Gap;

@@ -69,7 +69,7 @@ pub struct Spread {
 /// Creates, writes, renames, reads back and removes a file.
 pub(super) fn write(root: &Root, notes: &Notebook) -> Result<Probe, Trouble> {
     let bench = Bench::new(root, notes)?;
-    let (name, moved) = (bench.name(""), bench.name("-moved"));
+    let (name, moved) = (Bench::name(""), Bench::name("-moved"));
     let end = bench.write(&name, &moved, notes);
     // Whatever went wrong: nothing stays.
     let _ = bench.folder.remove(&name);
@@ -80,7 +80,7 @@ pub(super) fn write(root: &Root, notes: &Notebook) -> Result<Probe, Trouble> {
 /// Locks a file and gives it free.
 pub(super) fn lock(root: &Root, notes: &Notebook) -> Result<Probe, Trouble> {
     let bench = Bench::new(root, notes)?;
-    let name = bench.name("-lock");
+    let name = Bench::name("-lock");
     let made = notes.step("create", || bench.folder.create_new(&name, 0o600));
     let end = made.and_then(|file| {
         notes.step("lock", || set_lock(&file, libc::F_WRLCK))?;
@@ -94,7 +94,7 @@ pub(super) fn lock(root: &Root, notes: &Notebook) -> Result<Probe, Trouble> {
 /// Makes, finds, reads and removes many small files, as long as there is time.
 pub(super) fn speed(root: &Root, within: Duration, notes: &Notebook) -> Result<Speed, Trouble> {
     let bench = Bench::new(root, notes)?;
-    let name = bench.name("-many");
+    let name = Bench::name("-many");
     let what = "making a folder";
     let failed = |error: &io::Error| Trouble::new(what, error);
     notes.doing(what);
@@ -126,7 +126,7 @@ impl Bench {
         Ok(Self { folder, swept })
     }
 
-    fn name(&self, end: &str) -> String {
+    fn name(end: &str) -> String {
         format!("{PROBE}{}{end}", std::process::id())
     }
 

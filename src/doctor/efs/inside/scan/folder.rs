@@ -161,12 +161,11 @@ impl Walk {
                         return ControlFlow::Continue(());
                     }
                     counts.folders += 1;
-                    match name.to_str() {
-                        Some(name) => below.push(self.item(item, &parent, name)),
-                        None => {
-                            let shown = format!("{path}/{}", name.to_string_lossy());
-                            self.totals().scan.failed.add(&shown, 0);
-                        }
+                    if let Some(name) = name.to_str() {
+                        below.push(self.item(item, &parent, name));
+                    } else {
+                        let shown = format!("{path}/{}", name.to_string_lossy());
+                        self.totals().scan.failed.add(&shown, 0);
                     }
                     if below.len() >= BATCH {
                         self.hand_out(std::mem::take(&mut below), depth);

@@ -79,7 +79,7 @@ fn a_name_that_nobody_knows_has_a_cause_where_the_targets_are_known() {
     let other_zone = Sample::default().with_targets(vec![zone("euw1-az2", vpc)]);
     let other_vpc = Sample::default().with_targets(vec![zone("euw1-az1", "vpc-0eeeeeeeeeeeeeeee")]);
     let mut text = String::new();
-    for sample in vec![none, other_zone, other_vpc, Sample::bare()] {
+    for sample in [&none, &other_zone, &other_vpc, &Sample::bare()] {
         text += &shown(&judge(&seen(Answer::NoName, failed()), &sample.case()));
     }
     insta::assert_snapshot!(text);
