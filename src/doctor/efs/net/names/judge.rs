@@ -28,18 +28,10 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
         Answer::Silent(_) | Answer::Unreached(_) => matter.silent(),
         Answer::Garbage(why) => {
             let says = format!("what the resolver {} answers is no DNS: {why}", seen.resolver);
-<<<<<<< HEAD
-            judged(Verdict::Fail, says).mended_by("nft list ruleset   # who answers there?")
-=======
             finding(Verdict::Fail, says).mended_by("nft list ruleset   # who answers there?")
->>>>>>> efsnet
         }
     };
     matter.with_evidence(finding)
-}
-
-fn judged(verdict: Verdict, says: impl Into<String>) -> Finding {
-    Finding::new(Id::Names.name(), verdict, says)
 }
 
 /// What is judged.
@@ -116,11 +108,7 @@ impl Matter<'_> {
         if main.undotted != main.system {
             let says = format!("{name} resolves to something else if its last dot is left out");
             let suffixes = self.seen.local.search.join(" ");
-<<<<<<< HEAD
-            return judged(Verdict::Warn, says).mended_by(format!(
-=======
             return finding(Verdict::Warn, says).mended_by(format!(
->>>>>>> efsnet
                 "hostkit asks with the dot and is safe; for others, take the wildcard out of the \
                  zones of: search {suffixes}"
             ));
@@ -129,20 +117,12 @@ impl Matter<'_> {
         let here = targets.and_then(|seen| seen.here()).and_then(|target| target.address);
         if here.is_some_and(|here| !all.contains(&here.into())) {
             let says = format!("{name} is {}, the mount target of another zone", list(all));
-<<<<<<< HEAD
-            return judged(Verdict::Warn, says)
-=======
             return finding(Verdict::Warn, says)
->>>>>>> efsnet
                 .mended_by("wait 90 s if this zone's is new")
                 .mended_by(self.describe());
         }
         let says = format!("{name} is {}, by the VPC's resolver and by this host's", list(all));
-<<<<<<< HEAD
-        judged(Verdict::Pass, says)
-=======
         finding(Verdict::Pass, says)
->>>>>>> efsnet
     }
 
     fn describe(&self) -> String {
@@ -153,11 +133,7 @@ impl Matter<'_> {
     fn wrong(&self, says: String) -> Finding {
         let region = &self.case.asked.region;
         let vpc = goal::vpc(self.case).unwrap_or("VPC-OF-THIS-HOST");
-<<<<<<< HEAD
-        judged(Verdict::Fail, says)
-=======
         finding(Verdict::Fail, says)
->>>>>>> efsnet
             .mended_by(self.describe())
             .mended_by("it was made anew less than 90 s ago, or a private zone has the name:")
             .mended_by(format!(
@@ -167,11 +143,7 @@ impl Matter<'_> {
 
     /// This host asks somebody else than the VPC's resolver, or nobody.
     fn own_way(&self, says: String) -> Finding {
-<<<<<<< HEAD
-        let finding = judged(Verdict::Fail, says);
-=======
         let finding = finding(Verdict::Fail, says);
->>>>>>> efsnet
         if !self.seen.local.hosts.is_empty() {
             return finding.mended_by("take the line out of /etc/hosts");
         }
@@ -197,11 +169,7 @@ impl Matter<'_> {
             list(self.main.system.found()),
             said(&self.main.vpc)
         );
-<<<<<<< HEAD
-        let finding = judged(Verdict::Warn, says);
-=======
         let finding = finding(Verdict::Warn, says);
->>>>>>> efsnet
         self.attributes(finding)
     }
 
@@ -213,11 +181,7 @@ impl Matter<'_> {
         let elsewhere =
             theirs.clone().find(|vpc| !vpc.is_empty() && host.is_some_and(|it| it != *vpc));
         let targets = self.case.observed.targets.seen();
-<<<<<<< HEAD
-        let fail = |why: String| judged(Verdict::Fail, format!("{name} {why}"));
-=======
         let fail = |why: String| finding(Verdict::Fail, format!("{name} {why}"));
->>>>>>> efsnet
         if let Some(vpc) = elsewhere {
             return fail(format!("is known in {vpc} only, and this host is in another network"))
                 .mended_by(
@@ -269,11 +233,7 @@ impl Matter<'_> {
 
     fn failed(&self, code: &str) -> Finding {
         let says = format!("the VPC's resolver could not find out what {} is: {code}", self.name);
-<<<<<<< HEAD
-        judged(Verdict::Fail, says)
-=======
         finding(Verdict::Fail, says)
->>>>>>> efsnet
             .mended_by("a rule of Route 53 Resolver sends the name to servers that do not answer:")
             .mended_by(format!(
                 "aws route53resolver list-resolver-rules --region {}",
@@ -292,11 +252,7 @@ impl Matter<'_> {
              the way",
             said(&self.main.vpc)
         );
-<<<<<<< HEAD
-        let finding = judged(Verdict::Fail, says);
-=======
         let finding = finding(Verdict::Fail, says);
->>>>>>> efsnet
         self.attributes(finding).mended_by("nft list ruleset   # if DNS support is on")
     }
 
