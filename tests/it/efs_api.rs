@@ -83,7 +83,7 @@ impl Stage {
         let stage = Self { setting, aws: Ok(aws), asked, identity };
         stage.change(|home| {
             home.policy = None;
-            home.targets[1].state = "available".to_owned();
+            "available".clone_into(&mut home.targets[1].state);
         });
         stage
     }
@@ -103,8 +103,8 @@ impl Stage {
     async fn look(&self) -> Vec<Done> {
         let folder = tempfile::tempdir().unwrap();
         let nobody: SocketAddr = "127.0.0.1:9".parse().unwrap();
-        let mut observed = Observed::default();
-        observed.role = Cell::of(role::Seen::Told(Box::new(self.identity.clone())));
+        let role = Cell::of(role::Seen::Told(Box::new(self.identity.clone())));
+        let observed = Observed { role, ..Observed::default() };
         let scene = Scene {
             asked: &self.asked,
             observed: &observed,

@@ -36,6 +36,7 @@ const SECOND: Duration = Duration::from_millis(2);
 
 /// What this machine is at.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own")]
 struct Machine {
     jenkins: bool,
     lease: bool,
@@ -205,21 +206,20 @@ impl Lease {
             self.tell(Phase::Waiting, None, "i-0bbbbbbbbbbbbbbbb holds the home, and runs");
             return;
         }
-        let generation = match self.memory.mine() {
-            Some(generation) => generation,
-            None => {
-                let next = match self.clerk.answer(&Request::Look) {
-                    Answer::Head(Head::Record(head)) => head.generation + 1,
-                    // A home that had one before.
-                    Answer::Head(_) => 1,
-                    other => panic!("{other:?}"),
-                };
-                let claim = self.record(next, Held::Held);
-                assert_eq!(self.clerk.answer(&Request::Claim(claim)), Answer::Claimed);
-                assert_eq!(self.clerk.answer(&Request::Announce), Answer::Done);
-                self.memory.take(next).unwrap();
-                next
-            }
+        let generation = if let Some(generation) = self.memory.mine() {
+            generation
+        } else {
+            let next = match self.clerk.answer(&Request::Look) {
+                Answer::Head(Head::Record(head)) => head.generation + 1,
+                // A home that had one before.
+                Answer::Head(_) => 1,
+                other => panic!("{other:?}"),
+            };
+            let claim = self.record(next, Held::Held);
+            assert_eq!(self.clerk.answer(&Request::Claim(claim)), Answer::Claimed);
+            assert_eq!(self.clerk.answer(&Request::Announce), Answer::Done);
+            self.memory.take(next).unwrap();
+            next
         };
         self.tell(Phase::Held, Some(generation), "it is held");
     }

@@ -320,9 +320,9 @@ impl Server {
             Op::RmDir => fs::remove_dir(path.join(&request.names(0)[0])).map(|()| Vec::new()),
             Op::Rename | Op::Rename2 => self.rename(request),
             Op::Open => self.open(request, &path),
-            Op::OpenDir => self.keep(File::open(path)?),
+            Op::OpenDir => Ok(self.keep(File::open(path)?)),
             Op::Read => self.read(request),
-            Op::ReadDir => self.list(request, &path),
+            Op::ReadDir => Self::list(request, &path),
             Op::Write => {
                 let (data, size) = (&request.body[40..], request.word(16));
                 self.file(request)?.write_all_at(data, request.long(8))?;
@@ -350,10 +350,10 @@ impl Server {
         file.ok_or_else(|| io::Error::from_raw_os_error(nix::libc::EBADF))
     }
 
-    fn keep(&mut self, file: File) -> io::Result<Vec<u8>> {
+    fn keep(&mut self, file: File) -> Vec<u8> {
         self.last += 1;
         self.files.insert(self.last, file);
-        Ok([&self.last.to_le_bytes()[..], &[0; 8]].concat())
+        [&self.last.to_le_bytes()[..], &[0; 8]].concat()
     }
 
     /// The number of a path, and what is there.
@@ -378,13 +378,13 @@ impl Server {
         let file =
             options.create(!is_new).create_new(is_new).truncate(false).open(path.join(name))?;
         give(request, &path.join(name))?;
-        Ok([self.entry(request.node, name)?, self.keep(file)?].concat())
+        Ok([self.entry(request.node, name)?, self.keep(file)].concat())
     }
 
     fn open(&mut self, request: &Request<'_>, path: &Path) -> io::Result<Vec<u8>> {
         let access = request.word(0) & 3;
         let file = OpenOptions::new().read(access != 1).write(access != 0).open(path)?;
-        self.keep(file)
+        Ok(self.keep(file))
     }
 
     fn read(&self, request: &Request<'_>) -> io::Result<Vec<u8>> {
@@ -394,7 +394,7 @@ impl Server {
         Ok(bytes)
     }
 
-    fn list(&self, request: &Request<'_>, path: &Path) -> io::Result<Vec<u8>> {
+    fn list(request: &Request<'_>, path: &Path) -> io::Result<Vec<u8>> {
         let (offset, most) = (request.long(8), request.word(16) as usize);
         let mut names: Vec<_> = fs::read_dir(path)?.flatten().collect();
         names.sort_by_key(fs::DirEntry::file_name);

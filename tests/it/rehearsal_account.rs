@@ -169,7 +169,7 @@ pub(crate) fn furnish(account: &mut Account) -> String {
     home.key = Some("arn:aws:kms:eu-west-1:123456789012:key/0b1f".to_owned());
     home.region = Some(REGION.to_owned());
     home.targets = subnets[..2].iter().map(|subnet| Target::in_subnet(&home.id, subnet)).collect();
-    home.targets[1].state = "creating".to_owned();
+    "creating".clone_into(&mut home.targets[1].state);
     home.policy = Some(r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned());
     home.access_points.push(AccessPoint {
         id: "fsap-0123456789abcdef0".to_owned(),

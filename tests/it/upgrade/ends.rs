@@ -39,7 +39,7 @@ async fn credentials_that_expire_in_the_middle_are_told_and_new_ones_carry_it_on
         assert!(matches!(ended, Ended::Done(_)), "{told}: {ended:?}");
         stage.check(&ended, &told).await;
     });
-    futures::stream::iter(runs).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+    Box::pin(futures::stream::iter(runs).buffer_unordered(AT_ONCE).collect::<Vec<()>>()).await;
 }
 
 /// Ids and times are not the same twice.
