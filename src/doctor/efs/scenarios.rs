@@ -2,6 +2,7 @@
 //! is wrong.
 
 mod healthy;
+mod home;
 
 use serde_json::json;
 
@@ -14,6 +15,8 @@ use super::text::{Paint, render};
 use super::visit::again;
 use crate::doctor::Verdict;
 use crate::doctor::efs::api::{key, policy, replication, sample, targets};
+use crate::doctor::efs::inside::intact::{Damage, Gravity, How};
+use crate::doctor::efs::inside::{Heard, Trouble, Whole};
 use crate::doctor::efs::mount::stuck;
 use crate::doctor::efs::net::names::System;
 use crate::efs::dns::Answer;
@@ -109,10 +112,11 @@ fn a_connection_that_was_cut_under_a_running_jenkins() {
         it.server_lease = Cell::of(healthy::lease(600));
         it.rpc = Cell::of(healthy::calls(8, 40));
         it.stuck = Cell::of(hanging());
+        it.alive = Cell::of(home::hung());
     });
     let cause = told("connection-cut", &report);
     assert_eq!(cause.id, "net.port");
-    assert_eq!(names(&cause), ["mount.lease", "mount.rpc", "mount.stuck"]);
+    assert_eq!(names(&cause), ["mount.alive", "mount.lease", "mount.rpc", "mount.stuck"]);
 }
 
 #[test]
@@ -123,6 +127,7 @@ fn a_zone_without_a_mount_target() {
             zone_id: Some("euw1-az1".to_owned()),
         });
         it.names = Cell::of(healthy::resolved(&Answer::NoName, &unknown()));
+        healthy::unreached(it);
         healthy::unmounted(it);
     });
     let cause = told("no-target", &report);
@@ -142,9 +147,13 @@ fn a_key_that_somebody_deletes() {
             ..seen.key.clone().unwrap()
         };
         it.key = Cell::of(key::Seen { key: Some(waiting), ..seen });
+        let why = "Input/output error (os error 5)".to_owned();
+        let trouble = Trouble { doing: "statfs".to_owned(), errno: Some(5), why };
+        it.alive = Cell::of(Heard::Failed(trouble));
     });
     let cause = told("key-deleted", &report);
     assert_eq!(cause.id, "efs.key");
+    assert_eq!(names(&cause), ["mount.alive"]);
 }
 
 #[test]
@@ -152,10 +161,11 @@ fn credits_that_are_used_up() {
     let report = night(|it| {
         it.throughput = Cell::of(healthy::load(1024.0, 1.0));
         it.rpc = Cell::of(healthy::calls(900, 0));
+        home::slow(it, 4_000_000);
     });
     let cause = told("credits-gone", &report);
     assert_eq!(cause.id, "efs.throughput");
-    assert!(names(&cause).contains(&"mount.rpc"), "{cause:?}");
+    assert_eq!(names(&cause), ["mount.alive", "mount.rpc", "home.write"]);
 }
 
 #[test]
@@ -165,9 +175,11 @@ fn a_copy_that_is_still_read_only() {
             replication: None,
             protection: Some("REPLICATING".to_owned()),
         });
+        home::unwritable(it, 30, "Read-only file system (os error 30)");
     });
     let cause = told("copy-read-only", &report);
     assert_eq!(cause.id, "efs.replication");
+    assert_eq!(names(&cause), ["home.write", "home.lock"]);
 }
 
 #[test]
@@ -201,4 +213,67 @@ fn a_policy_that_demands_an_encrypted_connection() {
     let cause = told("policy-demands-tls", &report);
     assert_eq!(cause.id, "efs.policy");
     assert_eq!(names(&cause), ["mount.there"]);
+}
+
+#[test]
+fn a_mount_that_hangs_though_the_server_answers() {
+    let report = night(|it| {
+        it.alive = Cell::of(home::hung());
+        it.server_lease = Cell::of(healthy::lease(600));
+        it.rpc = Cell::of(healthy::calls(8, 40));
+        it.stuck = Cell::of(hanging());
+    });
+    let cause = told("mount-hangs", &report);
+    assert_eq!(cause.id, "mount.alive");
+    assert_eq!(names(&cause), ["mount.lease", "mount.rpc", "mount.stuck"]);
+}
+
+#[test]
+fn a_home_that_belongs_to_the_user_of_another_image() {
+    let report = night(|it| {
+        home::of_another(it, 112);
+        home::unwritable(it, 13, "Permission denied (os error 13)");
+    });
+    let cause = told("wrong-owner", &report);
+    assert_eq!(cause.id, "home.owner");
+    assert_eq!(names(&cause), ["home.write", "home.lock"]);
+}
+
+#[test]
+fn a_second_host_that_has_it_mounted() {
+    let report = night(|it| {
+        it.throughput = Cell::of(healthy::load(500.0 * healthy::GIB, 2.0));
+        it.lease = Cell::of(home::held(false));
+    });
+    let cause = told("second-client", &report);
+    assert_eq!(cause.id, "efs.throughput");
+    assert_eq!(names(&cause), ["home.lease"]);
+}
+
+/// A home of which this is damaged.
+fn damaged(path: &str, how: How) -> Whole {
+    let mut whole = home::whole();
+    let damage = Damage { path: path.to_owned(), how, gravity: Gravity::Fatal };
+    whole.intact.damage.push(damage);
+    whole
+}
+
+#[test]
+fn a_restore_that_did_not_end() {
+    let report = night(|it| {
+        it.leftovers = Cell::of(Heard::Said(home::failed_restore()));
+        it.intact = Cell::of(Heard::Said(damaged("secrets/master.key", How::Missing)));
+    });
+    let cause = told("restore-failed", &report);
+    assert_eq!(cause.id, "home.leftovers");
+    assert_eq!(names(&cause), ["home.intact"]);
+}
+
+#[test]
+fn a_home_that_is_damaged() {
+    let how = How::NotXml("it ends in the middle".to_owned());
+    let report = night(|it| it.intact = Cell::of(Heard::Said(damaged("config.xml", how))));
+    let cause = told("home-damaged", &report);
+    assert_eq!(cause.id, "home.intact");
+    assert_eq!((names(&cause).len(), cause.others.len()), (0, 0));
 }

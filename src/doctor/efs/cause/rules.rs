@@ -1,6 +1,7 @@
 //! What follows from what.
 
 use crate::doctor::efs::api::throughput;
+use crate::doctor::efs::inside::Heard;
 use crate::doctor::efs::scene::Case;
 use crate::doctor::efs::table::Id;
 use crate::efs::reach::Barrier;
@@ -249,7 +250,10 @@ fn is_copy(case: &Case<'_>) -> bool {
     })
 }
 
-/// Whether a restore did not end.
-fn torn(_case: &Case<'_>) -> bool {
-    true
+/// Whether a restore did not end, or a recovery.
+fn torn(case: &Case<'_>) -> bool {
+    match case.observed.leftovers.seen() {
+        Some(Heard::Said(top)) => !top.failed.is_empty() || top.open.is_some(),
+        _ => false,
+    }
 }

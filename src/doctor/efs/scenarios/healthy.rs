@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::home;
 use crate::aws::backup::RecoveryPoint;
 use crate::aws::cloudwatch::Point;
 use crate::aws::kms::Key;
@@ -32,7 +33,7 @@ pub(super) const KEY: &str = "arn:aws:kms:eu-west-1:123456789012:key/0b1f";
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 9);
 const THEIRS: &str = "sg-0aaaaaaaaaaaaaaaa";
 const OURS: &str = "sg-0bbbbbbbbbbbbbbbb";
-const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
+pub(super) const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
 /// When it was looked: three in the morning.
 pub(super) fn now() -> Timestamp {
@@ -46,6 +47,7 @@ pub(super) fn observed() -> Observed {
     api(&mut observed);
     net(&mut observed);
     mount(&mut observed);
+    home::home(&mut observed);
     observed
 }
 
@@ -265,6 +267,15 @@ fn mounted(strength: &str) -> there::Mounted {
         part: "/".to_owned(),
         options: rest.split(',').chain([strength]).map(str::to_owned).collect(),
     }
+}
+
+/// Nobody knows an address to go to.
+pub(super) fn unreached(observed: &mut Observed) {
+    let why = "no address of the file system is known".to_owned();
+    let gap = || Gap { needs: String::new(), denied: false, why: why.clone() };
+    observed.route = Cell::untold(gap());
+    observed.port = Cell::untold(gap());
+    observed.nfs = Cell::untold(gap());
 }
 
 /// Nothing is mounted at the place of the home.
