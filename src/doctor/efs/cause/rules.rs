@@ -119,7 +119,7 @@ effects! {
     }
     Names {
         There, Tunnel => "what has no address cannot be mounted by name";
-        Route, Port => "what has another address is not the mount target";
+        Route, Port if nameless => "what has another address is not the mount target";
     }
     Route {
         Port => "packets do not find the way to the mount target";
@@ -221,6 +221,11 @@ fn by_role(case: &Case<'_>) -> bool {
 /// Whether the mount is encrypted.
 fn encrypted(case: &Case<'_>) -> bool {
     case.here().is_some_and(|here| here.efs.tls || here.efs.iam || here.efs.access_point.is_some())
+}
+
+/// Whether names alone tell where the file system is.
+fn nameless(case: &Case<'_>) -> bool {
+    case.observed.targets.seen().is_none_or(|seen| seen.targets.is_empty())
 }
 
 /// Whether nothing answered a connection: neither yes nor no.

@@ -1,13 +1,13 @@
 //! The home of a Jenkins on a good day, as the children see it.
 
+use crate::doctor::Gap;
 use crate::doctor::efs::home::{identity, lease, lock, owner, write};
 use crate::doctor::efs::inside::{
-    Alive, Hang, Heard, Intact, Leftover, Owned, Owners, Place, Probe, Scan, Step, Top, Trouble, User,
-    Whole, Whose,
+    Alive, Hang, Heard, Intact, Leftover, Owned, Owners, Place, Probe, Scan, Step, Top, Trouble,
+    User, Whole, Whose,
 };
 use crate::doctor::efs::observed::Cell;
 use crate::doctor::efs::table::Observed;
-use crate::doctor::Gap;
 
 /// The number of the user that Jenkins runs as.
 const JENKINS: u32 = 498;
@@ -44,8 +44,7 @@ pub(super) fn answers(micros: u64) -> Alive {
 
 /// Nobody can write, because of this.
 pub(super) fn unwritable(observed: &mut Observed, errno: i32, why: &str) {
-    let trouble =
-        Trouble { doing: "create".to_owned(), errno: Some(errno), why: why.to_owned() };
+    let trouble = Trouble { doing: "create".to_owned(), errno: Some(errno), why: why.to_owned() };
     observed.write = Cell::of(write::Seen { user: user(), heard: Heard::Failed(trouble.clone()) });
     observed.lock = Cell::of(lock::Seen { heard: Heard::Failed(trouble), locks: Some(0) });
 }
