@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use camino::Utf8Path;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use crate::cli::aws::Aws;
 use crate::cli::table::table;
+use crate::doctor::efs::visit;
 use crate::doctor::recover::Setting;
 use crate::doctor::recover::backup::text::{HEAD, row};
 use crate::doctor::recover::backup::{self, Restored, Standing};
@@ -39,11 +41,26 @@ pub enum Backup {
 /// Which file system.
 #[derive(Debug, Args)]
 pub struct Of {
-    /// The file system
+    /// The file system; on a host that of its home if not given
     #[arg(long, value_name = "FS-ID", value_parser = file_system)]
-    file_system: String,
+    file_system: Option<String>,
     #[command(flatten)]
     aws: Aws,
+}
+
+impl Of {
+    /// The file system, and how AWS is called where it is.
+    pub(super) async fn find(&self) -> anyhow::Result<(String, SdkConfig)> {
+        let mut aws = self.aws.clone();
+        let file_system = if let Some(id) = &self.file_system {
+            id.clone()
+        } else {
+            let (id, region) = visit::home_of("/".into()).await?;
+            aws.region.get_or_insert(region);
+            id
+        };
+        Ok((file_system, aws.config().await?))
+    }
 }
 
 /// `hostkit efs backup start`
@@ -129,8 +146,8 @@ pub(super) async fn run(verb: Backup, format: Format) -> anyhow::Result<ExitCode
 }
 
 async fn status(args: &Of, format: Format) -> anyhow::Result<()> {
-    let config = args.aws.config().await?;
-    let standing: Standing = Box::pin(backup::status(&config, &args.file_system)).await?;
+    let (file_system, config) = args.find().await?;
+    let standing: Standing = Box::pin(backup::status(&config, &file_system)).await?;
     match format {
         Format::Json => json(&standing),
         Format::Human => ui::text(&standing.text()),
@@ -139,13 +156,13 @@ async fn status(args: &Of, format: Format) -> anyhow::Result<()> {
 }
 
 async fn list(args: &Of, format: Format) -> anyhow::Result<()> {
-    let config = args.aws.config().await?;
-    let points = backup::list(&config, &args.file_system).await?;
+    let (file_system, config) = args.find().await?;
+    let points = backup::list(&config, &file_system).await?;
     let now = Timestamp::now();
     match format {
         Format::Json => points.iter().for_each(json),
         Format::Human if points.is_empty() => {
-            ui::text(&format!("{} was never backed up", args.file_system));
+            ui::text(&format!("{file_system} was never backed up"));
         }
         Format::Human => {
             let rows: Vec<_> = points.iter().map(|point| row(point, now)).collect();
@@ -156,9 +173,9 @@ async fn list(args: &Of, format: Format) -> anyhow::Result<()> {
 }
 
 async fn start(args: &Start, format: Format) -> anyhow::Result<()> {
-    let config = args.of.aws.config().await?;
+    let (file_system, config) = args.of.find().await?;
     let order = backup::Order {
-        file_system: args.of.file_system.clone(),
+        file_system,
         vault: args.vault.clone(),
         role: args.how.role.clone(),
         wait: args.how.wait,
@@ -184,9 +201,9 @@ async fn start(args: &Start, format: Format) -> anyhow::Result<()> {
 }
 
 async fn restore(args: Restore, format: Format) -> anyhow::Result<()> {
-    let config = args.of.aws.config().await?;
+    let (file_system, config) = args.of.find().await?;
     let asked = backup::Asked {
-        file_system: args.of.file_system,
+        file_system,
         token: args.how.token()?,
         point: args.point,
         items: args.items,

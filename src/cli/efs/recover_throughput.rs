@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::backup::file_system;
+use super::backup::Of;
 use super::recover_failover::agree;
 use crate::aws::efs_change::Mode;
 use crate::aws::operator::region;
-use crate::cli::aws::Aws;
 use crate::doctor::recover::steps::Steps;
 use crate::doctor::recover::throughput::{Ended, apply, prepare};
 use crate::ui::{self, Format};
@@ -28,9 +27,6 @@ enum Word {
 /// `hostkit efs recover throughput`
 #[derive(Debug, Args)]
 pub(super) struct Throughput {
-    /// The file system
-    #[arg(long, value_name = "FS-ID", value_parser = file_system)]
-    file_system: String,
     /// How it is to be paid for
     #[arg(long, value_enum, value_name = "MODE", default_value = "elastic")]
     mode: Word,
@@ -45,7 +41,7 @@ pub(super) struct Throughput {
     #[arg(long, requires = "apply")]
     yes: bool,
     #[command(flatten)]
-    aws: Aws,
+    of: Of,
 }
 
 #[derive(Serialize)]
@@ -68,8 +64,8 @@ pub(super) async fn run(args: &Throughput, format: Format) -> anyhow::Result<Exi
             return Err(crate::error::Fault::usage(what).into());
         }
     };
-    let config = args.aws.config().await?;
-    let change = prepare(&config, &args.file_system, mode).await?;
+    let (file_system, config) = args.of.find().await?;
+    let change = prepare(&config, &file_system, mode).await?;
     let steps = change.steps(region(&config));
     match format {
         Format::Human => ui::text(&steps.text()),
@@ -78,7 +74,7 @@ pub(super) async fn run(args: &Throughput, format: Format) -> anyhow::Result<Exi
     if !args.apply || change.is_done() {
         return Ok(ExitCode::SUCCESS);
     }
-    agree(args.yes, &args.file_system, format)?;
+    agree(args.yes, &file_system, format)?;
     let (events, printer) = ui::start(format);
     let ended = Box::pin(apply(&config, &change, &events)).await;
     drop(events);

@@ -189,9 +189,24 @@ async fn told(root: &Utf8Path, imds: &Imds) -> anyhow::Result<HostConfig> {
 
 fn nowhere() -> Fault {
     Fault::usage("nothing says which file system to look at: this machine has no host.toml").hint(
-        "on a host that hostkit boots: sudo hostkit efs check; from anywhere else: hostkit efs check \
+        "on a host that hostkit boots that of its home is taken; from anywhere else say \
          --file-system fs-… --region REGION",
     )
+}
+
+/// The file system of this host's home, and where it is.
+///
+/// # Errors
+/// Nothing tells which, or what tells it is wrong.
+pub async fn home_of(root: &Utf8Path) -> anyhow::Result<(String, String)> {
+    let imds = Imds::new(None, METADATA)?;
+    let config = told(root, &imds).await?;
+    let (file_system, ..) = subject(&config, None)?;
+    let region = match config.aws.region {
+        Some(region) => region,
+        None => region(root, &imds).await?,
+    };
+    Ok((file_system, region))
 }
 
 /// Which file system, where it is mounted, and how.
