@@ -360,6 +360,10 @@ async fn what_is_said_to_mend_it_is_typed_and_mends_it() {
     typed(found.fix[0].clone()).await;
     let found = stage.finding(Id::Targets).await;
     assert_eq!(found.verdict, Verdict::Pass, "{found:?}");
+    // One that is being made has no network interface yet, and so no groups.
+    stage.change(|home| {
+        home.targets.iter_mut().for_each(|it| "available".clone_into(&mut it.state));
+    });
 
     // A group of the host's own, with nothing in or out.
     let (hosts, vpc) = ("sg-0bbbbbbbbbbbbbbbb", stage.identity.vpc.clone().unwrap());

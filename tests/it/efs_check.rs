@@ -54,7 +54,7 @@ fn without_a_host_toml_both_ways_are_told() {
         .args(["efs", "check"])
         .assert()
         .code(2)
-        .stderr(contains("sudo hostkit efs check").and(contains("--file-system fs-")));
+        .stderr(contains("on a host that hostkit boots").and(contains("--file-system fs-")));
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn what_hangs_is_named_and_nobody_waits_for_it() {
 }
 
 #[test]
-fn a_child_that_hangs_is_one_that_the_kernel_holds_on_to() {
+fn a_child_that_hangs_is_killed_or_left_to_the_kernel() {
     if !is_root() {
         return;
     }
@@ -145,11 +145,11 @@ fn a_child_that_hangs_is_one_that_the_kernel_holds_on_to() {
             let states = fs::read_dir(&tasks).unwrap().flatten().filter_map(|it| stat(it).ok());
             states.into_iter().any(|stat| stat.contains(") D "))
         };
-        while !is_held() {
-            assert!(began.elapsed() < Duration::from_secs(10), "it is in state D");
+        // Whether the kernel lets go is its own affair, and nobody who asks waits for it.
+        while !is_held() && asked.child.try_wait().unwrap().is_none() {
+            assert!(began.elapsed() < Duration::from_secs(10), "it is gone, or in state D");
             pause();
         }
-        assert!(asked.child.try_wait().unwrap().is_none(), "it cannot be killed");
         drop(file_system);
         asked.child.wait().unwrap();
     });

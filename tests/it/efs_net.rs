@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -12,18 +13,16 @@ use hostkit::doctor::efs::net::{names, nfs, port, route};
 use hostkit::doctor::efs::scene::{Asked, Case, Here, Scene};
 use hostkit::doctor::efs::table::Observed;
 use hostkit::doctor::{Finding, Gap, Look, Verdict, render};
-use hostkit::event::Events;
 use hostkit::host::{Efs, Role};
 use hostkit::lease::ground::Ground;
-use hostkit::sim::nfs::Export;
-use hostkit::sim::timeline::Recorder;
+use hostkit::sim::nfs::server;
 use hostkit::sys::Runner;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use simple_dns::rdata::{A, RData};
 use simple_dns::{CLASS, Packet, QTYPE, RCODE, ResourceRecord, TYPE};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use crate::support::{is_root, scratch};
 
@@ -258,8 +257,22 @@ async fn nfs_ganesha_tells_who_it_is_and_forgets_who_asked() {
         return;
     }
     let (run_dir, folder) = (scratch(), scratch());
-    let export = Export::start(&Runner::Direct, run_dir.path(), folder.path()).await.unwrap();
-    let port = export.passage("i-1", &Recorder::new(Events::silent())).port;
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let path = |name: &str| run_dir.path().join(name);
+    let text = server::configuration(port, folder.path(), run_dir.path());
+    fs::write(path("ganesha.conf"), text).unwrap();
+    fs::create_dir(path("v4recov")).unwrap();
+    let mut ganesha = Command::new("ganesha.nfsd");
+    ganesha.args(["-F", "-N", "EVENT", "-L"]).arg(path("log")).arg("-f").arg(path("ganesha.conf"));
+    let mut ganesha = ganesha.arg("-p").arg(path("pid")).spawn().unwrap();
+    let began = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        let log = fs::read_to_string(path("log")).unwrap_or_default();
+        assert!(began.elapsed() < Duration::from_mins(1), "it does not start: {log}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     let host = Host::of(Ipv4Addr::LOCALHOST);
     for _ in 0..3 {
         let seen = nfs::look(&host.scene(port)).await.unwrap();
@@ -270,7 +283,8 @@ async fn nfs_ganesha_tells_who_it_is_and_forgets_who_asked() {
         assert_eq!(greeting.left, None, "something stays on the server");
         assert!(greeting.exchange.as_ref().is_some_and(Result::is_ok));
     }
-    export.stop().await;
+    ganesha.kill().unwrap();
+    ganesha.wait().unwrap();
     let seen = nfs::look(&host.scene(port)).await.unwrap();
     assert!(matches!(seen.end, nfs::End::Unreached(_)), "{seen:?}");
 }

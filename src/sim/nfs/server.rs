@@ -100,10 +100,12 @@ async fn free_port() -> anyhow::Result<u16> {
     Ok(listener.local_addr().context("finding a free port")?.port())
 }
 
+/// What ganesha is told: to serve `folder` on loopback, and to keep what it must in `run_dir`.
+///
 /// Without `Enable_UDP` and `Enable_RQUOTA` off, ganesha ends where no rpcbind runs. It is an
 /// NFSv4.1 server as EFS is, and has no grace period: nobody held a lock before it started. Owners are
 /// numbers, as EFS tells them: the name of one whom this machine happens to know is nobody in a guest.
-fn configuration(port: u16, folder: &Path, run_dir: &Path) -> String {
+pub fn configuration(port: u16, folder: &Path, run_dir: &Path) -> String {
     format!(
         "NFS_CORE_PARAM {{
   Protocols = 4;
