@@ -28,6 +28,22 @@ jobs_served() {
   printf 'GET /api/json HTTP/1.1\r\nHost: x\r\nAuthorization: Basic %s\r\nConnection: close\r\n\r\n' "$token" >&3
   grep -o '"name":"[^"]*"' <&3
 }
+# The resolver of the VPC, which this account has not: it knows the file system alone. A unit of its
+# own, because what this shell leaves behind would hold its session open.
+ip address add 169.254.169.253/32 dev lo
+cat >/root/resolver.pl <<'RESOLVER'
+use IO::Socket::INET;
+my $udp = IO::Socket::INET->new(LocalAddr => "169.254.169.253", LocalPort => 53, Proto => "udp") or die $!;
+while ($udp->recv(my $asked, 512)) {
+  my ($question) = substr($asked, 12) =~ /^(.*?\0....)/s;
+  my $answers = $asked =~ /fs-/ && substr($question, -4) eq "\0\1\0\1";
+  $udp->send(substr($asked, 0, 2) . pack("n5", 0x8180, 1, $answers, 0, 0) . $question
+    . ($answers ? pack("n3Nn", 0xc00c, 1, 1, 60, 4) . pack("C4", 10, 0, 2, 100) : ""));
+}
+RESOLVER
+systemd-run --quiet --unit resolver perl /root/resolver.pl
+card=$(ip -o route get 10.0.2.100 | sed 's/.* dev \([^ ]*\).*/\1/')
+resolvectl dns "$card" 169.254.169.253; resolvectl domain "$card" "~."
 efs=/var/lib/jenkins; home=$efs/home
 for job in app nightly; do
   install -d -o jenkins -g jenkins $home/jobs/$job
@@ -120,8 +136,8 @@ fn it_is_well_and_soon_told(said: &HashMap<String, String>) {
     for name in ["healthy", "again"] {
         let (code, took) = ended(&said[name]);
         assert_eq!(code, 0, "{}", said[name]);
-        // Two seconds are promised, and three go to a resolver that this network has not.
-        assert!(took < 15_000, "{took} ms");
+        // Two seconds are promised.
+        assert!(took < 6000, "{took} ms");
     }
 }
 
