@@ -21,6 +21,9 @@ use crate::host::{AlbMode, Role};
 /// So long before a hook that does not wait yet is looked for again, in seconds.
 const LOOK_FOR_HOOK: f64 = 15.0;
 
+/// What has just begun is looked at again after so many seconds.
+const SOON: f64 = 0.2;
+
 /// What a drain does next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Step {
@@ -111,10 +114,7 @@ impl Going {
     }
 
     async fn hear(&mut self, host: &Watched, stage: Stage, seen: &Seen) -> Step {
-        let patience = match stage {
-            Stage::Tasks | Stage::Hook => 3.0,
-            _ => 1.0,
-        };
+        let patience = self.patience(host, stage);
         match self.drain.hear(self.now(host), seen) {
             Next::Ended(note) => {
                 let outcome = note.map_or(Outcome::Changed, Outcome::Skipped);
@@ -137,12 +137,7 @@ impl Going {
                 if let Err(why) = world::act(host, &mut self.learnt, stage).await {
                     self.mention(host, stage, &why);
                 }
-                // What is done at once is seen at once.
-                Step::Goes(if matches!(stage, Stage::Targets | Stage::Quiet) {
-                    0.1
-                } else {
-                    patience
-                })
+                Step::Goes(patience)
             }
             Next::Force => {
                 self.mention(host, stage, "its time is over: it is killed");
@@ -153,6 +148,17 @@ impl Going {
             }
             Next::Wait => Step::Goes(patience),
         }
+    }
+
+    /// After how many seconds a stage is looked at again: soon where it has just begun, ever later the
+    /// longer it lasts. Whoever waits for the host waits for this, too.
+    fn patience(&self, host: &Watched, stage: Stage) -> f64 {
+        let longest = match stage {
+            Stage::Tasks | Stage::Hook => 3.0,
+            _ => 1.0,
+        };
+        let lasts = self.announced.map_or(Duration::ZERO, |(_, began)| began.elapsed());
+        (lasts.div_duration_f64(host.post.second) / 2.0).clamp(SOON, longest)
     }
 
     fn announce(&mut self, host: &Watched, stage: Stage) {

@@ -51,11 +51,15 @@ pub(super) enum Sense {
     Certificates,
 }
 
-/// How often, in seconds. Multiples of the first, so that one waking does for several.
-pub(super) const TICK: f64 = 4.0;
+/// The guard wakes so often, in seconds: a person who sets the tag waits for the answer.
+pub(super) const TICK: f64 = 2.0;
+/// The same while this host was asked to be quiet: what comes next is that it goes.
+pub(super) const ATTENTIVE: f64 = 1.0;
+
+/// How often, in seconds. Multiples of a tick, so that one waking does for several.
 pub(super) const SENSES: &[(Sense, f64)] = &[
-    (Sense::TargetState, TICK),
-    (Sense::Interruption, TICK),
+    (Sense::TargetState, 4.0),
+    (Sense::Interruption, 4.0),
     (Sense::Tag, TICK),
     (Sense::Service, 16.0),
     (Sense::Rebalance, 20.0),

@@ -14,6 +14,9 @@ const LEASE: &str = "hostkit-lease.service";
 const MOUNT: &str = "var-lib-jenkins.mount";
 const ECS: &str = "ecs.service";
 
+/// What a group is that waits for this host.
+const UNTOLD: &str = "the group was not told yet";
+
 /// What lets Jenkins and the ECS agent start.
 const MAY_START: &str = "run/hostkit/may-start";
 
@@ -28,6 +31,8 @@ pub(super) struct Learnt {
     moving: bool,
     /// The group was told that the host may go.
     said_go: Option<String>,
+    /// The group did not take that: where the host is has to be asked anew.
+    refused_go: bool,
     /// The cluster has forgotten the host.
     left_cluster: Option<String>,
     /// Whether nothing brings the host back: what it is goes with it.
@@ -295,6 +300,11 @@ async fn hook(host: &Watched, learnt: &mut Learnt) -> Seen {
     if let Some(note) = &learnt.said_go {
         return Seen::Done(Some(note.clone()));
     }
+    // Whoever asked for more time has heard that the group waits, and it waits until it is told.
+    if learnt.place.as_ref().is_some_and(|it| it.hook.is_some() && it.waits()) && !learnt.refused_go
+    {
+        return Seen::Left(UNTOLD.to_owned());
+    }
     let place = match ask_place(host).await {
         Ok(place) => place,
         Err(why) => return Seen::Unclear(why),
@@ -303,7 +313,7 @@ async fn hook(host: &Watched, learnt: &mut Learnt) -> Seen {
         (None, _) => Seen::Done(Some("this host is in no group".to_owned())),
         (Some(group), None) => Seen::Done(Some(format!("the group {group} does not wait"))),
         (Some(_), Some(_)) if place.waits() || place.state.is_empty() => {
-            Seen::Left("the group was not told yet".to_owned())
+            Seen::Left(UNTOLD.to_owned())
         }
         (Some(group), Some(_)) => {
             Seen::Done(Some(format!("the group {group} does not wait: {}", place.state)))
@@ -318,7 +328,9 @@ async fn go(host: &Watched, learnt: &mut Learnt) -> Result<(), String> {
         return Ok(());
     };
     let heard = format!("the hook {} lets this host go", hook.name);
-    learnt.said_go = Some(send(host, Errand::Go(hook)).await?.unwrap_or(heard));
+    let answer = send(host, Errand::Go(hook)).await;
+    learnt.refused_go = answer.is_err();
+    learnt.said_go = Some(answer?.unwrap_or(heard));
     Ok(())
 }
 

@@ -35,15 +35,21 @@ const FRESH: SignedDuration = SignedDuration::from_secs(20);
 /// How often it is looked.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// The first pause, after something was seen to happen.
+    /// The first pause, after something was seen to happen. Each is half as long again as the last.
     pub first: Duration,
-    /// The longest pause.
+    /// The longest pause while something is waited for.
     pub longest: Duration,
+    /// The longest pause while AWS does not answer.
+    pub patient: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { first: Duration::from_secs(1), longest: Duration::from_secs(5) }
+        Self {
+            first: Duration::from_millis(500),
+            longest: Duration::from_secs(2),
+            patient: Duration::from_secs(5),
+        }
     }
 }
 
@@ -139,7 +145,9 @@ impl<'a> Work<'a> {
             let now = Timestamp::now();
             timeline::observe(&mut self.journal, &seen, now);
             self.teller.tell(&self.journal);
-            self.teller.stands(&self.journal, &seen);
+            if self.teller.stands(&self.journal, &seen) {
+                self.pause = self.setting.pace.first;
+            }
             match next(&self.journal, &seen, now) {
                 Next::Note(noted) => self.note(*noted).await?,
                 Next::Act(act) => self.perform(&seen, &act).await?,
@@ -182,7 +190,7 @@ impl<'a> Work<'a> {
             return Err(self.leave(failure));
         }
         self.teller.waits(&failure.to_string());
-        self.pause().await;
+        self.pause(self.setting.pace.patient).await;
         Ok(())
     }
 
@@ -265,15 +273,15 @@ impl<'a> Work<'a> {
             Reaction::Again if failure.is_passing() => self.bear(&failure).await,
             Reaction::Again => {
                 self.teller.waits(&failure.to_string());
-                self.pause().await;
+                self.pause(self.setting.pace.patient).await;
                 Ok(())
             }
         }
     }
 
-    async fn pause(&mut self) {
-        tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 3 / 2).min(self.setting.pace.longest);
+    async fn pause(&mut self, longest: Duration) {
+        tokio::time::sleep(self.pause.min(longest)).await;
+        self.pause = (self.pause * 3 / 2).min(longest);
     }
 
     /// Pauses. Whether somebody asked to stop.
@@ -281,7 +289,7 @@ impl<'a> Work<'a> {
         tokio::select! {
             biased;
             () = stop => true,
-            () = self.pause() => false,
+            () = self.pause(self.setting.pace.longest) => false,
         }
     }
 

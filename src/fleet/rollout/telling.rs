@@ -68,15 +68,17 @@ impl<'a> Teller<'a> {
         *self.open.borrow_mut() = Some(open);
     }
 
-    /// Says how the group stands, where that is news.
-    pub(super) fn stands(&self, journal: &Journal, seen: &Seen) {
+    /// Says how the group stands, where that is news. Whether it is.
+    pub(super) fn stands(&self, journal: &Journal, seen: &Seen) -> bool {
         let facts = picture(journal, seen);
         let mut shown = self.shown.borrow_mut();
-        if *shown != facts {
-            shown.clone_from(&facts);
-            let back = if journal.way == Way::Back { "back " } else { "" };
-            self.events.stands(&format!("{back}{}", reaction::phase_name(journal.phase)), facts);
+        if *shown == facts {
+            return false;
         }
+        shown.clone_from(&facts);
+        let back = if journal.way == Way::Back { "back " } else { "" };
+        self.events.stands(&format!("{back}{}", reaction::phase_name(journal.phase)), facts);
+        true
     }
 
     /// What a host has gone through is told once it has.

@@ -132,10 +132,12 @@ fn is_of(seen: &Seen, instance: &str, side: &Side) -> bool {
     seen.crew.hosts.iter().any(|host| host.id == instance && host.version == side.version)
 }
 
-/// Whether a controller serves, by its own word and its group's.
+/// Whether a controller serves, by its own word and its group's: one that the group lets go gets no
+/// requests any more, and one that stands still says nothing of that.
 fn serves(seen: &Seen) -> Option<bool> {
     let standing = seen.standing.as_ref()?;
-    let there = seen.crew.hosts.iter().any(|host| host.id == standing.instance);
+    let hosts = &seen.crew.hosts;
+    let there = hosts.iter().any(|host| host.id == standing.instance && !host.is_leaving());
     Some(there && matches!(standing.state, State::Serving | State::Quiet))
 }
 

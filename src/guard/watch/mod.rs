@@ -21,7 +21,7 @@ use super::going::{Going, Step, left};
 use super::health::{Health, Part};
 use super::notes::Begun;
 use super::post::Watched;
-use super::senses::{Eyes, SENSES, Sense, TICK};
+use super::senses::{ATTENTIVE, Eyes, SENSES, Sense, TICK};
 use super::wish::{Reason, Tag, Wish, wish};
 use crate::aws::imds::Imds;
 use crate::event::Milestone;
@@ -34,8 +34,12 @@ pub(super) const STEP: &str = "guard";
 
 /// So often a host looks whether its boot has ended, in seconds: somebody waits for that.
 const BOOTS: f64 = 1.0;
-/// So long after that it is looked at every tick what Jenkins does: its agents come back.
+/// So long after that Jenkins is looked at more often: its agents come back.
 const FRESH: f64 = 180.0;
+/// So often then, in seconds.
+const AGENTS: f64 = 4.0;
+/// So often while its builds are waited for.
+const BUILDS: f64 = 2.0;
 
 /// The guard of a host.
 #[derive(Debug)]
@@ -58,6 +62,8 @@ pub(super) struct Watch {
     /// When the report of the boot was written that was read last.
     report: Option<SystemTime>,
     teller: Teller,
+    /// When the numbers are written again, if nothing happens before.
+    metrics_due: f64,
     group: Option<String>,
     errand: Option<(About, JoinHandle<Answer>)>,
     /// When it is looked again whether Jenkins is quiet.
@@ -85,6 +91,7 @@ impl Watch {
             cannot: None,
             report: None,
             teller: Teller::default(),
+            metrics_due: 0.0,
             group: None,
             errand: None,
             quiet_again: 0.0,
@@ -102,7 +109,7 @@ impl Watch {
         self.answer(now).await;
         self.report(now);
         self.tell();
-        self.write_metrics();
+        self.write_metrics(now);
         // What a host says first that has booted is waited for.
         let pause = if self.ready { pause } else { pause.min(BOOTS) };
         self.host.post.seconds(pause)
@@ -127,9 +134,15 @@ impl Watch {
         self.going.is_some()
     }
 
-    /// Whether somebody may wait for builds to end, or for agents to come back.
-    fn is_waited_for(&self, now: f64) -> bool {
-        now < self.ready_since + FRESH || self.host.notes.quiet_since().is_some()
+    /// After how long it is looked again with a sense by which somebody waits for something.
+    fn sooner(&self, now: f64, sense: Sense) -> Option<f64> {
+        let quiet = self.host.notes.quiet_since().is_some();
+        match sense {
+            Sense::TargetState | Sense::Tag if quiet => Some(ATTENTIVE),
+            Sense::Service if quiet => Some(BUILDS),
+            Sense::Service if now < self.ready_since + FRESH => Some(AGENTS),
+            _ => None,
+        }
     }
 
     async fn look(&mut self, now: f64) {
@@ -141,8 +154,7 @@ impl Watch {
             if now < due || !counts || (!self.ready && sense == Sense::Service) {
                 continue;
             }
-            self.due[index].2 =
-                now + if sense == Sense::Service && self.is_waited_for(now) { TICK } else { every };
+            self.due[index].2 = now + self.sooner(now, sense).unwrap_or(every);
             for (part, problem) in self.eyes.look(&self.host, sense).await {
                 // Before the boot is done nothing is as it should be.
                 let counts = self.ready || matches!(part, Part::Metadata | Part::Maintenance);
@@ -173,7 +185,7 @@ impl Watch {
             Wish::Quiet => {
                 self.take_back(under_way);
                 self.quiet(true).await;
-                TICK
+                ATTENTIVE
             }
             Wish::Serve => {
                 self.take_back(under_way);

@@ -5,6 +5,9 @@ use super::Watch;
 use crate::group::standing::State;
 use crate::sys::{atomic, notify};
 
+/// The numbers are written so often, in seconds.
+const METRICS: f64 = 4.0;
+
 impl Watch {
     /// Tells systemd, in a line.
     pub(super) fn tell(&self) {
@@ -22,11 +25,18 @@ impl Watch {
         notify::watchdog();
     }
 
-    pub(super) fn write_metrics(&mut self) {
+    /// Writes the numbers where that is due, or the state of this host is news.
+    pub(super) fn write_metrics(&mut self, now: f64) {
         let path = &self.host.config.guard.metrics;
-        if path.is_empty() {
+        let state = Some(self.state());
+        let ready = self.ready && self.health.serves() && self.going.is_none();
+        let numbers = &mut self.eyes.numbers;
+        let is_news = (numbers.state, numbers.ready) != (state, ready);
+        if path.is_empty() || (now < self.metrics_due && !is_news) {
             return;
         }
+        (numbers.state, numbers.ready) = (state, ready);
+        self.metrics_due = now + METRICS;
         let parts = [
             Part::Jenkins,
             Part::EcsAgent,
@@ -39,10 +49,6 @@ impl Watch {
             Part::Metadata,
             Part::Maintenance,
         ];
-        let state = Some(self.state());
-        let ready = self.ready && self.health.serves() && self.going.is_none();
-        let numbers = &mut self.eyes.numbers;
-        (numbers.state, numbers.ready) = (state, ready);
         let well = |part: Part| (part.name(), self.health.problem(part).is_none());
         numbers.parts = parts.into_iter().map(well).collect();
         if numbers.boot.is_none() && self.ready {

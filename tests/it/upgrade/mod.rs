@@ -202,7 +202,8 @@ impl Stage {
 fn setting<'a>(config: &'a aws_config::SdkConfig, events: &'a Events) -> Setting<'a> {
     // As of a process that is there no more.
     let operator = Operator { pid: u32::MAX, ..Operator::this("arn:aws:iam::1:user/ada") };
-    let pace = Pace { first: Duration::from_millis(20), longest: Duration::from_millis(100) };
+    let longest = Duration::from_millis(100);
+    let pace = Pace { first: Duration::from_millis(20), longest, patient: longest };
     Setting { config, operator, events, pace }
 }
 
