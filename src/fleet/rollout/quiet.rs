@@ -18,7 +18,7 @@ pub(super) const QUIET: &str = "quiet";
 /// As if nothing had been said.
 pub(super) const CANCEL: &str = "cancel";
 
-/// A guard looks at the tag every four seconds, and its answers are ten seconds apart; a busy machine
+/// A guard looks at the tag every two seconds, and its answers are ten seconds apart; a busy machine
 /// may take its time.
 pub(super) const ANSWER: Duration = Duration::from_secs(90);
 /// A guard that cannot ask Jenkins tries again; after this long it is believed.

@@ -98,6 +98,23 @@ fn a_new_image_serves_the_home_of_the_old_one() {
     );
 }
 
+/// EC2 takes the old host back while its builds are waited for, and the group replaces it from the old
+/// version meanwhile.
+#[test]
+fn a_host_that_ec2_takes_back_meanwhile_does_not_end_it() {
+    if !is_root() {
+        return;
+    }
+    let _alone = alone();
+    let night = played(&["--break", "spot"]);
+    assert_eq!(night["code"], 0);
+    let timeline = night["timeline"].as_array().unwrap();
+    let launched = timeline.iter().filter(|line| {
+        line["what"].as_str().unwrap().starts_with("launched")
+    });
+    assert_eq!(launched.count(), 3, "the old one, the one that was launched for it, the new one");
+}
+
 #[test]
 fn a_new_image_that_is_never_healthy_makes_way_for_the_old_one() {
     if !is_root() {
@@ -108,7 +125,8 @@ fn a_new_image_that_is_never_healthy_makes_way_for_the_old_one() {
     assert_eq!(night["code"], 5);
 }
 
-/// One evening, three deaths: whoever carries on finds in the journal what was done.
+/// One evening, three deaths, and an EC2 that answers nobody for a minute: whoever carries on finds in
+/// the journal what was done.
 #[test]
 fn an_upgrade_that_is_killed_is_carried_on_and_ends_well() {
     if !is_root() {
@@ -116,7 +134,7 @@ fn an_upgrade_that_is_killed_is_carried_on_and_ends_well() {
     }
     let _alone = alone();
     let kills = ["--kill-at", "quiet", "--kill-at", "refresh", "--kill-at", "proof"];
-    let night = played(&kills);
+    let night = played(&[kills.as_slice(), &["--break", "ec2-down"]].concat());
     assert_eq!(night["code"], 0);
     let timeline = night["timeline"].as_array().unwrap();
     let killed = timeline.iter().filter(|line| {
