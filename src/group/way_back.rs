@@ -98,11 +98,7 @@ enum Which {
 ///
 /// # Errors
 /// Nobody has: what the journal says, in a sentence without a full stop.
-pub fn permission(
-    journal: Option<&str>,
-    image: &str,
-    served: &str,
-) -> Result<Permission, String> {
+pub fn permission(journal: Option<&str>, image: &str, served: &str) -> Result<Permission, String> {
     let Some(text) = journal else { return Err("nothing was ever rolled out to its group".into()) };
     let journal: Journal = serde_json::from_str(text)
         .map_err(|error| format!("the journal of its group cannot be read: {error}"))?;
@@ -111,10 +107,19 @@ pub fn permission(
     if phase == "recorded" {
         return Err(format!("rollout {rollout} of its group is over"));
     }
-    let back = way == "back";
-    // Who goes forward brings a home forward, but for a way back that somebody asked for.
-    let asked_for = !back && restores_home && (&*to.image, &*from.image) == (image, served);
-    let (goal, other) = if asked_for { (&to, &from) } else { (&from, &to) };
+    let is_back = way == "back";
+    if !is_back && (&*from.image, &*to.image) == (image, served) {
+        return match which(forward, to) {
+            Some(which) => Ok(Permission::OfRefresh(Begun { rollout, which })),
+            None => Err(format!("rollout {rollout} of its group does not go back")),
+        };
+    }
+    let (goal, other) = match (is_back, restores_home) {
+        (true, _) => (from, to),
+        // Who goes forward brings a home forward, but for a way back that somebody asked for.
+        (false, true) => (to, from),
+        (false, false) => return Err(format!("rollout {rollout} of its group does not go back")),
+    };
     if goal.image != image {
         return Err(format!("rollout {rollout} goes back to {}, not to {image}", goal.image));
     }
@@ -124,13 +129,7 @@ pub fn permission(
             other.image
         ));
     }
-    if back || asked_for {
-        return Ok(Permission::Given(rollout));
-    }
-    match which(forward, to) {
-        Some(which) => Ok(Permission::OfRefresh(Begun { rollout, which })),
-        None => Err(format!("rollout {rollout} of its group does not go back")),
-    }
+    Ok(Permission::Given(rollout))
 }
 
 fn which(forward: Attempt, to: Side) -> Option<Which> {
@@ -164,11 +163,15 @@ impl Begun {
         };
         let id = &newest.id;
         if !which.is(newest) {
-            return Err(format!("{not_back}, and {id}, the group's newest refresh, is another one"));
+            return Err(format!(
+                "{not_back}, and {id}, the group's newest refresh, is another one"
+            ));
         }
         match newest.status {
             Status::RollbackInProgress | Status::RollbackSuccessful | Status::RollbackFailed => {}
-            status => return Err(format!("{not_back}, nor does AWS: its refresh {id} is {status:?}")),
+            status => {
+                return Err(format!("{not_back}, nor does AWS: its refresh {id} is {status:?}"));
+            }
         }
         let is_within = newest.started.is_some_and(|started| started <= since)
             && newest.ended.is_none_or(|ended| since <= ended);

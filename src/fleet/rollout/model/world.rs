@@ -340,7 +340,8 @@ impl World {
                 }
                 let id = format!("refresh-{}", self.refreshes.len());
                 let version = if *way == Way::Forward { NEW } else { OLD };
-                self.refreshes.insert(0, Refresh { started: Some(self.now), ..begun(&id, version) });
+                self.refreshes
+                    .insert(0, Refresh { started: Some(self.now), ..begun(&id, version) });
                 self.age = 0;
                 noted.attempt_mut().id = Some(id);
                 return Ok(Some(noted));
