@@ -6,7 +6,7 @@ use camino::Utf8Path;
 
 use super::context::{Context, Machine};
 use super::inside::{self, Answer, Former, Request};
-use super::way_back;
+use super::way_back::{self, Served};
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::jenkins::Version;
@@ -65,8 +65,8 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
         inside::ask(&context.machine.runner, &request).await
     };
     let mut answer = prepare(Former::Tell).await?;
-    if let Answer::Former { served } = &answer {
-        let former = way_back::ask(&context, served).await;
+    if let Answer::Former { served, since } = answer {
+        let former = way_back::ask(&context, &Served { image: served, since }).await;
         answer = prepare(former).await?;
     }
     let Answer::Done { changed, told } = answer else {

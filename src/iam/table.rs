@@ -152,6 +152,15 @@ const GRANTS: &[Grant] = &[
               without it a newer Jenkins that came up and was not proven needs a person",
     },
     Grant {
+        sid: "KnowRefresh",
+        roles: &[Controller],
+        actions: &["autoscaling:DescribeInstanceRefreshes"],
+        on: &[On::Everything],
+        when: When::Region,
+        why: "whether AWS itself takes the refresh of a rollout back, whose process is gone: then the \
+              home of before is put back; without it that waits for `hostkit upgrade --resume`",
+    },
+    Grant {
         sid: "FindAgents",
         roles: &[Controller],
         actions: &["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances"],

@@ -93,6 +93,8 @@ pub(super) fn take_back(root: &Root, image: Option<&Version>) -> anyhow::Result<
 pub(super) struct Left {
     /// The id of the image that serves the home now.
     pub served: String,
+    /// When it took the home over.
+    pub since: Timestamp,
     /// What serves it now.
     now: Software,
     /// What had served it before.
@@ -113,7 +115,7 @@ pub(super) fn left(
         return Ok(None);
     }
     let now = served_by(root, HOME.into())?;
-    let served = release.image;
+    let (served, since) = (release.image, release.at);
     let Some((set, before)) = aside::left_by(root, jenkins, &now, &served)? else {
         return Ok(None);
     };
@@ -121,7 +123,7 @@ pub(super) fn left(
     let had_run = aside::release_of(root, &set)?;
     let had_run = had_run.and_then(|bytes| serde_json::from_slice::<Release>(&bytes).ok());
     let is_ours = had_run.is_some_and(|had_run| had_run.image == image);
-    Ok(is_ours.then_some(Left { served, now, before, set }))
+    Ok(is_ours.then_some(Left { served, since, now, before, set }))
 }
 
 /// Puts it back for this image, and keeps aside what is there now. Says what was done. Whoever is interrupted does it

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
 use nix::unistd::{User, getegid, geteuid};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -180,6 +181,8 @@ pub enum Answer {
     Former {
         /// The id of the other image.
         served: String,
+        /// When the first of those hosts took it over, by its clock.
+        since: Timestamp,
     },
     /// The texts of the records, the newest first.
     Boots(Vec<String>),

@@ -129,7 +129,9 @@ fn check(root: &Root, mark: &str, tenant: &Tenant<'_>) -> anyhow::Result<Answer>
     let mut why = None;
     if let Some(left) = gate::left(root, tenant.jenkins, tenant.image)? {
         match tenant.former {
-            Former::Tell => return Ok(Answer::Former { served: left.served }),
+            Former::Tell => {
+                return Ok(Answer::Former { served: left.served, since: left.since });
+            }
             Former::PutBack(rollout) => {
                 told = Some(gate::go_back(root, &left, tenant.image, rollout)?);
             }

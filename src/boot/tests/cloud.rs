@@ -70,6 +70,8 @@ pub(super) struct Cloud {
     /// What the group wants this host to be, where the metadata service says it.
     pub(super) target: Option<&'static str>,
     pub(super) cluster: Cluster,
+    /// The refreshes of the group, the newest first: id, status, and since when.
+    pub(super) refreshes: Vec<(&'static str, &'static str, jiff::Timestamp)>,
     /// How long an answer of the metadata service takes, and one of AWS.
     pub(super) latency: Option<(Duration, Duration)>,
 }
@@ -110,6 +112,7 @@ impl Default for Cloud {
             machines: Vec::new(),
             target: None,
             cluster: Cluster::default(),
+            refreshes: Vec::new(),
             latency: None,
         }
     }
@@ -389,6 +392,7 @@ impl Cloud {
                 String::new()
             }
             "DescribeAutoScalingGroups" => self.auto_scaling_groups(form),
+            "DescribeInstanceRefreshes" => self.instance_refreshes(form),
             "DescribeInstances" if form.contains_key("Filter.1.Name") => {
                 return reply(200, self.instances(form));
             }
@@ -439,6 +443,18 @@ impl Cloud {
             )
         });
         format!("<AutoScalingGroups>{}</AutoScalingGroups>", groups.collect::<String>())
+    }
+
+    fn instance_refreshes(&self, form: &BTreeMap<String, String>) -> String {
+        assert_eq!(form["AutoScalingGroupName"], "ci");
+        let refreshes = self.refreshes.iter().map(|(id, status, started)| {
+            format!(
+                "<member><InstanceRefreshId>{id}</InstanceRefreshId><Status>{status}</Status>\
+                 <AutoScalingGroupName>ci</AutoScalingGroupName>\
+                 <StartTime>{started}</StartTime></member>"
+            )
+        });
+        format!("<InstanceRefreshes>{}</InstanceRefreshes>", refreshes.collect::<String>())
     }
 
     fn instances(&self, form: &BTreeMap<String, String>) -> String {

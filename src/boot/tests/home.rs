@@ -295,6 +295,70 @@ async fn no_other_rollout_has_the_home_put_back() {
     assert_eq!(world.sets().len(), 1, "nothing was kept aside either");
 }
 
+impl World {
+    /// The journal of a rollout whose process is gone, and what AWS says of the group's refreshes,
+    /// the newest first. They began so long ago.
+    fn left_alone(&self, ago: i64, refreshes: &[(&'static str, &'static str)]) {
+        let text = serde_json::json!({
+            "form": 1, "rollout": "r-1", "way": "forward", "phase": "refresh",
+            "order": { "from": { "image": "ami-a" }, "to": { "image": "ami-b" } },
+            "forward": { "id": "refresh-1", "marks": { "began": "2026-11-20T00:00:00Z" } },
+        });
+        let began = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(ago);
+        let mut cloud = self.cloud.lock().unwrap();
+        cloud.parameters.insert("/hostkit/asg/ci/journal".to_owned(), text.to_string());
+        cloud.refreshes = refreshes.iter().map(|(id, status)| (*id, *status, began)).collect();
+    }
+}
+
+/// The machine that ran `hostkit upgrade` is gone: nobody writes that the rollout goes back.
+#[tokio::test]
+async fn a_refresh_that_aws_takes_back_by_itself_has_the_home_put_back_as_well() {
+    let world = World::with_a_newer_jenkins_that_came_up().await;
+    world.is_of("ami-a", "2.541", "git 1");
+    world.left_alone(3600, &[("refresh-1", "RollbackInProgress"), ("refresh-0", "Successful")]);
+    world.cloud.lock().unwrap().balancer.throttled = [("DescribeInstanceRefreshes", 1)].into();
+    world.boot().await.unwrap();
+    assert!(world.said("rollout r-1 goes back from Jenkins 2.568.2 to 2.541"));
+    assert_eq!(world.on_efs("home/config.xml").as_deref(), Some("<hudson>old</hudson>"));
+    assert_eq!(world.on_efs("home/plugins/git.jpi").as_deref(), Some("git 1"));
+    assert_eq!(world.kept("2.568.2", "config.xml").as_deref(), Some("<hudson>new</hudson>"));
+    // Nobody asks twice: it serves from here as ever.
+    world.left_alone(3600, &[]);
+    world.boot().await.unwrap();
+    assert!(world.outcomes().contains("home unchanged"), "{}", world.outcomes());
+}
+
+/// What is not exactly the refresh of that rollout, taken back, leaves the home as it is.
+#[tokio::test]
+async fn no_other_refresh_has_the_home_put_back() {
+    let world = World::with_a_newer_jenkins_that_came_up().await;
+    world.is_of("ami-a", "2.541", "git 1");
+    let mut told = Vec::new();
+    for (ago, refreshes) in [
+        (3600, &[("refresh-1", "InProgress")][..]),
+        (3600, &[("refresh-1", "Failed")]),
+        (3600, &[("refresh-1", "Cancelled")]),
+        (3600, &[("refresh-2", "RollbackInProgress"), ("refresh-1", "RollbackFailed")]),
+        (3600, &[]),
+        // The newer Jenkins had the home before that refresh began.
+        (-3600, &[("refresh-1", "RollbackInProgress")]),
+    ] {
+        world.left_alone(ago, refreshes);
+        told.push(world.boot().await.unwrap_err());
+    }
+    world.left_alone(3600, &[("refresh-1", "RollbackInProgress")]);
+    world.cloud.lock().unwrap().denied = Some("DescribeInstanceRefreshes");
+    told.push(world.boot().await.unwrap_err());
+    let whys = told.iter().map(|error| error.trim().rsplit("to this image, and ").next().unwrap());
+    let whys: Vec<_> = whys.collect();
+    insta::with_settings!({ filters => vec![(r"20[0-9TZ:.-]+Z", "TIME")] }, {
+        insta::assert_snapshot!(whys.join("\n"));
+    });
+    assert_eq!(world.on_efs("home/config.xml").as_deref(), Some("<hudson>new</hudson>"));
+    assert_eq!(world.sets().len(), 1, "nothing was kept aside either");
+}
+
 /// The same Jenkins in another image, without a set between the two: an old one is not taken for it.
 #[tokio::test]
 async fn a_set_of_an_older_change_is_not_taken_for_that_of_a_rollout() {

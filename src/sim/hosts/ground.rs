@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Cast;
-use super::gate::Software;
+use super::gate::{Rollout, Software};
 use super::home::Home;
 use super::host::{Act, Host, Sight, Stage};
 use super::script::{Agents, Does, Role, Who};
@@ -16,6 +16,7 @@ use crate::sim::instance::{Ending, Instance, State};
 use crate::sim::parameter_store::{Tier, Version};
 use crate::sim::parameters::Kind;
 use crate::sim::random;
+use crate::sim::refresh::Status;
 
 /// How EC2 tags an instance of a group, and one that was launched from a template.
 const GROUP_TAG: &str = "aws:autoscaling:groupName";
@@ -119,6 +120,21 @@ fn tasks(account: &mut Account, host: &Host) -> usize {
     })
 }
 
+/// What a host can know of the rollout of its group.
+fn rollout(account: &mut Account, host: &Host) -> Rollout {
+    let journal = format!("/hostkit/asg/{}/journal", host.group);
+    let journal = account.parameter(&host.region, &journal);
+    let refreshes = account.region(&host.region).refreshes.get(&host.group);
+    let refresh = refreshes.and_then(|all| all.last()).map(|newest| {
+        let taken_back = matches!(
+            newest.status,
+            Status::RollbackInProgress | Status::RollbackFailed | Status::RollbackSuccessful
+        );
+        (newest.id.clone(), taken_back)
+    });
+    Rollout { journal, refresh }
+}
+
 /// A host does something.
 pub(super) fn perform(
     account: &mut Account,
@@ -130,8 +146,7 @@ pub(super) fn perform(
     let world = account.world();
     match act {
         Act::Claim => {
-            let journal = format!("/hostkit/asg/{}/journal", host.group);
-            let journal = account.parameter(&host.region, &journal);
+            let rollout = rollout(account, host);
             let home = cast.homes.entry(host.file_system.clone());
             let home = home.or_insert_with(|| Home::new(&host.file_system));
             let gone = |id: &str| {
@@ -142,7 +157,7 @@ pub(super) fn perform(
             // What never comes up has not served it.
             let serves = host.part.jenkins.clone().filter(|_| host.part.does != Does::NeverReady);
             let own = serves.map(|jenkins| Software { jenkins, image: host.image.clone() });
-            if own.is_none_or(|own| home.pass(world, own, journal.as_deref())) {
+            if own.is_none_or(|own| home.pass(world, own, &rollout)) {
                 host.took(sight, generation);
             } else {
                 host.refused(generation);

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::gate::{Passage, Seen, Software};
+use super::gate::{Passage, Rollout, Seen, Software};
 
 /// What became of a home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -91,9 +91,9 @@ impl Home {
     }
 
     /// Its holder wants to serve it with this; whether it may.
-    pub fn pass(&mut self, at: Timestamp, own: Software, journal: Option<&str>) -> bool {
+    pub fn pass(&mut self, at: Timestamp, own: Software, rollout: &Rollout) -> bool {
         let Some(holder) = self.holder.clone() else { return false };
-        let passage = self.seen.pass(own, journal);
+        let passage = self.seen.pass(own, rollout);
         match passage {
             Passage::Open => {}
             Passage::PutBack => self.write(at, &holder, What::PutBack),

@@ -175,7 +175,7 @@ impl Host {
     pub fn took(&mut self, sight: &Sight, generation: u64) {
         self.generation = Some(generation);
         match self.part.does {
-            Does::NeverReady => self.stage = Stage::Stuck,
+            Does::NeverReady | Does::NeverHealthy => self.stage = Stage::Stuck,
             _ => self.serve(sight),
         }
     }
@@ -262,7 +262,7 @@ impl Host {
                 self.stage = Stage::Waiting;
                 vec![Act::Claim]
             }
-            (Role::Agent | Role::Ecs, Does::NeverReady) => {
+            (Role::Agent | Role::Ecs, Does::NeverReady | Does::NeverHealthy) => {
                 self.stage = Stage::Stuck;
                 Vec::new()
             }

@@ -32,6 +32,9 @@ pub enum Does {
     Healthy,
     /// It boots and takes the home, but never serves: its port answers 503.
     NeverReady,
+    /// It boots and takes the home, and its Jenkins was up and has written to it; then its port answers
+    /// 503.
+    NeverHealthy,
     /// It serves another version of Jenkins than it should.
     WrongVersion,
     /// It serves another home than it should.

@@ -142,6 +142,9 @@ fn bad_hosts_are_as_bad_as_they_are_said_to_be() {
     assert_eq!(never.parameter(REGION, &format!("/hostkit/asg/{GROUP}/host")), None);
     pass(&mut never, 200);
     assert_eq!(never.instance(&id).unwrap().state(), State::Terminated);
+    let (unwell, id) = play(Does::NeverHealthy);
+    assert_eq!(stage(&unwell, &id), Stage::Stuck);
+    assert!(unwell.hosts.homes.values().all(|home| home.seen.last.is_some()), "it has served it");
     let (abandoned, id) = play(Does::HookAbandon);
     assert_eq!(abandoned.instance(&id).unwrap().state(), State::Terminated);
     assert!(abandoned.hosts.homes.is_empty());

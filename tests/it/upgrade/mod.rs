@@ -2,6 +2,7 @@
 //! account does of itself. Whatever becomes of the process, of its calls or of the new image, it ends
 //! in one of two good states, and never has two controllers on one home.
 
+mod alone;
 mod ends;
 mod gate;
 
@@ -41,7 +42,11 @@ struct Stage {
 
 impl Stage {
     async fn open(does: Does) -> Self {
-        let cloud = Cloud::open(Options { speed: SPEED, ..Options::default() }).unwrap();
+        Self::open_at(SPEED, does).await
+    }
+
+    async fn open_at(speed: f64, does: Does) -> Self {
+        let cloud = Cloud::open(Options { speed, ..Options::default() }).unwrap();
         let scenery = with(&cloud.account, |account| Plan::controller("ci").furnish(account));
         let agents = Some(Agents { known: 2, online: 2 });
         // A host that serves another version than it should says the one of its part, and its home has

@@ -126,7 +126,8 @@ fn check(world: &World, course: &Course) {
     }
 }
 
-const IMAGES: [Image; 3] = [Image::Serves, Image::NeverReady, Image::WrongVersion];
+const IMAGES: [Image; 4] =
+    [Image::Serves, Image::NeverHealthy, Image::NeverReady, Image::WrongVersion];
 const CLOUDS: [Aws; 3] = [Aws::RollsBackWhenAsked, Aws::RollsBackByItself, Aws::CannotRollBack];
 const STRATEGIES: [Way_; 2] = [Way_::TerminateFirst, Way_::ReplaceRootVolume];
 
@@ -172,6 +173,87 @@ fn killed_at_every_step_and_carried_on_it_ends_well() {
         }
     }
     assert!(kills > 1_000, "{kills}");
+}
+
+/// Runs until it is killed at this step, and never again: what AWS and the hosts do by themselves goes on
+/// for hours.
+fn abandoned(world: &mut World, step: usize, fate: Fate) {
+    let mut fates = vec![Fate::Fine; step];
+    fates.push(fate);
+    let mut journal = world.journal.clone().unwrap();
+    for fate in fates {
+        let what = loop {
+            let seen = world.seen();
+            timeline::observe(&mut journal, &seen, world.now);
+            match next(&journal, &seen, world.now) {
+                Next::Wait(_) => world.tick(),
+                Next::End(_) => return,
+                what => break what,
+            }
+        };
+        if fate == Fate::KilledBefore {
+            break;
+        }
+        let noted = match &what {
+            Next::Note(noted) => Some((**noted).clone()),
+            Next::Act(act) => match world.perform(&journal, act) {
+                Ok(noted) => noted.filter(|_| fate == Fate::Fine),
+                Err(_) if *act == Act::RollBack => {
+                    let failure = refused(400, rejected(world.aws, act));
+                    let seen = world.seen();
+                    match react(&journal, &seen, act, &failure, world.now) {
+                        Reaction::Note(noted) => Some(*noted),
+                        _ => None,
+                    }
+                }
+                Err(failure) => panic!("{failure}"),
+            },
+            Next::Wait(_) | Next::End(_) => unreachable!("they are above"),
+        };
+        if let Some(noted) = noted {
+            journal = noted;
+            world.journal = Some(journal.clone());
+        }
+    }
+    (0..1_000).for_each(|_| world.tick());
+}
+
+/// The machine that ran the rollout is gone for good, and AWS takes its refresh back by itself: the old
+/// image serves again before anybody comes, and whoever comes finds it so.
+#[test]
+fn killed_for_good_aws_brings_the_old_one_back_and_it_serves() {
+    let (mut taken_back, mut gone_forward) = (0, 0);
+    for image in IMAGES {
+        let aws = Aws::RollsBackByItself;
+        let strategy = Way_::TerminateFirst;
+        let steps = run(&mut World::new(image, aws, strategy), &[], false).effects;
+        for (step, fate) in
+            (0..steps).flat_map(|it| [(it, Fate::KilledBefore), (it, Fate::KilledAfter)])
+        {
+            let mut world = World::new(image, aws, strategy);
+            abandoned(&mut world, step, fate);
+            let told = format!("{image:?} killed at {step} ({fate:?}): {:?}", world.hosts);
+            let [host] = world.hosts.as_slice() else { panic!("{told}") };
+            assert!(host.is_in_service(), "{told}");
+            assert_eq!(host.version, Some(world.launches), "{told}");
+            assert_eq!(world.home_is_newer, world.launches == NEW, "{told}");
+            let by_aws = world.refreshes.iter().any(|it| it.rollback.is_some());
+            taken_back += u32::from(by_aws);
+            gone_forward += u32::from(world.launches == NEW);
+            assert!(!by_aws || world.launches == OLD, "{told}");
+            // Whoever comes days later.
+            let stored = world.journal.clone().unwrap();
+            if stored.is_over() {
+                continue;
+            }
+            let revived = revived(&stored, &world.seen(), false, world.now).unwrap();
+            world.journal = Some(revived);
+            let course = run(&mut world, &[], false);
+            check(&world, &course);
+            assert!(!by_aws || course.end == End::Back, "{told}");
+        }
+    }
+    assert!(taken_back > 10 && gone_forward > 10, "{taken_back} {gone_forward}");
 }
 
 fn fate() -> impl Strategy<Value = Fate> {

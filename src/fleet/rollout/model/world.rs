@@ -13,7 +13,7 @@ use crate::fleet::rollout::proof::Target;
 use crate::fleet::rollout::seen::Seen;
 use crate::fleet::rollout::{Builds, Crowd, Order, Side, Strategy as Way_, Way};
 use crate::group::standing::{Proof, Standing, State};
-use crate::group::way_back::permitted;
+use crate::group::way_back::{Permission, permission};
 use crate::host::Role;
 
 pub(super) const OLD: i64 = 7;
@@ -23,6 +23,8 @@ pub(super) const NEW: i64 = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Image {
     Serves,
+    /// It comes up, has the home, and its group never finds it healthy.
+    NeverHealthy,
     NeverReady,
     WrongVersion,
 }
@@ -72,6 +74,8 @@ pub(super) struct World {
     pub(super) builds: u32,
     /// Whether the newer Jenkins was the last to serve the home.
     pub(super) home_is_newer: bool,
+    /// When the newer one took it over.
+    pub(super) taken_over: Timestamp,
 }
 
 pub(super) fn order(strategy: Way_) -> Order {
@@ -120,6 +124,7 @@ impl World {
             journal: None,
             builds: 2,
             home_is_newer: false,
+            taken_over: Timestamp::UNIX_EPOCH,
         };
         world.launch(OLD);
         world.serve();
@@ -147,13 +152,19 @@ impl World {
             return;
         }
         if !is_new && self.home_is_newer {
-            // Its boot refuses the home, until the journal has it put back.
-            let journal = self.journal.as_ref().map(Journal::text);
-            if permitted(journal.as_deref(), "ami-a", "ami-b").is_err() {
+            // Its boot refuses the home, until the journal, or AWS itself, has it put back.
+            if !self.puts_back() {
                 return;
             }
         }
+        if is_new && !self.home_is_newer {
+            self.taken_over = self.now;
+        }
         self.home_is_newer = is_new;
+        if is_new && self.image == Image::NeverHealthy {
+            return;
+        }
+        let Some(host) = self.hosts.last_mut() else { return };
         "InService".clone_into(&mut host.state);
         let jenkins = match (is_new, self.image) {
             (true, Image::WrongVersion) => "2.0",
@@ -170,6 +181,18 @@ impl World {
         };
         let id = host.id.clone();
         self.say(&id, State::Serving, Some(0), Some(proof));
+    }
+
+    /// Whether a host of the old image has the home put back that a newer one has served.
+    fn puts_back(&self) -> bool {
+        let journal = self.journal.as_ref().map(Journal::text);
+        match permission(journal.as_deref(), "ami-a", "ami-b") {
+            Ok(Permission::Given(_)) => true,
+            Ok(Permission::OfRefresh(begun)) => {
+                begun.taken_back(&self.refreshes, self.taken_over).is_ok()
+            }
+            Err(_) => false,
+        }
     }
 
     pub(super) fn say(
@@ -317,7 +340,8 @@ impl World {
                 }
                 let id = format!("refresh-{}", self.refreshes.len());
                 let version = if *way == Way::Forward { NEW } else { OLD };
-                self.refreshes.insert(0, begun(&id, version));
+                self.refreshes
+                    .insert(0, Refresh { started: Some(self.now), ..begun(&id, version) });
                 self.age = 0;
                 noted.attempt_mut().id = Some(id);
                 return Ok(Some(noted));
