@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod agents;
+pub mod alarm;
 pub mod asg;
 pub mod backup;
 pub mod base_ami;

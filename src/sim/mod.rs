@@ -9,6 +9,7 @@
 //! hostkit but `cli` knows it.
 
 pub mod account;
+pub mod alarm;
 pub mod autoscaling;
 pub mod backup;
 pub mod call;

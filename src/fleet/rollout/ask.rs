@@ -33,6 +33,8 @@ pub struct Ask {
     pub restore_home: bool,
     /// The group of the controller, of agents.
     pub controller: Option<String>,
+    /// The CloudWatch alarms that AWS is to watch meanwhile, by their names.
+    pub alarms: Vec<String>,
     /// Where manifests of baked images are looked for, to tell packages by.
     pub folders: Vec<Utf8PathBuf>,
 }
@@ -52,6 +54,7 @@ impl Ask {
             rollback: false,
             restore_home: false,
             controller: None,
+            alarms: Vec::new(),
             folders: vec!["out".into()],
         }
     }

@@ -208,6 +208,7 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
         },
         rollback: ask.rollback,
         restores_home: ask.rollback && ask.restore_home && role == Role::Controller,
+        alarms: ask.alarms.clone(),
         crowd: survey
             .relations
             .as_ref()

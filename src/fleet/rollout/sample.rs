@@ -91,6 +91,7 @@ pub(super) fn survey() -> Survey {
         records: Ok(Records::default()),
         channel: Ok(Some(Channel { state: "running".into(), is_open: true, word: None })),
         kept: Ok(None),
+        alarms: Ok(Vec::new()),
         relations: Ok(crate::fleet::rollout::relations::Relations::default()),
         probes: vec![Probe { action: "ec2:CreateLaunchTemplateVersion", answer: Ok(()) }],
         old: None,

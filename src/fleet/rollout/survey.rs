@@ -12,7 +12,8 @@ use super::lock::{self, Lock};
 use super::quiet::TAG;
 use super::record::{self, Record};
 use super::relations::Relations;
-use super::{Ask, Side};
+use super::{Ask, Side, alarms};
+use crate::aws::alarm::Alarm;
 use crate::aws::channel::{self, Channel};
 use crate::aws::image::{self, Image};
 use crate::aws::instance_type::{self, Type};
@@ -109,6 +110,8 @@ pub struct Survey {
     /// The version of the launch template that served before, for a way back: what it says beside the
     /// image served with it.
     pub kept: Look<Option<Version>>,
+    /// The alarms that were named; where none was, those about the group that fire now.
+    pub alarms: Look<Vec<Alarm>>,
     /// Who else is concerned.
     pub relations: Look<Relations>,
     /// What would be allowed.
@@ -152,11 +155,12 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
     });
     let choice = choice.map_err(Gap::from);
     let id = choice.as_ref().ok().and_then(|choice| choice.image().map(str::to_owned));
-    let (image, kept, types, channel, relations, probes) = tokio::join!(
+    let (image, kept, types, channel, alarms, relations, probes) = tokio::join!(
         new_image(config, id.as_deref()),
         kept(config, choice.as_ref().ok()),
         types(config, &subject),
         open(config, &subject),
+        alarms::look(config, ask, &subject),
         Relations::read(config, ask, &subject),
         probes(config, &subject, id.as_deref()),
     );
@@ -173,6 +177,7 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
         records: records.map_err(Gap::from),
         channel: channel.map_err(Gap::from),
         kept: kept.map_err(Gap::from),
+        alarms: alarms.map_err(Gap::from),
         relations: relations.map_err(Gap::from),
         probes,
         old,

@@ -3,6 +3,7 @@
 //! A failure means that it must not be begun; a warning is for what does no harm to go on with. There
 //! is no way to wave one through: what could be waved through is a warning.
 
+mod alarms;
 mod fit;
 mod gate;
 mod host;
@@ -19,13 +20,14 @@ use crate::doctor::{Finding, Verdict};
 
 /// All that was found, of the group and of what is to be done with it.
 pub fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
-    let checks: [fn(&Survey, &Ask) -> Vec<Finding>; 8] = [
+    let checks: [fn(&Survey, &Ask) -> Vec<Finding>; 9] = [
         permissions::check,
         records::check,
         image::check,
         fit::check,
         gate::check,
         host::check,
+        alarms::check,
         agents::check,
         ecs::check,
     ];
@@ -40,6 +42,11 @@ fn strategy(ask: &Ask) -> Option<Finding> {
     (ask.strategy == Some(Strategy::ReplaceRootVolume)).then(|| {
         let says = "replacing root volumes is not verified against AWS: a replacement that fails ends \
                     with a new instance";
-        Finding::new("upgrade.strategy", Verdict::Warn, says)
+        let finding = Finding::new("upgrade.strategy", Verdict::Warn, says);
+        if ask.alarms.is_empty() {
+            return finding;
+        }
+        // Its interface takes them with either strategy; no documentation says what becomes of them.
+        finding.shown_by("whether AWS heeds alarms while it replaces root volumes is not known")
     })
 }
