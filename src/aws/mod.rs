@@ -34,6 +34,7 @@ pub mod logs;
 pub mod operator;
 pub mod patience;
 pub mod probe;
+pub mod quota;
 pub mod remove;
 mod role;
 pub mod rules;

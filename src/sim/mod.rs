@@ -47,6 +47,7 @@ pub mod nights;
 pub mod notice;
 pub mod parameter_store;
 pub mod parameters;
+pub mod quota;
 pub mod random;
 pub mod record;
 pub mod refresh;

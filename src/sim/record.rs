@@ -163,6 +163,7 @@ mod tests {
             Service::Efs,
             Service::Ecs,
             Service::Kms,
+            Service::ServiceQuotas,
         ] {
             assert_eq!(code(service).as_deref(), Some("Wrong"), "{service:?}");
         }

@@ -73,6 +73,8 @@ pub struct Region {
     pub vaults: Vaults,
     /// What CloudWatch knows.
     pub metrics: Metrics,
+    /// How many vCPUs may run, by the code of the quota, where that is not the usual number.
+    pub quotas: BTreeMap<String, f64>,
     /// Its alarms by name.
     pub alarms: BTreeMap<String, Alarm>,
     /// Keys of KMS by id.

@@ -261,6 +261,50 @@ fn alarms_are_there_and_silent_or_nothing_is_begun() {
     stage.validate("cloudwatch:DescribeAlarms");
 }
 
+#[test]
+fn a_quota_must_have_room_for_the_next_host() {
+    let stage = Stage::open();
+    let quota = |vcpus: f64| {
+        stage.change(|account, _| {
+            account.region(REGION).quotas.insert("L-1216C47A".to_owned(), vcpus);
+        });
+        let output = stage.plan("");
+        (output.status.code(), stage.told(&output))
+    };
+    let (code, told) = quota(4.0);
+    assert_eq!(code, Some(10), "{told}");
+    assert!(!told.contains("quota"), "two run, and two more are needed: {told}");
+    // The room that the old host gives back will do.
+    let (code, told) = quota(3.0);
+    assert_eq!(code, Some(10), "{told}");
+    assert!(
+        told.contains("warn  quota.vcpus") && told.contains("3 vCPUs at most, 2 run"),
+        "{told}"
+    );
+    let (code, told) = quota(1.0);
+    assert_eq!(code, Some(5), "{told}");
+    let more = "request-service-quota-increase --service-code ec2 --quota-code L-1216C47A \
+                --desired-value 4 --region eu-west-1";
+    assert!(told.contains("may not run m5.large at all") && told.contains(more), "{told}");
+    stage.validate("servicequotas:GetServiceQuota,cloudwatch:GetMetricData");
+}
+
+#[test]
+fn who_may_not_look_at_quotas_and_alarms_is_warned() {
+    let denied = |service: &str| format!("[[fault]]\nservice = \"{service}\"\ndoes = \"denied\"\n");
+    let stage = Stage::with_faults(&[denied("servicequotas"), denied("cloudwatch")].concat());
+    let output = stage.plan("");
+    let told = stage.told(&output);
+    assert_eq!(output.status.code(), Some(10), "{told}");
+    for part in ["needs servicequotas:GetServiceQuota", "needs cloudwatch:DescribeAlarms"] {
+        assert!(told.contains(part), "{told}");
+    }
+    let output = stage.plan("--alarm ci-slow");
+    let told = stage.told(&output);
+    assert_eq!(output.status.code(), Some(6), "whoever names one needs to know: {told}");
+    assert!(told.contains("fail  aws.permissions"), "{told}");
+}
+
 type Meddle = fn(&Stage);
 
 /// What is wrong, and how it gets so.

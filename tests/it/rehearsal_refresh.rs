@@ -293,6 +293,18 @@ assert 'automatic rollback' in reason and 'any' in reason and 'slow' not in reas
 assert the_group()['LaunchTemplate']['Version'] == '1', the_group()
 [third] = until(serving)
 assert image(third) == old
+quotas = client('service-quotas')
+quota = quotas.get_service_quota(ServiceCode='ec2', QuotaCode='L-1216C47A')['Quota']
+metric = quota['UsageMetric']
+of = [{'Name': name, 'Value': value} for name, value in metric['MetricDimensions'].items()]
+now = time.time()
+[used] = cw.get_metric_data(StartTime=now - 600, EndTime=now + 60, MetricDataQueries=[{'Id': 'm1',
+    'MetricStat': {'Stat': metric['MetricStatisticRecommendation'], 'Period': 300, 'Metric': {
+        'Namespace': metric['MetricNamespace'], 'MetricName': metric['MetricName'],
+        'Dimensions': of}}}])['MetricDataResults']
+assert quota['Value'] == 1152 and used['Values'][0] == 2, (quota, used)
+refused(quotas.exceptions.NoSuchResourceException, quotas.get_service_quota, ServiceCode='ec2',
+    QuotaCode='L-00000000')
 cw.delete_alarms(AlarmNames=['slow', 'any', 'gone'])
 assert cw.describe_alarms()['MetricAlarms'] == []
 ",

@@ -40,6 +40,14 @@ pub struct Ask {
 }
 
 impl Ask {
+    /// How hosts of this kind are replaced.
+    pub fn strategy_for(&self, role: Role) -> Strategy {
+        self.strategy.unwrap_or(match role {
+            Role::Controller => Strategy::TerminateFirst,
+            Role::Agent | Role::Ecs => Strategy::Rolling,
+        })
+    }
+
     /// What is asked for where nothing is said but the group.
     pub fn of(group: &str) -> Self {
         Self {

@@ -33,6 +33,7 @@ pub mod reaction;
 pub mod record;
 pub mod relations;
 mod resume;
+pub mod room;
 #[cfg(test)]
 mod sample;
 pub mod seen;

@@ -15,6 +15,7 @@ use super::account::Account;
 use super::call::Call;
 use super::http::{Reply, Request};
 use super::metric::Metrics;
+use super::quota;
 
 /// Where this service's paths begin.
 pub const PREFIX: &str = "/service/GraniteServiceVersion20100801/operation/";
@@ -43,6 +44,9 @@ pub fn answer(account: &mut Account, call: &Call<'_>) -> Reply {
     let Some(asked) = asked else {
         return as_asked(is_json, error(400, "SerializationException", "the body cannot be read"));
     };
+    if call.action == "GetMetricData" {
+        quota::measure(account, &call.region);
+    }
     let now = account.world();
     let region = account.region(&call.region);
     let result = match call.action.as_str() {

@@ -39,7 +39,7 @@ fn minutes_are_put_together_by_periods() {
     let mut metrics = Metrics::default();
     for (at, value) in [(0, 1.0), (60, 3.0), (119, 2.0), (300, 5.0)] {
         let at = Timestamp::from_second(at).unwrap();
-        metrics.put("AWS/EFS", "ClientConnections", ("FileSystemId", FILE_SYSTEM), at, value);
+        metrics.put("AWS/EFS", "ClientConnections", &[("FileSystemId", FILE_SYSTEM)], at, value);
     }
     let of = |statistic, from, until, period| {
         metric_data(&metrics, &asked(statistic, from, until, period)).map(|it| values(&it))

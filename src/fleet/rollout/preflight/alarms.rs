@@ -1,7 +1,8 @@
 //! Whether the alarms that AWS is to watch are there and silent, or one of the group's fires already.
 
+use super::unseen;
 use crate::aws::alarm::{Alarm, State};
-use crate::doctor::{Finding, Gap, Verdict};
+use crate::doctor::{Finding, Verdict};
 use crate::fleet::rollout::Ask;
 use crate::fleet::rollout::survey::Survey;
 use crate::sys::cmd::quote;
@@ -10,7 +11,7 @@ const ID: &str = "alarms.state";
 
 pub(super) fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
     let alarms = match &survey.alarms {
-        Err(gap) => return vec![untold(survey, gap)],
+        Err(gap) => return vec![unseen(survey, ID, "whether an alarm fires", gap)],
         Ok(alarms) => alarms,
     };
     if ask.alarms.is_empty() {
@@ -19,17 +20,6 @@ pub(super) fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
     let mut all: Vec<_> = there(survey, ask, alarms).into_iter().collect();
     all.extend(state(survey, alarms));
     all
-}
-
-/// Who names alarms is told as of all else that is needed; who does not, is warned.
-fn untold(survey: &Survey, gap: &Gap) -> Finding {
-    let untold = Finding::untold(ID, "whether an alarm fires", gap);
-    let finding = Finding { verdict: Verdict::Warn, ..untold };
-    if !gap.denied {
-        return finding;
-    }
-    let (account, region) = (&survey.identity.account, &survey.subject.region);
-    finding.mended_by(format!("hostkit iam upgrade --account {account} --region {region}"))
 }
 
 /// Of a group for which none is to be watched.

@@ -10,17 +10,18 @@ mod host;
 mod image;
 mod permissions;
 mod records;
+mod room;
 #[cfg(test)]
 mod tests;
 
 use super::survey::Survey;
 use super::{Ask, Strategy, agents, ecs};
 use crate::doctor::group;
-use crate::doctor::{Finding, Verdict};
+use crate::doctor::{Finding, Gap, Verdict};
 
 /// All that was found, of the group and of what is to be done with it.
 pub fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
-    let checks: [fn(&Survey, &Ask) -> Vec<Finding>; 9] = [
+    let checks: [fn(&Survey, &Ask) -> Vec<Finding>; 10] = [
         permissions::check,
         records::check,
         image::check,
@@ -28,6 +29,7 @@ pub fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
         gate::check,
         host::check,
         alarms::check,
+        room::check,
         agents::check,
         ecs::check,
     ];
@@ -35,6 +37,16 @@ pub fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
     let mut all: Vec<_> = ours.chain(strategy(ask)).chain(group::check(&survey.subject)).collect();
     ecs::forgive(survey, &mut all);
     all
+}
+
+/// That something could not be looked at that nothing depends on but foresight: a warning.
+fn unseen(survey: &Survey, id: &'static str, what: &str, gap: &Gap) -> Finding {
+    let finding = Finding { verdict: Verdict::Warn, ..Finding::untold(id, what, gap) };
+    if !gap.denied {
+        return finding;
+    }
+    let (account, region) = (&survey.identity.account, &survey.subject.region);
+    finding.mended_by(format!("hostkit iam upgrade --account {account} --region {region}"))
 }
 
 /// What is said of a way of replacing that nobody has tried on AWS.

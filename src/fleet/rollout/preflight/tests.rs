@@ -7,6 +7,7 @@ use crate::fleet::rollout::lock::{Lock, Operator};
 use crate::fleet::rollout::sample::{ask, image, survey};
 use crate::fleet::rollout::survey::{Choice, Probe};
 use crate::fleet::rollout::{Builds, Outlook, Prospect, Side};
+use crate::host::Role;
 
 /// What is wrong after a change of a survey that is sound.
 fn wrong(change: impl FnOnce(&mut Survey, &mut Ask)) -> String {
@@ -53,6 +54,19 @@ fn denied(needs: &str) -> Gap {
     Gap { needs: needs.to_owned(), denied: true, why: format!("{needs} was refused: AccessDenied") }
 }
 
+fn room(survey: &mut Survey) -> &mut crate::aws::quota::Quota {
+    &mut survey.rooms.as_mut().unwrap()[0].quota
+}
+
+/// Hosts of another kind, in place of the controller.
+fn agents(survey: &mut Survey, count: u32) {
+    let subject = &mut survey.subject;
+    subject.part.role = Role::Agent;
+    (subject.group.desired, subject.group.max) = (count, count);
+    let tags = &mut new(survey).tags;
+    tags.insert("hostkit:recipe".into(), "jenkins-controller".into());
+}
+
 /// Alarms that are named, and stand so.
 fn watched(survey: &mut Survey, ask: &mut Ask, alarms: &[(&str, State)]) {
     ask.alarms = alarms.iter().map(|(name, _)| (*name).to_owned()).collect();
@@ -70,7 +84,7 @@ fn watched(survey: &mut Survey, ask: &mut Ask, alarms: &[(&str, State)]) {
 }
 
 /// What is wrong, and how it gets so.
-const CASES: [(&str, Change); 37] = [
+const CASES: [(&str, Change); 46] = [
     ("another architecture", |it, _| {
         new(it).architecture = "arm64".into();
     }),
@@ -171,6 +185,34 @@ const CASES: [(&str, Change); 37] = [
     ("alarms that fire and are not to be watched", |it, ask| {
         watched(it, ask, &[("ci slow", State::Alarm), ("ci-errors", State::Alarm)]);
         ask.alarms.clear();
+    }),
+    ("a quota that is smaller than a host", |it, _| room(it).limit = 1),
+    ("a quota that has no room for a second controller", |it, _| room(it).used = Some(63)),
+    ("the same, with agents", |it, _| {
+        agents(it, 3);
+        room(it).used = Some(63);
+    }),
+    ("a quota that has room for some", |it, _| {
+        agents(it, 40);
+        room(it).used = Some(60);
+    }),
+    ("a quota that has room for nobody, and hosts may go before", |it, _| {
+        agents(it, 40);
+        room(it).used = Some(64);
+    }),
+    ("a quota that is too small for one of two families", |it, _| {
+        let mut other = it.rooms.as_ref().unwrap()[0].clone();
+        (other.quota.code, other.quota.limit) = ("L-DB2E81BA".into(), 0);
+        other.quota.name = "Running On-Demand G and VT instances".into();
+        (other.smallest, other.largest) = (("g5.xlarge".into(), 4), ("g5.2xlarge".into(), 8));
+        it.rooms.as_mut().unwrap().push(other);
+    }),
+    ("a quota whose use nobody knows", |it, _| room(it).used = None),
+    ("quotas that may not be looked at", |it, _| {
+        it.rooms = Err(denied("servicequotas:GetServiceQuota"));
+    }),
+    ("quotas of which nothing is heard", |it, _| {
+        it.rooms = Err(Gap { denied: false, ..denied("servicequotas:GetServiceQuota") });
     }),
     ("alarms that may not be looked at", |it, _| {
         it.alarms = Err(denied("cloudwatch:DescribeAlarms"));
