@@ -43,8 +43,8 @@ impl Statistic {
 pub struct Question<'a> {
     /// `AWS/EFS`, …
     pub namespace: &'a str,
-    /// Of what: the name and the value of the only dimension.
-    pub of: (&'a str, &'a str),
+    /// Of what: the names and the values of all its dimensions.
+    pub of: &'a [(&'a str, &'a str)],
     /// The metrics, and which statistic of each.
     pub metrics: &'a [(&'a str, Statistic)],
     /// From when on.
@@ -73,12 +73,12 @@ pub async fn metrics(
     question: &Question<'_>,
 ) -> Result<BTreeMap<String, Vec<Point>>, Failure> {
     let queries = question.metrics.iter().enumerate().map(|(index, (name, statistic))| {
-        let (key, value) = question.of;
-        let dimension = Dimension::builder().name(key).value(value).build();
+        let of = question.of.iter();
+        let of = of.map(|(key, value)| Dimension::builder().name(*key).value(*value).build());
         let metric = Metric::builder().namespace(question.namespace).metric_name(*name);
         let seconds = i32::try_from(question.period.as_secs()).unwrap_or(60);
         let stat = MetricStat::builder()
-            .metric(metric.dimensions(dimension).build())
+            .metric(metric.set_dimensions(Some(of.collect())).build())
             .period(seconds)
             .stat(statistic.name())
             .build();

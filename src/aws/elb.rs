@@ -21,6 +21,8 @@ pub struct TargetGroup {
     pub check: String,
     /// Whether a load balancer uses it.
     pub used: bool,
+    /// The ARNs of those that do.
+    pub balancers: Vec<String>,
 }
 
 /// What the targets of a group are.
@@ -96,6 +98,7 @@ fn target_group(group: &Described) -> TargetGroup {
         kind,
         check: format!("{protocol} {port}{}", group.health_check_path().unwrap_or_default()),
         used: !group.load_balancer_arns().is_empty(),
+        balancers: group.load_balancer_arns().to_vec(),
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Type {
     pub needs_ena: bool,
     /// Whether its disks are `NVMe` devices, so that their names differ from those of the mapping.
     pub nvme: bool,
+    /// How many virtual processors it has, where nobody says otherwise; 0 where EC2 does not say.
+    pub vcpus: u32,
 }
 
 /// Types by their names. One that is not there is refused with [`UNKNOWN`].
@@ -38,11 +40,13 @@ fn read(told: &types::InstanceTypeInfo) -> Option<Type> {
     let architectures = processor.map(ProcessorInfo::supported_architectures).unwrap_or_default();
     let ena = told.network_info().and_then(|it| it.ena_support());
     let nvme = told.ebs_info().and_then(|it| it.nvme_support());
+    let vcpus = told.v_cpu_info().and_then(|it| it.default_v_cpus());
     Some(Type {
         name: told.instance_type()?.as_str().to_owned(),
         architectures: architectures.iter().map(|it| it.as_str().to_owned()).collect(),
         boot_modes: told.supported_boot_modes().iter().map(|it| it.as_str().to_owned()).collect(),
         needs_ena: ena == Some(&EnaSupport::Required),
         nvme: nvme == Some(&EbsNvmeSupport::Required),
+        vcpus: vcpus.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
     })
 }

@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod agents;
+pub mod alarm;
 pub mod asg;
 pub mod backup;
 pub mod base_ami;
@@ -33,6 +34,7 @@ pub mod logs;
 pub mod operator;
 pub mod patience;
 pub mod probe;
+pub mod quota;
 pub mod remove;
 mod role;
 pub mod rules;

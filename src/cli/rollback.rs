@@ -31,6 +31,6 @@ pub struct Rollback {
 /// `hostkit rollback`.
 pub(super) async fn run(args: Rollback, format: Format) -> anyhow::Result<ExitCode> {
     let Rollback { image, restore_home, how } = args;
-    let ask = Ask { restore_home, ..how.ask(None, image, true) };
+    let ask = Ask { restore_home, ..how.ask(None, image, true)? };
     Box::pin(roll(&how, &ask, format)).await
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use camino::Utf8PathBuf;
 use clap::ValueEnum;
+use clap::builder::NonEmptyStringValueParser;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -77,6 +78,10 @@ pub struct How {
     /// says whether the new ones are online; by default the one whose user-data names this group
     #[arg(long = "controller-asg", value_name = "NAME")]
     controller: Option<String>,
+    /// A CloudWatch alarm that AWS watches while hosts are replaced: once it fires, the former version
+    /// is put back. Several may be given, ten at most
+    #[arg(long = "alarm", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    alarms: Vec<String>,
     /// Where manifests of baked images are, to tell packages by
     #[arg(long = "manifests", value_name = "DIR", default_value = "out")]
     folders: Vec<Utf8PathBuf>,
@@ -115,8 +120,16 @@ pub enum Builds {
 
 impl How {
     /// What is asked for.
-    pub(super) fn ask(&self, recipe: Option<String>, image: Option<String>, rollback: bool) -> Ask {
-        Ask {
+    ///
+    /// # Errors
+    /// More alarms than AWS watches, or than the journal has room for.
+    pub(super) fn ask(
+        &self,
+        recipe: Option<String>,
+        image: Option<String>,
+        rollback: bool,
+    ) -> Result<Ask, Fault> {
+        Ok(Ask {
             recipe,
             image,
             rollback,
@@ -135,8 +148,9 @@ impl How {
             patience: self.patience,
             folders: self.folders.clone(),
             controller: self.controller.clone(),
+            alarms: rollout::alarms::chosen(&self.alarms)?,
             ..Ask::of(&self.group)
-        }
+        })
     }
 }
 
@@ -153,7 +167,7 @@ pub(super) async fn run(args: Upgrade, format: Format) -> anyhow::Result<ExitCod
             .hint("name a recipe, or an image with --image")
             .into());
     }
-    let ask = how.ask(recipe, image, false);
+    let ask = how.ask(recipe, image, false)?;
     Box::pin(roll(&how, &ask, format)).await
 }
 

@@ -169,6 +169,9 @@ impl Kind {
                 Service::Kms => {
                     service.error(500, "KMSInternalException", "An internal error has occurred.")
                 }
+                Service::ServiceQuotas => {
+                    service.error(500, "ServiceException", "Something went wrong.")
+                }
                 Service::Efs | Service::Ssm => {
                     service.error(500, "InternalServerError", "An internal error has occurred.")
                 }
@@ -190,6 +193,9 @@ impl Kind {
                     service.error(400, "Throttling", "Rate exceeded")
                 }
                 Service::Ebs => ebs::throttled("ACCOUNT_THROTTLED"),
+                Service::ServiceQuotas => {
+                    service.error(400, "TooManyRequestsException", "Rate exceeded")
+                }
                 Service::Efs => service.error(429, "ThrottlingException", "Rate exceeded"),
                 Service::Backup
                 | Service::CloudWatch
@@ -238,7 +244,7 @@ fn denied(service: Service, action: &str, caller: &Caller) -> Reply {
         Service::Backup | Service::CloudWatch | Service::Efs | Service::Ebs => {
             service.error(403, "AccessDeniedException", &refusal)
         }
-        Service::Ecs | Service::Kms | Service::Ssm => {
+        Service::Ecs | Service::Kms | Service::ServiceQuotas | Service::Ssm => {
             service.error(400, "AccessDeniedException", &refusal)
         }
     }

@@ -13,7 +13,7 @@ use super::record::{Record, Subject};
 use super::service::Service;
 use super::signature::{self, Refusal};
 use super::{
-    autoscaling, backup, cloudwatch, ebs, ec2, ecs, efs, elb, imds, kms, random, ssm, sts,
+    autoscaling, backup, cloudwatch, ebs, ec2, ecs, efs, elb, imds, kms, quota, random, ssm, sts,
 };
 
 /// The account as its servers share it.
@@ -186,6 +186,7 @@ fn dispatch(account: &mut Account, call: &Call<'_>, as_of: Instant) -> Turn {
         Service::Efs => efs::answer(account, call.caller.name(), &call.region, call.request),
         Service::Elb => elb::answer(account, call.request, &call.region),
         Service::Kms => kms::answer(account, call),
+        Service::ServiceQuotas => quota::answer(account, call),
         Service::Ssm => ssm::answer(account, call),
         Service::Sts => sts::answer(call),
     })
@@ -228,7 +229,9 @@ fn refuse(service: Service, refusal: &Refusal) -> Reply {
         Refusal::Skewed(why) => why.clone(),
     };
     match service {
-        Service::Ecs | Service::Kms | Service::Ssm => service.error(400, json, &message),
+        Service::Ecs | Service::Kms | Service::ServiceQuotas | Service::Ssm => {
+            service.error(400, json, &message)
+        }
         Service::Backup | Service::CloudWatch | Service::Ebs | Service::Efs => {
             service.error(403, json, &message)
         }

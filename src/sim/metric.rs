@@ -27,11 +27,13 @@ impl Metrics {
         &mut self,
         namespace: &str,
         metric: &str,
-        of: (&str, &str),
+        of: &[(&str, &str)],
         at: Timestamp,
         value: f64,
     ) {
-        let name = (namespace.to_owned(), metric.to_owned(), format!("{}={}", of.0, of.1));
+        let mut of: Vec<_> = of.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        of.sort();
+        let name = (namespace.to_owned(), metric.to_owned(), of.join(","));
         let minute = at.as_second().div_euclid(60) * 60;
         self.all.entry(name).or_default().insert(minute, value);
     }
@@ -40,7 +42,7 @@ impl Metrics {
     pub fn steady(&mut self, file_system: &str, metric: &str, now: Timestamp, value: f64) {
         for minute in 0..60 {
             let at = now - SignedDuration::from_mins(minute);
-            self.put(EFS, metric, ("FileSystemId", file_system), at, value);
+            self.put(EFS, metric, &[("FileSystemId", file_system)], at, value);
         }
     }
 

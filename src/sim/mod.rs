@@ -9,6 +9,7 @@
 //! hostkit but `cli` knows it.
 
 pub mod account;
+pub mod alarm;
 pub mod autoscaling;
 pub mod backup;
 pub mod call;
@@ -46,6 +47,7 @@ pub mod nights;
 pub mod notice;
 pub mod parameter_store;
 pub mod parameters;
+pub mod quota;
 pub mod random;
 pub mod record;
 pub mod refresh;

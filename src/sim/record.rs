@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Context as _;
 use serde::Serialize;
 
+use super::cloudwatch;
 use super::http::{Manner, Reply, Request};
 use super::service::Service;
 use crate::error::Fault;
@@ -63,7 +64,8 @@ impl Record {
     /// Writes down one request and what became of it.
     pub fn write(&self, subject: &Subject, request: &Request, reply: &Reply) {
         let secret = ["authorization", "x-amz-security-token"];
-        let text = std::str::from_utf8(&request.body).ok();
+        let text = cloudwatch::readable(request);
+        let text = text.as_deref().or_else(|| std::str::from_utf8(&request.body).ok());
         let line = Line {
             time: jiff::Timestamp::now(),
             service: subject.service.map(Service::prefix),
@@ -161,6 +163,7 @@ mod tests {
             Service::Efs,
             Service::Ecs,
             Service::Kms,
+            Service::ServiceQuotas,
         ] {
             assert_eq!(code(service).as_deref(), Some("Wrong"), "{service:?}");
         }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::account::ACCOUNT_ID;
+use super::alarm::Alarm;
 use super::cluster::{CLUSTER, CapacityProvider, Cluster};
 use super::ec2::id::Kind;
 use super::encryption_key::EncryptionKey;
@@ -72,6 +73,10 @@ pub struct Region {
     pub vaults: Vaults,
     /// What CloudWatch knows.
     pub metrics: Metrics,
+    /// How many vCPUs may run, by the code of the quota, where that is not the usual number.
+    pub quotas: BTreeMap<String, f64>,
+    /// Its alarms by name.
+    pub alarms: BTreeMap<String, Alarm>,
     /// Keys of KMS by id.
     pub keys: BTreeMap<String, EncryptionKey>,
     /// Whether what is made is encrypted unasked.

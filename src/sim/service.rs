@@ -3,7 +3,9 @@
 use serde::Deserialize;
 
 use super::http::{Reply, Request};
-use super::{autoscaling, backup, cloudwatch, ebs, ec2, ecs, efs, elb, kms, signature, ssm, sts};
+use super::{
+    autoscaling, backup, cloudwatch, ebs, ec2, ecs, efs, elb, kms, quota, signature, ssm, sts,
+};
 
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -27,6 +29,8 @@ pub enum Service {
     Elb,
     /// Key Management Service.
     Kms,
+    /// Service Quotas.
+    ServiceQuotas,
     /// Systems Manager.
     Ssm,
     /// Security Token Service.
@@ -61,6 +65,9 @@ impl Service {
             if target.starts_with(kms::TARGET) {
                 return Some(Self::Kms);
             }
+            if target.starts_with(quota::TARGET) {
+                return Some(Self::ServiceQuotas);
+            }
             return target.starts_with(SSM_TARGET).then_some(Self::Ssm);
         }
         let asked = request.parameters();
@@ -79,6 +86,7 @@ impl Service {
                 "elasticloadbalancing" => Some(Self::Elb),
                 "kms" => Some(Self::Kms),
                 "monitoring" => Some(Self::CloudWatch),
+                "servicequotas" => Some(Self::ServiceQuotas),
                 "ssm" => Some(Self::Ssm),
                 "sts" => Some(Self::Sts),
                 _ => None,
@@ -104,6 +112,10 @@ impl Service {
                 let target = request.header("x-amz-target").unwrap_or_default();
                 target.strip_prefix(kms::TARGET).unwrap_or_default().to_owned()
             }
+            Self::ServiceQuotas => {
+                let target = request.header("x-amz-target").unwrap_or_default();
+                target.strip_prefix(quota::TARGET).unwrap_or_default().to_owned()
+            }
             Self::Backup => backup::action(request).to_owned(),
             Self::CloudWatch => cloudwatch::action(request),
             Self::Ebs => ebs::action(request).to_owned(),
@@ -123,6 +135,7 @@ impl Service {
             Self::Efs => "elasticfilesystem",
             Self::Elb => "elasticloadbalancing",
             Self::Kms => "kms",
+            Self::ServiceQuotas => "servicequotas",
             Self::Ssm => "ssm",
             Self::Sts => "sts",
         }
@@ -140,6 +153,7 @@ impl Service {
             Self::Efs => efs::error(status, code, message),
             Self::Elb => elb::error(status, code, message),
             Self::Kms => Reply { status, ..kms::error(code, message) },
+            Self::ServiceQuotas => Reply { status, ..quota::error(code, message) },
             Self::Ssm => Reply { status, ..ssm::error(code, message) },
             Self::Sts => sts::error(status, code, message),
         }

@@ -11,17 +11,18 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use hostkit::aws::asg::{self, refresh};
 use hostkit::aws::image;
 use hostkit::sim::account::{Account, REGION};
+use hostkit::sim::alarm::{Alarm, State};
 use hostkit::sim::cloud::{Cloud, Options};
 use hostkit::sim::endpoint::with;
 use hostkit::sim::group::process::Process;
 use hostkit::sim::group::{Group, WarmPool};
 use hostkit::sim::hosts::scenery::{Plan, Scenery};
 use hostkit::sim::hosts::{self, Part, Players, Script};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::account::words;
-use crate::support::{pause, scratch};
+use crate::support::{pause, python, repository, scratch};
 
 /// A controller that serves, and an image that shall.
 struct Stage {
@@ -127,6 +128,16 @@ impl Stage {
         self.run(&format!("upgrade jenkins-controller --asg ci --image {new} --plan {more}"))
     }
 
+    /// Every request so far is one that AWS's own client could have sent, and these were among them.
+    fn validate(&self, expected: &str) {
+        let Some(python) = python() else { return };
+        let mut command = Command::new(python);
+        command.arg(repository("tests/fixtures/botocore_validate.py"));
+        command.arg(self.path().join("record.jsonl")).args(["--expect", expected]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", words(&output));
+    }
+
     /// What it says, free of what differs from run to run, and how it ends.
     fn told(&self, output: &Output) -> String {
         let mut text = words(output);
@@ -210,6 +221,90 @@ fn a_group_and_an_image_that_are_fit_are_planned_and_what_serves_is_nothing_to_d
     assert_eq!(stage.change(|it, it2| it.region(REGION).launch_templates[&it2.template].newest), 1);
 }
 
+/// An alarm of CloudWatch that stands so.
+fn alarm(stage: &Stage, name: &str, state: State) {
+    stage.change(|account, _| {
+        let now = account.world();
+        let mut alarm = Alarm::new(false, now);
+        alarm.set(state, "Threshold Crossed: 1 datapoint [4.2] was greater than 2.0", now);
+        let group = json!([{"Name": "AutoScalingGroupName", "Value": "ci"}]);
+        alarm.said.insert("Dimensions".to_owned(), group);
+        account.region(REGION).alarms.insert(name.to_owned(), alarm);
+    });
+}
+
+#[test]
+fn alarms_are_there_and_silent_or_nothing_is_begun() {
+    let stage = Stage::open();
+    alarm(&stage, "ci-slow", State::Ok);
+    let output = stage.plan("--alarm ci-slow");
+    let told = stage.told(&output);
+    assert_eq!(output.status.code(), Some(10), "{told}");
+    assert!(told.contains("ci-slow: AWS goes back if one fires"), "{told}");
+    let output = stage.plan("--alarm ci-slow --alarm ci-errors");
+    assert_eq!(output.status.code(), Some(5), "{}", stage.told(&output));
+    let mut texts = vec![format!("# one is not there\n{}", stage.failures(&output))];
+    alarm(&stage, "ci-slow", State::Alarm);
+    alarm(&stage, "ci-errors", State::InsufficientData);
+    let output = stage.plan("--alarm ci-slow --alarm ci-errors");
+    texts.push(format!("# one fires\n{}", stage.failures(&output)));
+    insta::assert_snapshot!("alarms", texts.join("\n"));
+    // One that fires and is not to be watched keeps nobody from anything.
+    let output = stage.plan("");
+    let told = stage.told(&output);
+    assert_eq!(output.status.code(), Some(10), "{told}");
+    assert!(told.contains("warn  alarms.state") && told.contains("ci-slow is ALARM"), "{told}");
+    assert!(!told.contains("ci-errors"), "it does not fire: {told}");
+    let eleven = (0..11).map(|number| format!("--alarm a{number} ")).collect::<String>();
+    let output = stage.plan(&eleven);
+    assert_eq!(output.status.code(), Some(2), "{}", stage.told(&output));
+    stage.validate("cloudwatch:DescribeAlarms");
+}
+
+#[test]
+fn a_quota_must_have_room_for_the_next_host() {
+    let stage = Stage::open();
+    let quota = |vcpus: f64| {
+        stage.change(|account, _| {
+            account.region(REGION).quotas.insert("L-1216C47A".to_owned(), vcpus);
+        });
+        let output = stage.plan("");
+        (output.status.code(), stage.told(&output))
+    };
+    let (code, told) = quota(4.0);
+    assert_eq!(code, Some(10), "{told}");
+    assert!(!told.contains("quota"), "two run, and two more are needed: {told}");
+    // The room that the old host gives back will do.
+    let (code, told) = quota(3.0);
+    assert_eq!(code, Some(10), "{told}");
+    assert!(
+        told.contains("warn  quota.vcpus") && told.contains("3 vCPUs at most, 2 run"),
+        "{told}"
+    );
+    let (code, told) = quota(1.0);
+    assert_eq!(code, Some(5), "{told}");
+    let more = "request-service-quota-increase --service-code ec2 --quota-code L-1216C47A \
+                --desired-value 4 --region eu-west-1";
+    assert!(told.contains("may not run m5.large at all") && told.contains(more), "{told}");
+    stage.validate("servicequotas:GetServiceQuota,cloudwatch:GetMetricData");
+}
+
+#[test]
+fn who_may_not_look_at_quotas_and_alarms_is_warned() {
+    let denied = |service: &str| format!("[[fault]]\nservice = \"{service}\"\ndoes = \"denied\"\n");
+    let stage = Stage::with_faults(&[denied("servicequotas"), denied("cloudwatch")].concat());
+    let output = stage.plan("");
+    let told = stage.told(&output);
+    assert_eq!(output.status.code(), Some(10), "{told}");
+    for part in ["needs servicequotas:GetServiceQuota", "needs cloudwatch:DescribeAlarms"] {
+        assert!(told.contains(part), "{told}");
+    }
+    let output = stage.plan("--alarm ci-slow");
+    let told = stage.told(&output);
+    assert_eq!(output.status.code(), Some(6), "whoever names one needs to know: {told}");
+    assert!(told.contains("fail  aws.permissions"), "{told}");
+}
+
 type Meddle = fn(&Stage);
 
 /// What is wrong, and how it gets so.
@@ -232,6 +327,7 @@ const CASES: [(&str, Meddle); 15] = [
             manner: refresh::Manner::Rolling { least: 0, most: 100 },
             auto_rollback: true,
             protected: false,
+            alarms: &[],
         };
         // At this moment the host must not be gone yet, so that nothing else is wrong.
         it.change_group(|group, _| {

@@ -260,6 +260,60 @@ assert not before & set(serving()) and len(serving()) == 4
     }
 }
 
+#[test]
+fn boto3_sees_an_alarm_end_a_refresh() {
+    let stage = Stage::controller(200.0, Does::Healthy);
+    let ran = stage.run(
+        "
+cw = client('cloudwatch')
+unknown = cw.exceptions.ResourceNotFound
+refused(unknown, cw.set_alarm_state, AlarmName='slow', StateValue='OK', StateReason='none')
+cw.put_metric_alarm(AlarmName='slow', Namespace='AWS/ApplicationELB', Statistic='Average',
+    MetricName='TargetResponseTime', Period=60, EvaluationPeriods=1, Threshold=2.5,
+    ComparisonOperator='GreaterThanThreshold',
+    Dimensions=[{'Name': 'TargetGroup', 'Value': 'targetgroup/ci/1'}])
+cw.put_composite_alarm(AlarmName='any', AlarmRule='ALARM(slow)')
+[alarm] = cw.describe_alarms()['MetricAlarms']
+assert alarm['StateValue'] == 'INSUFFICIENT_DATA' and alarm['Threshold'] == 2.5, alarm
+assert alarm['Dimensions'] == [{'Name': 'TargetGroup', 'Value': 'targetgroup/ci/1'}], alarm
+assert alarm['AlarmArn'].endswith(':alarm:slow') and alarm['StateUpdatedTimestamp'].tzinfo, alarm
+both = cw.describe_alarms(AlarmTypes=['MetricAlarm', 'CompositeAlarm'], AlarmNames=['slow', 'any'])
+assert both['CompositeAlarms'][0]['AlarmRule'] == 'ALARM(slow)', both
+for name in ('slow', 'any'):
+    cw.set_alarm_state(AlarmName=name, StateValue='OK', StateReason='tried')
+start(AutoRollback=True, AlarmSpecification={'Alarms': ['slow', 'any']})
+until(lambda: first not in serving())
+assert status() == 'InProgress', refreshes()
+cw.set_alarm_state(AlarmName='any', StateValue='ALARM', StateReason='tried')
+assert cw.describe_alarms(StateValue='ALARM')['MetricAlarms'] == []
+until(is_over)
+assert status() == 'RollbackSuccessful', refreshes()
+reason = refreshes()[0]['RollbackDetails']['RollbackReason']
+assert 'automatic rollback' in reason and 'any' in reason and 'slow' not in reason, reason
+assert the_group()['LaunchTemplate']['Version'] == '1', the_group()
+[third] = until(serving)
+assert image(third) == old
+quotas = client('service-quotas')
+quota = quotas.get_service_quota(ServiceCode='ec2', QuotaCode='L-1216C47A')['Quota']
+metric = quota['UsageMetric']
+of = [{'Name': name, 'Value': value} for name, value in metric['MetricDimensions'].items()]
+now = time.time()
+[used] = cw.get_metric_data(StartTime=now - 600, EndTime=now + 60, MetricDataQueries=[{'Id': 'm1',
+    'MetricStat': {'Stat': metric['MetricStatisticRecommendation'], 'Period': 300, 'Metric': {
+        'Namespace': metric['MetricNamespace'], 'MetricName': metric['MetricName'],
+        'Dimensions': of}}}])['MetricDataResults']
+assert quota['Value'] == 1152 and used['Values'][0] == 2, (quota, used)
+refused(quotas.exceptions.NoSuchResourceException, quotas.get_service_quota, ServiceCode='ec2',
+    QuotaCode='L-00000000')
+cw.delete_alarms(AlarmNames=['slow', 'any', 'gone'])
+assert cw.describe_alarms()['MetricAlarms'] == []
+",
+    );
+    if ran {
+        assert_eq!(stage.violations(), Vec::<String>::new());
+    }
+}
+
 /// Two wrote it: the guard, and the hosts of the simulation, which know nothing of each other.
 #[test]
 fn a_scripted_host_says_what_a_guard_would_say() {

@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use hostkit::sim::account::REGION;
+use hostkit::sim::alarm::{Alarm, State};
 use hostkit::sim::cloud::{Cloud, Options};
 use hostkit::sim::endpoint::with;
 use hostkit::sim::hosts::scenery::{Plan, Scenery};
@@ -199,6 +200,47 @@ fn what_does_not_prove_itself_is_put_back_with_its_cause() {
     assert!(told.contains("again"), "{told}");
     assert!(error.contains("error: At `") && error.contains("another file system"), "{error}");
     assert_eq!(stage.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn an_alarm_that_fires_meanwhile_has_aws_put_the_former_version_back() {
+    let stage = Stage::open("2.516.1", Does::NeverReady);
+    let set = |state: State, reason: &str| {
+        with(&stage.cloud.account, |account| {
+            let now = account.world();
+            let alarms = &mut account.region(REGION).alarms;
+            let alarm = alarms.entry("ci-slow".to_owned());
+            alarm.or_insert_with(|| Alarm::new(false, now)).set(state, reason, now);
+        });
+    };
+    set(State::Ok, "all is well");
+    let (new, account) = (stage.scenery.new.clone(), stage.cloud.account.clone());
+    let ended = std::thread::scope(|scope| {
+        // Once the new host is there, what it serves is slow.
+        scope.spawn(|| {
+            let deadline = Instant::now() + Duration::from_mins(2);
+            let comes = |image: &str| {
+                with(&account, |it| it.instances().iter().any(|one| one.image == image))
+            };
+            while !comes(&new) && Instant::now() < deadline {
+                pause();
+            }
+            set(State::Alarm, "Threshold Crossed");
+        });
+        stage.run(&["upgrade", "--image", &new, "--yes", "--alarm", "ci-slow"])
+    });
+    let error = String::from_utf8_lossy(&ended.stderr).into_owned();
+    let told = stage.told(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(5), "{told}{error}");
+    assert!(error.contains("error: At `refresh`"), "{error}");
+    assert!(
+        error.contains("AWS rolls the refresh back by itself: An automatic rollback"),
+        "{error}"
+    );
+    assert!(error.contains("alarms are in the ALARM state: ci-slow"), "{error}");
+    assert!(told.contains("again"), "{told}");
+    assert_eq!(stage.violations(), Vec::<String>::new());
+    assert!(stage.is_in_service());
 }
 
 /// The newer Jenkins came up and has served the home before it is found wrong.

@@ -105,6 +105,9 @@ pub struct Group {
     pub template: Option<Launches>,
     /// Whether it launches several kinds of instances: a mixed instances policy.
     pub mixed: bool,
+    /// Of a mixed instances policy: so many are on-demand instances, and so many percent of what is
+    /// beyond these; the others are spot instances.
+    pub on_demand: Option<(u32, u32)>,
     /// What those are, beside what the template says.
     pub overrides: Vec<Override>,
     /// What it launches, as groups did before there were launch templates.
@@ -193,6 +196,7 @@ pub(super) fn read(group: &AutoScalingGroup) -> Group {
         subnets: subnets.map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect(),
         template: template.map(launches),
         mixed: mixed.is_some(),
+        on_demand: mixed.map(on_demand),
         overrides: mixed.map(overrides).unwrap_or_default(),
         configuration: group.launch_configuration_name().map(str::to_owned),
         members: group.instances().iter().filter_map(member).collect(),
@@ -225,6 +229,14 @@ fn launches(told: &LaunchTemplateSpecification) -> Launches {
         name: text(told.launch_template_name()),
         version: text(told.version()),
     }
+}
+
+/// AWS's own words where nothing is said: all of them.
+fn on_demand(policy: &MixedInstancesPolicy) -> (u32, u32) {
+    let spread = policy.instances_distribution();
+    let percent = spread.and_then(|it| it.on_demand_percentage_above_base_capacity());
+    let base = spread.and_then(|it| it.on_demand_base_capacity());
+    (count(base), percent.map_or(100, |percent| count(Some(percent))))
 }
 
 fn overrides(policy: &MixedInstancesPolicy) -> Vec<Override> {

@@ -6,7 +6,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{
-    AutoScalingGroup, DesiredConfiguration, InstanceRefresh, LaunchTemplate,
+    AlarmSpecification, AutoScalingGroup, DesiredConfiguration, InstanceRefresh, LaunchTemplate,
     LaunchTemplateOverrides, LaunchTemplateSpecification, MixedInstancesPolicy, RefreshPreferences,
     RefreshStrategy, ScaleInProtectedInstances,
 };
@@ -132,6 +132,9 @@ pub struct Wanted<'a> {
     pub auto_rollback: bool,
     /// Whether hosts are replaced that are protected from scale-in; else they are waited for.
     pub protected: bool,
+    /// The CloudWatch alarms that AWS watches meanwhile: once one fires, it goes back by itself, or the
+    /// refresh fails where it does not do that. Ten at most.
+    pub alarms: &'a [String],
 }
 
 /// Begins a refresh. Hosts that are as they shall be already are left alone. Returns its id.
@@ -146,6 +149,7 @@ pub async fn start(config: &SdkConfig, wanted: &Wanted<'_>) -> Result<String, Fa
     let preferences = preferences.set_scale_in_protected_instances(
         wanted.protected.then_some(ScaleInProtectedInstances::Refresh),
     );
+    let preferences = preferences.set_alarm_specification(watched(wanted.alarms));
     let (strategy, preferences) = match wanted.manner {
         Manner::Rolling { least, most } => (
             RefreshStrategy::Rolling,
@@ -167,6 +171,11 @@ pub async fn start(config: &SdkConfig, wanted: &Wanted<'_>) -> Result<String, Fa
     answer
         .instance_refresh_id
         .ok_or_else(|| Failure::Unreadable { call: START, cause: "it has no id".to_owned() })
+}
+
+fn watched(alarms: &[String]) -> Option<AlarmSpecification> {
+    let builder = AlarmSpecification::builder().set_alarms(Some(alarms.to_vec()));
+    (!alarms.is_empty()).then(|| builder.build())
 }
 
 async fn policy_of(client: &Client, group: &str) -> Result<Option<MixedInstancesPolicy>, Failure> {
@@ -272,7 +281,15 @@ mod tests {
             manner,
             auto_rollback: true,
             protected: false,
+            alarms: &[],
         }
+    }
+
+    #[test]
+    fn alarms_are_named_only_where_there_are_some() {
+        assert_eq!(watched(&[]), None);
+        let two = ["slow".to_owned(), "errors".to_owned()];
+        assert_eq!(watched(&two).unwrap().alarms(), two);
     }
 
     #[test]

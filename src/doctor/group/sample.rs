@@ -97,6 +97,7 @@ pub(crate) fn sound() -> Subject {
                 kind: elb::Kind::Instance,
                 check: "HTTP 8080/login".into(),
                 used: true,
+                balancers: vec!["arn:lb".into()],
             },
             health: vec![("i-0aaaaaaaaaaaaaaaa".into(), healthy)],
         }]),

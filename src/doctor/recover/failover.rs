@@ -110,7 +110,7 @@ async fn clients(config: &SdkConfig, of: &Replication) -> Look<Option<u64>> {
     let until = Timestamp::now();
     let question = Question {
         namespace: "AWS/EFS",
-        of: ("FileSystemId", &of.source),
+        of: &[("FileSystemId", &of.source)],
         metrics: &[("ClientConnections", Statistic::Sum)],
         from: until - LATELY,
         until,

@@ -88,6 +88,8 @@ async fn start(config: &SdkConfig, journal: &Journal, way: Way) -> Result<Box<Jo
         // There is nothing further back to go to.
         auto_rollback: way == Way::Forward,
         protected: order.crowd.protected,
+        // What fires because of the new version would end the way back, too.
+        alarms: if way == Way::Forward { &order.alarms } else { &[] },
     };
     let id = refresh::start(config, &wanted).await?;
     let mut noted = journal.clone();

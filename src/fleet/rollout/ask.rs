@@ -33,11 +33,21 @@ pub struct Ask {
     pub restore_home: bool,
     /// The group of the controller, of agents.
     pub controller: Option<String>,
+    /// The CloudWatch alarms that AWS is to watch meanwhile, by their names.
+    pub alarms: Vec<String>,
     /// Where manifests of baked images are looked for, to tell packages by.
     pub folders: Vec<Utf8PathBuf>,
 }
 
 impl Ask {
+    /// How hosts of this kind are replaced.
+    pub fn strategy_for(&self, role: Role) -> Strategy {
+        self.strategy.unwrap_or(match role {
+            Role::Controller => Strategy::TerminateFirst,
+            Role::Agent | Role::Ecs => Strategy::Rolling,
+        })
+    }
+
     /// What is asked for where nothing is said but the group.
     pub fn of(group: &str) -> Self {
         Self {
@@ -52,6 +62,7 @@ impl Ask {
             rollback: false,
             restore_home: false,
             controller: None,
+            alarms: Vec::new(),
             folders: vec!["out".into()],
         }
     }

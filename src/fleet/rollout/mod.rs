@@ -9,6 +9,7 @@
 
 mod act;
 pub mod agents;
+pub mod alarms;
 pub mod ask;
 pub mod back;
 mod controller;
@@ -32,6 +33,7 @@ pub mod reaction;
 pub mod record;
 pub mod relations;
 mod resume;
+pub mod room;
 #[cfg(test)]
 mod sample;
 pub mod seen;
@@ -161,6 +163,9 @@ pub struct Order {
     /// Whether the home is put back, too, as what shall serve had left it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restores_home: bool,
+    /// The CloudWatch alarms that AWS watches while hosts are replaced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
     /// What matters where there are many hosts.
     #[serde(default, skip_serializing_if = "Crowd::is_empty")]
     pub crowd: Crowd,

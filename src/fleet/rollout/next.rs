@@ -14,7 +14,7 @@ use super::proof::{self, Before, Cause, Proven, Verdict, Wanted};
 use super::quiet::{self, Heard};
 use super::seen::Seen;
 use super::timeline::Moment;
-use super::{Builds, Phase, Strategy, Way};
+use super::{Builds, Phase, Strategy, Way, alarms};
 use crate::aws::asg::refresh::{Refresh, Status};
 use crate::group::standing::Standing;
 use crate::host::Role;
@@ -256,14 +256,17 @@ fn refresh(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
     match ours.status {
         Status::Successful => note(enter(journal, Phase::Proof, now)),
         Status::Failed | Status::RollbackFailed => {
-            fail(journal, seen, now, &with_trouble(&format!("the refresh failed{said}"), seen))
+            let watched = alarms::watched(&journal.order.alarms, &said, None);
+            let cause = format!("the refresh failed{said}{watched}");
+            fail(journal, seen, now, &with_trouble(&cause, seen))
         }
         Status::Cancelling | Status::Cancelled => {
             fail(journal, seen, now, &format!("somebody cancelled the refresh{said}"))
         }
         Status::RollbackInProgress | Status::RollbackSuccessful => {
             let said = ours.rollback.as_ref().map_or(said, |why| format!(": {why}"));
-            let cause = format!("AWS rolls the refresh back by itself{said}");
+            let watched = alarms::watched(&journal.order.alarms, &said, ours.reason.as_deref());
+            let cause = format!("AWS rolls the refresh back by itself{said}{watched}");
             fail(journal, seen, now, &with_trouble(&cause, seen))
         }
         Status::Pending | Status::InProgress | Status::Baking => {

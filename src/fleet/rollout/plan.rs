@@ -192,10 +192,7 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
         role,
         from,
         to,
-        strategy: ask.strategy.unwrap_or(match role {
-            Role::Controller => Strategy::TerminateFirst,
-            Role::Agent | Role::Ecs => Strategy::Rolling,
-        }),
+        strategy: ask.strategy_for(role),
         builds: ask.builds,
         builds_patience: ask.builds_patience.as_secs(),
         patience: match role {
@@ -208,6 +205,7 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
         },
         rollback: ask.rollback,
         restores_home: ask.rollback && ask.restore_home && role == Role::Controller,
+        alarms: ask.alarms.clone(),
         crowd: survey
             .relations
             .as_ref()

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::Ask;
+use super::room::Room;
 use super::survey::{Choice, Contents, Probe, Records, Survey};
 use crate::aws::channel::Channel;
 use crate::aws::image::{Disk, Image, State};
 use crate::aws::instance_type::Type;
 use crate::aws::operator::Identity;
+use crate::aws::quota::Quota;
 use crate::doctor::group::sample::sound;
 use crate::group::standing::Proof;
 
@@ -87,10 +89,22 @@ pub(super) fn survey() -> Survey {
             boot_modes: vec!["legacy-bios".into(), "uefi".into()],
             needs_ena: true,
             nvme: true,
+            vcpus: 2,
+        }]),
+        rooms: Ok(vec![Room {
+            quota: Quota {
+                code: "L-1216C47A".into(),
+                name: "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances".into(),
+                limit: 64,
+                used: Some(12),
+            },
+            smallest: ("m5.large".into(), 2),
+            largest: ("m5.large".into(), 2),
         }]),
         records: Ok(Records::default()),
         channel: Ok(Some(Channel { state: "running".into(), is_open: true, word: None })),
         kept: Ok(None),
+        alarms: Ok(Vec::new()),
         relations: Ok(crate::fleet::rollout::relations::Relations::default()),
         probes: vec![Probe { action: "ec2:CreateLaunchTemplateVersion", answer: Ok(()) }],
         old: None,

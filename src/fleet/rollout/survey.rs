@@ -12,7 +12,9 @@ use super::lock::{self, Lock};
 use super::quiet::TAG;
 use super::record::{self, Record};
 use super::relations::Relations;
-use super::{Ask, Side};
+use super::room::{self, Room};
+use super::{Ask, Side, alarms};
+use crate::aws::alarm::Alarm;
 use crate::aws::channel::{self, Channel};
 use crate::aws::image::{self, Image};
 use crate::aws::instance_type::{self, Type};
@@ -102,6 +104,8 @@ pub struct Survey {
     pub image: Look<Option<Image>>,
     /// The types of instances that it would run on.
     pub types: Look<Vec<Type>>,
+    /// The quotas that limit the group's hosts.
+    pub rooms: Look<Vec<Room>>,
     /// What is recorded.
     pub records: Look<Records>,
     /// Whether the controller that serves hears what it is told by its tag.
@@ -109,6 +113,8 @@ pub struct Survey {
     /// The version of the launch template that served before, for a way back: what it says beside the
     /// image served with it.
     pub kept: Look<Option<Version>>,
+    /// The alarms that were named; where none was, those about the group that fire now.
+    pub alarms: Look<Vec<Alarm>>,
     /// Who else is concerned.
     pub relations: Look<Relations>,
     /// What would be allowed.
@@ -152,11 +158,12 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
     });
     let choice = choice.map_err(Gap::from);
     let id = choice.as_ref().ok().and_then(|choice| choice.image().map(str::to_owned));
-    let (image, kept, types, channel, relations, probes) = tokio::join!(
+    let (image, kept, (types, rooms), channel, alarms, relations, probes) = tokio::join!(
         new_image(config, id.as_deref()),
         kept(config, choice.as_ref().ok()),
-        types(config, &subject),
+        types_and_rooms(config, &subject),
         open(config, &subject),
+        alarms::look(config, ask, &subject),
         Relations::read(config, ask, &subject),
         probes(config, &subject, id.as_deref()),
     );
@@ -170,9 +177,11 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
         choice,
         image,
         types: types.map_err(Gap::from),
+        rooms: rooms.map_err(Gap::from),
         records: records.map_err(Gap::from),
         channel: channel.map_err(Gap::from),
         kept: kept.map_err(Gap::from),
+        alarms: alarms.map_err(Gap::from),
         relations: relations.map_err(Gap::from),
         probes,
         old,
@@ -232,6 +241,16 @@ async fn kept(config: &SdkConfig, choice: Option<&Choice>) -> Result<Option<Vers
     let Some(number) = side.version else { return Ok(None) };
     let template = Which::Id(side.template.clone());
     launch_template::version(config, &template, &number.to_string()).await
+}
+
+/// The types of instances, and the quotas that limit them.
+async fn types_and_rooms(
+    config: &SdkConfig,
+    subject: &Subject,
+) -> (Result<Vec<Type>, Failure>, Result<Vec<Room>, Failure>) {
+    let types = types(config, subject).await;
+    let rooms = room::read(config, subject, types.as_deref().unwrap_or_default()).await;
+    (types, rooms)
 }
 
 async fn types(config: &SdkConfig, subject: &Subject) -> Result<Vec<Type>, Failure> {

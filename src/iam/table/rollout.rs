@@ -40,6 +40,22 @@ pub(super) const GRANTS: &[Grant] = &[
               replacement",
     },
     Grant {
+        sid: "LookAtAlarms",
+        roles: &[Upgrade],
+        actions: &["cloudwatch:DescribeAlarms"],
+        on: &[On::Everything],
+        when: When::Region,
+        why: "whether an alarm fires already; AWS tells of composite alarms only who may see all",
+    },
+    Grant {
+        sid: "LookAtQuotas",
+        roles: &[Upgrade],
+        actions: &["cloudwatch:GetMetricData", "servicequotas:GetServiceQuota"],
+        on: &[On::Everything],
+        when: When::Region,
+        why: "whether the account may run the next host beside what runs",
+    },
+    Grant {
         sid: "LookAtHome",
         roles: &[Upgrade],
         actions: &[

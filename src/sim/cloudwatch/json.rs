@@ -9,7 +9,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Value> {
     serde_json::from_slice(bytes).ok().map(value)
 }
 
-fn value(json: serde_json::Value) -> Value {
+/// A value that was said in JSON.
+pub(super) fn value(json: serde_json::Value) -> Value {
     match json {
         serde_json::Value::Null => Value::Null,
         serde_json::Value::Bool(yes) => Value::Bool(yes),

@@ -1,6 +1,8 @@
 //! CloudWatch, in the two protocols that SDKs of today speak to it: Smithy's RPC v2 over CBOR (Rust),
-//! and JSON 1.0 (Python). What was put into [`super::metric`], by periods.
+//! and JSON 1.0 (Python). What was put into [`super::metric`], by periods, and the alarms of
+//! [`super::alarm`].
 
+mod alarms;
 mod cbor;
 mod json;
 #[cfg(test)]
@@ -13,6 +15,7 @@ use super::account::Account;
 use super::call::Call;
 use super::http::{Reply, Request};
 use super::metric::Metrics;
+use super::quota;
 
 /// Where this service's paths begin.
 pub const PREFIX: &str = "/service/GraniteServiceVersion20100801/operation/";
@@ -27,6 +30,12 @@ pub fn action(request: &Request) -> String {
     target.or_else(|| request.path.strip_prefix(PREFIX)).unwrap_or_default().to_owned()
 }
 
+/// What a request in CBOR says, in JSON, for people; none where it is none.
+pub fn readable(request: &Request) -> Option<String> {
+    request.path.strip_prefix(PREFIX)?;
+    cbor::decode(&request.body).map(|asked| json::encoded(&asked).to_string())
+}
+
 /// Answers one signed request.
 pub fn answer(account: &mut Account, call: &Call<'_>) -> Reply {
     let is_json = call.request.header("x-amz-target").is_some();
@@ -35,8 +44,18 @@ pub fn answer(account: &mut Account, call: &Call<'_>) -> Reply {
     let Some(asked) = asked else {
         return as_asked(is_json, error(400, "SerializationException", "the body cannot be read"));
     };
+    if call.action == "GetMetricData" {
+        quota::measure(account, &call.region);
+    }
+    let now = account.world();
+    let region = account.region(&call.region);
     let result = match call.action.as_str() {
-        "GetMetricData" => metric_data(&account.region(&call.region).metrics, &asked),
+        "DeleteAlarms" => alarms::delete(&mut region.alarms, &asked),
+        "DescribeAlarms" => alarms::describe(&region.alarms, &call.region, &asked),
+        "GetMetricData" => metric_data(&region.metrics, &asked),
+        "PutCompositeAlarm" => alarms::put_composite(&mut region.alarms, &asked, now),
+        "PutMetricAlarm" => alarms::put_metric(&mut region.alarms, &asked, now),
+        "SetAlarmState" => alarms::set(&mut region.alarms, &asked, now),
         _ => Err(error(404, "UnknownOperationException", "")),
     };
     as_asked(is_json, result.map_or_else(|refusal| refusal, |output| reply(200, &output)))

@@ -3,11 +3,13 @@
 use super::decide::{Scene, Turn, turn, undo};
 use super::{Refresh, active};
 use crate::sim::account::Account;
+use crate::sim::alarm::State;
 use crate::sim::autoscaling::engine;
 use crate::sim::group::cause::Cause;
 use crate::sim::group::member::Seen;
 use crate::sim::group::process::Process;
 use crate::sim::group::{Group, Steering};
+use crate::sim::region::Region;
 
 /// How many finished refreshes are told of.
 const REMEMBERED: usize = 100;
@@ -50,6 +52,7 @@ fn scene<'a>(
 ) -> Option<Scene<'a>> {
     let (now, world) = (account.now(), account.world());
     let speed = if account.machines { 1.0 } else { account.conditions.speed };
+    let firing = firing(account.region(region), name);
     let group: &Group = account.region(region).groups.get(name)?;
     Some(Scene {
         now,
@@ -59,9 +62,18 @@ fn scene<'a>(
         policy: group.maintenance,
         members,
         warmup: group.warmup.unwrap_or(group.grace),
+        firing,
         suspended: group.habits.suspends(Process::InstanceRefresh)
             || group.habits.suspends(Process::Terminate),
     })
+}
+
+/// The alarms that the group's refresh heeds, and that fire.
+fn firing(region: &mut Region, name: &str) -> Vec<String> {
+    let heeded = active(region, name).map(|one| one.preferences.alarms.clone());
+    let mut all = heeded.unwrap_or_default();
+    all.retain(|name| region.alarms.get(name).is_some_and(|one| one.state == State::Alarm));
+    all
 }
 
 /// What the group launches meanwhile, and how many more.

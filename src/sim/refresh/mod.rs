@@ -3,8 +3,7 @@
 //! [`decide`] says what a refresh does next, from how its group and the instances are: pure. What it
 //! decides is carried out by [`advance`], through what groups do by themselves: instances are
 //! released like others, and what is launched instead the group launches, which a refresh only
-//! steers. One file an operation or two. The root volumes of instances are never replaced here, and
-//! no alarm is ever looked at.
+//! steers. One file an operation or two. The root volumes of instances are never replaced here.
 
 mod advance;
 mod bounds;

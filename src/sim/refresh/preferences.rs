@@ -47,7 +47,7 @@ pub struct Preferences {
     pub protected: Encounter,
     /// What is done with instances in standby.
     pub standby: Encounter,
-    /// Alarms that nobody looks at.
+    /// The alarms of CloudWatch that end it once one of them fires.
     pub alarms: Vec<String>,
     /// It is waited for so many seconds in the end.
     pub bake: Option<u64>,

@@ -99,6 +99,7 @@ impl Stage {
             patience: 30,
             rollback: false,
             restores_home: false,
+            alarms: Vec::new(),
             crowd: Crowd::default(),
         }
     }

@@ -60,7 +60,7 @@ pub async fn look(scene: &Scene<'_>) -> Look<Seen> {
     let until = Timestamp::now();
     let question = Question {
         namespace: "AWS/EFS",
-        of: ("FileSystemId", &file_system.id),
+        of: &[("FileSystemId", &file_system.id)],
         metrics: &METRICS,
         from: until - HOUR,
         until,

@@ -299,6 +299,10 @@ fn journals_of_old_are_read() {
     );
     assert_eq!(journal.forward.id.as_deref(), Some("refresh-0"));
     assert_eq!(journal::parameter("ci"), way_back::parameter("ci"));
+    assert!(!first.contains("alarms") && journal.order.alarms.is_empty());
+    let second = include_str!("../fixtures/journal-2.json");
+    let journal: Journal = serde_json::from_str(second).unwrap();
+    assert_eq!(journal.order.alarms, ["ci-slow", "ci errors"]);
     let least = include_str!("../fixtures/journal-least.json");
     let journal: Journal = serde_json::from_str(least).unwrap();
     assert_eq!((journal.phase, journal.stopped, journal.cause), (Phase::Begun, false, None));
@@ -312,6 +316,8 @@ fn a_journal_with_much_to_tell_is_short_enough() {
     let long = "ü".repeat(900);
     (journal.cause, journal.stuck, journal.proof) =
         (Some(long.clone()), Some(long.clone()), Some(long));
+    // As many and as long names as somebody may choose.
+    journal.order.alarms = vec!["a".repeat(60); 10];
     journal.hosts = vec!["i-0123456789abcdef0".to_owned(); 10];
     let text = journal.text();
     assert!(text.len() <= 4096, "{} bytes", text.len());

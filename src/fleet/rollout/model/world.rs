@@ -98,6 +98,7 @@ pub(super) fn order(strategy: Way_) -> Order {
         patience: 600,
         rollback: false,
         restores_home: false,
+        alarms: Vec::new(),
         crowd: Crowd::default(),
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::aws::alarm::{Alarm, State};
 use crate::aws::asg::Kind;
 use crate::doctor::group::sample::activity;
 use crate::fleet::rollout::ended::Times;
@@ -47,6 +48,16 @@ fn a_plan_reads_like_this() {
     let mut agents = survey();
     agents.subject.part.role = Role::Agent;
     (agents.subject.group.max, agents.subject.group.desired) = (9, 1);
+    let watched = Ask { alarms: vec!["ci-slow".into(), "ci errors".into()], ..ask() };
+    let mut survey = survey();
+    let alarm = |name: &String| Alarm {
+        name: name.clone(),
+        state: State::Ok,
+        reason: String::new(),
+        about: Vec::new(),
+    };
+    survey.alarms = Ok(watched.alarms.iter().map(alarm).collect());
+    insta::assert_snapshot!("watched", plan(&survey, &watched).text());
     insta::assert_snapshot!("agents", plan(&agents, &ask()).text());
 }
 

@@ -45,6 +45,13 @@ impl Plan {
             line("home", "configuration and plugins as this image had left them; the rest stays");
         }
         line("downtime", &self.downtime.say());
+        if !order.alarms.is_empty() {
+            let names = order.alarms.join(", ");
+            line(
+                "alarms",
+                &format!("{names}: AWS goes back if one fires while hosts are replaced"),
+            );
+        }
         if order.role == Role::Controller {
             line("builds", &self.builds_line());
         }

@@ -6,14 +6,14 @@ use crate::fleet::rollout::survey::Survey;
 
 const ID: &str = "aws.permissions";
 
-pub(super) fn check(survey: &Survey, _: &Ask) -> Vec<Finding> {
-    let gaps = gaps(survey);
+pub(super) fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
+    let gaps = gaps(survey, ask);
     let (denied, silent): (Vec<_>, Vec<_>) = gaps.into_iter().partition(|gap| gap.denied);
     vec![permissions(survey, &denied), answers(&silent)]
 }
 
 /// Everything that could not be read or would not be done.
-fn gaps(survey: &Survey) -> Vec<&Gap> {
+fn gaps<'a>(survey: &'a Survey, ask: &Ask) -> Vec<&'a Gap> {
     let subject = &survey.subject;
     let read = [
         subject.hooks.as_ref().err(),
@@ -36,7 +36,9 @@ fn gaps(survey: &Survey) -> Vec<&Gap> {
         // That an image does not fit is told by the check of the image, and better.
         probe.answer.as_ref().err().filter(|gap| gap.denied)
     });
-    read.into_iter().flatten().chain(probed).collect()
+    // Where none was named, alarms are looked at for good measure.
+    let alarms = survey.alarms.as_ref().err().filter(|_| !ask.alarms.is_empty());
+    read.into_iter().flatten().chain(alarms).chain(probed).collect()
 }
 
 fn permissions(survey: &Survey, denied: &[&Gap]) -> Finding {

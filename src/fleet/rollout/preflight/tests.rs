@@ -1,11 +1,13 @@
 use super::*;
-use crate::aws::image::State;
+use crate::aws::alarm::{Alarm, State};
+use crate::aws::image::State as Made;
 use crate::aws::launch_template::Version;
 use crate::doctor::{Gap, render, worst};
 use crate::fleet::rollout::lock::{Lock, Operator};
 use crate::fleet::rollout::sample::{ask, image, survey};
 use crate::fleet::rollout::survey::{Choice, Probe};
 use crate::fleet::rollout::{Builds, Outlook, Prospect, Side};
+use crate::host::Role;
 
 /// What is wrong after a change of a survey that is sound.
 fn wrong(change: impl FnOnce(&mut Survey, &mut Ask)) -> String {
@@ -48,8 +50,41 @@ fn what_is_sound_passes_everything() {
 
 type Change = fn(&mut Survey, &mut Ask);
 
+fn denied(needs: &str) -> Gap {
+    Gap { needs: needs.to_owned(), denied: true, why: format!("{needs} was refused: AccessDenied") }
+}
+
+fn room(survey: &mut Survey) -> &mut crate::aws::quota::Quota {
+    &mut survey.rooms.as_mut().unwrap()[0].quota
+}
+
+/// Hosts of another kind, in place of the controller.
+fn agents(survey: &mut Survey, count: u32) {
+    let subject = &mut survey.subject;
+    subject.part.role = Role::Agent;
+    (subject.group.desired, subject.group.max) = (count, count);
+    let tags = &mut new(survey).tags;
+    tags.insert("hostkit:recipe".into(), "jenkins-controller".into());
+}
+
+/// Alarms that are named, and stand so.
+fn watched(survey: &mut Survey, ask: &mut Ask, alarms: &[(&str, State)]) {
+    ask.alarms = alarms.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let alarm = |(name, state): &(&str, State)| Alarm {
+        name: (*name).to_owned(),
+        state: *state,
+        reason: match state {
+            State::Alarm => "Threshold Crossed: 1 datapoint [4.2] was greater than 2.0".to_owned(),
+            State::Ok => String::new(),
+            State::InsufficientData => "Unchecked: Initial alarm creation".to_owned(),
+        },
+        about: Vec::new(),
+    };
+    survey.alarms = Ok(alarms.iter().map(alarm).collect());
+}
+
 /// What is wrong, and how it gets so.
-const CASES: [(&str, Change); 31] = [
+const CASES: [(&str, Change); 46] = [
     ("another architecture", |it, _| {
         new(it).architecture = "arm64".into();
     }),
@@ -58,10 +93,10 @@ const CASES: [(&str, Change); 31] = [
         it.types.as_mut().unwrap()[0].boot_modes = vec!["legacy-bios".into()];
     }),
     ("no driver for the network", |it, _| new(it).ena = false),
-    ("pending", |it, _| new(it).state = State::Pending),
-    ("disabled", |it, _| new(it).state = State::Disabled),
+    ("pending", |it, _| new(it).state = Made::Pending),
+    ("disabled", |it, _| new(it).state = Made::Disabled),
     ("failed", |it, _| {
-        new(it).state = State::Broken("failed".into());
+        new(it).state = Made::Broken("failed".into());
         new(it).reason = Some("Client.InternalError: no snapshot".into());
     }),
     ("deprecated", |it, _| new(it).deprecated = Some(it_now())),
@@ -133,6 +168,55 @@ const CASES: [(&str, Change); 31] = [
         (it.image, it.choice) = (Ok(None), Ok(Choice::Previous(None)));
     }),
     ("root volumes", |_, ask| ask.strategy = Some(Strategy::ReplaceRootVolume)),
+    ("root volumes, and an alarm", |it, ask| {
+        ask.strategy = Some(Strategy::ReplaceRootVolume);
+        watched(it, ask, &[("ci slow", State::Ok)]);
+    }),
+    ("an alarm that is not there", |it, ask| {
+        watched(it, ask, &[("ci slow", State::Ok)]);
+        ask.alarms.push("ci-errors".into());
+    }),
+    ("an alarm that fires", |it, ask| {
+        watched(it, ask, &[("ci slow", State::Alarm), ("ci-errors", State::Ok)]);
+    }),
+    ("an alarm that knows nothing, and one that fires", |it, ask| {
+        watched(it, ask, &[("ci slow", State::InsufficientData), ("ci-errors", State::Alarm)]);
+    }),
+    ("alarms that fire and are not to be watched", |it, ask| {
+        watched(it, ask, &[("ci slow", State::Alarm), ("ci-errors", State::Alarm)]);
+        ask.alarms.clear();
+    }),
+    ("a quota that is smaller than a host", |it, _| room(it).limit = 1),
+    ("a quota that has no room for a second controller", |it, _| room(it).used = Some(63)),
+    ("the same, with agents", |it, _| {
+        agents(it, 3);
+        room(it).used = Some(63);
+    }),
+    ("a quota that has room for some", |it, _| {
+        agents(it, 40);
+        room(it).used = Some(60);
+    }),
+    ("a quota that has room for nobody, and hosts may go before", |it, _| {
+        agents(it, 40);
+        room(it).used = Some(64);
+    }),
+    ("a quota that is too small for one of two families", |it, _| {
+        let mut other = it.rooms.as_ref().unwrap()[0].clone();
+        (other.quota.code, other.quota.limit) = ("L-DB2E81BA".into(), 0);
+        other.quota.name = "Running On-Demand G and VT instances".into();
+        (other.smallest, other.largest) = (("g5.xlarge".into(), 4), ("g5.2xlarge".into(), 8));
+        it.rooms.as_mut().unwrap().push(other);
+    }),
+    ("a quota whose use nobody knows", |it, _| room(it).used = None),
+    ("quotas that may not be looked at", |it, _| {
+        it.rooms = Err(denied("servicequotas:GetServiceQuota"));
+    }),
+    ("quotas of which nothing is heard", |it, _| {
+        it.rooms = Err(Gap { denied: false, ..denied("servicequotas:GetServiceQuota") });
+    }),
+    ("alarms that may not be looked at", |it, _| {
+        it.alarms = Err(denied("cloudwatch:DescribeAlarms"));
+    }),
 ];
 
 #[test]
@@ -151,15 +235,12 @@ fn it_now() -> jiff::Timestamp {
 
 #[test]
 fn everything_that_is_not_allowed_is_in_one_list() {
-    let denied = |needs: &str| Gap {
-        needs: needs.to_owned(),
-        denied: true,
-        why: format!("{needs} was refused: AccessDenied"),
-    };
-    let change = |it: &mut Survey, _: &mut Ask| {
+    let change = |it: &mut Survey, ask: &mut Ask| {
         it.subject.hooks = Err(denied("autoscaling:DescribeLifecycleHooks"));
         it.subject.home = Err(denied("elasticfilesystem:DescribeMountTargets"));
         it.types = Err(denied("ec2:DescribeInstanceTypes"));
+        it.alarms = Err(denied("cloudwatch:DescribeAlarms"));
+        ask.alarms.push("ci-slow".into());
         let answer = Err(denied("ec2:RunInstances"));
         it.probes.push(Probe { action: "ec2:RunInstances", answer });
         // That it would fail for another reason is told by another check.
@@ -167,8 +248,8 @@ fn everything_that_is_not_allowed_is_in_one_list() {
         it.probes.push(Probe { action: "ec2:CreateTags", answer });
     };
     insta::assert_snapshot!(wrong(change));
-    let (mut survey, ask) = (survey(), ask());
-    change(&mut survey, &mut ask.clone());
+    let (mut survey, mut ask) = (survey(), ask());
+    change(&mut survey, &mut ask);
     let refused = Prospect::of(&survey, &ask).refusal().unwrap();
     assert_eq!(refused.blame(), crate::error::Blame::Aws);
 }

@@ -91,6 +91,11 @@ impl Type {
         format!("{}.{}", self.family.name, self.size.0)
     }
 
+    /// Its virtual processors.
+    pub const fn vcpus(&self) -> u64 {
+        self.size.1
+    }
+
     /// `x86_64` or `arm64`.
     pub const fn architecture(&self) -> &'static str {
         self.family.architecture

@@ -36,6 +36,8 @@ pub struct Scene<'a> {
     pub members: &'a [Seen],
     /// How long an instance warms up where the refresh says nothing, in seconds on AWS.
     pub warmup: u64,
+    /// The alarms that the refresh heeds, and that fire.
+    pub firing: Vec<String>,
     /// Whether refreshes of the group are suspended.
     pub suspended: bool,
 }
@@ -107,6 +109,11 @@ impl<'a> Look<'a> {
         match self.refresh.status {
             Status::Pending => {
                 self.refresh.status = Status::InProgress;
+                none
+            }
+            Status::InProgress | Status::Baking if !self.scene.firing.is_empty() => {
+                let names = self.scene.firing.join(", ");
+                self.fail(&format!("One or more alarms are in the ALARM state: {names}."));
                 none
             }
             Status::InProgress | Status::RollbackInProgress if self.scene.suspended => none,

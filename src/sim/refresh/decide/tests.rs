@@ -19,6 +19,7 @@ struct World {
     bad: usize,
     refresh: Refresh,
     surge: u64,
+    firing: Vec<String>,
 }
 
 const TICK: Duration = Duration::from_mins(1);
@@ -35,6 +36,7 @@ impl World {
             bad: 0,
             refresh: fresh(preferences),
             surge: 0,
+            firing: Vec::new(),
         };
         (0..wanted).for_each(|_| world.launch());
         (0..4).for_each(|_| world.go_on());
@@ -103,6 +105,7 @@ impl World {
             policy: None,
             members: &members,
             warmup: 0,
+            firing: self.firing.clone(),
             suspended: false,
         };
         let turn = turn(&self.refresh, &scene);
@@ -202,4 +205,35 @@ fn nothing_is_released_before_the_refresh_is_asked_to_begin() {
     assert_eq!((world.well(), world.refresh.status), (2, Status::InProgress));
     world.turn();
     assert_eq!(world.well(), 0, "both may go at once");
+}
+
+/// Until it is over, with the alarm that fires at one of its turns.
+fn with_alarm(preferences: Preferences, at: usize) -> Refresh {
+    let mut world = World::new(2, preferences, 0);
+    for turn in 0..200 {
+        world.firing = if turn >= at { vec!["slow".to_owned()] } else { Vec::new() };
+        world.turn();
+        world.go_on();
+        if world.refresh.status.is_over() {
+            break;
+        }
+    }
+    world.refresh
+}
+
+#[test]
+fn an_alarm_that_fires_ends_a_refresh_and_not_the_way_back() {
+    let preferences =
+        || Preferences { alarms: vec!["slow".into()], bake: Some(600), ..Preferences::default() };
+    let back = with_alarm(Preferences { auto_rollback: true, ..preferences() }, 3);
+    assert_eq!(back.status, Status::RollbackSuccessful, "{back:?}");
+    let reason = back.rollback.unwrap().reason;
+    assert!(reason.contains("automatic rollback") && reason.contains("slow"), "{reason}");
+    let failed = with_alarm(preferences(), 3);
+    assert_eq!(failed.status, Status::Failed, "{failed:?}");
+    assert!(failed.reason.unwrap().contains("slow"));
+    // All are replaced, and it is waited whether they stay well.
+    let baking =
+        (0..).map(|at| with_alarm(preferences(), at)).find(|it| it.progress.percent == 100);
+    assert_eq!(baking.unwrap().status, Status::Failed);
 }
