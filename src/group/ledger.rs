@@ -10,11 +10,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use camino::Utf8PathBuf;
 use jiff::{SignedDuration, Timestamp};
-use nix::unistd::{getegid, geteuid};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Fault;
-use crate::lease::ground::{Ground, MARK};
+use crate::lease::ground::{Ground, must_be_marked};
 use crate::sys::{Cmd, Owner, Root, Runner, Tool, atomic};
 
 /// So many reports are made within [`WINDOW`] at most.
@@ -150,17 +149,13 @@ fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
     let Request { mount_point, file_system, entry } = request;
     let root = Root::strict(mount_point).with_context(|| format!("opening {mount_point}"))?;
     anyhow::ensure!(ground.bears(&root)?, "no network file system is mounted at {mount_point}");
-    match root.read_text(MARK).context("reading the mark of the file system")? {
-        Some(mark) if mark.trim() == file_system => {}
-        _ => anyhow::bail!("the file system is not marked as {file_system}"),
-    }
+    must_be_marked(&root, file_system)?;
     let text = root.read_text(SHARED).context("reading the ledger")?.unwrap_or_default();
     let text = match add(&text, entry) {
         Ok(text) => text,
         Err(next) => return Ok(Answer::Full(next)),
     };
-    let owner = Owner { uid: geteuid().as_raw(), gid: getegid().as_raw() };
-    root.write(SHARED, text.as_bytes(), 0o600, owner).context("writing the ledger")?;
+    root.write(SHARED, text.as_bytes(), 0o600, Owner::me()).context("writing the ledger")?;
     Ok(Answer::Entered)
 }
 
@@ -188,6 +183,7 @@ mod tests {
     use camino::Utf8Path;
 
     use super::*;
+    use crate::lease::ground::MARK;
 
     fn entry(seconds: i64) -> Entry {
         let at = Timestamp::from_second(seconds).unwrap();

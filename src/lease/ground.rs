@@ -1,12 +1,15 @@
-//! What a home stands on: what is mounted, whose it is marked as, and whether anybody has used it.
+//! What a home stands on: what is mounted, whose it is marked as, whether anybody has used it, and
+//! who owns it.
 //!
 //! Shared by all children that work on the mounted file system. Nothing here writes.
 
 use std::io;
 
+use anyhow::Context as _;
 use camino::Utf8Path;
+use nix::unistd::User;
 
-use crate::sys::Root;
+use crate::sys::{Owner, Root};
 
 /// What says whose a file system is, on the file system: its id, in a line.
 pub const MARK: &str = ".hostkit/fs-id";
@@ -37,6 +40,44 @@ impl Ground {
     /// not matter any more.
     pub fn bears(self, root: &Root) -> io::Result<bool> {
         Ok(self == Self::Any || root.is_nfs()?)
+    }
+}
+
+/// That a file system is marked as this one: one that is not is somebody else's.
+///
+/// # Errors
+/// Where it has another mark, or none.
+pub fn must_be_marked(root: &Root, file_system: &str) -> anyhow::Result<()> {
+    let mark = root.read_text(MARK).context("reading the mark of the file system")?;
+    let ours = mark.is_some_and(|mark| mark.trim() == file_system);
+    anyhow::ensure!(ours, "the file system is not marked as {file_system}");
+    Ok(())
+}
+
+/// The user that owns the home, and its group.
+///
+/// # Errors
+/// Where this machine has no such user.
+pub fn owner(user: &str) -> anyhow::Result<Owner> {
+    let user = User::from_name(user)
+        .context("looking up the owner of the home")?
+        .with_context(|| format!("this machine has no user `{user}`"))?;
+    Ok(Owner { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
+}
+
+/// What helps where a file system fails so, whoever asked it.
+pub fn advice(failed: &io::Error) -> Option<&'static str> {
+    if failed.raw_os_error() == Some(nix::libc::ELOOP) {
+        return Some("a symbolic link is in the way; hostkit follows none on the file system");
+    }
+    match failed.kind() {
+        io::ErrorKind::PermissionDenied => Some(
+            "the file system refuses root: allow `elasticfilesystem:ClientRootAccess` in its policy",
+        ),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("the file system is full, or its quota is")
+        }
+        _ => None,
     }
 }
 

@@ -3,7 +3,8 @@
 use camino::Utf8Path;
 
 use super::downloads::Downloads;
-use super::root::{Owner, Root};
+use super::owner::Owner;
+use super::root::Root;
 use super::runner::{Inside, Runner};
 
 /// A machine, or a tree that will be one.

@@ -19,6 +19,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
 use nix::sys::statfs::{NFS_SUPER_MAGIC, fstatfs};
 
+use super::owner::Owner;
+
 /// A directory that is the whole world to whoever holds it.
 #[derive(Clone, Debug)]
 pub struct Root {
@@ -34,20 +36,6 @@ enum Links {
     Inside,
     /// They are errors.
     Refused,
-}
-
-/// Who owns a file, by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner {
-    /// User id.
-    pub uid: u32,
-    /// Group id.
-    pub gid: u32,
-}
-
-impl Owner {
-    /// root:root.
-    pub const ROOT: Self = Self { uid: 0, gid: 0 };
 }
 
 /// A directory below the root, and the name of an entry in it. Holding it pins the directory.
@@ -322,11 +310,12 @@ impl Root {
         };
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
         let directory = open_below(&entry.fd, Path::new(&entry.name), flags);
-        let directory = File::from(directory.map_err(|error| match error.raw_os_error() {
-            Some(nix::libc::ENOTDIR | nix::libc::ELOOP) => {
+        let directory = File::from(directory.map_err(|error| {
+            if is_in_the_way(&error) {
                 io::Error::other(format!("{path} is there and is no directory"))
+            } else {
+                error
             }
-            _ => error,
         })?);
         if has(&directory.metadata()?, mode, owner) {
             return Ok(made);
@@ -449,6 +438,11 @@ fn open_below(directory: &OwnedFd, path: &Path, flags: OFlag) -> io::Result<Owne
     Ok(openat2(directory, path, how)?)
 }
 
+/// Whether what is asked for has a link, or what is no folder, on its way.
+pub fn is_in_the_way(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(nix::libc::ELOOP | nix::libc::ENOTDIR))
+}
+
 /// What is open.
 pub(super) fn of(fd: &OwnedFd) -> io::Result<std::fs::Metadata> {
     File::from(fd.try_clone()?).metadata()
@@ -467,7 +461,7 @@ pub(super) fn through(fd: &impl AsRawFd) -> PathBuf {
 }
 
 fn has(meta: &std::fs::Metadata, mode: u32, owner: Owner) -> bool {
-    meta.mode() & 0o7777 == mode && Owner { uid: meta.uid(), gid: meta.gid() } == owner
+    meta.mode() & 0o7777 == mode && Owner::of(meta) == owner
 }
 
 fn is_top(path: &Utf8Path) -> bool {
@@ -501,10 +495,6 @@ mod tests {
         (dir, root)
     }
 
-    fn me() -> Owner {
-        Owner { uid: nix::unistd::getuid().as_raw(), gid: nix::unistd::getgid().as_raw() }
-    }
-
     #[test]
     fn a_planted_link_does_not_lead_out_of_the_tree() {
         let (dir, root) = tree();
@@ -512,12 +502,12 @@ mod tests {
         std::os::unix::fs::symlink(outside.path(), dir.path().join("etc")).unwrap();
         std::os::unix::fs::symlink("/", dir.path().join("up")).unwrap();
 
-        assert!(root.write("/etc/passwd", b"gotcha", 0o644, me()).is_err());
+        assert!(root.write("/etc/passwd", b"gotcha", 0o644, Owner::me()).is_err());
         assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
         assert_eq!(root.read("/../../../../../../etc/hostname").unwrap(), None);
 
         // `/` is the tree's own top, as it would be after a change of root.
-        assert!(root.write("/up/file", b"inside", 0o644, me()).unwrap());
+        assert!(root.write("/up/file", b"inside", 0o644, Owner::me()).unwrap());
         assert_eq!(std::fs::read(dir.path().join("file")).unwrap(), b"inside");
     }
 
@@ -525,8 +515,8 @@ mod tests {
     fn a_strict_root_follows_no_link_whatever_it_leads_to() {
         let (dir, _) = tree();
         let root = Root::strict(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
-        root.make_dir("/real", 0o755, me()).unwrap();
-        root.write("real/file", b"x", 0o600, me()).unwrap();
+        root.make_dir("/real", 0o755, Owner::me()).unwrap();
+        root.write("real/file", b"x", 0o600, Owner::me()).unwrap();
         for (name, to) in [("dir", "real"), ("file", "real/file"), ("out", "/etc")] {
             root.link(name, to).unwrap();
         }
@@ -534,9 +524,12 @@ mod tests {
         assert!(looped(root.read("dir/file").unwrap_err()));
         assert!(looped(root.read("file").unwrap_err()));
         assert!(looped(root.list("out").unwrap_err()));
-        assert!(looped(root.write("dir/new", b"", 0o600, me()).unwrap_err()));
-        assert!(root.make_dir("out", 0o700, me()).is_err());
-        assert!(root.write("file", b"new", 0o600, me()).unwrap(), "a link itself is replaced");
+        assert!(looped(root.write("dir/new", b"", 0o600, Owner::me()).unwrap_err()));
+        assert!(root.make_dir("out", 0o700, Owner::me()).is_err());
+        assert!(
+            root.write("file", b"new", 0o600, Owner::me()).unwrap(),
+            "a link itself is replaced"
+        );
         assert_eq!(root.read("real/file").unwrap().unwrap(), b"x");
         assert!(root.read("../etc/hostname").is_err());
     }
@@ -544,20 +537,20 @@ mod tests {
     #[test]
     fn a_second_write_changes_nothing_and_a_new_mode_changes_something() {
         let (_dir, root) = tree();
-        assert!(root.write("/a", b"one", 0o644, me()).unwrap());
-        assert!(!root.write("/a", b"one", 0o644, me()).unwrap());
-        assert!(root.write("/a", b"one", 0o600, me()).unwrap());
-        assert!(root.write("/a", b"two", 0o600, me()).unwrap());
+        assert!(root.write("/a", b"one", 0o644, Owner::me()).unwrap());
+        assert!(!root.write("/a", b"one", 0o644, Owner::me()).unwrap());
+        assert!(root.write("/a", b"one", 0o600, Owner::me()).unwrap());
+        assert!(root.write("/a", b"two", 0o600, Owner::me()).unwrap());
         assert_eq!(root.list("/").unwrap(), ["a"], "no temporary file is left");
     }
 
     #[test]
     fn a_write_replaces_a_link_and_leaves_its_target_alone() {
         let (_dir, root) = tree();
-        root.write("/target", b"keep", 0o644, me()).unwrap();
+        root.write("/target", b"keep", 0o644, Owner::me()).unwrap();
         assert!(root.link("/name", "target").unwrap());
         assert!(!root.link("/name", "target").unwrap());
-        assert!(root.write("/name", b"new", 0o644, me()).unwrap());
+        assert!(root.write("/name", b"new", 0o644, Owner::me()).unwrap());
         assert_eq!(root.read("/target").unwrap().unwrap(), b"keep");
     }
 
@@ -601,7 +594,9 @@ mod tests {
     fn a_link_to_nothing_is_named() {
         let (_dir, root) = tree();
         root.link("/lib", "usr/lib").unwrap();
-        for end in [root.make_parents("/lib/x"), root.make_dir("/lib/x/y", 0o755, me()).map(drop)] {
+        for end in
+            [root.make_parents("/lib/x"), root.make_dir("/lib/x/y", 0o755, Owner::me()).map(drop)]
+        {
             let error = end.unwrap_err().to_string();
             assert_eq!(error, "/lib is a link to usr/lib, and that is not there");
         }

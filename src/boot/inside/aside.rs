@@ -14,10 +14,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::gate::Software;
-use super::me;
 use crate::jenkins::Version;
 use crate::lease::ground::HOME;
-use crate::sys::{Folder, Root};
+use crate::sys::root::is_in_the_way;
+use crate::sys::{Folder, Owner, Root};
 
 const BEFORE: &str = ".hostkit/before";
 
@@ -196,10 +196,13 @@ fn begun(root: &Root, path: &Utf8Path) -> anyhow::Result<Option<Set>> {
 fn begin(root: &Root, path: &Utf8Path, set: &Set) -> anyhow::Result<()> {
     make_dirs(root, path).context("making a folder for what is kept aside")?;
     if let Some(release) = root.read(".hostkit/release").context("reading what last ran")? {
-        root.write(path.join("release"), &release, 0o600, me()).context("keeping what last ran")?;
+        root.write(path.join("release"), &release, 0o600, Owner::me())
+            .context("keeping what last ran")?;
     }
     let text = serde_json::to_vec_pretty(set).context("a set is plain data")?;
-    root.write(path.join("set.json"), &text, 0o600, me()).context("beginning a set").map(drop)
+    root.write(path.join("set.json"), &text, 0o600, Owner::me())
+        .context("beginning a set")
+        .map(drop)
 }
 
 /// Every folder on the way is hostkit's own.
@@ -207,7 +210,7 @@ fn make_dirs(root: &Root, path: &Utf8Path) -> io::Result<()> {
     let ancestors: Vec<_> = path.ancestors().filter(|it| !it.as_str().is_empty()).collect();
     for folder in ancestors.into_iter().rev() {
         if root.metadata(folder)?.is_none_or(|meta| !meta.is_dir()) {
-            root.make_dir(folder, 0o700, me())?;
+            root.make_dir(folder, 0o700, Owner::me())?;
         }
     }
     Ok(())
@@ -286,11 +289,7 @@ impl Links<'_> {
 /// None for what is a link, or no folder: it is not followed, and not kept.
 fn real<T>(opened: io::Result<Option<T>>) -> io::Result<Option<T>> {
     match opened {
-        Err(error)
-            if matches!(error.raw_os_error(), Some(nix::libc::ELOOP | nix::libc::ENOTDIR)) =>
-        {
-            Ok(None)
-        }
+        Err(error) if is_in_the_way(&error) => Ok(None),
         opened => opened,
     }
 }

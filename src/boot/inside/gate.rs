@@ -9,10 +9,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, aside, me};
+use super::{Answer, aside};
 use crate::jenkins::Version;
 use crate::lease::ground::HOME;
-use crate::sys::Root;
+use crate::sys::{Owner, Root};
 
 /// What last ran on this home.
 const RELEASE: &str = ".hostkit/release";
@@ -78,7 +78,7 @@ pub(super) fn take_back(root: &Root, image: Option<&Version>) -> anyhow::Result<
     let before = aside::put_back(root, &set).with_context(|| format!("putting {set} back"))?;
     // Last: until then it is all done again.
     match before {
-        Some(release) => root.write(RELEASE, &release, 0o600, me()).map(drop),
+        Some(release) => root.write(RELEASE, &release, 0o600, Owner::me()).map(drop),
         None => root.remove(RELEASE).map(drop),
     }
     .with_context(|| format!("writing {RELEASE}"))?;
@@ -145,7 +145,7 @@ pub(super) fn go_back(
     }
     // Last: until then it is all done again.
     match release {
-        Some(release) => root.write(RELEASE, &release, 0o600, me()).map(drop),
+        Some(release) => root.write(RELEASE, &release, 0o600, Owner::me()).map(drop),
         None => root.remove(RELEASE).map(drop),
     }
     .with_context(|| format!("writing {RELEASE}"))?;
@@ -170,7 +170,7 @@ pub(super) fn remember(root: &Root, software: Software, image: &str) -> anyhow::
     }
     let release = Release { version: 1, software, image: image.to_owned(), at: Timestamp::now() };
     let text = serde_json::to_vec_pretty(&release).context("a release is plain data")?;
-    root.write(RELEASE, &text, 0o600, me()).with_context(|| format!("writing {RELEASE}"))
+    root.write(RELEASE, &text, 0o600, Owner::me()).with_context(|| format!("writing {RELEASE}"))
 }
 
 /// Why the Jenkins of the image may not have the home, if it may not. `stays` is why what it had left

@@ -6,7 +6,7 @@
 use anyhow::Context as _;
 
 use crate::jenkins::groovy;
-use crate::lease::ground::MARK;
+use crate::lease::ground::must_be_marked;
 use crate::sys::{Owner, Root};
 
 const FOLDER: &str = ".hostkit/casc";
@@ -14,7 +14,7 @@ const LAST_GOOD: &str = ".hostkit/casc/last-good.json";
 
 /// What is kept on the file system with this id.
 pub(super) fn read(root: &Root, file_system: &str) -> anyhow::Result<Option<String>> {
-    belongs(root, file_system)?;
+    must_be_marked(root, file_system)?;
     root.read_text(LAST_GOOD).with_context(|| format!("reading {LAST_GOOD}"))
 }
 
@@ -25,7 +25,7 @@ pub(super) fn write(
     text: &str,
     owner: Owner,
 ) -> anyhow::Result<bool> {
-    belongs(root, file_system)?;
+    must_be_marked(root, file_system)?;
     root.make_dir(FOLDER, 0o700, owner).with_context(|| format!("making {FOLDER}"))?;
     root.write(LAST_GOOD, text.as_bytes(), 0o600, owner)
         .with_context(|| format!("writing {LAST_GOOD}"))
@@ -38,12 +38,4 @@ pub(super) fn script(root: &Root, owner: Owner) -> anyhow::Result<bool> {
     root.make_dir(folder, 0o755, owner).with_context(|| format!("making {folder}"))?;
     root.write(&path, groovy::SCRIPT.as_bytes(), 0o644, owner)
         .with_context(|| format!("writing {path}"))
-}
-
-/// What is not marked as this host's is somebody else's.
-fn belongs(root: &Root, file_system: &str) -> anyhow::Result<()> {
-    let mark = root.read_text(MARK).context("reading the mark of the file system")?;
-    let ours = mark.is_some_and(|mark| mark.trim() == file_system);
-    anyhow::ensure!(ours, "the file system is not marked as {file_system}");
-    Ok(())
 }

@@ -19,14 +19,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
-use nix::unistd::{User, getegid, geteuid};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::error::Fault;
 use crate::jenkins::Version;
 pub use crate::lease::ground::Ground;
-use crate::lease::ground::MARK;
+use crate::lease::ground::{self, MARK};
 use crate::sys::{Cmd, CmdError, Owner, Root, Runner, Tool};
 use prepare::{Tenant, prepare};
 
@@ -267,22 +266,22 @@ fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
             Ok(Answer::Mark(mark.map(|mark| mark.trim().to_owned())))
         }
         Request::Prepare { file_system, user, jenkins, allow_downgrade, image, former, .. } => {
-            let (owner, jenkins) = (owner(user)?, jenkins.as_ref());
+            let (owner, jenkins) = (ground::owner(user)?, jenkins.as_ref());
             let allow_downgrade = *allow_downgrade;
             let tenant =
                 Tenant { file_system, user, owner, jenkins, allow_downgrade, image, former };
             prepare(&root, &tenant)
         }
         Request::Plugins { from, user, jenkins, image, .. } => {
-            plugins::change(&root, from.as_deref(), owner(user)?, jenkins.clone(), image)
+            plugins::change(&root, from.as_deref(), ground::owner(user)?, jenkins.clone(), image)
         }
         Request::Kept { file_system, .. } => kept::read(&root, file_system).map(Answer::Text),
         Request::Keep { file_system, text, .. } => {
-            let changed = kept::write(&root, file_system, text, me())?;
+            let changed = kept::write(&root, file_system, text, Owner::me())?;
             Ok(Answer::Done { changed, told: Vec::new() })
         }
         Request::Script { user, .. } => {
-            let changed = kept::script(&root, owner(user)?)?;
+            let changed = kept::script(&root, ground::owner(user)?)?;
             Ok(Answer::Done { changed, told: Vec::new() })
         }
         Request::Record { file_system, name, text, .. } => {
@@ -295,33 +294,11 @@ fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
 /// An error as an answer, with what is known to help.
 fn refusal(error: &anyhow::Error) -> Answer {
     let cause = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
-    let looped = cause.and_then(io::Error::raw_os_error) == Some(nix::libc::ELOOP);
-    let own = crate::error::fault(error).and_then(Fault::hint_text);
-    let hint = match cause.map(io::Error::kind) {
-        _ if looped => "a symbolic link is in the way; hostkit follows none on the file system",
-        Some(io::ErrorKind::StaleNetworkFileHandle) => {
-            return Answer::Stale { why: format!("{error:#}") };
-        }
-        Some(io::ErrorKind::PermissionDenied) => {
-            "the file system refuses root: allow `elasticfilesystem:ClientRootAccess` in its policy"
-        }
-        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-            "the file system is full, or its quota is"
-        }
-        _ => own.unwrap_or("look at the file system from another host"),
-    };
-    Answer::Refused { why: format!("{error:#}"), hint: hint.to_owned() }
-}
-
-/// The user and group that own the home.
-fn owner(user: &str) -> anyhow::Result<Owner> {
-    let user = User::from_name(user)
-        .context("looking up the owner of the home")?
-        .with_context(|| format!("this machine has no user `{user}`"))?;
-    Ok(Owner { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
-}
-
-/// root, but in tests.
-fn me() -> Owner {
-    Owner { uid: geteuid().as_raw(), gid: getegid().as_raw() }
+    let why = format!("{error:#}");
+    if cause.map(io::Error::kind) == Some(io::ErrorKind::StaleNetworkFileHandle) {
+        return Answer::Stale { why };
+    }
+    let own = || crate::error::fault(error).and_then(Fault::hint_text);
+    let hint = cause.and_then(ground::advice).or_else(own);
+    Answer::refused(why, hint.unwrap_or("look at the file system from another host"))
 }

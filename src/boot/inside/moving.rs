@@ -8,17 +8,17 @@ use std::io;
 
 use anyhow::Context as _;
 
-use super::me;
 use crate::error::Fault;
 use crate::lease::ground::{self, HOME, MOVING};
-use crate::sys::{Folder, Root};
+use crate::sys::{Folder, Owner, Root};
 
 const LAST: &str = "config.xml";
 
 /// Moves all that is at the top into the home.
 pub(super) fn into_place(root: &Root, file_system: &str) -> anyhow::Result<()> {
     let text = format!("{file_system}\n");
-    root.write(MOVING, text.as_bytes(), 0o600, me()).context("noting that a home is moved")?;
+    root.write(MOVING, text.as_bytes(), 0o600, Owner::me())
+        .context("noting that a home is moved")?;
     let top = Folder::open(root, "")?.context("the file system is gone")?;
     let home = Folder::open(root, HOME)?.context("the home is gone")?;
     let mut names = root.list("").context("listing the file system")?;

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::gate::{self, Software};
-use super::{Answer, aside, me};
+use super::{Answer, aside};
 use crate::digest::{sha256, sha256_of};
 use crate::jenkins::Version;
 use crate::lease::ground::HOME;
@@ -118,7 +118,7 @@ fn install(
         now.insert(name, Installed::new(digest, &meta));
     }
     let text = serde_json::to_vec_pretty(&now).context("a map of text is plain data")?;
-    Ok(root.write(RECORD, &text, 0o600, me()).context("recording the plugins")? | changed)
+    Ok(root.write(RECORD, &text, 0o600, Owner::me()).context("recording the plugins")? | changed)
 }
 
 /// A plain file name with the ending of a plugin.
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_images_plugins_replace_their_namesakes_and_leave_others_alone() {
-        let me = me();
+        let me = Owner::me();
         let install = |from: &Utf8Path, root: &Root, owner| {
             super::install(from, &digests(from).unwrap(), root, owner)
         };

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use anyhow::Context as _;
 use camino::Utf8Path;
 
-use super::{Answer, Former, gate, me, moving};
+use super::{Answer, Former, gate, moving};
 use crate::jenkins::Version;
 use crate::lease::ground::{self, Found, HOME, MARK};
 use crate::lease::recovery;
@@ -61,14 +61,16 @@ pub(super) fn prepare(root: &Root, tenant: &Tenant<'_>) -> anyhow::Result<Answer
 }
 
 fn make(root: &Root, tenant: &Tenant<'_>) -> anyhow::Result<()> {
-    root.make_dir(".hostkit", 0o700, me()).context("making .hostkit")?;
+    root.make_dir(".hostkit", 0o700, Owner::me()).context("making .hostkit")?;
     root.make_dir(HOME, 0o750, tenant.owner).context("making the home").map(drop)
 }
 
 /// The mark comes last: what is marked is whole.
 fn mark_as(root: &Root, file_system: &str) -> anyhow::Result<()> {
     let mark = format!("{file_system}\n");
-    root.write(MARK, mark.as_bytes(), 0o600, me()).context("marking the file system").map(drop)
+    root.write(MARK, mark.as_bytes(), 0o600, Owner::me())
+        .context("marking the file system")
+        .map(drop)
 }
 
 /// Takes over the home of a Jenkins that ran without hostkit.

@@ -3,10 +3,10 @@
 use anyhow::Context as _;
 use camino::Utf8Path;
 
-use super::{Answer, me};
+use super::Answer;
 use crate::boot::records::{LARGEST, MOST, newest, surplus};
-use crate::lease::ground::MARK;
-use crate::sys::Root;
+use crate::lease::ground::must_be_marked;
+use crate::sys::{Owner, Root};
 
 const FOLDER: &str = ".hostkit/boots";
 
@@ -17,15 +17,12 @@ pub(super) fn leave(
     text: &str,
 ) -> anyhow::Result<Answer> {
     anyhow::ensure!(!name.contains('/') && !name.starts_with('.'), "`{name}` is not a file name");
-    // What is not marked as this host's is somebody else's.
-    match root.read_text(MARK).context("reading the mark of the file system")? {
-        Some(mark) if mark.trim() == file_system => {}
-        _ => anyhow::bail!("the file system is not marked as {file_system}"),
-    }
-    root.make_dir(FOLDER, 0o700, me()).context("making .hostkit/boots")?;
+    must_be_marked(root, file_system)?;
+    root.make_dir(FOLDER, 0o700, Owner::me()).context("making .hostkit/boots")?;
     let path = Utf8Path::new(FOLDER).join(name);
-    let changed =
-        root.write(path, text.as_bytes(), 0o600, me()).context("writing the record of the boot")?;
+    let changed = root
+        .write(path, text.as_bytes(), 0o600, Owner::me())
+        .context("writing the record of the boot")?;
     // Old ones that stay are no reason to call this one lost.
     for old in surplus(root.list(FOLDER).unwrap_or_default()) {
         let _ = root.remove(Utf8Path::new(FOLDER).join(old));

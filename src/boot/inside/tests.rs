@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
+use nix::unistd::{User, geteuid};
+
 use super::*;
 
 fn my_name() -> String {

@@ -10,7 +10,6 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::time::SystemTime;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::unistd::{getegid, geteuid};
 
 use super::trouble::Trouble;
 use super::{Beat, HEAD, HEARTBEAT};
@@ -102,7 +101,7 @@ impl Place {
             return Err(Trouble::Strange(found));
         }
         for path in [HOSTKIT, LEASE] {
-            let made = root.make_dir(path, 0o700, me());
+            let made = root.make_dir(path, 0o700, Owner::me());
             made.map_err(Trouble::while_(format!("making {path}")))?;
         }
         Ok(())
@@ -282,15 +281,10 @@ fn check_file(name: &str, meta: &Metadata) -> Result<(), Trouble> {
 /// That it belongs to the user of this process, and that no other may write it.
 fn check(what: &str, meta: &Metadata) -> Result<(), Trouble> {
     let what = what.to_owned();
-    let (owner, ours, mode) = (meta.uid(), me().uid, meta.mode() & 0o7777);
+    let (owner, ours, mode) = (meta.uid(), Owner::me().uid, meta.mode() & 0o7777);
     match () {
         () if owner != ours => Err(Trouble::Owner { what, owner, ours }),
         () if mode & 0o022 != 0 => Err(Trouble::Writable { what, mode }),
         () => Ok(()),
     }
-}
-
-/// root, but in tests.
-fn me() -> Owner {
-    Owner { uid: geteuid().as_raw(), gid: getegid().as_raw() }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::place::place;
 use super::{Notebook, Trouble};
+use crate::sys::root::is_in_the_way;
 use crate::sys::{Folder, Root};
 
 /// So many jobs are looked at.
@@ -119,7 +120,7 @@ fn sample(
     }
     let jobs = home.join("jobs");
     let all = match root.list(&jobs) {
-        Err(error) if is_other_kind(&error) => Vec::new(),
+        Err(error) if is_in_the_way(&error) => Vec::new(),
         names => names?,
     };
     for job in all.into_iter().take(JOBS) {
@@ -138,13 +139,9 @@ fn join(folder: &Utf8Path, name: &str) -> Utf8PathBuf {
 fn one(root: &Root, path: &Utf8Path, notes: &Notebook) -> io::Result<Option<Owned>> {
     notes.doing(format!("stat of {path}"));
     match root.metadata(path) {
-        Err(error) if is_other_kind(&error) => Ok(None),
+        Err(error) if is_in_the_way(&error) => Ok(None),
         meta => Ok(meta?.map(|meta| Owned::of(path, &meta))),
     }
-}
-
-fn is_other_kind(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(nix::libc::ELOOP | nix::libc::ENOTDIR))
 }
 
 fn top(root: &Root) -> io::Result<Metadata> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lease::ground::HOME;
 use crate::sys::Root;
+use crate::sys::root::is_in_the_way;
 
 /// What only a Jenkins has in its home.
 const SIGNS: &[&str] = &[
@@ -56,11 +57,7 @@ pub fn place(root: &Root) -> io::Result<Option<Place>> {
 /// The names in a folder; none where it is no folder.
 fn names(root: &Root, folder: &str) -> io::Result<Vec<String>> {
     match root.list(folder) {
-        Err(error)
-            if matches!(error.raw_os_error(), Some(nix::libc::ENOTDIR | nix::libc::ELOOP)) =>
-        {
-            Ok(Vec::new())
-        }
+        Err(error) if is_in_the_way(&error) => Ok(Vec::new()),
         names => names,
     }
 }

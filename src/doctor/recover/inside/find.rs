@@ -9,6 +9,7 @@ use crate::error::Fault;
 use crate::lease::ground::{self, HOME};
 use crate::sys::Root;
 use crate::sys::cmd::quote;
+use crate::sys::root::is_in_the_way;
 
 /// Where names are looked up.
 #[derive(Debug)]
@@ -164,7 +165,7 @@ pub(super) fn home_in(root: &Root, path: &str) -> anyhow::Result<String> {
 fn has_config(root: &Root, folder: &Utf8Path) -> anyhow::Result<bool> {
     let path = folder.join("config.xml");
     match root.metadata(&path) {
-        Err(error) if super::set::is_in_the_way(&error) => Ok(false),
+        Err(error) if is_in_the_way(&error) => Ok(false),
         meta => Ok(meta.with_context(|| format!("looking at {path}"))?.is_some()),
     }
 }

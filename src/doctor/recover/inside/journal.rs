@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Moments, journal_of, me};
+use super::{Moments, journal_of};
 use crate::error::Fault;
 use crate::lease::recovery::{self, Journal, VERSION};
 use crate::sys::{Folder, Owner, Root};
@@ -47,7 +47,7 @@ pub(super) fn note(
 
 /// Puts `journal` in the place of what is there.
 pub(super) fn write(root: &Root, journal: &Journal, moments: &Moments) -> anyhow::Result<()> {
-    make_folders(root, HOSTKIT.into(), me()).context("making .hostkit")?;
+    make_folders(root, HOSTKIT.into(), Owner::me()).context("making .hostkit")?;
     let folder = Folder::open(root, HOSTKIT)?.context(".hostkit is gone")?;
     let mut text = serde_json::to_vec_pretty(journal).context("a journal is plain data")?;
     text.push(b'\n');
@@ -69,7 +69,7 @@ pub(super) fn write(root: &Root, journal: &Journal, moments: &Moments) -> anyhow
 /// Makes the journal a record, and says where that is.
 pub(super) fn close(root: &Root, journal: &Journal, moments: &Moments) -> anyhow::Result<String> {
     write(root, journal, moments)?;
-    make_folders(root, RECORDS.into(), me()).with_context(|| format!("making {RECORDS}"))?;
+    make_folders(root, RECORDS.into(), Owner::me()).with_context(|| format!("making {RECORDS}"))?;
     let records = Folder::open(root, RECORDS)?.with_context(|| format!("{RECORDS} is gone"))?;
     let folder = Folder::open(root, HOSTKIT)?.context(".hostkit is gone")?;
     let name = format!("{}.json", journal.id);

@@ -21,11 +21,10 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use nix::sys::signal::{Signal, raise};
-use nix::unistd::{User, getegid, geteuid};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Fault;
-use crate::lease::ground::{Ground, MARK};
+use crate::lease::ground::{self, Ground, MARK};
 use crate::lease::recovery::{Found, Journal, Way, Work};
 use crate::sys::{Owner, Root};
 pub use choices::{Choice, Kind};
@@ -128,7 +127,7 @@ fn work(request: &Request, ground: Ground, moments: &Moments) -> anyhow::Result<
     match task {
         Task::Survey { from, user } => {
             let place = find::Place { mount_point, file_system };
-            let survey = survey::survey(&root, &place, from.as_deref(), owner(user)?)?;
+            let survey = survey::survey(&root, &place, from.as_deref(), ground::owner(user)?)?;
             Ok(Answer::Surveyed(Box::new(survey)))
         }
         Task::Note(journal) => {
@@ -148,7 +147,7 @@ fn work(request: &Request, ground: Ground, moments: &Moments) -> anyhow::Result<
 
 fn change(root: &Root, journal: &mut Journal, moments: &Moments) -> anyhow::Result<Vec<String>> {
     let aside = journal.aside.clone();
-    journal::make_folders(root, aside.as_str().into(), me())
+    journal::make_folders(root, aside.as_str().into(), Owner::me())
         .with_context(|| format!("making {aside}"))?;
     match (&journal.work, journal.way) {
         (Work::Home { .. }, _) => moves::change(root, journal, moments),
@@ -180,10 +179,8 @@ fn belongs(root: &Root, file_system: &str) -> anyhow::Result<()> {
 /// An error as an answer, with what is known to help.
 fn refusal(error: &anyhow::Error) -> Answer {
     let cause = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
-    let looped = cause.and_then(io::Error::raw_os_error) == Some(nix::libc::ELOOP);
-    let own = crate::error::fault(error).and_then(Fault::hint_text);
+    let own = || crate::error::fault(error).and_then(Fault::hint_text);
     let hint = match cause.map(io::Error::kind) {
-        _ if looped => "a symbolic link is in the way; hostkit follows none on the file system",
         Some(io::ErrorKind::StaleNetworkFileHandle) => {
             "the file system was replaced below its mount: hostkit efs recover hang"
         }
@@ -191,28 +188,12 @@ fn refusal(error: &anyhow::Error) -> Answer {
             "the file system can only be read: is it the target of a replication \
              (hostkit efs recover failover), or mounted so? hostkit efs check tells"
         }
-        Some(io::ErrorKind::PermissionDenied) => {
-            "the file system refuses root: allow `elasticfilesystem:ClientRootAccess` in its policy"
-        }
-        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-            "the file system is full, or its quota is"
-        }
-        _ => own.unwrap_or("hostkit efs check tells what is wrong; then the same command again"),
+        _ => cause
+            .and_then(ground::advice)
+            .or_else(own)
+            .unwrap_or("hostkit efs check tells what is wrong; then the same command again"),
     };
     Answer::Refused { why: format!("{error:#}"), hint: hint.to_owned() }
-}
-
-/// The user and group that own the home.
-fn owner(user: &str) -> anyhow::Result<Owner> {
-    let user = User::from_name(user)
-        .context("looking up the owner of the home")?
-        .with_context(|| format!("this machine has no user `{user}`"))?;
-    Ok(Owner { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
-}
-
-/// root, but in tests.
-fn me() -> Owner {
-    Owner { uid: geteuid().as_raw(), gid: getegid().as_raw() }
 }
 
 /// The inode of what is at `path`, whatever it is; none where nothing is.

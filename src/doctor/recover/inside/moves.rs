@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use anyhow::Context as _;
 use camino::Utf8Path;
 
-use super::{Moments, inode, is_folder, journal, me};
+use super::{Moments, inode, is_folder, journal};
 use crate::error::Fault;
 use crate::lease::recovery::{Gather, Journal, Move, Way, Work};
 use crate::sys::{Folder, Owner, Root};
@@ -99,7 +99,8 @@ fn rename(
     if let Some(parent) =
         Utf8Path::new(to).parent().filter(|it| it.as_str().starts_with(".hostkit"))
     {
-        journal::make_folders(root, parent, me()).with_context(|| format!("making {parent}"))?;
+        journal::make_folders(root, parent, Owner::me())
+            .with_context(|| format!("making {parent}"))?;
     }
     let (target, other) = folder(root, to)?;
     moments.pass();

@@ -10,9 +10,10 @@ use std::os::unix::fs::MetadataExt as _;
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Moments, inode, journal, me};
+use super::{Moments, inode, journal};
 use crate::error::Fault;
 use crate::lease::ground::HOME;
+use crate::sys::root::is_in_the_way;
 use crate::sys::{Folder, Owner, Root};
 
 /// What had served the home then, in a set and in its place.
@@ -140,7 +141,7 @@ fn put(
     let parent = to.parent().unwrap_or(Utf8Path::new(""));
     let made = match owner {
         Some(owner) if !parent.starts_with(".hostkit") => folders(root, parent, owner),
-        _ => journal::make_folders(root, parent, me()),
+        _ => journal::make_folders(root, parent, Owner::me()),
     };
     made.with_context(|| format!("making {parent}"))?;
     let (source, target) = (open(root, from)?, open(root, to)?);
@@ -177,7 +178,7 @@ fn folders(root: &Root, path: &Utf8Path, owner: Owner) -> io::Result<()> {
 
 fn home_owner(root: &Root) -> anyhow::Result<Owner> {
     let meta = root.metadata(HOME).context("looking at the home")?.context("the home is gone")?;
-    Ok(Owner { uid: meta.uid(), gid: meta.gid() })
+    Ok(Owner::of(&meta))
 }
 
 fn open(root: &Root, path: &Utf8Path) -> anyhow::Result<Folder> {
@@ -188,8 +189,4 @@ fn open(root: &Root, path: &Utf8Path) -> anyhow::Result<Folder> {
 
 fn name(path: &Utf8Path) -> &str {
     path.file_name().unwrap_or_default()
-}
-
-pub(super) fn is_in_the_way(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(nix::libc::ELOOP | nix::libc::ENOTDIR))
 }

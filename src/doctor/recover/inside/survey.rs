@@ -15,6 +15,7 @@ use crate::error::Fault;
 use crate::lease::ground::{self, Found as Holds, HOME};
 use crate::lease::record;
 use crate::lease::recovery::{self, Found, Gather, Journal, Move, Way, Work};
+use crate::sys::root::is_in_the_way;
 use crate::sys::{Owner, Root};
 
 /// No home was ever claimed so often: such a number is not counted on from.
@@ -182,7 +183,7 @@ fn choose_set(
         let place = set::place(file);
         match root.metadata(place) {
             Ok(None) => added.push(place.to_owned()),
-            Err(error) if !set::is_in_the_way(&error) => {
+            Err(error) if !is_in_the_way(&error) => {
                 return Err(error).with_context(|| format!("looking at {place}"));
             }
             _ => {}
@@ -275,7 +276,7 @@ fn one(root: &Root, from: String, to: String) -> anyhow::Result<Move> {
 fn generation(root: &Root, restored: &Utf8Path) -> anyhow::Result<Option<u64>> {
     let folder = restored.join(".hostkit/lease");
     let names = match root.list(&folder) {
-        Err(error) if set::is_in_the_way(&error) => return Ok(None),
+        Err(error) if is_in_the_way(&error) => return Ok(None),
         names => names.with_context(|| format!("listing {folder}"))?,
     };
     Ok(names
