@@ -17,6 +17,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::aws::imds::Imds;
+use crate::doctor::efs::mount::there;
+use crate::doctor::efs::observed::Cell;
 use crate::doctor::efs::scene::{Asked, Case, Here, Scene};
 use crate::doctor::efs::table::Observed;
 use crate::doctor::{Finding, Gap, Look};
@@ -106,6 +108,24 @@ impl Stage {
         let file = fs::File::options().write(true).open(self.path(path)).unwrap();
         file.set_modified(SystemTime::from(when)).unwrap();
         self
+    }
+
+    /// Has this mounted as the home, with these options between commas, and nothing else anywhere.
+    pub(crate) fn mount(&mut self, source: &str, kind: &str, options: &str) {
+        let mounted = there::Mounted {
+            source: source.to_owned(),
+            point: HOME.to_owned(),
+            kind: kind.to_owned(),
+            part: "/".to_owned(),
+            options: options.split(',').map(str::to_owned).collect(),
+        };
+        self.observed.there = Cell::of(there::Seen {
+            stack: vec![mounted],
+            below: None,
+            elsewhere: Vec::new(),
+            noted: None,
+            tunnels: Vec::new(),
+        });
     }
 
     pub(crate) fn scene(&self) -> Scene<'_> {

@@ -144,28 +144,14 @@ fn odd(mounted: &Mounted) -> Vec<Odd> {
 mod tests {
     use super::*;
     use crate::doctor::efs::host::stage::{Stage, all};
-    use crate::doctor::efs::observed::Cell;
 
     const RIGHT: &str = "rw,relatime,rw,vers=4.1,rsize=1048576,wsize=1048576,namlen=255,hard,\
         noresvport,proto=tcp,timeo=600,retrans=2,sec=sys,clientaddr=10.0.1.15,local_lock=none,\
         addr=10.0.1.9";
 
     async fn found(options: &str, kind: &str) -> Finding {
-        let mounted = Mounted {
-            source: "10.0.1.9:/".to_owned(),
-            point: "/var/lib/jenkins".to_owned(),
-            kind: kind.to_owned(),
-            part: "/".to_owned(),
-            options: options.split(',').map(str::to_owned).collect(),
-        };
         let mut stage = Stage::new();
-        stage.observed.there = Cell::of(there::Seen {
-            stack: vec![mounted],
-            below: None,
-            elsewhere: Vec::new(),
-            noted: None,
-            tunnels: Vec::new(),
-        });
+        stage.mount("10.0.1.9:/", kind, options);
         judge(&look(&stage.scene()).await.unwrap(), &stage.case())
     }
 

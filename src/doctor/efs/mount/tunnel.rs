@@ -254,20 +254,7 @@ mod tests {
 
     fn stage(tcp: &[&str]) -> Stage {
         let mut stage = Stage::new();
-        let mounted = Mounted {
-            source: "127.0.0.1:/".to_owned(),
-            point: "/var/lib/jenkins".to_owned(),
-            kind: "nfs4".to_owned(),
-            part: "/".to_owned(),
-            options: vec!["port=20049".to_owned()],
-        };
-        stage.observed.there = Cell::of(there::Seen {
-            stack: vec![mounted],
-            below: None,
-            elsewhere: Vec::new(),
-            noted: None,
-            tunnels: Vec::new(),
-        });
+        stage.mount("127.0.0.1:/", "nfs4", "port=20049");
         let note = format!("/run/efs/{FILE_SYSTEM}.var.lib.jenkins.20049");
         stage
             .write("/proc/net/tcp", &tcp.concat())

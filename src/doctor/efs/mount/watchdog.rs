@@ -193,8 +193,6 @@ pub fn judge(seen: &Seen, case: &Case<'_>) -> Finding {
 mod tests {
     use super::*;
     use crate::doctor::efs::host::stage::{Stage, all};
-    use crate::doctor::efs::mount::there::Mounted;
-    use crate::doctor::efs::observed::Cell;
     use crate::sys::runner::Script;
 
     const GOOD: &str = "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNRestarts=0\n";
@@ -204,20 +202,7 @@ mod tests {
     fn stage(source: &str, script: Script, log: &str) -> Stage {
         let mut stage = Stage::new();
         stage.runner = script.runner().0;
-        let mounted = Mounted {
-            source: source.to_owned(),
-            point: "/var/lib/jenkins".to_owned(),
-            kind: "nfs4".to_owned(),
-            part: "/".to_owned(),
-            options: vec!["port=20049".to_owned()],
-        };
-        stage.observed.there = Cell::of(there::Seen {
-            stack: vec![mounted],
-            below: None,
-            elsewhere: Vec::new(),
-            noted: None,
-            tunnels: Vec::new(),
-        });
+        stage.mount(source, "nfs4", "port=20049");
         stage.write(LOG, log);
         stage
     }
