@@ -1,56 +1,19 @@
 //! A home that is brought back: the real child on real files, killed at every rename and at every
 //! write of the journal, and then carried on or taken back.
 
+pub(crate) mod scene;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use hostkit::doctor::recover::inside::{Answer, Chosen, Request, Survey, Task};
 use hostkit::lease::recovery::{Found, Journal, Stage, VERSION, Way, Work};
 
-use crate::support::scratch;
-
-pub(crate) const FS: &str = "fs-0123456789abcdef0";
-const CONFIG: &str = "<?xml version='1.1'?>\n<hudson>\n</hudson>\n";
-const RESTORE: &str = "aws-backup-restore_2026-11-27T02-10-00Z";
-
-/// What a file is: its inode and its content.
-type Census = BTreeMap<String, (u64, String)>;
-
-/// Everything on the file system that is not a folder, but the journal and its records.
-fn census(root: &Path) -> Census {
-    let mut all = Census::new();
-    count(root, root, &mut all);
-    all
-}
-
-fn count(root: &Path, folder: &Path, all: &mut Census) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-        if name.contains("recover.json") || name.starts_with(".hostkit/recoveries") {
-            continue;
-        }
-        let meta = fs::symlink_metadata(&path).unwrap();
-        if meta.is_dir() {
-            count(root, &path, all);
-        } else {
-            all.insert(name, (meta.ino(), fs::read_to_string(&path).unwrap()));
-        }
-    }
-}
-
-/// The same files, wherever they are.
-fn things(census: &Census) -> Vec<(u64, String)> {
-    let mut all: Vec<_> = census.values().cloned().collect();
-    all.sort();
-    // A second name is no second file.
-    all.dedup();
-    all
-}
+use crate::support::{lay, my_name, scratch};
+use scene::{CONFIG, FS, RESTORE, SCENES, Scene, census, home, things};
 
 fn request(root: &Path, task: Task) -> Request {
     Request { mount_point: root.to_str().unwrap().into(), file_system: FS.to_owned(), task }
@@ -72,13 +35,8 @@ fn ask(root: &Path, task: Task, die_at: Option<u32>) -> Option<Answer> {
     serde_json::from_slice(&output.stdout).ok()
 }
 
-pub(crate) fn me() -> String {
-    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap();
-    user.expect("every test machine knows its user").name
-}
-
 fn survey(root: &Path, from: Option<&str>) -> Survey {
-    let task = Task::Survey { from: from.map(str::to_owned), user: me() };
+    let task = Task::Survey { from: from.map(str::to_owned), user: my_name() };
     match ask(root, task, None) {
         Some(Answer::Surveyed(survey)) => *survey,
         other => panic!("{other:?}"),
@@ -86,7 +44,7 @@ fn survey(root: &Path, from: Option<&str>) -> Survey {
 }
 
 fn refused(root: &Path, from: &str) -> String {
-    let task = Task::Survey { from: Some(from.to_owned()), user: me() };
+    let task = Task::Survey { from: Some(from.to_owned()), user: my_name() };
     match ask(root, task, None) {
         Some(Answer::Refused { why, hint }) => {
             let text = format!("{why}\n  hint: {}", hint.replace('\n', "\n  "));
@@ -112,131 +70,6 @@ fn begun(chosen: &Chosen) -> Journal {
         generation: 7,
         group: None,
         ended: None,
-    }
-}
-
-pub(crate) fn lay(root: &Path, path: &str, text: &str) {
-    let path = root.join(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
-
-/// A home whose files all say `of`.
-pub(crate) fn home(root: &Path, top: &str, of: &str) {
-    lay(
-        root,
-        &format!("{top}config.xml"),
-        &CONFIG.replace("</hudson>", &format!("<!--{of}--></hudson>")),
-    );
-    for file in ["secrets/hudson.util.Secret", "identity.key.enc"] {
-        lay(root, &format!("{top}{file}"), &format!("{of} {file}"));
-    }
-    for job in 0..4 {
-        let job = format!("{top}jobs/job-{job}");
-        lay(root, &format!("{job}/config.xml"), &format!("<project><!--{of}--></project>"));
-        lay(root, &format!("{job}/builds/1/build.xml"), &format!("<build><!--{of}--></build>"));
-    }
-    lay(root, &format!("{top}secrets/master.key"), &"0123456789abcdef".repeat(16));
-    lay(root, &format!("{top}users/users.xml"), "<hudson.model.UserIdMapper/>");
-    lay(root, &format!("{top}jenkins.install.InstallUtil.lastExecVersion"), "2.500");
-}
-
-/// hostkit's own folder, of now and as it was restored.
-fn own(root: &Path, top: &str, generation: u64) {
-    lay(root, &format!("{top}.hostkit/fs-id"), &format!("{FS}\n"));
-    let name = hostkit::lease::record::claim_file(generation);
-    lay(root, &format!("{top}.hostkit/lease/{name}"), &format!("claim {generation}"));
-    lay(root, &format!("{top}.hostkit/lease/head"), &format!("head {generation}"));
-}
-
-/// What lies where, before a recovery.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Scene {
-    /// Both homes are in their folders.
-    Folder,
-    /// The restored home is of a time at which it was at the top of the file system.
-    RestoredAtTop,
-    /// Both are at the top; the present one is not hostkit's yet.
-    BothAtTop,
-    /// The present home is gone.
-    Destroyed,
-    /// Configuration and plugins of a set.
-    Set,
-}
-
-const SCENES: [Scene; 5] =
-    [Scene::Folder, Scene::RestoredAtTop, Scene::BothAtTop, Scene::Destroyed, Scene::Set];
-
-impl Scene {
-    fn lay(self, root: &Path) {
-        let restored = format!("{RESTORE}/");
-        if self != Self::BothAtTop {
-            own(root, "", 7);
-        }
-        lay(root, "aws-backup-lost+found/fragment", "x");
-        match self {
-            Self::Folder => {
-                home(root, "home/", "now");
-                home(root, &format!("{restored}home/"), "then");
-                own(root, &restored, 5);
-            }
-            Self::RestoredAtTop => {
-                home(root, "home/", "now");
-                home(root, &restored, "then");
-                // Of the same names as what must stay.
-                own(root, &restored, 5);
-                lay(root, &format!("{restored}aws-backup-restore_2026-01-01T00-00-00Z/x"), "older");
-                lay(root, &format!("{restored}lost+found/x"), "lost");
-            }
-            Self::BothAtTop => {
-                home(root, "", "now");
-                home(root, &restored, "then");
-                lay(root, &format!("{restored}aws-backup-lost+found/x"), "lost");
-            }
-            Self::Destroyed => {
-                home(root, &format!("{restored}home/"), "then");
-                own(root, &restored, 9);
-            }
-            Self::Set => {
-                home(root, "home/", "now");
-                let set = ".hostkit/before/2.500-20261101T000000Z/";
-                lay(root, &format!("{set}set.json"), "{}");
-                lay(root, &format!("{set}release"), "then");
-                lay(root, ".hostkit/release", "now");
-                for file in ["config.xml", "jobs/job-0/config.xml", "jobs/gone/config.xml"] {
-                    lay(root, &format!("{set}home/{file}"), &format!("then {file}"));
-                }
-                // The same file in both.
-                lay(root, "home/same.xml", "same");
-                fs::hard_link(root.join("home/same.xml"), root.join(format!("{set}home/same.xml")))
-                    .unwrap();
-            }
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        if matches!(self, Self::Set) { "2.500-20261101T000000Z" } else { RESTORE }
-    }
-
-    /// That the home of then is in its place, and nothing else has changed.
-    fn is_back(self, root: &Path) {
-        let text = |path: &str| fs::read_to_string(root.join(path)).unwrap();
-        if self == Self::Set {
-            assert_eq!(text("home/config.xml"), "then config.xml");
-            assert_eq!(text("home/jobs/gone/config.xml"), "then jobs/gone/config.xml");
-            assert_eq!(text(".hostkit/release"), "then");
-            assert!(text("home/jobs/job-1/config.xml").contains("now"), "no part of the set");
-            return;
-        }
-        assert!(text("home/config.xml").contains("then"));
-        assert!(text("home/jobs/job-3/builds/1/build.xml").contains("then"));
-        assert!(!root.join("home/.hostkit").exists() && !root.join("home/lost+found").exists());
-        assert_eq!(text("aws-backup-lost+found/fragment"), "x");
-        if self == Self::BothAtTop {
-            assert!(!root.join("jobs").exists() && !root.join("config.xml").exists());
-        } else {
-            assert_eq!(text(".hostkit/lease/head"), "head 7", "a restored lease is never used");
-        }
     }
 }
 
@@ -506,32 +339,4 @@ fn what_stands_in_the_way_is_told_and_nothing_is_changed() {
     told.push(format!("{why}\n  hint: {hint}"));
     assert_eq!(census(root), before);
     insta::assert_snapshot!(told.join("\n\n"));
-}
-
-#[test]
-fn every_command_of_the_runbook_is_a_command() {
-    use clap::Parser as _;
-    let page = fs::read_to_string(crate::support::repository("docs/recovery.md")).unwrap();
-    let mut count = 0;
-    for line in page.lines().map(str::trim).filter(|line| line.starts_with("hostkit ")) {
-        let line = line.split(" #").next().unwrap_or_default();
-        // Words between single quotes are one.
-        let words: Vec<String> = line
-            .split('\'')
-            .enumerate()
-            .flat_map(|(at, part)| match at % 2 {
-                0 => part.split_whitespace().map(str::to_owned).collect(),
-                _ => vec![part.to_owned()],
-            })
-            .collect();
-        if let Err(error) = hostkit::cli::Cli::try_parse_from(&words) {
-            panic!("{line}\n{error}");
-        }
-        let only = words.iter().position(|word| word == "--only").map(|at| &words[at + 1]);
-        for id in only.into_iter().flat_map(|ids| ids.split(',')) {
-            assert!(hostkit::doctor::efs::table::Id::find(id).is_some(), "{line}");
-        }
-        count += 1;
-    }
-    assert!(count > 30, "{count}");
 }

@@ -1,299 +1,24 @@
 //! A whole recovery: the real children on real files, the rehearsal account as AWS, and a systemd that
 //! follows a script: its boot asks the real child whether it may have the home.
 
+mod host;
+mod units;
+
 use std::fs;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use aws_config::SdkConfig;
-use camino::{Utf8Path, Utf8PathBuf};
 use hostkit::aws::asg;
 use hostkit::boot::inside as boot;
-use hostkit::doctor::recover::{Course, Ended, Prospect, Setting, Wish, carry_out, prepare};
-use hostkit::event::Events;
-use hostkit::host::LeasePolicy;
-use hostkit::lease::claim::Head;
-use hostkit::lease::clerk::{Answer, Clerk, Request};
-use hostkit::lease::ground::Ground;
-use hostkit::lease::memory::{Memory, Phase, Standing};
-use hostkit::lease::order::{self, Order};
-use hostkit::lease::record::{Holder, Record, State as Held, VERSION, claim_file};
-use hostkit::sys::Runner;
-use hostkit::sys::dialogue::Reply;
-use hostkit::sys::runner::Script;
+use hostkit::doctor::recover::{Course, Ended, Prospect, Wish};
+use hostkit::lease::order;
+use hostkit::lease::record::claim_file;
 
-use crate::efs_recover::{FS, home, lay, me};
+use crate::efs_recover::scene::{FS, RESTORE};
 use crate::rehearsal_account::Setting as Rehearsal;
 use crate::rehearsal_group::config;
-use crate::support::scratch;
-
-const GROUP: &str = "hostkit-vm";
-const BOOT_ID: &str = "boot-1";
-const RESTORE: &str = "aws-backup-restore_2026-11-27T02-10-00Z";
-const SECOND: Duration = Duration::from_millis(2);
-
-/// What this machine is at.
-#[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own")]
-struct Machine {
-    jenkins: bool,
-    lease: bool,
-    /// The state of the boot's unit, and how often it was started.
-    boot: (&'static str, u32),
-    /// Another host has the home.
-    elsewhere: bool,
-    /// The child of this number dies at this moment.
-    die: Option<(u32, u32)>,
-    children: u32,
-    died: bool,
-}
-
-/// A controller: its own files, and its file system.
-struct Host {
-    _folders: [tempfile::TempDir; 2],
-    root: Utf8PathBuf,
-    mount: Utf8PathBuf,
-    order: Order,
-    machine: Arc<Mutex<Machine>>,
-    runner: Runner,
-    aws: Result<SdkConfig, String>,
-}
-
-fn utf8(folder: &tempfile::TempDir) -> Utf8PathBuf {
-    Utf8Path::from_path(folder.path()).unwrap().to_owned()
-}
-
-/// Runs the real child.
-#[expect(clippy::disallowed_methods, reason = "the program under test")]
-fn child(arguments: &[&str], input: &[u8]) -> Result<String, (i32, String)> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hostkit"));
-    let mut child =
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    if output.status.success() { Ok(text) } else { Err((137, "killed".to_owned())) }
-}
-
-impl Host {
-    fn new(aws: Result<SdkConfig, String>, instance: &str) -> Self {
-        let folders = [scratch(), scratch()];
-        let (root, mount) = (utf8(&folders[0]), utf8(&folders[1]));
-        let me = Holder {
-            fs_id: FS.to_owned(),
-            region: "eu-west-1".to_owned(),
-            account: "123456789012".to_owned(),
-            instance_id: Some(instance.to_owned()),
-            task: None,
-            boot_id: BOOT_ID.to_owned(),
-            launched: None,
-            ami: None,
-            hostkit: None,
-            since: None,
-        };
-        let order = Order {
-            me,
-            mount_point: mount.clone(),
-            policy: LeasePolicy::Wait,
-            patience: 60,
-            group: None,
-            endpoint_url: None,
-            imds: None,
-        };
-        fs::create_dir_all(root.join("run/hostkit/lease")).unwrap();
-        fs::write(root.join(order::PATH), serde_json::to_vec(&order).unwrap()).unwrap();
-        fs::write(root.join("run/hostkit/may-start"), "").unwrap();
-        lay(mount.as_std_path(), ".hostkit/fs-id", &format!("{FS}\n"));
-        home(mount.as_std_path(), "home/", "now");
-        home(mount.as_std_path(), &format!("{RESTORE}/home/"), "then");
-        let machine = Arc::new(Mutex::new(Machine { boot: ("active", 1), ..Machine::default() }));
-        let runner = script(&root, &order, &machine).runner().0;
-        let host = Self { _folders: folders, root, mount, order, machine, runner, aws };
-        Lease::of(&host.root, &host.order).start(&mut host.machine.lock().unwrap());
-        host
-    }
-
-    fn memory(&self) -> Memory {
-        Memory::new(&self.root, BOOT_ID)
-    }
-
-    fn text(&self, path: &str) -> String {
-        fs::read_to_string(self.mount.join(path)).unwrap_or_default()
-    }
-
-    async fn look(&self, wish: &Wish) -> anyhow::Result<Prospect> {
-        prepare(&self.setting(&Events::silent()), wish).await
-    }
-
-    async fn run(&self, wish: &Wish) -> anyhow::Result<Ended> {
-        let events = Events::silent();
-        let setting = self.setting(&events);
-        let prospect = prepare(&setting, wish).await?;
-        carry_out(&setting, prospect, true).await
-    }
-
-    fn setting<'a>(&'a self, events: &'a Events) -> Setting<'a> {
-        Setting {
-            root: &self.root,
-            runner: &self.runner,
-            order: &self.order,
-            user: Box::leak(me().into_boxed_str()),
-            aws: self.aws.clone(),
-            by: "alice",
-            events,
-            second: SECOND,
-        }
-    }
-
-    /// What a boot makes of the home.
-    fn home_step(&self) -> boot::Answer {
-        home_step(&self.mount)
-    }
-
-    async fn suspended(&self) -> Vec<String> {
-        let group = asg::describe(self.aws.as_ref().unwrap(), GROUP).await.unwrap().unwrap();
-        let mut all = group.suspended;
-        all.sort();
-        all
-    }
-}
-
-fn home_step(mount: &Utf8Path) -> boot::Answer {
-    let request = boot::Request::Prepare {
-        mount_point: mount.to_owned(),
-        file_system: FS.to_owned(),
-        user: me(),
-        jenkins: None,
-        allow_downgrade: false,
-        image: "ami-1".to_owned(),
-        former: boot::Former::Tell,
-    };
-    let json = serde_json::to_vec(&request).unwrap();
-    serde_json::from_str(&child(&["inner", "home", "--anywhere"], &json).unwrap()).unwrap()
-}
-
-/// The lease's unit, as far as it matters here.
-struct Lease {
-    order: Order,
-    memory: Memory,
-    clerk: Clerk,
-}
-
-impl Lease {
-    fn of(root: &Utf8Path, order: &Order) -> Self {
-        let mut clerk = Clerk::new(Ground::Any);
-        let mount_point = order.mount_point.clone();
-        clerk.answer(&Request::Open { mount_point, fs_id: FS.to_owned() });
-        Self { order: order.clone(), memory: Memory::new(root, BOOT_ID), clerk }
-    }
-
-    fn record(&self, generation: u64, state: Held) -> Box<Record> {
-        let holder = self.order.me.clone();
-        Box::new(Record { version: VERSION, generation, state, holder, broken: None })
-    }
-
-    fn tell(&self, phase: Phase, generation: Option<u64>, why: &str) {
-        let since = jiff::Timestamp::now();
-        let (why, hint) = (why.to_owned(), None);
-        self.memory.tell(&Standing { version: 1, phase, generation, why, hint, since }).unwrap();
-    }
-
-    fn start(mut self, machine: &mut Machine) {
-        machine.lease = true;
-        if machine.elsewhere {
-            self.tell(Phase::Waiting, None, "i-0bbbbbbbbbbbbbbbb holds the home, and runs");
-            return;
-        }
-        let generation = if let Some(generation) = self.memory.mine() {
-            generation
-        } else {
-            let next = match self.clerk.answer(&Request::Look) {
-                Answer::Head(Head::Record(head)) => head.generation + 1,
-                // A home that had one before.
-                Answer::Head(_) => 1,
-                other => panic!("{other:?}"),
-            };
-            let claim = self.record(next, Held::Held);
-            assert_eq!(self.clerk.answer(&Request::Claim(claim)), Answer::Claimed);
-            assert_eq!(self.clerk.answer(&Request::Announce), Answer::Done);
-            self.memory.take(next).unwrap();
-            next
-        };
-        self.tell(Phase::Held, Some(generation), "it is held");
-    }
-
-    fn stop(mut self, machine: &mut Machine) {
-        machine.lease = false;
-        let Some(generation) = self.memory.mine() else { return };
-        self.memory.give_up().unwrap();
-        let released = self.record(generation, Held::Released);
-        assert_eq!(self.clerk.answer(&Request::Replace(released)), Answer::Done);
-        self.tell(Phase::Released, Some(generation), "it is released");
-    }
-}
-
-fn script(root: &Utf8Path, order: &Order, machine: &Arc<Mutex<Machine>>) -> Script {
-    let shared = || (Arc::clone(machine), root.to_owned(), order.clone());
-    let [recover, jenkins, booted, held] = [(); 4].map(|()| Arc::clone(machine));
-    let ((start, its_root, its_order), (stop, other_root, other_order)) = (shared(), shared());
-    let (again, boot_root, boot_order) = shared();
-    let halt = Arc::clone(machine);
-    Script::default()
-        .on("hostkit inner recover", move |command| {
-            let mut machine = recover.lock().unwrap();
-            machine.children += 1;
-            let mut arguments = vec!["inner", "recover", "--anywhere"];
-            let moment = machine.die.filter(|(at, _)| *at == machine.children);
-            let moment = moment.map(|(_, moment)| moment.to_string());
-            if let Some(moment) = &moment {
-                arguments.extend(["--die-at", moment]);
-            }
-            let end = child(&arguments, command.stdin.as_deref().unwrap());
-            machine.died |= end.is_err();
-            end
-        })
-        .on("systemctl show jenkins.service", move |_| {
-            let state = if jenkins.lock().unwrap().jenkins { "active" } else { "inactive" };
-            Ok(format!("LoadState=loaded\nActiveState={state}\nControlGroup=\n"))
-        })
-        .on("systemctl stop --no-block jenkins.service", move |_| {
-            halt.lock().unwrap().jenkins = false;
-            Ok(String::new())
-        })
-        .on("systemctl show hostkit-boot.service", move |_| {
-            let (state, run) = booted.lock().unwrap().boot;
-            Ok(format!("ActiveState={state}\nInvocationID={run}\n"))
-        })
-        .on("systemctl show hostkit-lease.service", move |_| {
-            let state = if held.lock().unwrap().lease { "active" } else { "inactive" };
-            Ok(format!("ActiveState={state}\n"))
-        })
-        .on("systemctl start --no-block hostkit-lease.service", move |_| {
-            Lease::of(&its_root, &its_order).start(&mut start.lock().unwrap());
-            Ok(String::new())
-        })
-        .on("systemctl stop --no-block hostkit-lease.service", move |_| {
-            Lease::of(&other_root, &other_order).stop(&mut stop.lock().unwrap());
-            Ok(String::new())
-        })
-        .on("systemctl restart --no-block hostkit-boot.service", move |_| {
-            let mut machine = again.lock().unwrap();
-            Lease::of(&boot_root, &boot_order).start(&mut machine);
-            let may = matches!(home_step(&boot_order.mount_point), boot::Answer::Done { .. });
-            machine.jenkins = may;
-            machine.boot = (if may { "active" } else { "failed" }, machine.boot.1 + 1);
-            if !may {
-                Lease::of(&boot_root, &boot_order).stop(&mut machine);
-            }
-            Ok(String::new())
-        })
-        .converse("hostkit inner clerk", |_| {
-            let mut clerk = Clerk::new(Ground::Any);
-            Box::new(move |line| Reply::Line(clerk.answer_line(line)))
-        })
-}
+use crate::support::lay;
+use host::{GROUP, Host, Machine};
+use units::Lease;
 
 fn from_backup() -> Wish {
     Wish { from: Some(RESTORE.to_owned()), ..Wish::default() }
@@ -423,10 +148,8 @@ async fn another_host_carries_it_on() {
     Lease::of(&host.root, &host.order).stop(&mut host.machine.lock().unwrap());
     let boot::Answer::Refused { why, hint } = host.home_step() else { panic!() };
     assert!(why.contains("by alice on") && hint.contains("--undo"), "{why}\n{hint}");
-    let mut order = host.order.clone();
-    order.me.instance_id = Some(account.ids[1].clone());
     host.machine.lock().unwrap().boot = ("failed", 7);
-    let other = Host { order, ..host };
+    let other = host.followed_by(&account.ids[1]);
     let Ended::Done { .. } = other.run(&again()).await.unwrap() else { panic!() };
     assert!(other.text("home/config.xml").contains("then"));
     assert_eq!(other.suspended().await, Vec::<String>::new());
@@ -514,12 +237,6 @@ async fn what_must_not_be_done_is_refused_and_says_what_to_do() {
     let text = all.join("\n").replace(&account.ids[0], "i-0aaaaaaaaaaaaaaaa");
     let id = regex_of_time(&text);
     insta::assert_snapshot!(id);
-}
-
-impl Host {
-    async fn suspended_by_nobody(&self, aws: &SdkConfig) -> bool {
-        asg::describe(aws, GROUP).await.unwrap().unwrap().suspended.is_empty()
-    }
 }
 
 /// Times are another one in every run.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use hostkit::boot::inside::{Answer, Former, Request};
 
-use crate::support::scratch;
+use crate::support::{lay, my_name, scratch};
 
 const FS: &str = "fs-0123456789abcdef0";
 const CONFIG: &str = "<?xml version='1.1'?>\n<hudson/>\n";
@@ -43,17 +43,6 @@ fn life(round: u32) -> Duration {
     Duration::from_micros(u64::from(round.wrapping_mul(2_654_435_761) % 40_000))
 }
 
-fn me() -> String {
-    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap();
-    user.expect("every test machine knows its user").name
-}
-
-fn lay(root: &Path, path: &str, text: &str) {
-    let path = root.join(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
-
 fn jobs(root: &Path, top: &str) {
     lay(root, &format!("{top}config.xml"), CONFIG);
     lay(root, &format!("{top}jenkins.install.InstallUtil.lastExecVersion"), "2.500");
@@ -77,7 +66,7 @@ fn an_upgrade_that_is_killed_at_any_moment_is_carried_on() {
         let request = Request::Plugins {
             from: Some(image.path().to_str().unwrap().into()),
             mount_point: root.to_str().unwrap().into(),
-            user: me(),
+            user: my_name(),
             jenkins: Some("2.510".parse().unwrap()),
             image: "ami-1".to_owned(),
         };
@@ -114,7 +103,7 @@ fn a_home_whose_move_is_killed_at_any_moment_is_moved_on() {
         let request = Request::Prepare {
             mount_point: root.to_str().unwrap().into(),
             file_system: FS.to_owned(),
-            user: me(),
+            user: my_name(),
             jenkins: Some("2.510".parse().unwrap()),
             allow_downgrade: false,
             image: "ami-1".to_owned(),

@@ -52,6 +52,7 @@ mod rehearsal_group;
 mod rehearsal_groups;
 mod rehearsal_refresh;
 mod rolling;
+mod runbook;
 mod sim_blocks;
 mod sim_images;
 mod stand_ins;

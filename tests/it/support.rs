@@ -18,6 +18,19 @@ pub(crate) fn scratch() -> TempDir {
     TempDir::with_prefix("hostkit-test-").expect("the temporary folder is writable")
 }
 
+/// Who runs this test.
+pub(crate) fn my_name() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap();
+    user.expect("every test machine knows its user").name
+}
+
+/// A file below a folder, and the folders that it needs.
+pub(crate) fn lay(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
 /// A file or folder of the repository.
 pub(crate) fn repository(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
