@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::types::{
-    AlarmType, CompositeAlarm, Dimension, MetricAlarm, MetricDataQuery, StateValue,
+    AlarmType, CompositeAlarm, Dimension, Metric, MetricAlarm, MetricDataQuery, StateValue,
 };
 
 use super::Failure;
@@ -108,7 +108,7 @@ async fn read(
 
 fn of_metrics(told: &MetricAlarm) -> Option<Alarm> {
     let queried = told.metrics().iter().filter_map(MetricDataQuery::metric_stat);
-    let queried = queried.filter_map(|stat| stat.metric()).flat_map(|it| it.dimensions());
+    let queried = queried.filter_map(|stat| stat.metric()).flat_map(Metric::dimensions);
     let both = |of: &Dimension| Some((of.name()?.to_owned(), of.value()?.to_owned()));
     Some(Alarm {
         name: told.alarm_name()?.to_owned(),
@@ -129,7 +129,7 @@ fn of_alarms(told: &CompositeAlarm) -> Option<Alarm> {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_cloudwatch::types::{Metric, MetricStat};
+    use aws_sdk_cloudwatch::types::MetricStat;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{self, EbsNvmeSupport, EnaSupport, InstanceType, ProcessorInfo};
+use aws_sdk_ec2::types::{self, EbsNvmeSupport, EnaSupport, InstanceType, ProcessorInfo, VCpuInfo};
 
 use super::Failure;
 
@@ -40,7 +40,7 @@ fn read(told: &types::InstanceTypeInfo) -> Option<Type> {
     let architectures = processor.map(ProcessorInfo::supported_architectures).unwrap_or_default();
     let ena = told.network_info().and_then(|it| it.ena_support());
     let nvme = told.ebs_info().and_then(|it| it.nvme_support());
-    let vcpus = told.v_cpu_info().and_then(|it| it.default_v_cpus());
+    let vcpus = told.v_cpu_info().and_then(VCpuInfo::default_v_cpus);
     Some(Type {
         name: told.instance_type()?.as_str().to_owned(),
         architectures: architectures.iter().map(|it| it.as_str().to_owned()).collect(),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{
-    AutoScalingGroup, Instance, LaunchTemplate, LaunchTemplateSpecification, MixedInstancesPolicy,
+    AutoScalingGroup, Instance, InstancesDistribution, LaunchTemplate, LaunchTemplateSpecification,
+    MixedInstancesPolicy,
 };
 
 use super::Failure;
@@ -234,8 +235,8 @@ fn launches(told: &LaunchTemplateSpecification) -> Launches {
 /// AWS's own words where nothing is said: all of them.
 fn on_demand(policy: &MixedInstancesPolicy) -> (u32, u32) {
     let spread = policy.instances_distribution();
-    let percent = spread.and_then(|it| it.on_demand_percentage_above_base_capacity());
-    let base = spread.and_then(|it| it.on_demand_base_capacity());
+    let percent = spread.and_then(InstancesDistribution::on_demand_percentage_above_base_capacity);
+    let base = spread.and_then(InstancesDistribution::on_demand_base_capacity);
     (count(base), percent.map_or(100, |percent| count(Some(percent))))
 }
 

@@ -234,6 +234,6 @@ fn an_alarm_that_fires_ends_a_refresh_and_not_the_way_back() {
     assert!(failed.reason.unwrap().contains("slow"));
     // All are replaced, and it is waited whether they stay well.
     let baking =
-        (0..).map(|at| with_alarm(preferences(), at)).find(|it| it.progress.percent == 100);
+        (0..200).map(|at| with_alarm(preferences(), at)).find(|it| it.progress.percent == 100);
     assert_eq!(baking.unwrap().status, Status::Failed);
 }
