@@ -14,6 +14,7 @@ use hostkit::boot::inside as boot;
 use hostkit::doctor::recover::{Course, Ended, Prospect, Setting, Wish, carry_out, prepare};
 use hostkit::event::Events;
 use hostkit::host::LeasePolicy;
+use hostkit::lease::barred::Barred;
 use hostkit::lease::claim::Head;
 use hostkit::lease::clerk::{Answer, Clerk, Request};
 use hostkit::lease::ground::Ground;
@@ -307,6 +308,31 @@ fn again() -> Wish {
     Wish::default()
 }
 
+/// A host that booted while the recovery was open waits, and has the lease: it is where it is carried on,
+/// and it boots again at the end.
+#[tokio::test]
+async fn a_boot_that_waits_for_it_is_none_that_is_in_the_way() {
+    let (account, aws) = setting().await;
+    let host = Host::new(Ok(aws), &account.ids[0]);
+    // The child dies in the middle of the move.
+    host.machine.lock().unwrap().die = Some((4, 1));
+    host.run(&from_backup()).await.unwrap_err();
+    {
+        let mut machine = host.machine.lock().unwrap();
+        (machine.die, machine.boot) = (None, ("activating", 2));
+    }
+    let error = host.run(&again()).await.unwrap_err();
+    assert!(told(&error).contains("this host is booting"), "{}", told(&error));
+    let boot::Answer::Barred { why, hint } = host.home_step() else { panic!("it may have it") };
+    let since = jiff::Timestamp::now();
+    Barred { why, hint, since }.say(&host.root).unwrap();
+    let Ended::Done { .. } = host.run(&again()).await.unwrap() else { panic!("it is not over") };
+    let machine = host.machine.lock().unwrap();
+    assert!(machine.jenkins);
+    assert_eq!(machine.boot, ("active", 3), "it was begun again, once");
+    assert!(host.text("home/config.xml").contains("then"));
+}
+
 async fn setting() -> (Rehearsal, SdkConfig) {
     let account = Rehearsal::new().await;
     let keys = &account.keys;
@@ -421,7 +447,7 @@ async fn another_host_carries_it_on() {
     assert!(host.machine.lock().unwrap().died && !host.mount.join("home").exists());
     // The next one of the group has another memory, and the same file system.
     Lease::of(&host.root, &host.order).stop(&mut host.machine.lock().unwrap());
-    let boot::Answer::Refused { why, hint } = host.home_step() else { panic!() };
+    let boot::Answer::Barred { why, hint } = host.home_step() else { panic!() };
     assert!(why.contains("by alice on") && hint.contains("--undo"), "{why}\n{hint}");
     let mut order = host.order.clone();
     order.me.instance_id = Some(account.ids[1].clone());
