@@ -10,6 +10,7 @@ use aws_config::SdkConfig;
 use camino::Utf8PathBuf;
 use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::steps::{self, Step};
 use super::texts::Texts;
@@ -128,6 +129,10 @@ pub struct Context {
     pub(super) taken: watch::Sender<Option<String>>,
     /// Whether an earlier run, since the kernel started, has made this host ready.
     pub(super) was_ready: bool,
+    /// Whether a person does a step by hand.
+    pub(super) by_hand: bool,
+    /// The step that waits for a person, and since when its time-out counts.
+    held: Mutex<Option<(&'static str, Instant)>>,
     /// The host key of this agent's pool, as the store has it; `None`: there is none, or the store
     /// cannot be asked.
     pub(super) host_key: OnceLock<Option<PrivateKey>>,
@@ -163,6 +168,8 @@ impl Context {
             pool_keys: OnceLock::new(),
             taken: watch::Sender::new(None),
             was_ready: false,
+            by_hand: false,
+            held: Mutex::new(None),
             table: OnceLock::new(),
             news: AtomicBool::new(false),
             fell_back: AtomicBool::new(false),
@@ -207,6 +214,17 @@ impl Context {
             Ok(aws::config(region, known.aws.endpoint_url.as_deref(), &known.imds, &role))
         };
         self.aws.get_or_init(connect).await.as_ref().map_err(Clone::clone)
+    }
+
+    /// A step waits for a person: its time-out begins anew.
+    pub(super) fn holds(&self, step: &'static str) {
+        *self.held.lock().expect("nobody panics with this lock") = Some((step, Instant::now()));
+    }
+
+    /// Since when the time-out of a step counts that began then.
+    pub(super) fn counts_from(&self, step: &str, began: Instant) -> Instant {
+        let held = *self.held.lock().expect("nobody panics with this lock");
+        held.filter(|(held, _)| *held == step).map_or(began, |(_, at)| at.max(began))
     }
 
     /// How long the loop of a step may go on, so that it ends with its own last words and not with

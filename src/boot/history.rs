@@ -1,4 +1,4 @@
-//! The records of boots as a table.
+//! The records of boots as a table, and of recoveries below it.
 
 use std::fmt::Write as _;
 
@@ -6,10 +6,28 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::records::{Records, Source};
+use super::recoveries;
 use super::status::{State, Status};
 
 /// The version of the JSON form.
 const VERSION: u32 = 1;
+
+/// What `hostkit history --format json` prints, one a line.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Entry {
+    /// A boot.
+    Boot(Line),
+    /// A recovery of the home.
+    Recovery(recoveries::Line),
+}
+
+/// All that is recorded, the boots first.
+pub fn entries(records: &Records) -> impl Iterator<Item = Entry> {
+    let boots = records.boots.iter().map(|boot| Entry::Boot(Line::new(boot)));
+    let recoveries = records.recoveries.iter();
+    boots.chain(recoveries.map(|journal| Entry::Recovery(recoveries::Line::new(journal))))
+}
 
 /// One boot in a line.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -81,6 +99,7 @@ pub fn render(records: &Records) -> String {
         );
         let _ = writeln!(out, "{}", row.trim_end());
     }
+    out += &recoveries::render(&records.recoveries);
     if records.unreadable > 0 {
         let _ =
             writeln!(out, "({} files are no records that this hostkit reads)", records.unreadable);
@@ -132,6 +151,7 @@ mod tests {
                     Outcome::Failed(refused),
                 ),
             ],
+            recoveries: vec![crate::lease::recovery::tests::journal()],
             source: Source::Home,
             unreadable: 1,
         };

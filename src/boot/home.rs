@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use camino::Utf8Path;
 
+use super::barred;
 use super::context::{Context, Machine};
 use super::inside::{self, Answer, Former, Request};
 use super::way_back::{self, Served};
@@ -25,7 +26,7 @@ pub(super) fn file_system(context: &Context) -> &str {
     context.config().efs.id.as_deref().expect("the step `config` checked it")
 }
 
-const STEP: &str = "home";
+pub(super) const STEP: &str = "home";
 
 /// Whether a network file system is mounted where the home is. The kernel's table tells.
 pub(super) fn is_mounted(machine: &Machine) -> bool {
@@ -64,13 +65,19 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
         };
         inside::ask(&context.machine.runner, &request).await
     };
-    let mut answer = prepare(Former::Tell).await?;
-    if let Answer::Former { served, since } = answer {
-        let former = way_back::ask(&context, &Served { image: served, since }).await;
-        answer = prepare(former).await?;
-    }
-    let Answer::Done { changed, told } = answer else {
-        anyhow::bail!("the child answered {answer:?}");
+    let mut former = Former::Tell;
+    let (changed, told) = loop {
+        match prepare(former).await? {
+            Answer::Done { changed, told } => break (changed, told),
+            Answer::Barred { why, hint } => {
+                barred::wait(&context, why, hint).await?;
+                former = Former::Tell;
+            }
+            Answer::Former { served, since } => {
+                former = way_back::ask(&context, &Served { image: served, since }).await;
+            }
+            answer => anyhow::bail!("the child answered {answer:?}"),
+        }
     };
     for line in told {
         // Nobody reads the journal of a host that boots well.

@@ -9,9 +9,10 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::context::Machine;
-use super::status::Status;
+use super::status::{State, Status};
 use super::steps;
 use crate::event::Outcome;
+use crate::lease::barred::Barred;
 use crate::secret;
 use crate::sys::systemd;
 
@@ -51,6 +52,7 @@ impl Live {
     /// Looks.
     pub async fn look(machine: &Machine, status: &Status) -> Self {
         let mut live = Self { units: Vec::new(), notes: notes(status) };
+        live.notes.extend(held(machine, status));
         match timeout(PATIENCE, units(machine)).await {
             Ok(Ok(units)) => live.units = units,
             Ok(Err(why)) => live.notes.push(format!("systemd could not be asked: {why}")),
@@ -104,6 +106,15 @@ fn notes(status: &Status) -> Vec<String> {
     told.collect()
 }
 
+/// What a boot waits for that is under way, and has not failed.
+fn held(machine: &Machine, status: &Status) -> Option<String> {
+    let barred = Barred::read(&machine.root).filter(|_| status.state == State::Running)?;
+    let Barred { why, hint, since } = barred;
+    let since = since.strftime("%H:%M UTC");
+    let hint = hint.replace('\n', "\n   ");
+    Some(format!("held since {since}, and no failure: {why}\n   {hint}"))
+}
+
 async fn units(machine: &Machine) -> Result<Vec<Unit>, String> {
     let names = ["LoadState", "ActiveState", "StatusText"];
     let mut units = Vec::new();
@@ -147,6 +158,26 @@ mod tests {
             took: 0.1,
         }];
         insta::assert_snapshot!(Live::look(&machine, &status).await.render());
+    }
+
+    #[tokio::test]
+    async fn a_boot_that_waits_for_a_recovery_is_told_while_it_does() {
+        let (runner, _) =
+            Script::default().answer("systemctl show", "LoadState=not-found\n").runner();
+        let directory = tempfile::tempdir().unwrap();
+        let root = camino::Utf8Path::from_path(directory.path()).unwrap().to_owned();
+        std::fs::create_dir_all(root.join("run/hostkit")).unwrap();
+        let barred = Barred {
+            why: "a home is being brought back".to_owned(),
+            hint: "one of:\n  hostkit efs recover\n  hostkit efs recover --undo".to_owned(),
+            since: "2026-11-27T03:10:00Z".parse().unwrap(),
+        };
+        barred.say(&root).unwrap();
+        let machine = Machine { runner, root, ..Machine::default() };
+        let mut status = Status::new("boot".to_owned(), None);
+        insta::assert_snapshot!(Live::look(&machine, &status).await.render());
+        status.state = State::Ready;
+        assert_eq!(Live::look(&machine, &status).await.render(), "");
     }
 
     #[tokio::test]

@@ -31,7 +31,9 @@ pub async fn only(
     let facts = Facts::read(&machine.root)?;
     let before = of_this_boot(&machine, &facts.boot_id)?;
     atomic::make_directory(&machine.run(""), 0o755).context("making /run/hostkit")?;
-    let context = Arc::new(Context::new(machine, facts, config, events));
+    let mut context = Context::new(machine, facts, config, events);
+    context.by_hand = true;
+    let context = Arc::new(context);
     let first = run::all(steps::FIRST, Vec::new(), &context).await;
     let role = context.role();
     let table = *context.table.get_or_init(|| steps::table(role));

@@ -172,13 +172,36 @@ async fn hold(context: &Context, until: Instant) -> (String, Sequel) {
     };
     stop_waiting(context);
     let waited = lifecycle::waited(context);
-    let hours = hook.at_most.saturating_sub(waited).as_secs_f64() / 3600.0;
     let what = format!(
-        "{held}, and the launch hook {} is kept waiting for at most {hours:.1} h; end that with \
-         `aws autoscaling complete-lifecycle-action`",
-        hook.name
+        "{held}, and {}; end that with `aws autoscaling complete-lifecycle-action`",
+        at_most(&hook, waited)
     );
     (what, Sequel::Hold(Box::new((us, hook, waited))))
+}
+
+/// How long a hook waits for a host that waits for a person.
+fn at_most(hook: &Hook, waited: Duration) -> String {
+    let hours = hook.at_most.saturating_sub(waited).as_secs_f64() / 3600.0;
+    format!("the launch hook {} is kept waiting for at most {hours:.1} h", hook.name)
+}
+
+/// What becomes of a host that waits for a person, by what is known of its group; none where it is in
+/// none.
+pub(super) fn keeps_waiting(context: &Context) -> Option<String> {
+    match context.launch.get()? {
+        Found::NoGroup => None,
+        Found::Hook(hook, member) if waits(member) => {
+            Some(at_most(hook, lifecycle::waited(context)))
+        }
+        Found::Hook(_, member) | Found::NoHook(member) => {
+            let Membership { group, state } = member;
+            Some(format!(
+                "it is {state}, and its group may still replace it: `aws autoscaling \
+                 suspend-processes --auto-scaling-group-name {group} --scaling-processes \
+                 ReplaceUnhealthy`, and `resume-processes` afterwards"
+            ))
+        }
+    }
 }
 
 impl Sequel {

@@ -1,4 +1,5 @@
-//! Records of boots, good and bad: one file for each, the last [`MOST`] of them.
+//! Records of boots, good and bad: one file for each, the last [`MOST`] of them. Beside them on the home
+//! are those of recoveries, which are only read here.
 //!
 //! They lie on the host itself, and those of a controller on the file system of its home, too, where
 //! the next one finds them. That is done by the child ([`inside`]) with a deadline.
@@ -16,6 +17,7 @@ use super::inside::{self, Answer, Request};
 use super::status::Status;
 use crate::event::Events;
 use crate::host::Role;
+use crate::lease::recovery::{self, Journal};
 use crate::sys::{Runner, atomic};
 
 /// So many are kept.
@@ -53,6 +55,8 @@ pub enum Source {
 pub struct Records {
     /// The newest first.
     pub boots: Vec<Status>,
+    /// The recoveries of the home, the newest first: those that are over, and one that is not.
+    pub recoveries: Vec<Journal>,
     /// From where.
     pub source: Source,
     /// How many files are no record that this hostkit reads.
@@ -108,24 +112,36 @@ impl Place {
 
 /// The records that this host can read: those on the home where one is mounted, else its own.
 pub async fn read(machine: &Machine) -> anyhow::Result<Records> {
-    let (texts, source) = match on_home(machine).await {
+    let ((texts, journals), source) = match on_home(machine).await {
         Some(Ok(texts)) => (texts, Source::Home),
-        Some(Err(error)) => (here(machine)?, Source::Host(Some(format!("{error:#}")))),
-        None => (here(machine)?, Source::Host(None)),
+        Some(Err(error)) => {
+            ((here(machine)?, Vec::new()), Source::Host(Some(format!("{error:#}"))))
+        }
+        None => ((here(machine)?, Vec::new()), Source::Host(None)),
     };
-    let all = texts.len();
+    let all = texts.len() + journals.len();
     let mut boots: Vec<_> = texts.iter().filter_map(|text| Status::parse(text).ok()).collect();
     boots.sort_by_key(|boot| std::cmp::Reverse(boot.started));
-    Ok(Records { unreadable: all - boots.len(), boots, source })
+    let journals = journals.iter().filter_map(|text| match recovery::parse(text.as_bytes()) {
+        recovery::Found::Journal(journal) => Some(*journal),
+        recovery::Found::Nothing | recovery::Found::Garbage(_) => None,
+    });
+    let mut recoveries: Vec<_> = journals.collect();
+    recoveries.sort_by_key(|journal| std::cmp::Reverse(journal.begun));
+    let unreadable = all - boots.len() - recoveries.len();
+    Ok(Records { boots, recoveries, source, unreadable })
 }
 
-async fn on_home(machine: &Machine) -> Option<anyhow::Result<Vec<String>>> {
+/// The texts of the records of boots, and of recoveries.
+type Texts = (Vec<String>, Vec<String>);
+
+async fn on_home(machine: &Machine) -> Option<anyhow::Result<Texts>> {
     if !is_mounted(machine) {
         return None;
     }
-    let request = Request::Boots { mount_point: machine.path(MOUNT_POINT) };
+    let request = Request::Records { mount_point: machine.path(MOUNT_POINT) };
     Some(match timeout(PATIENCE, inside::ask(&machine.runner, &request)).await {
-        Ok(Ok(Answer::Boots(texts))) => Ok(texts),
+        Ok(Ok(Answer::Records { boots, recoveries })) => Ok((boots, recoveries)),
         Ok(Ok(answer)) => Err(anyhow::anyhow!("the child answered {answer:?}")),
         Ok(Err(error)) => Err(error),
         Err(_elapsed) => Err(anyhow::anyhow!("the file system does not answer")),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, Shared, join_all};
+use tokio::time::timeout_at;
 
 use super::context::Context;
 use super::graph::Graph;
@@ -61,16 +62,32 @@ async fn one(step: &'static Step, before: Vec<Run>, context: Arc<Context>) -> En
     let began = Instant::now();
     let events = context.events.clone();
     let limit = context.machine.limit(step.timeout);
-    let outcome = match tokio::time::timeout(limit, (step.run)(context)).await {
-        Ok(end) => end,
-        Err(_elapsed) => {
-            Err(Fault::step(format!("`{}` did not end within {} s", step.name, limit.as_secs()))
-                .into())
-        }
-    };
+    let outcome = within(step, limit, context).await;
     let outcome = outcome.unwrap_or_else(|error| Outcome::Failed(readable(&error)));
     events.finished(step.name, outcome.clone(), began.elapsed());
     Ended { step, outcome }
+}
+
+/// The end of a step, or an error where it takes longer than `limit`. The time in which it waits for a
+/// person does not count.
+async fn within(
+    step: &'static Step,
+    limit: Duration,
+    context: Arc<Context>,
+) -> anyhow::Result<Outcome> {
+    let mut from = tokio::time::Instant::now();
+    let mut work = (step.run)(Arc::clone(&context));
+    loop {
+        if let Ok(end) = timeout_at(from + limit, &mut work).await {
+            return end;
+        }
+        let now = context.counts_from(step.name, from);
+        if now == from {
+            let limit = limit.as_secs();
+            return Err(Fault::step(format!("`{}` did not end within {limit} s", step.name)).into());
+        }
+        from = now;
+    }
 }
 
 /// The chain of causes with its hint, without the word that every error begins with, and without
@@ -83,8 +100,12 @@ fn readable(error: &anyhow::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
-    use crate::boot::steps;
+    use crate::boot::{Machine, steps};
+    use crate::event::Events;
+    use crate::facts::Facts;
     use crate::host::Role;
 
     const ROLES: [Option<Role>; 4] =
@@ -98,6 +119,37 @@ mod tests {
             let roots = table.iter().filter(|step| step.after.is_empty());
             assert_eq!(roots.count(), 1);
         }
+    }
+
+    static WAITS: Step = Step {
+        name: "waits",
+        title: "waiting for a person",
+        after: &[],
+        timeout: Duration::from_millis(200),
+        required: true,
+        run: |context| {
+            async move {
+                for _ in 0..10 {
+                    context.holds("waits");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                context.news.store(true, Ordering::Relaxed);
+                std::future::pending().await
+            }
+            .boxed_local()
+        },
+    };
+
+    #[tokio::test]
+    async fn the_time_in_which_a_step_waits_for_a_person_does_not_count() {
+        let machine = Machine::default();
+        let facts = Facts::read(&machine.root).unwrap();
+        let context = Context::new(machine, facts, "host.toml".into(), Events::silent());
+        let context = Arc::new(context);
+        let limit = WAITS.timeout;
+        let error = within(&WAITS, limit, Arc::clone(&context)).await.unwrap_err();
+        assert!(error.to_string().contains("`waits` did not end within"), "{error}");
+        assert!(context.news.load(Ordering::Relaxed), "it waited longer than that before");
     }
 
     /// The longest way through the table, in time-outs.

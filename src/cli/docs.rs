@@ -74,7 +74,7 @@ pub fn run(command: Docs) -> anyhow::Result<ExitCode> {
         Docs::Schema { of: Of::Lease } => ui::text(&pretty(&schema_for!(Status))),
         Docs::Schema { of: Of::Status } => ui::text(&pretty(&schema_for!(status::Whole))),
         Docs::Schema { of: Of::Analyze } => ui::text(&pretty(&schema_for!(analyze::Analysis))),
-        Docs::Schema { of: Of::History } => ui::text(&pretty(&schema_for!(history::Line))),
+        Docs::Schema { of: Of::History } => ui::text(&pretty(&schema_for!(history::Entry))),
         Docs::Schema { of: Of::EfsCheck } => ui::text(&pretty(&schema_for!(efs::report::Report))),
         Docs::Checks => ui::text(&efs::explain::page()),
         Docs::Schema { of: Of::Upgrade } => ui::text(&pretty(&said::<upgrade::Said<'_>>())),

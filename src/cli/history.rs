@@ -44,7 +44,7 @@ async fn boots(format: Format) -> anyhow::Result<ExitCode> {
     match format {
         Format::Human => ui::text(&history::render(&records)),
         Format::Json => {
-            records.boots.iter().for_each(|boot| ui::json(&history::Line::new(boot)));
+            history::entries(&records).for_each(|entry| ui::json(&entry));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -26,12 +26,14 @@
 //!   AWS about a holder. [`order`]: what the boot tells the lease. [`ground`]: whose a file system is
 //! - [`hold`]: the process that waits for the home, holds it and gives it up. [`memory`]: what it
 //!   remembers until the next reboot
-//! - [`recovery`]: the journal of a home that is being brought back, which bars Jenkins meanwhile
+//! - [`recovery`]: the journal of a home that is being brought back, which bars Jenkins meanwhile;
+//!   [`barred`]: a boot that waits for the end of that
 //! - for people: [`visit`] looks at a lease and breaks it. [`stand`]: the case that a lease is in;
 //!   [`outlook`]: what a newcomer would do; [`status`]: both as a page; [`mod@broken`]: what an
 //!   operator may do; [`advice`]: commands to copy
 
 pub mod advice;
+pub mod barred;
 pub mod broken;
 pub mod claim;
 pub mod clerk;

@@ -15,6 +15,9 @@ use crate::sys::Root;
 /// The journal of the recovery that is under way, if one is.
 pub const JOURNAL: &str = ".hostkit/recover.json";
 
+/// Where the journals of recoveries are that are done, by the name of each.
+pub const RECORDS: &str = ".hostkit/recoveries";
+
 /// The newest form of the journal that this hostkit reads.
 pub const VERSION: u32 = 1;
 
@@ -208,6 +211,20 @@ pub const TWO_WAYS: &str = "on the host that holds the home, one of:\n  hostkit 
 /// Why no Jenkins may be started on this file system because of a recovery, and what to do; none
 /// where it may.
 pub fn barrier(root: &Root, file_system: &str) -> io::Result<Option<(String, String)>> {
+    under_way(root, file_system, Journal::bars)
+}
+
+/// Which recovery is not over, and what to do; none where none is under way. Once Jenkins serves, it is
+/// over for a boot.
+pub fn unfinished(root: &Root, file_system: &str) -> io::Result<Option<(String, String)>> {
+    under_way(root, file_system, |journal| journal.stage < Stage::Resume)
+}
+
+fn under_way(
+    root: &Root,
+    file_system: &str,
+    counts: impl Fn(&Journal) -> bool,
+) -> io::Result<Option<(String, String)>> {
     let hint = TWO_WAYS.to_owned();
     Ok(match read(root)? {
         Found::Journal(journal) if journal.file_system != file_system => Some((
@@ -217,7 +234,7 @@ pub fn barrier(root: &Root, file_system: &str) -> io::Result<Option<(String, Str
                 crate::host::HOME
             ),
         )),
-        Found::Journal(journal) if journal.bars() => Some((journal.told(), hint)),
+        Found::Journal(journal) if counts(&journal) => Some((journal.told(), hint)),
         Found::Nothing | Found::Journal(_) => None,
         Found::Garbage(why) => Some((
             format!("a recovery is under way, and {JOURNAL} cannot be read: {why}"),

@@ -10,6 +10,7 @@ use aws_config::SdkConfig;
 use hostkit::aws::asg;
 use hostkit::boot::inside as boot;
 use hostkit::doctor::recover::{Course, Ended, Prospect, Wish};
+use hostkit::lease::barred::Barred;
 use hostkit::lease::order;
 use hostkit::lease::record::claim_file;
 
@@ -30,6 +31,31 @@ fn undo() -> Wish {
 
 fn again() -> Wish {
     Wish::default()
+}
+
+/// A host that booted while the recovery was open waits, and has the lease: it is where it is carried on,
+/// and it boots again at the end.
+#[tokio::test]
+async fn a_boot_that_waits_for_it_is_none_that_is_in_the_way() {
+    let (account, aws) = setting().await;
+    let host = Host::new(Ok(aws), &account.ids[0]);
+    // The child dies in the middle of the move.
+    host.machine.lock().unwrap().die = Some((4, 1));
+    host.run(&from_backup()).await.unwrap_err();
+    {
+        let mut machine = host.machine.lock().unwrap();
+        (machine.die, machine.boot) = (None, ("activating", 2));
+    }
+    let error = host.run(&again()).await.unwrap_err();
+    assert!(told(&error).contains("this host is booting"), "{}", told(&error));
+    let boot::Answer::Barred { why, hint } = host.home_step() else { panic!("it may have it") };
+    let since = jiff::Timestamp::now();
+    Barred { why, hint, since }.say(&host.root).unwrap();
+    let Ended::Done { .. } = host.run(&again()).await.unwrap() else { panic!("it is not over") };
+    let machine = host.machine.lock().unwrap();
+    assert!(machine.jenkins);
+    assert_eq!(machine.boot, ("active", 3), "it was begun again, once");
+    assert!(host.text("home/config.xml").contains("then"));
 }
 
 async fn setting() -> (Rehearsal, SdkConfig) {
@@ -146,7 +172,7 @@ async fn another_host_carries_it_on() {
     assert!(host.machine.lock().unwrap().died && !host.mount.join("home").exists());
     // The next one of the group has another memory, and the same file system.
     Lease::of(&host.root, &host.order).stop(&mut host.machine.lock().unwrap());
-    let boot::Answer::Refused { why, hint } = host.home_step() else { panic!() };
+    let boot::Answer::Barred { why, hint } = host.home_step() else { panic!() };
     assert!(why.contains("by alice on") && hint.contains("--undo"), "{why}\n{hint}");
     host.machine.lock().unwrap().boot = ("failed", 7);
     let other = host.followed_by(&account.ids[1]);

@@ -26,6 +26,7 @@ use crate::error::Fault;
 use crate::jenkins::Version;
 pub use crate::lease::ground::Ground;
 use crate::lease::ground::{self, MARK};
+use crate::lease::recovery;
 use crate::sys::{Cmd, CmdError, Owner, Root, Runner, Tool};
 use prepare::{Tenant, prepare};
 
@@ -110,8 +111,15 @@ pub enum Request {
         /// Its content.
         text: String,
     },
-    /// Read the records of boots.
-    Boots {
+    /// Look whether somebody brings the home back.
+    Recovery {
+        /// Where the file system is mounted.
+        mount_point: Utf8PathBuf,
+        /// Its id.
+        file_system: String,
+    },
+    /// Read the records of boots and of recoveries.
+    Records {
         /// Where the file system is mounted.
         mount_point: Utf8PathBuf,
     },
@@ -128,7 +136,8 @@ impl Request {
             Self::ReadMark { .. }
             | Self::Kept { .. }
             | Self::Record { .. }
-            | Self::Boots { .. } => false,
+            | Self::Recovery { .. }
+            | Self::Records { .. } => false,
         }
     }
 
@@ -141,7 +150,8 @@ impl Request {
             | Self::Keep { mount_point, .. }
             | Self::Script { mount_point, .. }
             | Self::Record { mount_point, .. }
-            | Self::Boots { mount_point } => mount_point,
+            | Self::Recovery { mount_point, .. }
+            | Self::Records { mount_point } => mount_point,
         }
     }
 }
@@ -183,8 +193,20 @@ pub enum Answer {
         /// When the first of those hosts took it over, by its clock.
         since: Timestamp,
     },
-    /// The texts of the records, the newest first.
-    Boots(Vec<String>),
+    /// Somebody brings the home back: nothing was changed, and no Jenkins may be started.
+    Barred {
+        /// Which recovery is under way.
+        why: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The texts of the records.
+    Records {
+        /// Of boots, the newest first.
+        boots: Vec<String>,
+        /// Of recoveries: of the one that is under way, and of those that are over, the newest first.
+        recoveries: Vec<String>,
+    },
     /// It must not be done.
     Refused {
         /// Why.
@@ -287,7 +309,12 @@ fn work(request: &Request, ground: Ground) -> anyhow::Result<Answer> {
         Request::Record { file_system, name, text, .. } => {
             record::leave(&root, file_system, name, text)
         }
-        Request::Boots { .. } => record::read(&root),
+        Request::Recovery { file_system, .. } => {
+            let open = recovery::unfinished(&root, file_system);
+            let open = open.context("looking for a recovery that is under way")?;
+            Ok(open.map_or(Answer::done(false), |(why, hint)| Answer::Barred { why, hint }))
+        }
+        Request::Records { .. } => record::read(&root),
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Tenant<'a> {
 pub(super) fn prepare(root: &Root, tenant: &Tenant<'_>) -> anyhow::Result<Answer> {
     let barrier = recovery::barrier(root, tenant.file_system);
     if let Some((why, hint)) = barrier.context("looking for a recovery that is under way")? {
-        return Ok(Answer::Refused { why, hint });
+        return Ok(Answer::Barred { why, hint });
     }
     let mark = root.read_text(MARK).context("reading the mark of the file system")?;
     if let Some(mark) = mark {

@@ -1,4 +1,5 @@
-//! Records of boots, left on the file system of the host that made them and on no other.
+//! Records of boots and recoveries. Those of boots are left on the file system of the host that made them
+//! and on no other.
 
 use anyhow::Context as _;
 use camino::Utf8Path;
@@ -6,6 +7,7 @@ use camino::Utf8Path;
 use super::Answer;
 use crate::boot::records::{LARGEST, MOST, newest, surplus};
 use crate::lease::ground::must_be_marked;
+use crate::lease::recovery;
 use crate::sys::{Owner, Root};
 
 const FOLDER: &str = ".hostkit/boots";
@@ -30,20 +32,32 @@ pub(super) fn leave(
     Ok(Answer::done(changed))
 }
 
-/// The texts of the last ones, the newest first.
+/// The texts of the last ones.
 pub(super) fn read(root: &Root) -> anyhow::Result<Answer> {
-    let names = if root.exists(FOLDER).context("looking for .hostkit/boots")? {
-        newest(root.list(FOLDER).context("listing .hostkit/boots")?)
-    } else {
-        Vec::new()
-    };
+    let mut recoveries = Vec::new();
+    recoveries.extend(text(root, recovery::JOURNAL.into())?);
+    recoveries.extend(last(root, recovery::RECORDS)?);
+    Ok(Answer::Records { boots: last(root, FOLDER)?, recoveries })
+}
+
+/// The texts of the last records in a folder, the newest first.
+fn last(root: &Root, folder: &str) -> anyhow::Result<Vec<String>> {
+    if !root.exists(folder).with_context(|| format!("looking for {folder}"))? {
+        return Ok(Vec::new());
+    }
+    let names = newest(root.list(folder).with_context(|| format!("listing {folder}"))?);
     let mut texts = Vec::new();
     for name in names.into_iter().take(MOST) {
-        let path = Utf8Path::new(FOLDER).join(name);
-        let meta = root.metadata(&path).with_context(|| format!("looking at {path}"))?;
-        if meta.is_some_and(|meta| meta.is_file() && meta.len() <= LARGEST) {
-            texts.extend(root.read_text(&path).with_context(|| format!("reading {path}"))?);
-        }
+        texts.extend(text(root, &Utf8Path::new(folder).join(name))?);
     }
-    Ok(Answer::Boots(texts))
+    Ok(texts)
+}
+
+/// The text of a file, if it is one that may be a record.
+fn text(root: &Root, path: &Utf8Path) -> anyhow::Result<Option<String>> {
+    let meta = root.metadata(path).with_context(|| format!("looking at {path}"))?;
+    if !meta.is_some_and(|meta| meta.is_file() && meta.len() <= LARGEST) {
+        return Ok(None);
+    }
+    root.read_text(path).with_context(|| format!("reading {path}"))
 }

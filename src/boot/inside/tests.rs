@@ -58,7 +58,7 @@ fn a_home_that_is_being_brought_back_is_nobodys_to_start() {
         fs::write(root.join(JOURNAL), text).unwrap();
         // Also where the home is out already.
         match prepare_here(&root, &file_system) {
-            Answer::Refused { why, hint } => {
+            Answer::Barred { why, hint } => {
                 assert!(stage < Stage::Start && why.contains("by alice on i-0aaa"), "{why}");
                 assert!(hint.contains("hostkit efs recover ") && hint.contains("--undo"), "{hint}");
             }
@@ -66,7 +66,7 @@ fn a_home_that_is_being_brought_back_is_nobodys_to_start() {
         }
     }
     fs::write(root.join(JOURNAL), "{").unwrap();
-    let Answer::Refused { why, .. } = prepare_here(&root, &file_system) else { panic!() };
+    let Answer::Barred { why, .. } = prepare_here(&root, &file_system) else { panic!() };
     assert!(why.contains("cannot be read"), "{why}");
 }
 

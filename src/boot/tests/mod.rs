@@ -4,6 +4,7 @@
 mod agent;
 mod agents;
 mod balancer;
+mod barred;
 mod casc;
 mod cloud;
 mod container_service;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Setting;
 use crate::error::Fault;
+use crate::lease::barred::Barred;
 use crate::lease::claim::Head;
 use crate::lease::clerk::{Answer, Desk, Request};
 use crate::lease::hold::jenkins_is_down;
@@ -52,7 +53,8 @@ pub(super) enum Idle {
 
 /// Whether nothing of this host works on the home.
 pub(super) async fn idle(setting: &Setting<'_>) -> anyhow::Result<Idle> {
-    if boot(setting).await?.0 == "activating" {
+    // One that waits for this recovery takes that back before it looks again, and then it is barred.
+    if boot(setting).await?.0 == "activating" && Barred::read(setting.root).is_none() {
         return Ok(Idle::Boot);
     }
     let down = jenkins_is_down(setting.root, setting.runner).await;
@@ -253,8 +255,9 @@ pub(super) async fn start(setting: &Setting<'_>) -> anyhow::Result<()> {
     loop {
         let (state, run) = boot(setting).await?;
         let is_new = ours.as_ref().is_none_or(|before| *before != run);
+        let waits = ours.is_none() && Barred::read(setting.root).is_some();
         match state.as_str() {
-            "activating" | "reloading" | "deactivating" => {}
+            "activating" | "reloading" | "deactivating" if !waits => {}
             "active" if is_new && !jenkins_is_down(setting.root, setting.runner).await? => {
                 return Ok(());
             }

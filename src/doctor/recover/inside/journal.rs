@@ -7,16 +7,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Moments, journal_of};
 use crate::error::Fault;
-use crate::lease::recovery::{self, Journal, VERSION};
+use crate::lease::recovery::{self, Journal, RECORDS, VERSION};
 use crate::sys::{Folder, Owner, Root};
 
 const HOSTKIT: &str = ".hostkit";
 const NAME: &str = "recover.json";
 /// What is being written. A name of its own, so that one that was left is written over.
 const NEW: &str = ".recover.json.new";
-
-/// Where the journals of recoveries are that are done.
-pub(super) const RECORDS: &str = ".hostkit/recoveries";
 
 /// The journal that is open.
 ///
