@@ -232,6 +232,7 @@ const CASES: [(&str, Meddle); 15] = [
             manner: refresh::Manner::Rolling { least: 0, most: 100 },
             auto_rollback: true,
             protected: false,
+            warmup: None,
         };
         // At this moment the host must not be gone yet, so that nothing else is wrong.
         it.change_group(|group, _| {

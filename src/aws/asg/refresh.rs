@@ -132,6 +132,9 @@ pub struct Wanted<'a> {
     pub auto_rollback: bool,
     /// Whether hosts are replaced that are protected from scale-in; else they are waited for.
     pub protected: bool,
+    /// So many seconds a host is in service before it counts; absent: what the group says, which is its
+    /// default warm-up, or else its grace period.
+    pub warmup: Option<i32>,
 }
 
 /// Begins a refresh. Hosts that are as they shall be already are left alone. Returns its id.
@@ -143,9 +146,10 @@ pub async fn start(config: &SdkConfig, wanted: &Wanted<'_>) -> Result<String, Fa
     let preferences =
         RefreshPreferences::builder().skip_matching(true).auto_rollback(wanted.auto_rollback);
     // Standby is waited for, which is what AWS does where nothing is said.
-    let preferences = preferences.set_scale_in_protected_instances(
-        wanted.protected.then_some(ScaleInProtectedInstances::Refresh),
-    );
+    let preferences =
+        preferences.set_instance_warmup(wanted.warmup).set_scale_in_protected_instances(
+            wanted.protected.then_some(ScaleInProtectedInstances::Refresh),
+        );
     let (strategy, preferences) = match wanted.manner {
         Manner::Rolling { least, most } => (
             RefreshStrategy::Rolling,
@@ -272,6 +276,7 @@ mod tests {
             manner,
             auto_rollback: true,
             protected: false,
+            warmup: None,
         }
     }
 

@@ -161,6 +161,10 @@ pub struct Order {
     /// Whether the home is put back, too, as what shall serve had left it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restores_home: bool,
+    /// The file system of a controller's home, as its user-data names it: what counts where its guard
+    /// does not say on which one it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
     /// What matters where there are many hosts.
     #[serde(default, skip_serializing_if = "Crowd::is_empty")]
     pub crowd: Crowd,

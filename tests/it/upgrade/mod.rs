@@ -94,6 +94,7 @@ impl Stage {
             patience: 30,
             rollback: false,
             restores_home: false,
+            home: None,
             crowd: Crowd::default(),
         }
     }

@@ -94,6 +94,7 @@ pub(super) fn order(strategy: Way_) -> Order {
         patience: 600,
         rollback: false,
         restores_home: false,
+        home: None,
         crowd: Crowd::default(),
     }
 }
@@ -187,6 +188,7 @@ impl World {
             since: self.now,
             why: None,
             cannot: None,
+            again: None,
             proof,
         });
     }

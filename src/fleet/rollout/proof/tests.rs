@@ -49,6 +49,7 @@ fn standing(instance: &str, version: i64, generation: u64) -> Standing {
         since: Timestamp::UNIX_EPOCH,
         why: None,
         cannot: None,
+        again: None,
         proof: Some(proof),
     }
 }
