@@ -200,6 +200,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_a_target_on_several_ports_the_best_counts() {
+        let one = |id: &str, state: &str| {
+            TargetHealthDescription::builder()
+                .target(description(id))
+                .target_health(TargetHealth::builder().state(state.into()).build())
+                .build()
+        };
+        let told = [
+            one("i-1", "draining"),
+            one("i-1", "healthy"),
+            one("i-1", "unhealthy"),
+            one("i-2", "initial"),
+        ];
+        let all = by_id(&told);
+        let states: Vec<_> = all.values().map(|health| health.state.as_str()).collect();
+        assert_eq!(states, ["healthy", "initial"]);
+        assert!(!Health::not_registered().is_unused(), "a group that is used, without this one");
+    }
+
+    #[test]
     fn what_is_wrong_with_a_target_is_said_in_one_line() {
         let health = Health {
             state: "unhealthy".to_owned(),
