@@ -16,7 +16,14 @@ use super::Failure;
 
 /// Keeps the `Date` of an answer.
 #[derive(Clone, Debug, Default)]
-struct Listener(Arc<Mutex<Option<Timestamp>>>);
+pub(super) struct Listener(Arc<Mutex<Option<Timestamp>>>);
+
+impl Listener {
+    /// The time of the answer that came last, to the second; none where it has none.
+    pub(super) fn heard(&self) -> Option<Timestamp> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 #[dyn_dispatch_hint]
 impl Intercept for Listener {
@@ -60,6 +67,5 @@ async fn ask(config: &SdkConfig) -> (Result<(), Failure>, Option<Timestamp>) {
     let call = aws_sdk_sts::Client::new(config).get_caller_identity();
     let answer = call.customize().interceptor(listener.clone()).send().await;
     let answer = answer.map_err(|error| Failure::new("sts:GetCallerIdentity", &error));
-    let heard = *listener.0.lock().unwrap_or_else(PoisonError::into_inner);
-    (answer.map(drop), heard)
+    (answer.map(drop), listener.heard())
 }

@@ -1,9 +1,12 @@
 //! Elastic Load Balancing, version 2: the target groups, and the health of a target in them.
 
+use std::collections::BTreeMap;
+
 use aws_config::SdkConfig;
 use aws_sdk_elasticloadbalancingv2::Client;
 use aws_sdk_elasticloadbalancingv2::types::{
-    TargetDescription, TargetGroup as Described, TargetHealthDescription, TargetTypeEnum,
+    TargetDescription, TargetGroup as Described, TargetHealth, TargetHealthDescription,
+    TargetTypeEnum,
 };
 
 use super::Failure;
@@ -48,6 +51,20 @@ pub struct Health {
 }
 
 impl Health {
+    /// Whether no load balancer sends it anything: since none uses the group, or none has the zone.
+    pub fn is_unused(&self) -> bool {
+        self.state == "unused" && self.reason == "Target.NotInUse"
+    }
+
+    /// What is said of something that is no target.
+    pub fn not_registered() -> Self {
+        Self {
+            state: "unused".to_owned(),
+            reason: "Target.NotRegistered".to_owned(),
+            description: String::new(),
+        }
+    }
+
     /// Whether requests are sent to it, and answered well.
     pub fn is_healthy(&self) -> bool {
         self.state == "healthy"
@@ -114,11 +131,42 @@ pub async fn health(config: &SdkConfig, group: &str, target: &str) -> Result<Hea
     let of = |one: &&TargetHealthDescription| one.target().and_then(|it| it.id()) == Some(target);
     let told =
         answer.target_health_descriptions().iter().find(of).and_then(|it| it.target_health());
-    Ok(Health {
+    Ok(read(told))
+}
+
+/// How the targets of a group are, all of them, by their ids. Of one that is there on several ports the
+/// best counts: requests get to it.
+pub async fn all_health(
+    config: &SdkConfig,
+    group: &str,
+) -> Result<BTreeMap<String, Health>, Failure> {
+    let answer = Client::new(config)
+        .describe_target_health()
+        .target_group_arn(group)
+        .send()
+        .await
+        .map_err(|error| Failure::new("elasticloadbalancing:DescribeTargetHealth", &error))?;
+    Ok(by_id(answer.target_health_descriptions()))
+}
+
+fn by_id(told: &[TargetHealthDescription]) -> BTreeMap<String, Health> {
+    let mut all = BTreeMap::new();
+    for one in told {
+        let Some(id) = one.target().and_then(|it| it.id()) else { continue };
+        let health = read(one.target_health());
+        if health.is_healthy() || !all.contains_key(id) {
+            all.insert(id.to_owned(), health);
+        }
+    }
+    all
+}
+
+fn read(told: Option<&TargetHealth>) -> Health {
+    Health {
         state: told.and_then(|it| it.state()).map_or("unknown", |state| state.as_str()).to_owned(),
         reason: told.and_then(|it| it.reason()).map_or("", |reason| reason.as_str()).to_owned(),
         description: told.and_then(|it| it.description()).unwrap_or_default().to_owned(),
-    })
+    }
 }
 
 /// Makes something a target. It may be one already.
@@ -153,6 +201,26 @@ fn description(target: &str) -> TargetDescription {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_target_on_several_ports_the_best_counts() {
+        let one = |id: &str, state: &str| {
+            TargetHealthDescription::builder()
+                .target(description(id))
+                .target_health(TargetHealth::builder().state(state.into()).build())
+                .build()
+        };
+        let told = [
+            one("i-1", "draining"),
+            one("i-1", "healthy"),
+            one("i-1", "unhealthy"),
+            one("i-2", "initial"),
+        ];
+        let all = by_id(&told);
+        let states: Vec<_> = all.values().map(|health| health.state.as_str()).collect();
+        assert_eq!(states, ["healthy", "initial"]);
+        assert!(!Health::not_registered().is_unused(), "a group that is used, without this one");
+    }
 
     #[test]
     fn what_is_wrong_with_a_target_is_said_in_one_line() {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use super::Failure;
+use super::clock::Listener;
 use crate::secret;
 
 /// One call may name this many parameters.
@@ -30,6 +31,8 @@ pub struct Parameter {
     pub is_secret: bool,
     /// When this version was written, by AWS's clock.
     pub written: Option<Timestamp>,
+    /// How long before the answer that was, by AWS's clock alone; absent where the answer has no time.
+    pub age: Option<Duration>,
     /// The number of this version, from 1.
     pub number: i64,
 }
@@ -87,13 +90,17 @@ pub async fn parameters(config: &SdkConfig, names: &[&str]) -> Result<Found, Fai
 }
 
 async fn batch_of(client: &Client, names: &[String]) -> Result<Found, Failure> {
+    let listener = Listener::default();
     let answer = client
         .get_parameters()
         .set_names(Some(names.to_vec()))
         .with_decryption(true)
+        .customize()
+        .interceptor(listener.clone())
         .send()
         .await
         .map_err(|error| Failure::new("ssm:GetParameters", &error))?;
+    let heard = listener.heard();
     let missing = answer.invalid_parameters().to_vec();
     let values = answer
         .parameters
@@ -113,7 +120,10 @@ async fn batch_of(client: &Client, names: &[String]) -> Result<Found, Failure> {
                 written.and_then(|at| Timestamp::from_millisecond(at.to_millis().ok()?).ok());
             let is_secret = parameter.r#type == Some(ParameterType::SecureString);
             let value = Zeroizing::new(parameter.value?);
-            Some((name, Parameter { value, is_secret, written, number: parameter.version }))
+            // An answer's time is to the second, so that it may be before what it tells of.
+            let age = heard.zip(written).map(|(now, written)| now.duration_since(written));
+            let age = age.map(|age| Duration::try_from(age).unwrap_or_default());
+            Some((name, Parameter { value, is_secret, written, age, number: parameter.version }))
         })
         .collect();
     Ok(Found { values: Values(values), missing })

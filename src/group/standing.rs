@@ -2,6 +2,8 @@
 //!
 //! Whoever sets the tag `hostkit:drain`, or replaces the host, reads here what has become of it. Pure.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -37,9 +39,25 @@ pub struct Standing {
     /// Why it cannot do what the tag `hostkit:drain` wants, while it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cannot: Option<String>,
+    /// It is said again after so many seconds at the latest, also where nothing is new; absent where
+    /// nobody promises that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<u32>,
     /// What proves that it serves what it should; absent while it does not serve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
+}
+
+/// So many times as long as it promises a guard may be silent before it is not believed any more: a word
+/// that gets lost is no silence.
+const SILENCES: u32 = 3;
+
+impl Standing {
+    /// Whether whoever said this so long ago has broken its promise to say it again.
+    pub fn is_silent(&self, said: Duration) -> bool {
+        let promised = self.again.map(|again| Duration::from_secs(u64::from(again)) * SILENCES);
+        promised.is_some_and(|promised| said > promised)
+    }
 }
 
 /// What a controller that serves says of itself. All that nobody knows is absent.

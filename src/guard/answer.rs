@@ -20,8 +20,9 @@ pub struct Teller {
 }
 
 impl Teller {
-    /// What to answer at `now`, if that is news and the last answer is old enough. `since` is kept
-    /// while the state is the same; but who was made quiet anew is quiet since then.
+    /// What to answer at `now`, if that is news, or was promised to be said again, and the last answer
+    /// is old enough. `since` is kept while the state is the same; but who was made quiet anew is quiet
+    /// since then.
     pub fn next(&mut self, now: f64, mut standing: Standing) -> Option<Standing> {
         let same = |told: &&Standing| told.state == standing.state && told.state != State::Quiet;
         if let Some(told) = self.told.as_ref().filter(same) {
@@ -33,7 +34,9 @@ impl Teller {
             (false, false) => APART,
         };
         let is_new = self.failed || self.told.as_ref() != Some(&standing);
-        if !is_new || self.last.is_some_and(|last| now - last < apart) {
+        let again = standing.again.map(f64::from);
+        let is_promised = again.is_some_and(|again| self.last.is_some_and(|it| now - it >= again));
+        if !(is_new || is_promised) || self.last.is_some_and(|last| now - last < apart) {
             return None;
         }
         self.last = Some(now);
@@ -73,6 +76,7 @@ mod tests {
             since: Timestamp::from_second(1_795_000_000 + second).unwrap(),
             why: (state == State::Quiet).then(|| "the tag hostkit:drain".to_owned()),
             cannot: None,
+            again: None,
             proof: None,
         }
     }
@@ -98,6 +102,30 @@ mod tests {
         assert!(teller.next(152.0, standing(State::Quiet, 0, 140)).is_some());
         assert_eq!(teller.next(152.5, standing(State::Draining, 0, 152)), None);
         assert!(teller.next(153.0, standing(State::Draining, 0, 152)).is_some());
+    }
+
+    #[test]
+    fn what_was_promised_is_said_again_and_a_longer_promise_is_news() {
+        let mut teller = Teller::default();
+        let promises = |again| Standing { again: Some(again), ..standing(State::Serving, 0, 0) };
+        let told = teller.next(0.0, promises(60)).unwrap();
+        assert_eq!(teller.next(59.0, promises(60)), None);
+        assert_eq!(teller.next(60.0, promises(60)), Some(told.clone()), "the same, word for word");
+        assert_eq!(teller.next(100.0, promises(60)), None);
+        // Else it were silent for longer than what stands there promises.
+        assert!(teller.next(101.0, promises(300)).is_some());
+        assert_eq!(teller.next(161.0, promises(300)), None);
+        assert!(teller.next(401.0, promises(300)).is_some());
+        // Who goes says no more than what is new.
+        assert!(teller.next(410.0, standing(State::Drained, 0, 410)).is_some());
+        assert_eq!(teller.next(9_999.0, standing(State::Drained, 0, 9_999)), None);
+        // Silence is what is longer than three of its promises.
+        let seconds = std::time::Duration::from_secs;
+        assert!(!told.is_silent(seconds(180)) && told.is_silent(seconds(181)));
+        assert!(
+            !standing(State::Serving, 0, 0).is_silent(seconds(1_000_000)),
+            "it promised nothing"
+        );
     }
 
     #[test]

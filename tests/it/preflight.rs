@@ -328,6 +328,7 @@ const CASES: [(&str, Meddle); 15] = [
             auto_rollback: true,
             protected: false,
             alarms: &[],
+            warmup: None,
         };
         // At this moment the host must not be gone yet, so that nothing else is wrong.
         it.change_group(|group, _| {

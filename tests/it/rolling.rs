@@ -157,6 +157,25 @@ fn a_rolled_agents_group_loses_no_build_and_ends_with_the_new_image() {
     assert_eq!(again.status.code(), Some(0), "{}", words(&again));
 }
 
+/// Each of them is asked for, and a group that warms up has so much longer a time for each lot.
+#[test]
+fn a_dozen_hosts_behind_a_load_balancer_that_warm_up_are_all_proven() {
+    let plan = Plan { balanced: true, ..Plan::of("ci-agents", 12, "jenkins-agent") };
+    let (old, new) = images(&plan);
+    let part = |image: &str| Part { builds: Vec::new(), keeps_building: false, ..agent(image) };
+    let stage = Stage::open(&plan, vec![controller(), part(&old), part(&new)], |account| {
+        with_controller(account);
+    });
+    with(&stage.cloud.account, |account| {
+        account.region(REGION).groups.get_mut("ci-agents").unwrap().warmup = Some(300);
+    });
+    let output = stage.upgrade("jenkins-agent", "--patience 10s");
+    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    assert_eq!((stage.serving(&new), stage.serving(&old)), (stage.size, 0));
+    let said = words(&output);
+    assert!(!said.contains("the load balancer"), "{said}");
+}
+
 #[test]
 fn agents_that_never_serve_are_taken_back_and_no_build_is_lost() {
     let plan = Plan::of("ci-agents", 2, "jenkins-agent");

@@ -135,6 +135,9 @@ pub struct Wanted<'a> {
     /// The CloudWatch alarms that AWS watches meanwhile: once one fires, it goes back by itself, or the
     /// refresh fails where it does not do that. Ten at most.
     pub alarms: &'a [String],
+    /// So many seconds a host is in service before it counts; absent: what the group says, which is its
+    /// default warm-up, or else its grace period.
+    pub warmup: Option<i32>,
 }
 
 /// Begins a refresh. Hosts that are as they shall be already are left alone. Returns its id.
@@ -146,9 +149,10 @@ pub async fn start(config: &SdkConfig, wanted: &Wanted<'_>) -> Result<String, Fa
     let preferences =
         RefreshPreferences::builder().skip_matching(true).auto_rollback(wanted.auto_rollback);
     // Standby is waited for, which is what AWS does where nothing is said.
-    let preferences = preferences.set_scale_in_protected_instances(
-        wanted.protected.then_some(ScaleInProtectedInstances::Refresh),
-    );
+    let preferences =
+        preferences.set_instance_warmup(wanted.warmup).set_scale_in_protected_instances(
+            wanted.protected.then_some(ScaleInProtectedInstances::Refresh),
+        );
     let preferences = preferences.set_alarm_specification(watched(wanted.alarms));
     let (strategy, preferences) = match wanted.manner {
         Manner::Rolling { least, most } => (
@@ -282,6 +286,7 @@ mod tests {
             auto_rollback: true,
             protected: false,
             alarms: &[],
+            warmup: None,
         }
     }
 

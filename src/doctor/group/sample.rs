@@ -111,6 +111,7 @@ pub(crate) fn sound() -> Subject {
             since: now,
             why: None,
             cannot: None,
+            again: None,
             proof: None,
         })),
         home: Ok(Some(Home {

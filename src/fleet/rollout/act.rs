@@ -12,6 +12,7 @@ use super::{Strategy, Way, lock};
 use crate::aws::asg::refresh::{Manner, Wanted};
 use crate::aws::asg::{process, refresh};
 use crate::aws::{Failure, channel, launch_template, ssm};
+use crate::host::Role;
 
 /// Of a controller there is never a second one.
 const TERMINATE_FIRST: Manner = Manner::Rolling { least: 0, most: 100 };
@@ -90,6 +91,9 @@ async fn start(config: &SdkConfig, journal: &Journal, way: Way) -> Result<Box<Jo
         protected: order.crowd.protected,
         // What fires because of the new version would end the way back, too.
         alarms: if way == Way::Forward { &order.alarms } else { &[] },
+        // A controller is in service when its launch hook lets it, and proves itself. How many there
+        // are is a matter of how warm each is.
+        warmup: (order.role == Role::Controller).then_some(0),
     };
     let id = refresh::start(config, &wanted).await?;
     let mut noted = journal.clone();

@@ -3,17 +3,20 @@
 //! Nothing is taken for granted: a refresh may be under way, ours or AWS's own way back; hosts may be
 //! new, old, mixed or none. What is to be seen decides.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::journal::{CAUSE, Journal, shortened};
 use super::next::{
-    Act, End, Next, adopted, enter, is_overdue, judged, note, progress, proved, said, still_quiet,
-    to_resume, to_untag, with_trouble,
+    Act, End, Next, adopted, enter, has_run_out, is_overdue, judged, note, progress, proved, said,
+    still_quiet, to_resume, to_untag, with_trouble,
 };
 use super::proof::Verdict;
 use super::seen::Seen;
 use super::{Phase, Way};
 use crate::aws::asg::refresh::{Refresh, Status};
+
+/// AWS shows a refresh that was begun after this long for certain.
+const SHOWN: SignedDuration = SignedDuration::from_secs(20);
 
 /// What is next on the way back.
 pub(super) fn next(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
@@ -49,9 +52,14 @@ fn refresh(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
     if let Some(ours) = journal.back.find(&seen.refreshes, &from.template, from.version) {
         return watch(journal, seen, ours, now);
     }
+    if there.is_none() && may_appear(journal, now) {
+        return Next::Wait(
+            "whether the refresh to the new image was begun is not to be seen yet".to_owned(),
+        );
+    }
     let rolled_back = there.is_some_and(|it| it.status == Status::RollbackSuccessful);
-    // Nothing that this rollout has begun is under way any more.
-    if rolled_back || seen.serves(from) {
+    // Nothing is under way any more that would replace what is proven.
+    if seen.active().is_none() && (rolled_back || seen.serves(from)) {
         return note(enter(journal, Phase::Proof, now));
     }
     if is_overdue(journal, now) {
@@ -66,9 +74,19 @@ fn refresh(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
     }
 }
 
+/// Whether a refresh to the new image, which is not to be seen, may still come to light: AWS has
+/// answered that it was begun; or somebody who was to begin it may have, and did not live to hear the
+/// answer.
+fn may_appear(journal: &Journal, now: Timestamp) -> bool {
+    if journal.forward.id.is_some() {
+        return !is_overdue(journal, now);
+    }
+    journal.failed_in == Some(Phase::Refresh) && journal.phase_lasts(now) < SHOWN
+}
+
 /// The refresh to the new image is under way: it is rolled back by AWS, or else cancelled.
 fn undo(journal: &Journal, seen: &Seen, there: &Refresh, now: Timestamp) -> Next {
-    if is_overdue(journal, now) {
+    if has_run_out(journal, &judged(journal, seen, now), now) {
         let why = format!("the refresh {} does not end{}", there.id, said(there));
         return give_up(journal, &with_trouble(&why, seen));
     }
@@ -92,7 +110,7 @@ fn watch(journal: &Journal, seen: &Seen, ours: &Refresh, now: Timestamp) -> Next
             let why = format!("the refresh back ended as {status:?}{}", said(ours));
             give_up(journal, &with_trouble(&why, seen))
         }
-        _ if is_overdue(journal, now) => {
+        _ if has_run_out(journal, &judged(journal, seen, now), now) => {
             let why = format!("the refresh back took too long{}", said(ours));
             give_up(journal, &with_trouble(&why, seen))
         }
@@ -104,6 +122,9 @@ fn proof(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
     if let Some(host) = still_quiet(journal, seen) {
         return Next::Act(Act::Unquiet(host));
     }
+    if let Some(active) = seen.active() {
+        return disturbed(journal, active, now);
+    }
     match judged(journal, seen, now) {
         Verdict::Proven(proven) => note(proved(journal, Phase::Promote, &proven, now)),
         Verdict::Failed(why) => {
@@ -111,4 +132,24 @@ fn proof(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
         }
         Verdict::Pending(_, why) => Next::Wait(why),
     }
+}
+
+/// A refresh is under way while what served before is to prove itself: what it proves now may be
+/// replaced in a moment.
+fn disturbed(journal: &Journal, active: &Refresh, now: Timestamp) -> Next {
+    let to = &journal.order.to;
+    let is_ours = |it: &Refresh| {
+        journal.forward.id.as_ref().map_or_else(
+            || it.template.as_deref() == Some(&to.template) && it.version == to.version,
+            |id| *id == it.id,
+        )
+    };
+    if is_ours(active) {
+        return note(enter(journal, Phase::Refresh, now));
+    }
+    let what = format!("refresh {} of somebody else is under way", active.id);
+    if is_overdue(journal, now) {
+        return give_up(journal, &what);
+    }
+    Next::Wait(what)
 }

@@ -1,5 +1,7 @@
 //! Reads what is to be seen of a group: as much as the phase needs.
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
 use futures::future::try_join_all;
 
@@ -14,8 +16,6 @@ use crate::host::Role;
 
 /// So many refreshes and activities are looked at.
 const NEWEST: i32 = 20;
-/// The targets of so many hosts are asked for.
-const TARGETS: usize = 10;
 
 /// What those that make a version of a template say of it.
 pub(super) fn description(rollout: &str) -> String {
@@ -29,7 +29,7 @@ pub(super) async fn look(
     targets: &[String],
 ) -> Result<Option<Seen>, Failure> {
     let group = &journal.order.group;
-    let (crew, refreshes, activities, standing) = tokio::try_join!(
+    let (crew, refreshes, activities, word) = tokio::try_join!(
         asg::crew(config, group),
         asg::refresh::refreshes(config, group, NEWEST),
         activities(config, journal),
@@ -37,8 +37,8 @@ pub(super) async fn look(
     )?;
     let Some(crew) = crew else { return Ok(None) };
     let serving = crew.hosts.iter().filter(|host| host.is_in_service());
-    let serving: Vec<String> = serving.map(|host| host.id.clone()).take(TARGETS).collect();
-    let (made, default, tag, targets, beside, pointed, (recorded, locked)) = tokio::try_join!(
+    let serving: Vec<&str> = serving.map(|host| host.id.as_str()).collect();
+    let (made, default, tag, health, beside, pointed, (recorded, locked)) = tokio::try_join!(
         made(config, journal),
         default(config, journal),
         tag(config, journal),
@@ -47,14 +47,18 @@ pub(super) async fn look(
         pointed(config, journal),
         end(config, journal),
     )?;
+    let (target_groups, targets) = health;
+    let (standing, said) = word.map_or((None, None), |(standing, said)| (Some(standing), said));
     Ok(Some(Seen {
         crew,
         refreshes,
         activities,
         standing,
+        said,
         made,
         default,
         tag,
+        target_groups,
         targets,
         beside,
         pointed,
@@ -73,11 +77,14 @@ async fn activities(config: &SdkConfig, journal: &Journal) -> Result<Vec<asg::Ac
     Ok(all)
 }
 
-async fn standing(config: &SdkConfig, journal: &Journal) -> Result<Option<Standing>, Failure> {
+async fn standing(
+    config: &SdkConfig,
+    journal: &Journal,
+) -> Result<Option<(Standing, Option<Duration>)>, Failure> {
     if journal.order.role != Role::Controller {
         return Ok(None);
     }
-    quiet::standing(config, &journal.order.group).await
+    quiet::word(config, &journal.order.group).await
 }
 
 async fn made(config: &SdkConfig, journal: &Journal) -> Result<Option<i64>, Failure> {
@@ -108,21 +115,32 @@ async fn tag(config: &SdkConfig, journal: &Journal) -> Result<Option<String>, Fa
     }
 }
 
+/// The target groups that count, and how each host is in each of them.
 async fn health(
     config: &SdkConfig,
     journal: &Journal,
     groups: &[String],
-    hosts: &[String],
-) -> Result<Vec<Target>, Failure> {
+    hosts: &[&str],
+) -> Result<(Vec<String>, Vec<Target>), Failure> {
     if !matches!(journal.phase, Phase::Refresh | Phase::Proof) {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
-    let pairs = groups.iter().flat_map(|group| hosts.iter().map(move |host| (group, host)));
-    try_join_all(pairs.map(async |(group, host)| {
-        let health = elb::health(config, group, host).await?;
-        Ok(Target { group: group.clone(), instance: host.clone(), health })
-    }))
-    .await
+    let asked = groups.iter().map(async |group| elb::all_health(config, group).await);
+    let told = try_join_all(asked).await?;
+    let mut groups = groups.to_vec();
+    let mut targets = Vec::new();
+    for (group, mut told) in groups.iter().zip(told) {
+        targets.extend(hosts.iter().map(|host| {
+            let health = told.remove(*host).unwrap_or_else(elb::Health::not_registered);
+            Target { group: group.clone(), instance: (*host).to_owned(), health }
+        }));
+    }
+    // A load balancer that has let go of a group meanwhile hinders nobody.
+    if targets.iter().any(|target| target.health.is_unused()) {
+        groups = asked_by_balancers(config, &groups).await?;
+        targets.retain(|target| groups.contains(&target.group));
+    }
+    Ok((groups, targets))
 }
 
 /// What the controller of agents says, and what the cluster of container hosts has.
@@ -145,10 +163,14 @@ async fn beside(config: &SdkConfig, journal: &Journal) -> Result<Beside, Failure
 /// Those target groups of the group that a load balancer uses, and whose targets are instances.
 pub(super) async fn target_groups(config: &SdkConfig, group: &str) -> Result<Vec<String>, Failure> {
     let arns = asg::crew(config, group).await?.map(|crew| crew.target_groups).unwrap_or_default();
+    asked_by_balancers(config, &arns).await
+}
+
+async fn asked_by_balancers(config: &SdkConfig, arns: &[String]) -> Result<Vec<String>, Failure> {
     if arns.is_empty() {
-        return Ok(arns);
+        return Ok(Vec::new());
     }
-    let all = elb::target_groups(config, &arns).await?;
+    let all = elb::target_groups(config, arns).await?;
     let counts = |group: &elb::TargetGroup| group.used && group.kind == elb::Kind::Instance;
     Ok(all.into_iter().filter(counts).map(|group| group.arn).collect())
 }

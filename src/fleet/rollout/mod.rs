@@ -166,6 +166,10 @@ pub struct Order {
     /// The CloudWatch alarms that AWS watches while hosts are replaced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<String>,
+    /// The file system of a controller's home, as its user-data names it: what counts where its guard
+    /// does not say on which one it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
     /// What matters where there are many hosts.
     #[serde(default, skip_serializing_if = "Crowd::is_empty")]
     pub crowd: Crowd,

@@ -140,7 +140,10 @@ fn begun(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
     // Many hosts are a fleet, of which none counts by itself.
     next.hosts = serving.map(|host| host.id.clone()).take(10).collect();
     if journal.order.role == Role::Controller {
-        next.before = Before::of(next.hosts.first().map(String::as_str), seen.standing.as_ref());
+        let before = Before::of(next.hosts.first().map(String::as_str), seen.standing.as_ref());
+        // What the guard does not say, its user-data does.
+        let home = before.file_system.clone().or_else(|| journal.order.home.clone());
+        next.before = Before { file_system: home, ..before };
     }
     note(next)
 }
@@ -193,7 +196,8 @@ fn suspend(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
         next.quieted = journal.hosts.iter().find(old).cloned();
         if next.quieted.is_some() {
             next.forward.marks.mark(Moment::Asked, now);
-            next.answer = seen.standing.clone().map(|answer| Standing { proof: None, ..answer });
+            let told = seen.standing.clone();
+            next.answer = told.map(|answer| Standing { proof: None, again: None, ..answer });
         }
     }
     note(next)
@@ -270,19 +274,18 @@ fn refresh(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
             fail(journal, seen, now, &with_trouble(&cause, seen))
         }
         Status::Pending | Status::InProgress | Status::Baking => {
-            // Whether it takes too long is asked below: what AWS says of it is in the cause then.
             match judged(journal, seen, now) {
+                // Whether it takes too long is asked below: what AWS says of it is in the cause then.
                 Verdict::Failed(cause) if !matches!(cause, Cause::Late { .. }) => {
-                    return fail(journal, seen, now, &cause.to_string());
+                    fail(journal, seen, now, &cause.to_string())
                 }
-                _ => {}
+                verdict if has_run_out(journal, &verdict, now) => {
+                    let minutes = journal.order.patience / 60;
+                    let cause = format!("no host was well within {minutes} minutes{said}");
+                    fail(journal, seen, now, &with_trouble(&cause, seen))
+                }
+                _ => Next::Wait(progress(ours, seen)),
             }
-            if is_overdue(journal, now) {
-                let minutes = journal.order.patience / 60;
-                let cause = format!("no host was well within {minutes} minutes{said}");
-                return fail(journal, seen, now, &with_trouble(&cause, seen));
-            }
-            Next::Wait(progress(ours, seen))
         }
     }
 }
@@ -330,6 +333,12 @@ pub(super) fn is_overdue(journal: &Journal, now: Timestamp) -> bool {
     journal.phase_lasts(now).as_secs() > patience
 }
 
+/// Whether a refresh takes longer than a replacement may. What serves and proves it has come in time:
+/// AWS only waits until the hosts have warmed up.
+pub(super) fn has_run_out(journal: &Journal, verdict: &Verdict, now: Timestamp) -> bool {
+    is_overdue(journal, now) && !matches!(verdict, Verdict::Proven(_))
+}
+
 /// Whether it is proven to serve what it shall, the way that it goes.
 pub(super) fn judged(journal: &Journal, seen: &Seen, now: Timestamp) -> Verdict {
     let wanted = Wanted::of(&journal.order, journal.way, &journal.before);
@@ -342,6 +351,8 @@ pub(super) fn judged(journal: &Journal, seen: &Seen, now: Timestamp) -> Verdict 
     let seen = proof::Seen {
         crew: seen.crew.clone(),
         standing: seen.standing.clone(),
+        said: seen.said,
+        target_groups: seen.target_groups.clone(),
         targets: seen.targets.clone(),
         beside: seen.beside.clone(),
         looking: lasts(journal, now),

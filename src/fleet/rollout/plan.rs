@@ -197,13 +197,16 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
         builds_patience: ask.builds_patience.as_secs(),
         patience: match role {
             Role::Controller => ask.patience.as_secs(),
-            // Each lot of hosts may take as long, builds that are waited for included.
+            // Each lot of hosts may take as long, builds that are waited for included, and AWS waits
+            // until it has warmed up.
             Role::Agent | Role::Ecs => {
-                let each = ask.patience.as_secs() + ask.builds_patience.as_secs();
-                each * u64::from(crowd::lots(subject.group.desired))
+                let warmup = subject.group.warmup.unwrap_or(subject.group.grace);
+                let each = ask.patience + ask.builds_patience + warmup;
+                each.as_secs() * u64::from(crowd::lots(subject.group.desired))
             }
         },
         rollback: ask.rollback,
+        home: home_of(survey),
         restores_home: ask.rollback && ask.restore_home && role == Role::Controller,
         alarms: ask.alarms.clone(),
         crowd: survey
@@ -212,6 +215,12 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
             .map(|relations| relations.crowd(role, subject.group.desired))
             .unwrap_or_default(),
     })
+}
+
+/// The file system of a controller's home.
+fn home_of(survey: &Survey) -> Option<String> {
+    let home = survey.subject.home.as_ref().ok()?.as_ref()?;
+    survey.subject.is_controller().then(|| home.file_system.clone())
 }
 
 /// The version that served before, if it is still what it was: for a way back it is taken again.

@@ -63,8 +63,17 @@ pub fn hear(
 /// How the controller of a group stands, as its guard has said last; `None` where it has not, or says
 /// what cannot be read.
 pub async fn standing(config: &SdkConfig, group: &str) -> Result<Option<Standing>, Failure> {
+    Ok(word(config, group).await?.map(|(standing, _)| standing))
+}
+
+/// As [`standing`], and how long ago it has said so, by AWS's clock; the clock of this machine may be
+/// wrong.
+pub(super) async fn word(
+    config: &SdkConfig,
+    group: &str,
+) -> Result<Option<(Standing, Option<Duration>)>, Failure> {
     let found = ssm::parameter(config, &parameter(group)).await?;
-    Ok(found.and_then(|found| serde_json::from_str(&found.value).ok()))
+    Ok(found.and_then(|found| Some((serde_json::from_str(&found.value).ok()?, found.age))))
 }
 
 /// Builds, for people.
@@ -94,6 +103,7 @@ mod tests {
             since: Timestamp::from_second(1_795_000_000 + second).unwrap(),
             why: None,
             cannot: None,
+            again: None,
             proof: None,
         }
     }

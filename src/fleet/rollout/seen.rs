@@ -1,6 +1,8 @@
 //! What is to be seen of a group while it is changed: read again before every decision, and nothing of
 //! it remembered. Pure.
 
+use std::time::Duration;
+
 use crate::aws::asg::refresh::Refresh;
 use crate::aws::asg::{Activity, Crew, Host};
 use crate::group::standing::Standing;
@@ -19,13 +21,17 @@ pub struct Seen {
     pub activities: Vec<Activity>,
     /// What its controller says of itself.
     pub standing: Option<Standing>,
+    /// How long ago it said that, by AWS's clock; absent where that is not known.
+    pub said: Option<Duration>,
     /// The version of the launch template that this rollout has made.
     pub made: Option<i64>,
     /// The version of the launch template that is its default.
     pub default: Option<i64>,
     /// What was last said to the host that was made quiet, by its tag.
     pub tag: Option<String>,
-    /// How the hosts in service are, in each target group.
+    /// Those target groups of the group that a load balancer uses, and whose targets are instances.
+    pub target_groups: Vec<String>,
+    /// How the hosts in service are, in each of them.
     pub targets: Vec<Target>,
     /// What those say of the hosts that work with them.
     pub beside: Beside,

@@ -167,3 +167,30 @@ async fn who_cannot_make_jenkins_quiet_says_why() {
     world.until(|world| world.answers("quiet")).await;
     assert!(world.answer().unwrap()["cannot"].is_null());
 }
+
+#[tokio::test]
+async fn who_serves_says_so_again_and_promises_how_often() {
+    let world = World::controller();
+    let repeats = |world: &World| {
+        world.with(|cloud| cloud.parameters.windows(2).any(|words| words[0] == words[1]))
+    };
+    world.until(repeats).await;
+    assert_eq!(world.answer().unwrap()["again"], 60);
+    // One that goes promises nothing.
+    world.terminate();
+    world.until(|world| world.answers("drained")).await;
+    assert!(world.answer().unwrap()["again"].is_null());
+}
+
+#[tokio::test]
+async fn a_host_that_never_served_does_not_deny_the_one_that_does() {
+    let world = World::controller();
+    let report = world.root.join("run/hostkit/report.json");
+    let ready = fs::read_to_string(&report).unwrap();
+    fs::write(&report, ready.replace("\"state\":\"ready\"", "\"state\":\"booting\"")).unwrap();
+    world.memory.give_up().unwrap();
+    world.terminate();
+    world.until(World::is_drained).await;
+    assert_eq!(world.with(|cloud| cloud.verdicts.len()), 1, "{}", world.story());
+    assert_eq!(world.answer(), None);
+}

@@ -55,6 +55,8 @@ pub(super) struct Watch {
     ready: bool,
     /// Since when, on the guard's clock.
     ready_since: f64,
+    /// Whether this host has held the home since the guard is at work.
+    held: bool,
     /// How the boot went.
     boot: Option<Boot>,
     /// Why Jenkins cannot be made quiet, while it is to be.
@@ -87,6 +89,7 @@ impl Watch {
             alone: None,
             ready: false,
             ready_since: 0.0,
+            held: false,
             boot: None,
             cannot: None,
             report: None,

@@ -12,6 +12,13 @@ use crate::group::standing::{Boot, Proof, Standing, State, parameter};
 use crate::host::Role;
 use crate::secret;
 
+/// So long after a boot somebody may wait for its host to prove itself, in seconds.
+const YOUNG: f64 = 1800.0;
+/// How a host stands that serves is said again after so many seconds, while somebody may wait for it.
+const OFTEN: u32 = 60;
+/// And while nobody does.
+const RARELY: u32 = 300;
+
 impl Watch {
     pub(super) fn state(&self) -> State {
         if self.going.is_some() {
@@ -28,15 +35,36 @@ impl Watch {
     /// Answers in Parameter Store where there is news.
     pub(super) async fn answer(&mut self, now: f64) {
         self.take_errand().await;
-        let drains = self.going.is_some() || self.host.notes.begun().is_some();
-        if self.host.role != Role::Controller || !(self.ready || drains) || self.errand.is_some() {
+        if self.host.role != Role::Controller || !self.has_a_say() || self.errand.is_some() {
             return;
         }
         let Some(group) = self.group_of_mine().await else { return };
-        let standing = self.standing();
+        let standing = self.standing(now);
         if let Some(standing) = self.teller.next(now, standing) {
             let text = serde_json::to_string(&standing).expect("it has only string keys");
             self.errand(About::Answer, Errand::Report { parameter: parameter(&group), text });
+        }
+    }
+
+    /// Whether this host is the one of whom others want to know how it stands: it has served; or it has
+    /// held the home, and goes. Another one, whose boot never came that far, would only deny the word of
+    /// the one that serves.
+    fn has_a_say(&mut self) -> bool {
+        self.held |= self.host.lease.mine().is_some();
+        let drains = self.going.is_some() || self.host.notes.begun().is_some();
+        self.ready || (drains && self.held)
+    }
+
+    /// After how many seconds this host says again how it stands, though nothing is new: only who
+    /// serves, and often only while somebody may be waiting. Each time is a child of a second's life.
+    fn again(&self, now: f64, state: State) -> Option<u32> {
+        self.host.lease.mine()?;
+        match state {
+            State::Draining | State::Drained => None,
+            State::Quiet => Some(OFTEN),
+            State::Serving if self.cannot.is_some() => Some(OFTEN),
+            State::Serving if now < self.ready_since + YOUNG => Some(OFTEN),
+            State::Serving => Some(RARELY),
         }
     }
 
@@ -52,7 +80,7 @@ impl Watch {
         self.group.clone()
     }
 
-    fn standing(&self) -> Standing {
+    fn standing(&self, now: f64) -> Standing {
         let state = self.state();
         let why = match (&self.going, state) {
             (Some(going), _) => Some(going.begun.reason.why().to_owned()),
@@ -74,6 +102,7 @@ impl Watch {
             since: quiet.unwrap_or_else(Timestamp::now),
             why: why.map(masked),
             cannot: self.cannot.clone().map(masked),
+            again: self.again(now, state),
             proof,
         }
     }

@@ -6,6 +6,7 @@ mod alone;
 mod ends;
 mod gate;
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use hostkit::sim::endpoint::with;
 use hostkit::sim::hosts::scenery::{Plan, Scenery};
 use hostkit::sim::hosts::script::Agents;
 use hostkit::sim::hosts::{self, Does, Part, Players, Script};
+use hostkit::sim::target_group::TargetGroup;
 
 use gate::{Fate, Gate};
 
@@ -100,6 +102,7 @@ impl Stage {
             rollback: false,
             restores_home: false,
             alarms: Vec::new(),
+            home: None,
             crowd: Crowd::default(),
         }
     }
@@ -242,6 +245,33 @@ async fn an_upgrade_serves_the_new_image_and_says_where_the_time_went() {
     assert_eq!(crew.version.as_deref(), Some("1"));
     let records = record::all(&config, "ci").await.unwrap();
     assert_eq!(records.iter().map(|it| it.rollback).collect::<Vec<_>>(), [false, true, true]);
+}
+
+/// A group that counts a host only after two hours in service, and a target group that waits for the
+/// next blue or green: neither hinders a host that proves itself, there and back.
+#[tokio::test]
+async fn a_long_warm_up_and_a_spare_target_group_hinder_nobody() {
+    for does in [Does::Healthy, Does::WrongVersion] {
+        let stage = Stage::open(does).await;
+        with(&stage.cloud.account, |account| {
+            let region = account.region(hostkit::sim::account::REGION);
+            let used = &region.target_groups[stage.scenery.target_group.as_ref().unwrap()];
+            let spare = TargetGroup {
+                arn: format!("{}0", used.arn),
+                name: "spare".to_owned(),
+                load_balancers: Vec::new(),
+                targets: BTreeMap::new(),
+                ..used.clone()
+            };
+            let group = region.groups.get_mut("ci").unwrap();
+            (group.warmup, group.grace) = (Some(7_200), 7_200);
+            group.habits.target_groups.push(spare.arn.clone());
+            region.target_groups.insert(spare.arn.clone(), spare);
+        });
+        let (ended, _) = stage.upgrade(None, false).await;
+        stage.check(&ended, &format!("{does:?}")).await;
+        assert_eq!(matches!(ended, Ended::Done(_)), does == Does::Healthy, "{ended:?}");
+    }
 }
 
 #[tokio::test]

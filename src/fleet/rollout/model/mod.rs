@@ -74,11 +74,13 @@ fn run(world: &mut World, fates: &[Fate], back: bool) -> Course {
                         } else {
                             refused(400, rejected(world.aws, act))
                         };
-                        if let Reaction::Note(noted) =
-                            react(&journal, &seen, act, &failure, world.now)
-                        {
-                            journal = *noted;
-                            world.journal = Some(journal.clone());
+                        match react(&journal, &seen, act, &failure, world.now) {
+                            Reaction::Note(noted) => {
+                                journal = *noted;
+                                world.journal = Some(journal.clone());
+                            }
+                            // It is tried again after a while.
+                            Reaction::Again | Reaction::Leave => world.tick(),
                         }
                     }
                     (Ok(None) | Err(_), _) => {}
@@ -256,6 +258,44 @@ fn killed_for_good_aws_brings_the_old_one_back_and_it_serves() {
     assert!(taken_back > 10 && gone_forward > 10, "{taken_back} {gone_forward}");
 }
 
+/// AWS waits for longer than a replacement may take until a host that serves is warm: it is proven all
+/// the same, there and back.
+#[test]
+fn a_group_that_warms_up_for_longer_than_a_replacement_may_take_loses_no_good_host() {
+    for (image, aws, strategy) in worlds() {
+        let mut world = World::new(image, aws, strategy);
+        world.warmup = 100;
+        assert!(u64::from(world.warmup) * 10 > order(strategy).patience);
+        let course = run(&mut world, &[], false);
+        check(&world, &course);
+        let good = image == Image::Serves;
+        assert_eq!(course.end, if good { End::Done } else { End::Back }, "{image:?} {aws:?}");
+    }
+}
+
+/// A refresh that was begun and is not to be seen yet is not overlooked: neither on the way there nor,
+/// which is worse, on the way back, where the old host still proves itself.
+#[test]
+fn a_refresh_that_comes_to_light_late_is_taken_back() {
+    for (image, aws, strategy) in worlds() {
+        let steps = run(&mut World::new(image, aws, strategy), &[], false).effects;
+        for (step, back) in (0..steps).flat_map(|step| [(step, false), (step, true)]) {
+            for fate in [Fate::KilledBefore, Fate::KilledAfter, Fate::AnswerLost] {
+                let mut world = World::new(image, aws, strategy);
+                // Two ticks pass until somebody carries it on.
+                world.shown_after = 4;
+                let mut fates = vec![Fate::Fine; step];
+                fates.push(fate);
+                let course = run(&mut world, &fates, back);
+                check(&world, &course);
+                // Whatever was begun has come to its end.
+                (0..40).for_each(|_| world.tick());
+                check(&world, &course);
+            }
+        }
+    }
+}
+
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
         6 => Just(Fate::Fine),
@@ -276,9 +316,11 @@ proptest! {
         image in prop::sample::select(IMAGES.to_vec()),
         aws in prop::sample::select(CLOUDS.to_vec()),
         strategy in prop::sample::select(STRATEGIES.to_vec()),
+        (warmup, shown_after) in (0..90_u32, 0..3_u32),
         back: bool,
     ) {
         let mut world = World::new(image, aws, strategy);
+        (world.warmup, world.shown_after) = (warmup, shown_after);
         let course = run(&mut world, &fates, back);
         check(&world, &course);
     }

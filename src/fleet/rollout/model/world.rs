@@ -76,6 +76,11 @@ pub(super) struct World {
     pub(super) home_is_newer: bool,
     /// When the newer one took it over.
     pub(super) taken_over: Timestamp,
+    /// So long AWS waits until a host that serves counts, and so long one has served, in ticks.
+    pub(super) warmup: u32,
+    pub(super) warm: u32,
+    /// So many ticks nobody sees a refresh that was begun, and nothing comes of it.
+    pub(super) shown_after: u32,
 }
 
 pub(super) fn order(strategy: Way_) -> Order {
@@ -99,6 +104,7 @@ pub(super) fn order(strategy: Way_) -> Order {
         rollback: false,
         restores_home: false,
         alarms: Vec::new(),
+        home: None,
         crowd: Crowd::default(),
     }
 }
@@ -126,6 +132,9 @@ impl World {
             builds: 2,
             home_is_newer: false,
             taken_over: Timestamp::UNIX_EPOCH,
+            warmup: 0,
+            warm: 0,
+            shown_after: 0,
         };
         world.launch(OLD);
         world.serve();
@@ -211,6 +220,7 @@ impl World {
             since: self.now,
             why: None,
             cannot: None,
+            again: None,
             proof,
         });
     }
@@ -229,12 +239,17 @@ impl World {
             _ => active.version.unwrap(),
         };
         self.age += 1;
+        if self.age <= self.shown_after {
+            return;
+        }
         self.replace(wanted);
         let age = self.age;
         let (by_itself, launches) = (self.aws == Aws::RollsBackByItself, self.launches);
-        let done = self.hosts.len() == 1
+        let serves = self.hosts.len() == 1
             && self.hosts[0].version == Some(wanted)
             && self.hosts[0].is_in_service();
+        self.warm = if serves { self.warm + 1 } else { 0 };
+        let done = serves && self.warm > self.warmup;
         let Some(active) = self.active() else { return };
         match active.status {
             Status::RollbackInProgress if done => active.status = Status::RollbackSuccessful,
@@ -243,7 +258,7 @@ impl World {
                 active.status = Status::Successful;
                 self.launches = wanted;
             }
-            _ if by_itself && age > 12 && wanted != launches => {
+            _ if by_itself && !serves && age > 12 && wanted != launches => {
                 active.status = Status::RollbackInProgress;
                 active.rollback = Some("hosts did not become healthy".to_owned());
                 self.age = 0;
@@ -288,6 +303,7 @@ impl World {
     }
 
     pub(super) fn seen(&self) -> Seen {
+        let is_shown = |it: &&Refresh| it.status != Status::Pending || self.age >= self.shown_after;
         let health = |host: &Host| Target {
             group: "tg".to_owned(),
             instance: host.id.clone(),
@@ -306,7 +322,7 @@ impl World {
                 hosts: self.hosts.clone(),
                 target_groups: Vec::new(),
             },
-            refreshes: self.refreshes.clone(),
+            refreshes: self.refreshes.iter().filter(is_shown).cloned().collect(),
             standing: self.standing.clone(),
             made: self.made.first().copied(),
             default: Some(self.default),

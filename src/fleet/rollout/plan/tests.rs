@@ -62,6 +62,25 @@ fn a_plan_reads_like_this() {
 }
 
 #[test]
+fn each_lot_of_hosts_may_warm_up_and_the_home_is_known_without_a_guard() {
+    let mut agents = survey();
+    agents.subject.part.role = Role::Agent;
+    (agents.subject.group.max, agents.subject.group.desired) = (9, 3);
+    let patience = |agents: &Survey| plan(agents, &ask()).order.patience;
+    let ask = ask();
+    let own = (ask.patience + ask.builds_patience).as_secs();
+    // Where nothing is said, AWS waits as long as the grace period.
+    let grace = agents.subject.group.grace.as_secs();
+    assert!(grace > 0);
+    assert_eq!(patience(&agents), 3 * (own + grace));
+    agents.subject.group.warmup = Some(std::time::Duration::ZERO);
+    assert_eq!(patience(&agents), 3 * own);
+    // Of a controller nobody waits for that.
+    let order = plan(&survey(), &ask).order;
+    assert_eq!((order.patience, order.home.as_deref()), (ask.patience.as_secs(), Some("fs-1")));
+}
+
+#[test]
 fn programs_read_the_same() {
     let prospect = Prospect::of(&known(), &ask());
     assert_eq!(prospect.plan_exit_code(), 10);

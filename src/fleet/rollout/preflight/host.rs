@@ -1,4 +1,5 @@
-//! The controller that serves: whether it can be made quiet, and builds be waited for.
+//! The hosts that serve: whether there are any, and whether a controller can be made quiet and builds be
+//! waited for.
 
 use crate::doctor::{Finding, Verdict};
 use crate::fleet::rollout::survey::Survey;
@@ -7,11 +8,27 @@ use crate::group::standing::State;
 
 pub(super) fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
     if !survey.subject.is_controller() {
-        return Vec::new();
+        return nobody(survey).into_iter().collect();
     }
     // Who does not wait for builds needs no answer.
     let verdict = if ask.builds == Builds::Force { Verdict::Warn } else { Verdict::Fail };
     channel(survey, verdict).into_iter().chain(guard(survey, verdict)).collect()
+}
+
+/// A group of no hosts: an image that none of them boots from proves nothing.
+fn nobody(survey: &Survey) -> Option<Finding> {
+    let group = &survey.subject.group;
+    if group.desired > 0 {
+        return None;
+    }
+    let says = "the group wants no host: the image would become the one that serves, and would never \
+                have booted";
+    let raise = format!(
+        "aws autoscaling set-desired-capacity --auto-scaling-group-name {} --desired-capacity 1 \
+         --region {}",
+        group.name, survey.subject.region
+    );
+    Some(Finding::new("host.none", Verdict::Fail, says).mended_by(raise))
 }
 
 fn channel(survey: &Survey, verdict: Verdict) -> Option<Finding> {

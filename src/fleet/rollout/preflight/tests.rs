@@ -229,6 +229,23 @@ fn bad_input_is_said_with_what_shows_it_and_what_mends_it() {
     insta::assert_snapshot!(texts.join("\n"));
 }
 
+#[test]
+fn an_image_that_no_host_would_boot_from_is_refused() {
+    let agents = |survey: &mut Survey, desired| {
+        survey.subject.part.role = crate::host::Role::Agent;
+        (survey.subject.group.min, survey.subject.group.desired) = (0, desired);
+        survey.subject.group.max = 9;
+    };
+    let text = wrong(|it, _| agents(it, 0));
+    assert!(text.contains("fail  host.none"), "{text}");
+    assert!(
+        text.contains("set-desired-capacity --auto-scaling-group-name ci-controller"),
+        "{text}"
+    );
+    let text = wrong(|it, _| agents(it, 1));
+    assert!(!text.contains("host.none"), "{text}");
+}
+
 fn it_now() -> jiff::Timestamp {
     "2026-11-27T02:00:00Z".parse().unwrap()
 }

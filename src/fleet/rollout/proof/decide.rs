@@ -86,6 +86,10 @@ pub struct Seen {
     pub crew: Crew,
     /// What a guard has said last.
     pub standing: Option<Standing>,
+    /// How long ago, by AWS's clock; absent where that is not known.
+    pub said: Option<Duration>,
+    /// The target groups in which all hosts must be well.
+    pub target_groups: Vec<String>,
     /// How load balancers find its hosts.
     pub targets: Vec<Target>,
     /// What those say of the hosts that work with them.
@@ -116,14 +120,6 @@ pub struct Target {
     pub instance: String,
     /// How it is.
     pub health: Health,
-}
-
-impl Target {
-    /// Whether it gets requests, or no load balancer asks for it.
-    fn is_fine(&self) -> bool {
-        self.health.is_healthy()
-            || (self.health.state == "unused" && self.health.reason == "Target.NotInUse")
-    }
 }
 
 /// How far a replacement is.
@@ -265,7 +261,8 @@ fn controller(seen: &Seen, wanted: &Wanted<'_>) -> Verdict {
         is_the_one(proof, wanted)?;
         holds(proof, host, wanted)?;
         gets_requests(seen, std::slice::from_ref(&host))?;
-        let warnings = agents(proof, seen, wanted)?;
+        let mut warnings = unproven(wanted.before);
+        warnings.extend(agents(proof, seen, wanted)?);
         let instances = vec![host.id.clone()];
         Ok(Proven { instances, proof: Some(proof.clone()), warnings })
     };
@@ -315,6 +312,10 @@ fn says<'a>(seen: &'a Seen, host: &Host) -> Result<&'a Proof, Obstacle> {
         return not_yet(Stage::Ready, format!("{} does not say yet that it serves", host.id));
     };
     let why = standing.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    if let Some(said) = seen.said.filter(|said| standing.is_silent(*said)) {
+        let silent = format!("{} has said nothing for {} s", host.id, said.as_secs());
+        return not_yet(Stage::Ready, silent);
+    }
     match standing.state {
         State::Serving => {}
         State::Quiet => return not_yet(Stage::Proof, format!("{} begins no builds{why}", host.id)),
@@ -377,13 +378,24 @@ fn holds(proof: &Proof, host: &Host, wanted: &Wanted<'_>) -> Result<(), Obstacle
     Err(Obstacle::Never(Cause::Lease { before, held }))
 }
 
+/// What nobody can compare, since it was not known of the host of before.
+fn unproven(before: &Before) -> Vec<String> {
+    let home = before.file_system.is_none().then_some(
+        "that the home is the one of before is not proven: neither guard nor user-data said which that was",
+    );
+    let lease = before.generation.is_none().then_some(
+        "that the lease is newer than the one of before is not proven: no guard said which that was",
+    );
+    home.into_iter().chain(lease).map(str::to_owned).collect()
+}
+
 /// Whether requests get to the hosts, where a load balancer is in front of them.
 fn gets_requests(seen: &Seen, hosts: &[&Host]) -> Result<(), Obstacle> {
-    for group in &seen.crew.target_groups {
+    for group in &seen.target_groups {
         for host in hosts {
             let of = |target: &&Target| target.group == *group && target.instance == host.id;
             match seen.targets.iter().find(of) {
-                Some(target) if target.is_fine() => {}
+                Some(target) if target.health.is_healthy() => {}
                 Some(target) => {
                     let health = target.health.say();
                     return not_yet(Stage::Proof, format!("the load balancer finds it {health}"));
@@ -412,7 +424,6 @@ fn agents(proof: &Proof, seen: &Seen, wanted: &Wanted<'_>) -> Result<Vec<String>
     Ok(vec![format!("after {} s {what}", AGENTS.as_secs())])
 }
 
-/// A group of several hosts: all of them are what they shall be, and well.
 /// What the controller of agents, or the cluster of container hosts, still lacks of the new ones.
 fn beside(seen: &Seen, new: &[&Host]) -> Option<String> {
     let Beside { controller, cluster, former } = &seen.beside;
@@ -425,12 +436,16 @@ fn beside(seen: &Seen, new: &[&Host]) -> Option<String> {
     cluster.as_ref().and_then(|cluster| ecs::missing(cluster, &new, former))
 }
 
+/// A group of several hosts: all of them are what they shall be, and well.
 fn many(seen: &Seen, wanted: &Wanted<'_>) -> Verdict {
     let hosts: Vec<_> = seen.crew.hosts.iter().filter(|host| !host.is_leaving()).collect();
     let is_well =
         |host: &&&Host| is_wanted(host, wanted.side) && host.is_in_service() && host.healthy;
     let well: Vec<_> = hosts.iter().filter(is_well).copied().collect();
     let all = hosts.len().max(usize::try_from(seen.crew.desired).unwrap_or(usize::MAX));
+    if all == 0 {
+        return of_none(wanted.way);
+    }
     if well.len() < all {
         let stage = if well.is_empty() { Stage::Boot } else { Stage::Ready };
         let what = format!("{} of {all} hosts are new and in service", well.len());
@@ -447,5 +462,17 @@ fn many(seen: &Seen, wanted: &Wanted<'_>) -> Verdict {
                 Verdict::Proven(Proven { instances, warnings, ..Proven::default() })
             }
         },
+    }
+}
+
+/// A group that was scaled to no host meanwhile proves nothing of a new image; what served before is
+/// put back as soon as the group launches it.
+fn of_none(way: Way) -> Verdict {
+    let none = "the group has no host that could prove anything";
+    match way {
+        Way::Forward => Verdict::Pending(Stage::Boot, none.to_owned()),
+        Way::Back => {
+            Verdict::Proven(Proven { warnings: vec![none.to_owned()], ..Proven::default() })
+        }
     }
 }

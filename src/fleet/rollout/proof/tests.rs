@@ -49,6 +49,7 @@ fn standing(instance: &str, version: i64, generation: u64) -> Standing {
         since: Timestamp::UNIX_EPOCH,
         why: None,
         cannot: None,
+        again: None,
         proof: Some(proof),
     }
 }
@@ -65,9 +66,11 @@ fn well() -> Seen {
         crew: Crew {
             desired: 1,
             hosts: vec![host(NEW, 8, "InService")],
-            target_groups: vec![TARGETS.to_owned()],
+            // The second one is used by no load balancer.
+            target_groups: vec![TARGETS.to_owned(), "arn:spare".to_owned()],
             ..Crew::default()
         },
+        target_groups: vec![TARGETS.to_owned()],
         standing: Some(standing(NEW, 8, 5)),
         targets: vec![target(NEW, "healthy")],
         looking: Duration::from_secs(40),
@@ -137,9 +140,25 @@ fn every_part_of_the_proof_is_needed() {
         but(|seen| seen.targets.clear()),
         but(|seen| seen.targets = vec![target(NEW, "initial")]),
         but(|seen| {
+            // The load balancer has no subnet in the zone of the host.
             seen.targets = vec![target(NEW, "unused")];
             seen.targets[0].health.reason = "Target.NotInUse".to_owned();
         }),
+        but(|seen| {
+            // No load balancer is in front of it.
+            seen.target_groups.clear();
+            seen.targets.clear();
+        }),
+        but(|seen| {
+            seen.standing.as_mut().unwrap().again = Some(60);
+            seen.said = Some(Duration::from_secs(180));
+        }),
+        but(|seen| {
+            seen.standing.as_mut().unwrap().again = Some(60);
+            seen.said = Some(Duration::from_secs(181));
+        }),
+        // A guard of before promises nothing.
+        but(|seen| seen.said = Some(Duration::from_hours(3))),
         but(|seen| proof(seen).agents = Some(Agents { known: 3, online: 1 })),
         but(|seen| {
             proof(seen).agents = Some(Agents { known: 3, online: 1 });
@@ -151,6 +170,24 @@ fn every_part_of_the_proof_is_needed() {
         }),
     ];
     insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn what_cannot_be_compared_with_before_is_said() {
+    let side = side(8);
+    let told = |before: &Before| match decide(&well(), &wanted(&side, before)) {
+        Verdict::Proven(proven) => proven.warnings.join("\n"),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told(&before()), "");
+    let home = Before { generation: None, ..before() };
+    assert!(told(&home).starts_with("that the lease is newer"), "{}", told(&home));
+    let nothing = Before { instance: Some(OLD.to_owned()), ..Before::default() };
+    assert_eq!(told(&nothing).lines().count(), 2, "{}", told(&nothing));
+    // The file system that its user-data names is held against it without any guard.
+    let other = Before { file_system: Some("fs-2".to_owned()), ..nothing };
+    let verdict = decide(&well(), &wanted(&side, &other));
+    assert!(matches!(verdict, Verdict::Failed(Cause::Home { .. })), "{verdict:?}");
 }
 
 #[test]
@@ -199,6 +236,18 @@ fn of_a_group_of_many_all_must_be_new_and_well() {
     seen.crew.hosts.push(host("i-3", 8, "InService"));
     let Verdict::Proven(proven) = decide(&seen, &many) else { panic!("the old one goes") };
     assert_eq!(proven.instances, ["i-1", "i-3"]);
+}
+
+#[test]
+fn a_group_of_no_host_proves_nothing_and_hinders_no_way_back() {
+    let (new, before) = (side(8), Before::default());
+    let many = Wanted { role: Role::Agent, strategy: How::Rolling, ..wanted(&new, &before) };
+    assert!(matches!(decide(&Seen::default(), &many), Verdict::Pending(Stage::Boot, _)));
+    let late = Seen { looking: many.patience, ..Seen::default() };
+    assert!(matches!(decide(&late, &many), Verdict::Failed(Cause::Late { .. })));
+    let back = Wanted { way: Way::Back, ..many };
+    let Verdict::Proven(proven) = decide(&late, &back) else { panic!("nothing serves there") };
+    assert_eq!((proven.instances.len(), proven.warnings.len()), (0, 1));
 }
 
 fn any_host() -> impl Strategy<Value = Host> {
