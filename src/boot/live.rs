@@ -173,7 +173,7 @@ mod tests {
             since: "2026-11-27T03:10:00Z".parse().unwrap(),
         };
         barred.say(&root).unwrap();
-        let machine = Machine { runner, root, ..Machine::default() };
+        let machine = Machine { root, runner, ..Machine::default() };
         let mut status = Status::new("boot".to_owned(), None);
         insta::assert_snapshot!(Live::look(&machine, &status).await.render());
         status.state = State::Ready;

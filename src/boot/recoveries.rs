@@ -14,7 +14,7 @@ const VERSION: u32 = 1;
 /// How a recovery ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Result {
+pub enum Ended {
     /// The home was brought back, and Jenkins served it.
     Done,
     /// That was taken back: the home of before serves again.
@@ -41,7 +41,7 @@ pub struct Line {
     /// On which host, or which one carried it on last.
     pub host: String,
     /// How it ended.
-    pub result: Result,
+    pub result: Ended,
     /// What the home was brought back from, from the top of the file system.
     pub from: String,
     /// Where the home of before was kept, from the top of the file system.
@@ -52,9 +52,9 @@ impl Line {
     /// That of a journal.
     pub fn new(journal: &Journal) -> Self {
         let result = match (journal.ended, journal.way) {
-            (None, _) => Result::UnderWay,
-            (Some(_), Way::Forward) => Result::Done,
-            (Some(_), Way::Back) => Result::TakenBack,
+            (None, _) => Ended::UnderWay,
+            (Some(_), Way::Forward) => Ended::Done,
+            (Some(_), Way::Back) => Ended::TakenBack,
         };
         Self {
             version: VERSION,
@@ -81,9 +81,9 @@ pub(super) fn render(journals: &[Journal]) -> String {
     for journal in journals {
         let line = Line::new(journal);
         let (result, more) = match line.result {
-            Result::Done => ("done", String::new()),
-            Result::TakenBack => ("taken back", String::new()),
-            Result::UnderWay => ("under way", format!(": {}", journal.stage.title())),
+            Ended::Done => ("done", String::new()),
+            Ended::TakenBack => ("taken back", String::new()),
+            Ended::UnderWay => ("under way", format!(": {}", journal.stage.title())),
         };
         let _ = writeln!(
             out,

@@ -312,13 +312,13 @@ mod tests {
         assert_eq!(permits(Status::RollbackInProgress).as_deref(), Ok("r-1"));
         // A way back that somebody asked for is one like another where AWS itself takes it back.
         let restores = forward(|it| it["order"]["restores_home"] = true.into());
-        let taken = refresh("refresh-1", Status::RollbackInProgress);
-        assert_eq!(asked(&restores, &[taken.clone()]).as_deref(), Ok("r-1"));
+        let taken = [refresh("refresh-1", Status::RollbackInProgress)];
+        assert_eq!(asked(&restores, &taken).as_deref(), Ok("r-1"));
         // Killed before it knew the id.
         let unnamed = forward(|it| it["forward"]["id"] = Value::Null);
-        assert_eq!(asked(&unnamed, &[taken.clone()]).as_deref(), Ok("r-1"));
+        assert_eq!(asked(&unnamed, &taken).as_deref(), Ok("r-1"));
         let first = forward(|it| it["forward"] = json!({ "marks": it["forward"]["marks"] }));
-        assert_eq!(asked(&first, &[taken]).as_deref(), Ok("r-1"), "the group's first refresh");
+        assert_eq!(asked(&first, &taken).as_deref(), Ok("r-1"), "the group's first refresh");
     }
 
     #[test]
