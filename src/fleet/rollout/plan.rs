@@ -198,14 +198,12 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
         }),
         builds: ask.builds,
         builds_patience: ask.builds_patience.as_secs(),
-        patience: match role {
-            Role::Controller => ask.patience.as_secs(),
-            // Each lot of hosts may take as long, builds that are waited for included.
-            Role::Agent | Role::Ecs => {
-                let each = ask.patience.as_secs() + ask.builds_patience.as_secs();
-                each * u64::from(crowd::lots(subject.group.desired))
-            }
-        },
+        patience: crowd::patience(
+            role,
+            ask.patience.as_secs(),
+            ask.builds_patience.as_secs(),
+            subject.group.desired,
+        ),
         rollback: ask.rollback,
         restores_home: ask.rollback && ask.restore_home && role == Role::Controller,
         crowd: survey

@@ -6,10 +6,11 @@ mod world;
 use proptest::prelude::*;
 
 use self::world::{Aws, Fate, Image, NEW, OLD, World, order, refused};
-use super::journal::{self, Journal, Scribe};
+use super::journal::{self, Journal};
 use super::next::{Act, End, Next, next};
 use super::reaction::{Reaction, react};
 use super::resume::revived;
+use super::scribe::Scribe;
 use super::{Order, Phase, Side, Strategy as Way_, Way, timeline};
 use crate::aws::asg::refresh::{BUSY, IRREVERSIBLE, NONE};
 use crate::group::standing::State;

@@ -124,6 +124,7 @@ const CASES: [(&str, Change); 31] = [
             who: "arn:aws:iam::123456789012:user/bob".into(),
             host: "laptop".into(),
             pid: 4711,
+            process: None,
         };
         let lock = Lock::new("r-0123", &operator, it_now());
         it.records.as_mut().unwrap().lock = Some(Ok(lock));
