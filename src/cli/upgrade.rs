@@ -10,14 +10,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::asg::role;
+use super::asked_to_stop;
 use super::aws::Aws;
 use super::cache::age;
-use super::asked_to_stop;
 use crate::aws::operator::Identity;
 use crate::error::Fault;
-use crate::fleet::rollout::{
-    self, Amended, Ask, Ended, Operator, Pace, Prospect, Resume, Setting,
-};
+use crate::fleet::rollout::{self, Amended, Ask, Ended, Operator, Pace, Prospect, Resume, Setting};
 use crate::host::Role;
 use crate::ui::{self, Format};
 

@@ -2,6 +2,9 @@
 //! done, so that whatever ends the process, another one carries it on. Who writes it is
 //! [`super::scribe`].
 
+#[cfg(test)]
+mod tests;
+
 use anyhow::Context as _;
 use aws_config::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
@@ -230,7 +233,7 @@ impl Journal {
     /// What is left is needed by whoever carries on, and bounded by AWS: names of groups and versions
     /// of Jenkins of 255 characters each, and ids.
     fn tell_least(&mut self) {
-        self.words().for_each(|words| *words = shortened(words, 16));
+        self.words().for_each(|words| *words = shortened(words, 8));
         self.warnings.clear();
         for side in [&mut self.order.from, &mut self.order.to] {
             side.name.clear();

@@ -153,11 +153,7 @@ pub async fn read(config: &SdkConfig, group: &str) -> anyhow::Result<Option<Lock
 
 /// Gives the lock of a group back, if it is that of this rollout: somebody may have removed it, and
 /// somebody else have taken it.
-pub async fn give_back(
-    config: &SdkConfig,
-    group: &str,
-    rollout: &str,
-) -> anyhow::Result<()> {
+pub async fn give_back(config: &SdkConfig, group: &str, rollout: &str) -> anyhow::Result<()> {
     match read(config, group).await? {
         Some(held) if held.rollout == rollout => {
             let removed = ssm::remove(config, &parameter(group)).await;

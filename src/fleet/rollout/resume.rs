@@ -236,3 +236,37 @@ pub(super) fn revived(
         _ => Ok(next),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Role;
+
+    fn order(role: Role) -> Order {
+        let text = include_str!("fixtures/journal-1.json");
+        let journal: Journal = serde_json::from_str(text).unwrap();
+        let patience = crowd::patience(role, 600, 600, 3);
+        Order { role, patience, ..journal.order }
+    }
+
+    #[test]
+    fn who_carries_on_may_have_more_patience_and_builds_may_be_worth_less() {
+        for role in [Role::Controller, Role::Agent] {
+            let old = order(role);
+            assert_eq!(Amended::default().applied(old.clone(), 3), old);
+            let patience = Some(Duration::from_secs(3600));
+            let more = Amended { patience, ..Amended::default() }.applied(old.clone(), 3);
+            let patience = crowd::patience(role, 3600, 600, 3);
+            assert_eq!(more, Order { patience, ..old.clone() });
+            let amended = Amended {
+                builds: Some(Builds::WaitThenForce),
+                builds_patience: Some(Duration::from_secs(60)),
+                patience: None,
+            };
+            let patience = crowd::patience(role, 600, 60, 3);
+            let builds = Builds::WaitThenForce;
+            let wanted = Order { builds, builds_patience: 60, patience, ..old.clone() };
+            assert_eq!(amended.applied(old, 3), wanted);
+        }
+    }
+}

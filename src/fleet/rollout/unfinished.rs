@@ -79,7 +79,10 @@ mod tests {
         let says = open.says("ci");
         assert!(says.starts_with("rollout r-1 of ci is not over: it is at `refresh`"), "{says}");
         assert!(open.refused("ci").hint_text().unwrap().contains("--asg ci --resume"));
-        assert_eq!(Unfinished::of(&old.replace("\"refresh\",\"since", "\"recorded\",\"since")), None);
+        assert_eq!(
+            Unfinished::of(&old.replace("\"refresh\",\"since", "\"recorded\",\"since")),
+            None
+        );
         // Of a hostkit that is newer, and of nobody's.
         let newer = r#"{"form":2,"rollout":"r-9","phase":"soak","ways":7}"#;
         let says = Unfinished::of(newer).unwrap().says("ci");

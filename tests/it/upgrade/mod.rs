@@ -4,6 +4,7 @@
 
 mod ends;
 mod gate;
+mod journals;
 
 use std::future::pending;
 use std::time::Duration;

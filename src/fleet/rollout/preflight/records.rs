@@ -47,7 +47,11 @@ fn recorded(survey: &Survey, ask: &Ask) -> Option<Finding> {
     let plan = Plan::of(survey, ask).filter(|plan| plan.is_nothing(survey))?;
     let serves = &plan.order.from.image;
     if current.image == *serves {
-        return Some(Finding::new(RECORDED, Verdict::Pass, format!("{serves} was proven to serve")));
+        return Some(Finding::new(
+            RECORDED,
+            Verdict::Pass,
+            format!("{serves} was proven to serve"),
+        ));
     }
     let group = &survey.subject.group.name;
     let parameter = record::current(group);
