@@ -181,14 +181,29 @@ impl Command {
 
 /// Ends when a person presses Ctrl-C or goes away, or a service manager asks to stop.
 async fn stop_signal() {
+    asked_to_stop(1).await;
+}
+
+/// As [`stop_signal`], when that has happened so many times. It listens from now on, and not from when it
+/// is waited for.
+fn asked_to_stop(times: u32) -> impl Future<Output = ()> {
+    use futures::FutureExt as _;
     use tokio::signal::unix::{SignalKind, signal};
+    // A wrapper that passes a Ctrl-C on, which its child got as well, makes two of one.
+    const SAME: std::time::Duration = std::time::Duration::from_millis(300);
     let listen = |kind| signal(kind).expect("signals can be listened to");
-    let mut terminate = listen(SignalKind::terminate());
-    let mut hang_up = listen(SignalKind::hangup());
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-        _ = hang_up.recv() => {}
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let mut all = kinds.map(listen);
+    async move {
+        for time in 1..=times {
+            futures::future::select_all(all.iter_mut().map(|it| Box::pin(it.recv()))).await;
+            if time < times {
+                tokio::time::sleep(SAME).await;
+                for it in &mut all {
+                    while it.recv().now_or_never().is_some() {}
+                }
+            }
+        }
     }
 }
 

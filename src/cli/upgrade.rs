@@ -11,17 +11,21 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::asg::role;
+use super::asked_to_stop;
 use super::aws::Aws;
 use super::cache::age;
-use super::stop_signal;
 use crate::aws::operator::Identity;
 use crate::error::Fault;
-use crate::fleet::rollout::{self, Ask, Ended, Operator, Pace, Prospect, Resume, Setting};
+use crate::fleet::rollout::{self, Amended, Ask, Ended, Operator, Pace, Prospect, Resume, Setting};
 use crate::host::Role;
 use crate::ui::{self, Format};
 
 /// Ends with this where `--plan` would change something.
 const WOULD_CHANGE: u8 = 10;
+/// How long builds are waited for, where nobody says it.
+const BUILDS_PATIENCE: Duration = Duration::from_mins(30);
+/// How long a replacement may take until it is proven, where nobody says it.
+const PATIENCE: Duration = Duration::from_mins(20);
 
 /// Put a new image in service: proven, or the old one back
 ///
@@ -40,8 +44,10 @@ pub struct Upgrade {
     /// The image that shall serve, in place of the recipe's latest
     #[arg(long, value_name = "AMI")]
     image: Option<String>,
-    /// Carry on what was interrupted
-    #[arg(long, conflicts_with_all = ["recipe", "image", "plan"])]
+    /// Carry on what was interrupted; --builds, --builds-patience and --patience count from now on
+    #[arg(long, conflicts_with_all = [
+        "recipe", "image", "plan", "role", "strategy", "controller", "folders",
+    ])]
     resume: bool,
     /// With --resume: go back to what served before
     #[arg(long, requires = "resume")]
@@ -65,15 +71,15 @@ pub struct How {
     /// How hosts are replaced; by default as fits what they are
     #[arg(long, value_enum, value_name = "HOW")]
     strategy: Option<Strategy>,
-    /// What builds are worth that run
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
-    builds: Builds,
-    /// How long builds are waited for
-    #[arg(long, value_name = "TIME", value_parser = age, default_value = "30m")]
-    builds_patience: Duration,
-    /// How long a replacement may take until it is proven
-    #[arg(long, value_name = "TIME", value_parser = age, default_value = "20m")]
-    patience: Duration,
+    /// What builds are worth that run [default: wait]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    builds: Option<Builds>,
+    /// How long builds are waited for [default: 30m]
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    builds_patience: Option<Duration>,
+    /// How long a replacement may take until it is proven [default: 20m]
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    patience: Option<Duration>,
     /// For build agents: the group of their controller, which is not replaced at the same time, and
     /// says whether the new ones are online; by default the one whose user-data names this group
     #[arg(long = "controller-asg", value_name = "NAME")]
@@ -107,10 +113,9 @@ pub enum Strategy {
 }
 
 /// What builds are worth.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Builds {
     /// If they take too long, nothing is replaced
-    #[default]
     Wait,
     /// If they take too long, they are lost
     WaitThenForce,
@@ -139,18 +144,28 @@ impl How {
                 Strategy::Rolling => rollout::Strategy::Rolling,
                 Strategy::ReplaceRootVolume => rollout::Strategy::ReplaceRootVolume,
             }),
-            builds: match self.builds {
-                Builds::Wait => rollout::Builds::Wait,
-                Builds::WaitThenForce => rollout::Builds::WaitThenForce,
-                Builds::Force => rollout::Builds::Force,
-            },
-            builds_patience: self.builds_patience,
-            patience: self.patience,
+            builds: self.builds().unwrap_or(rollout::Builds::Wait),
+            builds_patience: self.builds_patience.unwrap_or(BUILDS_PATIENCE),
+            patience: self.patience.unwrap_or(PATIENCE),
             folders: self.folders.clone(),
             controller: self.controller.clone(),
             alarms: rollout::alarms::chosen(&self.alarms)?,
             ..Ask::of(&self.group)
         })
+    }
+
+    fn builds(&self) -> Option<rollout::Builds> {
+        self.builds.map(|builds| match builds {
+            Builds::Wait => rollout::Builds::Wait,
+            Builds::WaitThenForce => rollout::Builds::WaitThenForce,
+            Builds::Force => rollout::Builds::Force,
+        })
+    }
+
+    /// What is to be otherwise where a rollout is carried on.
+    fn amended(&self) -> Amended {
+        let Self { builds_patience, patience, .. } = *self;
+        Amended { builds: self.builds(), builds_patience, patience }
     }
 }
 
@@ -159,7 +174,7 @@ pub(super) async fn run(args: Upgrade, format: Format) -> anyhow::Result<ExitCod
     let Upgrade { recipe, image, how, resume, back, take_over } = args;
     if resume {
         let (config, identity) = how.aws.sign_in().await?;
-        let resume = Resume { back, take_over };
+        let resume = Resume { back, take_over, amended: how.amended() };
         return Box::pin(carry_on(&config, &identity, &how.group, resume, format)).await;
     }
     if recipe.is_none() && image.is_none() {
@@ -186,7 +201,9 @@ pub(super) async fn roll(how: &How, ask: &Ask, format: Format) -> anyhow::Result
     agree(how, format)?;
     let (events, printer) = ui::start(format);
     let setting = setting(&config, &identity, &events);
-    let ended = Box::pin(rollout::carry_out(&setting, order.clone(), stop_signal())).await;
+    let (once, twice) = (asked_to_stop(1), asked_to_stop(2));
+    let work = Box::pin(rollout::carry_out(&setting, order.clone(), once));
+    let ended = unless_cut(work, twice, &how.group).await;
     drop(events);
     printer.finish().await;
     told(&ended?, format)
@@ -201,10 +218,29 @@ async fn carry_on(
 ) -> anyhow::Result<ExitCode> {
     let (events, printer) = ui::start(format);
     let setting = setting(config, identity, &events);
-    let ended = Box::pin(rollout::resume(&setting, group, how, stop_signal())).await;
+    let (once, twice) = (asked_to_stop(1), asked_to_stop(2));
+    let work = Box::pin(rollout::resume(&setting, group, how, once));
+    let ended = unless_cut(work, twice, group).await;
     drop(events);
     printer.finish().await;
     told(&ended?, format)
+}
+
+/// Who asks to stop a second time does not wait for it: the journal has all that is needed.
+async fn unless_cut(
+    work: impl Future<Output = anyhow::Result<Ended>>,
+    twice: impl Future<Output = ()>,
+    group: &str,
+) -> anyhow::Result<Ended> {
+    tokio::select! {
+        ended = work => ended,
+        () = twice => Err(Fault::interrupted()
+            .hint(format!(
+                "what was begun goes on by itself: `hostkit upgrade --asg {group} --resume` carries it \
+                 on, and with --back goes back"
+            ))
+            .into()),
+    }
 }
 
 fn setting<'a>(

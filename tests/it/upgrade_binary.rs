@@ -1,7 +1,12 @@
 //! `hostkit upgrade` as people run it: the binary, against the rehearsal account with hosts that have a
 //! script instead of a machine.
 
-use std::process::{Command, Output};
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use hostkit::sim::account::REGION;
@@ -11,9 +16,11 @@ use hostkit::sim::endpoint::with;
 use hostkit::sim::hosts::scenery::{Plan, Scenery};
 use hostkit::sim::hosts::script::Agents;
 use hostkit::sim::hosts::{self, Does, Part, Players, Script, What};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::support::{hostkit, pause, python, scratch};
+use crate::support::{hostkit, pause, python};
 
 /// AWS's time goes so much faster.
 const SPEED: f64 = 30.0;
@@ -28,6 +35,11 @@ struct Stage {
 impl Stage {
     /// Image B has this version of Jenkins.
     fn open(jenkins: &str, does: Does) -> Self {
+        Self::with_build(jenkins, does, 60.0)
+    }
+
+    /// A build runs that takes so many seconds.
+    fn with_build(jenkins: &str, does: Does, seconds: f64) -> Self {
         let cloud = Cloud::open(Options { speed: SPEED, ..Options::default() }).unwrap();
         let scenery = with(&cloud.account, |account| {
             let scenery = Plan::controller("ci").furnish(account);
@@ -40,7 +52,7 @@ impl Stage {
         });
         let part = |jenkins: &str| Part {
             agents: Some(Agents { known: 2, online: 2 }),
-            builds: vec![60.0],
+            builds: vec![seconds],
             boot_seconds: 30.0,
             ..Part::controller(jenkins)
         };
@@ -64,9 +76,34 @@ impl Stage {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = hostkit();
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hostkit"));
         command.args(arguments).args(["--asg", "ci"]).envs(self.cloud.environment());
-        command.current_dir(scratch().path()).output().unwrap()
+        command.env_remove("HOSTKIT_FORMAT").env_remove("RUST_LOG").env("NO_COLOR", "1");
+        command.current_dir(std::env::temp_dir());
+        command
+    }
+
+    /// What the journal says of itself.
+    fn journal(&self) -> Value {
+        let text = with(&self.cloud.account, |it| it.parameter(REGION, "/hostkit/asg/ci/journal"));
+        text.map(|text| serde_json::from_str(&text).unwrap()).unwrap_or_default()
+    }
+
+    /// An upgrade that waits for builds.
+    fn waiting(&self, url: &str) -> Upgrade {
+        let mut command = self.command(&["upgrade", "--image", &self.scenery.new, "--yes"]);
+        command.env("AWS_ENDPOINT_URL", url).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let upgrade = Upgrade(Some(command.spawn().unwrap()));
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while self.journal()["phase"] != "quiet" {
+            assert!(Instant::now() < deadline, "{}", self.journal());
+            pause();
+        }
+        upgrade
     }
 
     /// How often a host has put its home back.
@@ -259,4 +296,129 @@ fn a_newer_jenkins_that_came_up_and_is_not_proven_makes_way_for_the_one_before()
     assert!(stage.told(&ended.stdout).contains("again"), "{error}");
     assert_eq!((stage.put_back(), stage.violations()), (1, Vec::new()));
     assert!(stage.is_in_service());
+}
+
+/// A process that is under way, and that no test leaves behind.
+struct Upgrade(Option<Child>);
+
+impl Upgrade {
+    /// Somebody presses Ctrl-C.
+    fn interrupt(&self) {
+        let id = self.0.as_ref().unwrap().id();
+        kill(Pid::from_raw(id.try_into().unwrap()), Signal::SIGINT).unwrap();
+    }
+
+    fn ended(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+}
+
+impl Drop for Upgrade {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[test]
+fn ctrl_c_stops_where_it_is_safe_and_it_is_carried_on_with_less_patience() {
+    let stage = Stage::with_build("2.516.2", Does::Healthy, 900.0);
+    let new = stage.scenery.new.clone();
+    let upgrade = stage.waiting(&stage.cloud.url);
+    upgrade.interrupt();
+    let ended = upgrade.ended();
+    let told = stage.told(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(130), "{told}");
+    assert!(told.contains("stopped at quieting Jenkins") && told.contains("--resume"), "{told}");
+    assert_eq!(stage.journal()["stopped"], true);
+    // Another one is not begun beside it, and it is not done either.
+    for image in [&new, &stage.scenery.old] {
+        let second = stage.run(&["upgrade", "--image", image, "--yes"]);
+        let told = stage.told(&second.stdout);
+        assert_eq!(second.status.code(), Some(5), "{told}");
+        assert!(told.contains("upgrade.lock") && !told.contains("nothing is to be done"), "{told}");
+    }
+    let on = ["upgrade", "--resume", "--builds", "force", "--patience", "15m"];
+    let done = stage.run(&on);
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    let order = &stage.journal()["order"];
+    assert_eq!((&order["builds"], &order["patience"]), (&"force".into(), &900.into()), "{order}");
+    assert_eq!(stage.violations(), Vec::<String>::new());
+}
+
+/// A way to the account that may fall silent: what is sent then arrives nowhere.
+struct Wire {
+    url: String,
+    is_silent: Arc<AtomicBool>,
+}
+
+impl Wire {
+    fn open(url: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let there = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let is_silent = Arc::new(AtomicBool::new(false));
+        let silent = Arc::clone(&is_silent);
+        thread::spawn(move || {
+            for near in listener.incoming().map_while(Result::ok) {
+                let Ok(far) = TcpStream::connect(&there) else { continue };
+                let (back, forth) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+                for (from, to) in [(near, far), (forth, back)] {
+                    let silent = Arc::clone(&silent);
+                    thread::spawn(move || carry(from, to, &silent));
+                }
+            }
+        });
+        Self { url, is_silent }
+    }
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream, silent: &AtomicBool) {
+    let mut buffer = [0; 8192];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        if !silent.load(Ordering::SeqCst) && to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+#[test]
+fn a_second_ctrl_c_ends_it_at_once_though_aws_is_silent() {
+    let stage = Stage::with_build("2.516.2", Does::Healthy, 900.0);
+    let wire = Wire::open(&stage.cloud.url);
+    let upgrade = stage.waiting(&wire.url);
+    wire.is_silent.store(true, Ordering::SeqCst);
+    upgrade.interrupt();
+    thread::sleep(Duration::from_secs(1));
+    upgrade.interrupt();
+    let ended = upgrade.ended();
+    let error = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(130), "{error}");
+    assert!(error.contains("`hostkit upgrade --asg ci --resume` carries it on"), "{error}");
+    assert!(!stage.told(&ended.stdout).contains("stopped at"), "it does not wait for a last word");
+    assert_ne!(stage.journal()["stopped"], true);
+    let back = stage.run(&["upgrade", "--resume", "--back"]);
+    assert_eq!(back.status.code(), Some(5), "{}", String::from_utf8_lossy(&back.stderr));
+    assert!(stage.is_in_service());
+}
+
+#[test]
+fn what_cannot_be_changed_any_more_is_refused_with_resume() {
+    for (option, value) in [
+        ("--strategy", "rolling"),
+        ("--role", "agent"),
+        ("--controller-asg", "ci"),
+        ("--image", "ami-0"),
+        ("--manifests", "out"),
+    ] {
+        let refused =
+            hostkit().args(["upgrade", "--asg", "ci", "--resume", option, value]).output();
+        let refused = refused.unwrap();
+        let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{option}: {error}");
+        assert!(error.contains("cannot be used with"), "{option}: {error}");
+    }
 }

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::host::Role;
+
 /// Of so many hosts and more, one in ten is replaced at a time.
 const MANY: u32 = 10;
 
@@ -58,6 +60,24 @@ pub fn lots(desired: u32) -> u32 {
     desired.div_ceil((desired / MANY).max(1)).max(1)
 }
 
+/// How long a replacement may take in all, in seconds, where one host may take `each` and its builds
+/// `builds`, which are waited for while it goes. A controller's builds are waited for before.
+pub(super) fn patience(role: Role, each: u64, builds: u64, desired: u32) -> u64 {
+    match role {
+        Role::Controller => each,
+        // Each lot of hosts may take as long.
+        Role::Agent | Role::Ecs => each.saturating_add(builds).saturating_mul(lots(desired).into()),
+    }
+}
+
+/// How long one host may take, of a replacement that may take `whole` seconds in all.
+pub(super) fn each(role: Role, whole: u64, builds: u64, desired: u32) -> u64 {
+    match role {
+        Role::Controller => whole,
+        Role::Agent | Role::Ecs => (whole / u64::from(lots(desired))).saturating_sub(builds),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +100,18 @@ mod tests {
     fn many_hosts_are_replaced_in_ten_lots_or_a_few_more() {
         assert_eq!([0, 1, 3, 9].map(lots), [1, 1, 3, 9]);
         assert_eq!((lots(10), lots(19), lots(100), lots(105)), (10, 19, 10, 11));
+    }
+
+    #[test]
+    fn the_patience_with_one_host_is_that_with_all_of_them_taken_apart() {
+        for role in [Role::Controller, Role::Agent, Role::Ecs] {
+            for desired in [0, 1, 3, 9, 10, 105] {
+                let whole = patience(role, 1200, 1800, desired);
+                assert_eq!(each(role, whole, 1800, desired), 1200, "{role:?} {desired}");
+            }
+        }
+        assert_eq!(patience(Role::Agent, 1200, 1800, 3), 9000);
+        assert_eq!(patience(Role::Controller, 1200, 1800, 3), 1200);
     }
 
     #[test]

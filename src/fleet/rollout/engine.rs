@@ -3,7 +3,6 @@
 //! All that is decided is in [`super::next`], [`super::back`] and [`super::reaction`]. This process may
 //! end at any point: what it was to do next is decided anew by the one that carries on.
 
-use std::pin::Pin;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -11,15 +10,17 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::ended::{Ended, Stopped};
-use super::journal::{Journal, Scribe, Unwritten};
+use super::journal::Journal;
 use super::lock::{self, Lock, Operator};
 use super::look::{look, target_groups};
 use super::next::{Act, End, Next, next};
 use super::reaction::{Reaction, is_lost, phase_name, react};
+use super::scribe::{Scribe, Unwritten};
 use super::seen::Seen;
+use super::stop::{self, Asked, GRACE, Stop, is_asked};
 use super::telling::Teller;
 use super::{Order, act, journal, refused, telling, timeline, words};
-use crate::aws::{Failure, ssm};
+use crate::aws::Failure;
 use crate::error::Fault;
 use crate::event::Events;
 
@@ -67,11 +68,11 @@ pub struct Setting<'a> {
 }
 
 /// Carries out what was agreed to, from the lock to the record. `stop` ends when somebody asks to
-/// stop: then it stops where that is safe.
+/// stop: then it stops where that is safe, and soon, also while AWS says nothing.
 ///
 /// # Errors
-/// Somebody else holds the lock; AWS says nothing any more or does not know who asks: then the journal
-/// has all that is needed to carry on.
+/// Somebody else holds the lock, or a rollout is not over; AWS says nothing any more or does not know who
+/// asks: then the journal has all that is needed to carry on.
 pub async fn carry_out(
     setting: &Setting<'_>,
     order: Order,
@@ -80,31 +81,56 @@ pub async fn carry_out(
     if order.from.version.is_none() {
         return Err(Fault::step(format!("{} names no version of its template", order.group)).into());
     }
+    let stop = stop::stop(stop);
     let now = Timestamp::now();
     let rollout = telling::id(now);
     let group = order.group.clone();
     setting.events.started("lock", "taking the lock of the group");
-    let begun = Instant::now();
-    lock::take(setting.config, &group, &Lock::new(&rollout, &setting.operator, now)).await?;
-    let mut work = match Box::pin(prepare(setting, Journal::new(&rollout, order, now))).await {
-        Ok(work) => work,
-        Err(error) => {
+    let taken = Instant::now();
+    let begun = begin(setting, Journal::new(&rollout, order, now), &stop);
+    let mut work = match stop::ended(&stop, Box::pin(begun)).await {
+        Ok(Ok(work)) if !is_asked(&stop) => work,
+        ended => {
             // Nothing is changed, and nothing stands in the journal that could be carried on.
-            let _ = ssm::remove(setting.config, &lock::parameter(&group)).await;
-            return Err(error);
+            call_off(setting, &group, &rollout).await;
+            return Err(match ended {
+                Ok(Err(error)) => error,
+                _ => Fault::interrupted().hint("nothing was changed").into(),
+            });
         }
     };
-    setting.events.finished("lock", crate::event::Outcome::Changed, begun.elapsed());
-    work.write().await?;
-    Box::pin(work.run(stop)).await
+    setting.events.finished("lock", crate::event::Outcome::Changed, taken.elapsed());
+    Box::pin(work.run()).await
 }
 
-/// What is read between the lock and the first word of the journal.
-async fn prepare<'a>(setting: &'a Setting<'a>, journal: Journal) -> anyhow::Result<Work<'a>> {
+/// Takes the lock, and looks whether it may be begun. The lock stays where it may not.
+async fn begin<'a>(
+    setting: &'a Setting<'a>,
+    journal: Journal,
+    stop: &Stop<'a>,
+) -> anyhow::Result<Work<'a>> {
     let group = journal.order.group.clone();
-    lock::apart(setting.config, &group, &journal.order.crowd.apart).await?;
-    let last = journal::number(setting.config, &group).await?;
-    Work::new(setting, Scribe::new(&group, last), journal).await
+    let lock = Lock::new(&journal.rollout, &setting.operator, journal.begun);
+    lock::take(setting.config, &group, &lock).await?;
+    lock::apart(setting.config, &journal.order.crowd.apart).await?;
+    let last = journal::last(setting.config, &group).await?;
+    if let Some(unfinished) = last.unfinished {
+        return Err(unfinished.refused(&group).into());
+    }
+    let journal = Journal { term: last.term, ..journal };
+    Work::new(setting, Scribe::new(&group, last.number), journal, stop.clone()).await
+}
+
+/// Gives the lock back of a rollout that was not begun.
+async fn call_off(setting: &Setting<'_>, group: &str, rollout: &str) {
+    let given = lock::give_back(setting.config, group, rollout);
+    if !matches!(tokio::time::timeout(GRACE, given).await, Ok(Ok(()))) {
+        let says = format!(
+            "whether the lock was given back is not known: `hostkit upgrade --asg {group} --resume` \
+             gives it back"
+        );
+        setting.events.log("lock", says);
+    }
 }
 
 /// A rollout that is being carried out.
@@ -116,6 +142,7 @@ pub(super) struct Work<'a> {
     teller: Teller<'a>,
     pause: Duration,
     trouble: Option<Instant>,
+    stop: Stop<'a>,
 }
 
 impl<'a> Work<'a> {
@@ -123,6 +150,7 @@ impl<'a> Work<'a> {
         setting: &'a Setting<'a>,
         scribe: Scribe,
         journal: Journal,
+        stop: Stop<'a>,
     ) -> anyhow::Result<Self> {
         let targets = target_groups(setting.config, &journal.order.group).await;
         Ok(Self {
@@ -133,45 +161,66 @@ impl<'a> Work<'a> {
             teller: Teller::new(setting.events),
             pause: setting.pace.first,
             trouble: None,
+            stop,
         })
     }
 
+    /// Who writes its journal.
+    pub(super) fn writer(&self) -> &str {
+        self.scribe.name()
+    }
+
     /// Goes on until it is over, or somebody asks to stop.
-    pub(super) async fn run(&mut self, stop: impl Future<Output = ()>) -> anyhow::Result<Ended> {
-        let mut stop = std::pin::pin!(stop);
+    pub(super) async fn run(&mut self) -> anyhow::Result<Ended> {
+        let mut seen = None;
+        match Box::pin(self.course(&mut seen)).await {
+            Err(error) if error.is::<Asked>() => self.put_down(seen.as_ref()).await,
+            end => end,
+        }
+    }
+
+    /// Goes on until it is over. `last` is what was seen last.
+    ///
+    /// # Errors
+    /// [`Asked`], where somebody asks to stop.
+    async fn course(&mut self, last: &mut Option<Seen>) -> anyhow::Result<Ended> {
+        if !self.scribe.has_written() {
+            self.write().await?;
+        }
         loop {
             let begun = Instant::now();
             let Some(seen) = Box::pin(self.look()).await? else { continue };
+            let seen = last.insert(seen);
             let now = Timestamp::now();
-            timeline::observe(&mut self.journal, &seen, now);
+            timeline::observe(&mut self.journal, seen, now);
             self.teller.tell(&self.journal);
-            if self.teller.stands(&self.journal, &seen) {
+            if self.teller.stands(&self.journal, seen) {
                 self.pause = self.setting.pace.first;
             }
-            match next(&self.journal, &seen, now) {
+            match next(&self.journal, seen, now) {
                 Next::Note(noted) => self.note(*noted).await?,
-                Next::Act(act) => self.perform(&seen, &act).await?,
-                Next::End(end) => return Ok(self.over(end, &seen, now)),
+                Next::Act(act) => self.perform(seen, &act).await?,
+                Next::End(end) => return Ok(self.over(end, seen, now)),
                 Next::Wait(what) => {
                     self.teller.waits(&what);
                     self.beat(now).await?;
-                    if self.rest(stop.as_mut()).await {
-                        return self.put_down(&seen).await;
-                    }
+                    self.pause(self.setting.pace.longest).await?;
                     continue;
                 }
             }
             self.journal.own += begun.elapsed().as_secs_f64();
             self.pause = self.setting.pace.first;
-            if asked(stop.as_mut()).await && !self.journal.is_over() {
-                return self.put_down(&seen).await;
+            // What is over is recorded, which takes two calls.
+            if is_asked(&self.stop) && !self.journal.is_over() {
+                return Err(Asked.into());
             }
         }
     }
 
     /// Looks. None where that has to be tried again.
     async fn look(&mut self) -> anyhow::Result<Option<Seen>> {
-        match Box::pin(look(self.setting.config, &self.journal, &self.targets)).await {
+        let look = Box::pin(look(self.setting.config, &self.journal, &self.targets));
+        match stop::ended(&self.stop, look).await? {
             Ok(Some(seen)) => {
                 self.trouble = None;
                 Ok(Some(seen))
@@ -190,8 +239,7 @@ impl<'a> Work<'a> {
             return Err(self.leave(failure));
         }
         self.teller.waits(&failure.to_string());
-        self.pause(self.setting.pace.patient).await;
-        Ok(())
+        self.pause(self.setting.pace.patient).await
     }
 
     /// Why this process does nothing more, and how another one carries on.
@@ -219,29 +267,35 @@ impl<'a> Work<'a> {
     }
 
     /// Writes the journal, however long that takes.
-    pub(super) async fn write(&mut self) -> anyhow::Result<()> {
+    async fn write(&mut self) -> anyhow::Result<()> {
         loop {
-            match self.scribe.write(self.setting.config, &mut self.journal).await {
+            match self.try_to_write().await? {
                 Ok(()) => return Ok(()),
                 Err(Unwritten::Refused(failure)) => self.bear(&failure).await?,
-                Err(Unwritten::Fenced(why)) => {
-                    let group = self.group();
-                    return Err(Fault::step(format!(
-                        "somebody else writes the journal of {group}: {why}; this process does \
-                         nothing more"
-                    ))
-                    .hint("`hostkit upgrade` on the other side tells how it goes on")
-                    .into());
-                }
+                Err(Unwritten::Fenced(why)) => return Err(self.fenced(&why)),
             }
         }
+    }
+
+    async fn try_to_write(&mut self) -> Result<Result<(), Unwritten>, Asked> {
+        let written = self.scribe.write(self.setting.config, &mut self.journal);
+        stop::ended(&self.stop, written).await
+    }
+
+    fn fenced(&self, why: &str) -> anyhow::Error {
+        let group = self.group();
+        Fault::step(format!(
+            "somebody else writes the journal of {group}: {why}; this process does nothing more"
+        ))
+        .hint("`hostkit upgrade` on the other side tells how it goes on")
+        .into()
     }
 
     /// Writes the first word of a process that carries on. Says no where the one before has written in
     /// between.
     pub(super) async fn claim(&mut self) -> anyhow::Result<bool> {
         loop {
-            match self.scribe.write(self.setting.config, &mut self.journal).await {
+            match self.try_to_write().await? {
                 Ok(()) => return Ok(true),
                 Err(Unwritten::Refused(failure)) => self.bear(&failure).await?,
                 Err(Unwritten::Fenced(_)) => return Ok(false),
@@ -262,7 +316,8 @@ impl<'a> Work<'a> {
             self.write().await?;
         }
         let who = &self.setting.operator.who;
-        let failure = match act::perform(self.setting.config, &self.journal, what, who).await {
+        let done = act::perform(self.setting.config, &self.journal, what, who);
+        let failure = match stop::ended(&self.stop, done).await? {
             Ok(None) => return Ok(()),
             Ok(Some(noted)) => return self.note(*noted).await,
             Err(failure) => failure,
@@ -273,39 +328,47 @@ impl<'a> Work<'a> {
             Reaction::Again if failure.is_passing() => self.bear(&failure).await,
             Reaction::Again => {
                 self.teller.waits(&failure.to_string());
-                self.pause(self.setting.pace.patient).await;
-                Ok(())
+                self.pause(self.setting.pace.patient).await
             }
         }
     }
 
-    async fn pause(&mut self, longest: Duration) {
-        tokio::time::sleep(self.pause.min(longest)).await;
+    /// Pauses, ever longer.
+    async fn pause(&mut self, longest: Duration) -> anyhow::Result<()> {
+        stop::pause(&self.stop, self.pause.min(longest)).await?;
         self.pause = (self.pause * 3 / 2).min(longest);
-    }
-
-    /// Pauses. Whether somebody asked to stop.
-    async fn rest(&mut self, stop: Pin<&mut impl Future<Output = ()>>) -> bool {
-        tokio::select! {
-            biased;
-            () = stop => true,
-            () = self.pause(self.setting.pace.longest) => false,
-        }
+        Ok(())
     }
 
     /// Stops where it is, so that another process may carry on at once.
-    async fn put_down(&mut self, seen: &Seen) -> anyhow::Result<Ended> {
+    async fn put_down(&mut self, seen: Option<&Seen>) -> anyhow::Result<Ended> {
         self.journal.stopped = true;
-        self.write().await?;
+        let heard = match tokio::time::timeout(GRACE, self.last_word()).await {
+            Ok(Err(Unwritten::Fenced(why))) => return Err(self.fenced(&why)),
+            Ok(Err(Unwritten::Refused(_))) | Err(_) => false,
+            Ok(Ok(())) => true,
+        };
         self.teller.stopped();
         Ok(Ended::Stopped(Stopped {
             rollout: self.journal.rollout.clone(),
             group: self.group().to_owned(),
             way: self.journal.way,
             phase: self.journal.phase,
-            stands: words::stands(&self.journal, seen),
+            stands: words::put_down(&self.journal, seen, heard),
             commands: words::ways_on(&self.journal),
         }))
+    }
+
+    /// Says that nobody is at work any more. What passes is borne, by whoever waits for this.
+    async fn last_word(&mut self) -> Result<(), Unwritten> {
+        loop {
+            match self.scribe.write(self.setting.config, &mut self.journal).await {
+                Err(Unwritten::Refused(failure)) if failure.is_passing() => {
+                    tokio::time::sleep(self.setting.pace.first).await;
+                }
+                end => return end,
+            }
+        }
     }
 
     fn over(&self, end: End, seen: &Seen, now: Timestamp) -> Ended {
@@ -315,14 +378,5 @@ impl<'a> Work<'a> {
             End::Back => Ended::Back(words::summary(&self.journal, now)),
             End::Stuck => Ended::Stuck(words::stuck(&self.journal, seen)),
         }
-    }
-}
-
-/// Whether somebody has asked to stop already.
-async fn asked(stop: Pin<&mut impl Future<Output = ()>>) -> bool {
-    tokio::select! {
-        biased;
-        () = stop => true,
-        () = std::future::ready(()) => false,
     }
 }

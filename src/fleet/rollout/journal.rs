@@ -1,8 +1,9 @@
 //! The journal of a rollout, `/hostkit/asg/ASG/journal`: where it is, written before each phase is
-//! done, so that whatever ends the process, another one carries it on.
-//!
-//! Whoever writes looks at the number of the version that was written. One that is not the next means
-//! that somebody else writes, too: then this process stops, and does nothing more.
+//! done, so that whatever ends the process, another one carries it on. Who writes it is
+//! [`super::scribe`].
+
+#[cfg(test)]
+mod tests;
 
 use anyhow::Context as _;
 use aws_config::SdkConfig;
@@ -11,14 +12,19 @@ use serde::{Deserialize, Serialize};
 
 use super::proof::Before;
 use super::timeline::{Marks, Moment};
+use super::unfinished::Unfinished;
 use super::{Order, Phase, Way, refused};
 use crate::aws::asg::refresh::Refresh;
 use crate::aws::{inventory, ssm};
 use crate::error::Fault;
 use crate::group::standing::Standing;
 
-/// What Parameter Store takes.
+/// What Parameter Store takes, in bytes.
 const LIMIT: usize = 4096;
+/// So many versions of a parameter does it keep.
+const KEPT: usize = 100;
+/// So many are asked for at once.
+const BATCH: usize = 10;
 /// Nothing that is told of a failure is longer, in characters.
 pub(super) const CAUSE: usize = 900;
 
@@ -204,20 +210,84 @@ impl Journal {
     /// As it is written: never longer than Parameter Store takes.
     pub(super) fn text(&self) -> String {
         let text = |journal: &Self| serde_json::to_string(journal).expect("it is plain data");
-        let whole = text(self);
-        if whole.len() <= LIMIT {
-            return whole;
-        }
-        // What is only told goes before what is needed to carry on.
         let mut short = self.clone();
-        for words in [&mut short.cause, &mut short.stuck, &mut short.proof].into_iter().flatten() {
-            *words = shortened(words, 200);
+        let mut written = text(&short);
+        for less in [Self::tell_less, Self::tell_least] {
+            if written.len() > LIMIT {
+                less(&mut short);
+                written = text(&short);
+            }
         }
-        for loose in &mut short.loose {
-            loose.says = shortened(&loose.says, 100);
+        written
+    }
+
+    /// What is only told goes before what is needed to carry on.
+    fn tell_less(&mut self) {
+        self.words().for_each(|words| *words = shortened(words, 150));
+        if let Some(answer) = &mut self.answer {
+            (answer.why, answer.cannot) = (None, None);
         }
-        short.hosts.truncate(3);
-        text(&short)
+        self.hosts.truncate(3);
+    }
+
+    /// What is left is needed by whoever carries on, and bounded by AWS: names of groups and versions
+    /// of Jenkins of 255 characters each, and ids.
+    fn tell_least(&mut self) {
+        self.words().for_each(|words| *words = shortened(words, 8));
+        self.warnings.clear();
+        for side in [&mut self.order.from, &mut self.order.to] {
+            side.name.clear();
+            side.recipe = None;
+        }
+        // It was looked at when the lock was taken, and is not again.
+        self.order.crowd.apart.clear();
+    }
+
+    /// All that is only told.
+    fn words(&mut self) -> impl Iterator<Item = &mut String> {
+        let told = [&mut self.cause, &mut self.stuck, &mut self.proof].into_iter().flatten();
+        let loose = self.loose.iter_mut().map(|loose| &mut loose.says);
+        told.chain(loose).chain(&mut self.warnings)
+    }
+}
+
+/// What every hostkit can tell of a journal, also of one that a newer one has written.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Glance {
+    /// The id of the rollout.
+    pub rollout: String,
+    /// The process that writes.
+    #[serde(default)]
+    pub writer: String,
+    /// See there.
+    #[serde(default)]
+    pub term: u32,
+    /// Where it is, by a word that may be unknown here.
+    pub phase: String,
+    /// When it began.
+    #[serde(default)]
+    pub begun: Timestamp,
+}
+
+impl Glance {
+    pub(super) fn of(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// Whether nothing is left to be done.
+    pub(super) fn is_over(&self) -> bool {
+        self.phase == "recorded"
+    }
+
+    /// Whether who writes `journal` must stop where this was written in between.
+    ///
+    /// A process of before that was taken over may write a last time before it sees that: its term is
+    /// lower, since whoever takes over counts on, and whoever begins the next rollout does. Where
+    /// somebody has removed the journal, there was nothing to count on from: then what began later
+    /// counts.
+    pub(super) fn fences(&self, journal: &Journal) -> bool {
+        let later = self.rollout != journal.rollout && self.begun >= journal.begun;
+        self.term >= journal.term || later
     }
 }
 
@@ -257,90 +327,50 @@ pub async fn read(config: &SdkConfig, group: &str) -> anyhow::Result<Option<Foun
     Ok(Some(Found { journal, number: found.number, written: found.written }))
 }
 
-/// The number of the newest version of a group's journal; 0 where there is none.
-pub(super) async fn number(config: &SdkConfig, group: &str) -> anyhow::Result<i64> {
-    let found = ssm::parameter(config, &parameter(group)).await.map_err(|it| refused(&it))?;
-    Ok(found.map_or(0, |found| found.number))
-}
-
-/// The one that writes the journal.
-#[derive(Debug)]
-pub struct Scribe {
-    group: String,
-    writer: String,
-    last: i64,
-    written: Timestamp,
-}
-
-impl Scribe {
-    /// Who writes after version `last` of a group's journal; 0 where there is none.
-    pub fn new(group: &str, last: i64) -> Self {
-        let writer = format!("{:016x}", fastrand::u64(..));
-        Self { group: group.to_owned(), writer, last, written: Timestamp::UNIX_EPOCH }
+/// The newest version of a group's journal that is `wanted`, to be followed by who writes after the
+/// newest of all. A process that was to stop may have left its own word as that one.
+pub(super) async fn newest(
+    config: &SdkConfig,
+    group: &str,
+    wanted: impl Fn(&Journal) -> bool,
+) -> anyhow::Result<Option<Found>> {
+    let Some(newest) = read(config, group).await? else { return Ok(None) };
+    if wanted(&newest.journal) {
+        return Ok(Some(newest));
     }
-
-    /// How long ago it last wrote. A machine that slept sees that here.
-    pub fn silent_for(&self, now: Timestamp) -> SignedDuration {
-        now.duration_since(self.written)
-    }
-
-    /// Writes.
-    ///
-    /// # Errors
-    /// Somebody else has written in between, and carries the rollout on: nothing more may be done.
-    pub async fn write(
-        &mut self,
-        config: &SdkConfig,
-        journal: &mut Journal,
-    ) -> Result<(), Unwritten> {
-        journal.writer.clone_from(&self.writer);
-        let name = parameter(&self.group);
-        let before = Timestamp::now();
-        let number = ssm::write_numbered(config, &name, &journal.text()).await;
-        let number = number.map_err(Unwritten::Refused)?;
-        if number != self.last + 1 {
-            self.explain(config, &name, number, journal.term).await?;
-        }
-        self.last = number;
-        self.written = before;
-        Ok(())
-    }
-
-    /// An answer that was lost makes this process write twice, and one that was taken over may write a
-    /// last time before it sees that. Whatever else came in between is somebody else's who carries on.
-    async fn explain(
-        &self,
-        config: &SdkConfig,
-        name: &str,
-        number: i64,
-        term: u32,
-    ) -> Result<(), Unwritten> {
-        if number <= self.last {
-            return Err(Unwritten::Fenced("the journal was removed in between".to_owned()));
-        }
-        let between: Vec<String> =
-            (self.last + 1..number).map(|it| format!("{name}:{it}")).take(20).collect();
-        let written = inventory::values(config, &between).await.map_err(Unwritten::Refused)?;
-        // The first word of a process that takes over must follow what it has read.
-        let is_first = self.written == Timestamp::UNIX_EPOCH;
-        let mut others = written.iter().filter_map(|it| {
-            let journal: Journal = serde_json::from_str(&it.value).ok()?;
-            let heeded = is_first || journal.term >= term;
-            (journal.writer != self.writer && heeded).then_some(journal.rollout)
+    let name = parameter(group);
+    let before = (1..newest.number).rev().take(KEPT).map(|it| format!("{name}:{it}"));
+    for names in before.collect::<Vec<_>>().chunks(BATCH) {
+        let found = inventory::values(config, names).await.map_err(|it| refused(&it))?;
+        let read = names.iter().filter_map(|name| {
+            let version = found.iter().find(|version| version.name == *name)?;
+            serde_json::from_str::<Journal>(&version.value).ok()
         });
-        match others.next_back() {
-            None if written.len() == between.len() => Ok(()),
-            None => Err(Unwritten::Fenced("versions of it are missing".to_owned())),
-            Some(rollout) => Err(Unwritten::Fenced(format!("it carries on rollout {rollout}"))),
+        if let Some(journal) = read.into_iter().find(&wanted) {
+            return Ok(Some(Found { journal, ..newest }));
         }
     }
+    Ok(None)
 }
 
-/// Why the journal was not written.
+/// What the last rollout of a group has left, for whoever begins the next one.
 #[derive(Debug)]
-pub enum Unwritten {
-    /// AWS did not take it.
-    Refused(crate::aws::Failure),
-    /// Somebody else writes it.
-    Fenced(String),
+pub(super) struct Last {
+    /// The number of the newest version of its journal; 0 where there is none.
+    pub number: i64,
+    /// The term of who begins.
+    pub term: u32,
+    /// Why nothing may be begun.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// What the last rollout of a group has left.
+pub(super) async fn last(config: &SdkConfig, group: &str) -> anyhow::Result<Last> {
+    let found = ssm::parameter(config, &parameter(group)).await.map_err(|it| refused(&it))?;
+    let Some(found) = found else { return Ok(Last { number: 0, term: 0, unfinished: None }) };
+    Ok(Last {
+        number: found.number,
+        term: Glance::of(&found.value).map_or(0, |glance| glance.term.saturating_add(1)),
+        unfinished: Unfinished::of(&found.value),
+    })
 }

@@ -10,6 +10,7 @@ use aws_config::SdkConfig;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::process::Process;
 use super::refused;
 use crate::aws::{patience, ssm};
 use crate::error::Fault;
@@ -26,6 +27,9 @@ pub struct Operator {
     pub host: String,
     /// Its process there.
     pub pid: u32,
+    /// Which process that number means, where the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
 }
 
 impl Operator {
@@ -36,12 +40,15 @@ impl Operator {
             who: who.to_owned(),
             host: host.unwrap_or_else(|_| "an unnamed machine".to_owned()),
             pid: std::process::id(),
+            process: Process::this(),
         }
     }
 
-    /// Whether it is a process of the machine `here` that is there no more.
-    pub(super) fn is_dead(&self, here: &str) -> bool {
-        self.host == here && !std::path::Path::new(&format!("/proc/{}", self.pid)).exists()
+    /// Whether it is known that its process is there no more, where `here` asks. One of another machine
+    /// or container, or of an older hostkit, counts as living.
+    pub(super) fn is_dead(&self, here: &Self) -> bool {
+        let both = self.process.as_ref().zip(here.process.as_ref());
+        both.is_some_and(|(process, here)| process.is_gone(self.pid, here))
     }
 }
 
@@ -76,7 +83,7 @@ impl Lock {
 
     /// For whoever finds it.
     pub fn held(&self, group: &str) -> Fault {
-        let Self { rollout, operator: Operator { who, host, pid }, since, .. } = self;
+        let Self { rollout, operator: Operator { who, host, pid, .. }, since, .. } = self;
         Fault::step(format!(
             "{group} is being changed by {who} on {host} (process {pid}) since {since:.0}: \
              rollout {rollout}"
@@ -114,26 +121,21 @@ pub async fn take(config: &SdkConfig, group: &str, lock: &Lock) -> anyhow::Resul
     }
 }
 
-/// Whether nobody changes these groups, now that the lock of `group` is held: a controller and its
-/// agents are not replaced at the same time. Whoever comes second gives the lock back; of two that come
-/// at once each may, and no one goes on.
+/// Whether nobody changes these groups, now that the own lock is held: a controller and its
+/// agents are not replaced at the same time. Whoever comes second has to give the lock back; of two that
+/// come at once each may, and no one goes on.
 ///
 /// # Errors
 /// Somebody does, or AWS refuses.
-pub async fn apart(config: &SdkConfig, group: &str, others: &[String]) -> anyhow::Result<()> {
+pub async fn apart(config: &SdkConfig, others: &[String]) -> anyhow::Result<()> {
     for other in others {
-        let held = read(config, other).await;
-        if matches!(held, Ok(None)) {
-            continue;
-        }
-        ssm::remove(config, &parameter(group)).await.map_err(|it| refused(&it))?;
-        let Some(held) = held? else { continue };
+        let Some(held) = read(config, other).await? else { continue };
         let who = &held.operator.who;
         return Err(Fault::step(format!(
             "{other} is being changed by {who}: a controller and its agents are never replaced in one \
              step"
         ))
-        .hint(format!("wait until it is over, and give the same command again for {group}"))
+        .hint("wait until it is over, and give the same command again")
         .into());
     }
     Ok(())
@@ -147,6 +149,18 @@ pub async fn read(config: &SdkConfig, group: &str) -> anyhow::Result<Option<Lock
         let (name, hint) = (parameter(group), "look at it, and remove it if nobody is at work");
         Fault::step(format!("the lock {name} cannot be read")).hint(hint)
     })
+}
+
+/// Gives the lock of a group back, if it is that of this rollout: somebody may have removed it, and
+/// somebody else have taken it.
+pub async fn give_back(config: &SdkConfig, group: &str, rollout: &str) -> anyhow::Result<()> {
+    match read(config, group).await? {
+        Some(held) if held.rollout == rollout => {
+            let removed = ssm::remove(config, &parameter(group)).await;
+            removed.map_err(|it| refused(&it).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Says who carries the rollout on from now.
@@ -176,11 +190,18 @@ mod tests {
     }
 
     #[test]
-    fn only_a_process_of_this_machine_is_known_to_be_dead() {
-        let mut operator = Operator::this("ada");
-        let here = operator.host.clone();
-        assert!(!operator.is_dead(&here));
-        operator.pid = u32::MAX;
-        assert!(operator.is_dead(&here) && !operator.is_dead("elsewhere"));
+    fn who_cannot_be_known_to_be_dead_counts_as_living() {
+        let here = Operator::this("ada");
+        assert!(!here.is_dead(&here));
+        let dead = Operator { pid: u32::MAX, ..here.clone() };
+        assert!(dead.is_dead(&here));
+        // Another container of the same name; and locks that were written before that was told.
+        let mut other = dead.clone();
+        other.process.as_mut().unwrap().namespace = "pid:[1]".to_owned();
+        assert!(!other.is_dead(&here));
+        let old = Operator { process: None, ..dead };
+        assert!(!old.is_dead(&here) && !serde_json::to_string(&old).unwrap().contains("process"));
+        let read: Operator = serde_json::from_str(&serde_json::to_string(&here).unwrap()).unwrap();
+        assert_eq!(read, here);
     }
 }

@@ -26,6 +26,7 @@ pub mod next;
 pub mod picture;
 pub mod plan;
 pub mod preflight;
+pub mod process;
 pub mod proof;
 pub mod prospect;
 pub mod quiet;
@@ -36,11 +37,14 @@ mod resume;
 pub mod room;
 #[cfg(test)]
 mod sample;
+pub mod scribe;
 pub mod seen;
+mod stop;
 pub mod survey;
 mod telling;
 pub mod text;
 pub mod timeline;
+pub mod unfinished;
 mod words;
 
 use schemars::JsonSchema;
@@ -53,7 +57,7 @@ pub use engine::{Pace, Setting, carry_out};
 pub use lock::Operator;
 pub use plan::Plan;
 pub use prospect::{Outlook, Prospect, prepare};
-pub use resume::{Resume, resume};
+pub use resume::{Amended, Resume, resume};
 
 use crate::aws::Failure;
 use crate::error::Fault;

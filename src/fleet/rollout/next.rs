@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::back;
 use super::journal::{CAUSE, Journal, shortened};
@@ -14,7 +14,8 @@ use super::proof::{self, Before, Cause, Proven, Verdict, Wanted};
 use super::quiet::{self, Heard};
 use super::seen::Seen;
 use super::timeline::Moment;
-use super::{Builds, Phase, Strategy, Way, alarms};
+use super::{Builds, Order, Phase, Strategy, Way, alarms};
+use crate::aws::asg::Host;
 use crate::aws::asg::refresh::{Refresh, Status};
 use crate::group::standing::Standing;
 use crate::host::Role;
@@ -122,6 +123,7 @@ pub(super) fn note(journal: Journal) -> Next {
 /// The journal of a rollout that goes back, and why.
 pub fn failed(journal: &Journal, seen: &Seen, now: Timestamp, cause: &str) -> Journal {
     let mut back = enter(journal, Phase::Refresh, now);
+    back.answer = None;
     back.way = Way::Back;
     back.cause = Some(shortened(cause, CAUSE));
     back.failed_in = Some(journal.phase);
@@ -193,20 +195,26 @@ fn suspend(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
     if journal.order.role == Role::Controller {
         let to = journal.order.to.version;
         let old = |id: &&String| seen.staying(id).is_some_and(|host| host.version != to);
-        next.quieted = journal.hosts.iter().find(old).cloned();
-        if next.quieted.is_some() {
-            next.forward.marks.mark(Moment::Asked, now);
-            let told = seen.standing.clone();
-            next.answer = told.map(|answer| Standing { proof: None, again: None, ..answer });
+        if let Some(host) = journal.hosts.iter().find(old) {
+            next = to_quiet(next, host, seen, now);
         }
     }
     note(next)
 }
 
+/// The journal in which this host is the one to be made quiet, from now on.
+fn to_quiet(mut journal: Journal, host: &str, seen: &Seen, now: Timestamp) -> Journal {
+    journal.quieted = Some(host.to_owned());
+    journal.since = now;
+    journal.forward.marks.mark(Moment::Asked, now);
+    journal.answer =
+        seen.standing.clone().map(|answer| Standing { proof: None, again: None, ..answer });
+    journal
+}
+
 fn quiet(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
     let Some(host) = journal.quieted.as_deref().filter(|id| seen.staying(id).is_some()) else {
-        // It is gone: there is nobody to be made quiet.
-        return replace(journal, seen, now);
+        return gone(journal, seen, now);
     };
     let order = &journal.order;
     let waits = lasts(journal, now);
@@ -237,9 +245,27 @@ fn quiet(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
     }
 }
 
+/// The host that was made quiet is gone: the group replaces it by itself. Where the next one serves
+/// already, in the old version, its builds are waited for as those of the one before were; as long as
+/// builds are waited for at all, however often the group does that.
+fn gone(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
+    let Order { role, builds, builds_patience, ref to, .. } = journal.order;
+    let patience = SignedDuration::from_secs(i64::try_from(builds_patience).unwrap_or(i64::MAX));
+    let asked = journal.forward.marks.at(Moment::Asked).unwrap_or(now);
+    let waits = now.duration_since(asked) <= patience;
+    let old = |host: &&Host| host.is_in_service() && host.version != to.version;
+    match seen.crew.hosts.iter().find(old) {
+        Some(host) if role == Role::Controller && builds != Builds::Force && waits => {
+            note(to_quiet(journal.clone(), &host.id, seen, now))
+        }
+        _ => replace(journal, seen, now),
+    }
+}
+
 /// The replacement begins.
 fn replace(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
     let mut next = enter(journal, Phase::Refresh, now);
+    next.answer = None;
     if next.quieted.is_some() {
         next.forward.marks.mark(Moment::Quiet, now);
     }

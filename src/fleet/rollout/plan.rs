@@ -5,6 +5,8 @@
 mod tests;
 mod text;
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -195,16 +197,12 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
         strategy: ask.strategy_for(role),
         builds: ask.builds,
         builds_patience: ask.builds_patience.as_secs(),
-        patience: match role {
-            Role::Controller => ask.patience.as_secs(),
-            // Each lot of hosts may take as long, builds that are waited for included, and AWS waits
-            // until it has warmed up.
-            Role::Agent | Role::Ecs => {
-                let warmup = subject.group.warmup.unwrap_or(subject.group.grace);
-                let each = ask.patience + ask.builds_patience + warmup;
-                each.as_secs() * u64::from(crowd::lots(subject.group.desired))
-            }
-        },
+        patience: crowd::patience(
+            role,
+            (ask.patience + warmup(survey, role)).as_secs(),
+            ask.builds_patience.as_secs(),
+            subject.group.desired,
+        ),
         rollback: ask.rollback,
         home: home_of(survey),
         restores_home: ask.rollback && ask.restore_home && role == Role::Controller,
@@ -215,6 +213,15 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
             .map(|relations| relations.crowd(role, subject.group.desired))
             .unwrap_or_default(),
     })
+}
+
+/// So long AWS waits in a group of many until each lot of hosts has warmed up.
+fn warmup(survey: &Survey, role: Role) -> Duration {
+    let group = &survey.subject.group;
+    match role {
+        Role::Controller => Duration::ZERO,
+        Role::Agent | Role::Ecs => group.warmup.unwrap_or(group.grace),
+    }
 }
 
 /// The file system of a controller's home.

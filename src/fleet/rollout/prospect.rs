@@ -30,7 +30,7 @@ pub struct Prospect {
 /// What follows from what was found.
 #[derive(Clone, Debug)]
 pub enum Outlook {
-    /// It must not be begun. The plan is there as far as it could be made.
+    /// It must not be begun. The plan is there as far as it could be made, and anything was to be done.
     Refused(Option<Box<Plan>>),
     /// The image is in service already: nothing is to be done.
     InService(Side),
@@ -53,8 +53,15 @@ impl Prospect {
         let findings = preflight::check(survey, ask);
         let plan = Plan::of(survey, ask).map(Box::new);
         let outlook = match plan {
-            // Nothing is to be done, so that nothing speaks against it.
-            Some(plan) if plan.is_nothing(survey) => Outlook::InService(plan.order.from),
+            // Nothing is to be done, so that nothing speaks against it, unless a rollout has left it so
+            // before it was proven.
+            Some(plan) if plan.is_nothing(survey) => {
+                if preflight::is_settled(&findings) {
+                    Outlook::InService(plan.order.from)
+                } else {
+                    Outlook::Refused(None)
+                }
+            }
             Some(plan) if worst(&findings) < Verdict::Fail => Outlook::Change(plan),
             plan => Outlook::Refused(plan),
         };

@@ -13,7 +13,8 @@ use super::quiet::TAG;
 use super::record::{self, Record};
 use super::relations::Relations;
 use super::room::{self, Room};
-use super::{Ask, Side, alarms};
+use super::unfinished::Unfinished;
+use super::{Ask, Side, alarms, journal};
 use crate::aws::alarm::Alarm;
 use crate::aws::channel::{self, Channel};
 use crate::aws::image::{self, Image};
@@ -69,6 +70,8 @@ pub struct Records {
     pub previous: Option<Side>,
     /// Who holds the lock, if anybody: as it is written, where that cannot be read.
     pub lock: Option<Result<Lock, String>>,
+    /// The rollout that is not over, by the journal, if there is one.
+    pub unfinished: Option<Unfinished>,
     /// The replacements that are over, the oldest first.
     pub past: Vec<Record>,
 }
@@ -213,17 +216,19 @@ pub fn arch(image: &Image) -> &str {
 }
 
 async fn records(config: &SdkConfig, group: &str) -> Result<Records, Failure> {
-    let lock = lock::parameter(group);
-    let names = [lock.as_str()];
-    let (sides, held, past) = tokio::join!(
+    let (lock, journal) = (lock::parameter(group), journal::parameter(group));
+    let names = [lock.as_str(), journal.as_str()];
+    let (sides, found, past) = tokio::join!(
         record::sides(config, group),
         ssm::parameters(config, &names),
         record::all(config, group),
     );
     let (current, previous) = sides?;
-    let held = held?.values.get(&lock).map(str::to_owned);
+    let found = found?.values;
+    let unfinished = found.get(&journal).and_then(Unfinished::of);
+    let held = found.get(&lock).map(str::to_owned);
     let lock = held.map(|text| serde_json::from_str(&text).map_err(|_unreadable| text));
-    Ok(Records { current, previous, lock, past: past? })
+    Ok(Records { current, previous, lock, unfinished, past: past? })
 }
 
 async fn new_image(config: &SdkConfig, id: Option<&str>) -> Result<Option<Image>, Failure> {

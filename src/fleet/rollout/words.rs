@@ -103,6 +103,19 @@ pub(super) fn stands(journal: &Journal, seen: &Seen) -> Vec<String> {
     lines
 }
 
+/// What stands where when it was stopped on purpose. `seen` is absent where AWS has told nothing, and
+/// `heard` tells whether the journal says that nobody is at work.
+pub(super) fn put_down(journal: &Journal, seen: Option<&Seen>, heard: bool) -> Vec<String> {
+    let nothing = || vec!["AWS has told nothing of how the group stands".to_owned()];
+    let mut lines = seen.map_or_else(nothing, |seen| stands(journal, seen));
+    if !heard {
+        let says = "AWS did not hear that it was stopped: --resume on another machine waits until three \
+                    minutes are over, or needs --take-over";
+        lines.push(says.to_owned());
+    }
+    lines
+}
+
 /// How to carry on, and how to go back.
 pub(super) fn ways_on(journal: &Journal) -> Vec<String> {
     let group = &journal.order.group;

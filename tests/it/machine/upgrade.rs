@@ -115,9 +115,8 @@ fn a_host_that_ec2_takes_back_meanwhile_does_not_end_it() {
     let night = played(&["--break", "spot"]);
     assert_eq!(night["code"], 0);
     let timeline = night["timeline"].as_array().unwrap();
-    let launched = timeline.iter().filter(|line| {
-        line["what"].as_str().unwrap().starts_with("launched")
-    });
+    let launched =
+        timeline.iter().filter(|line| line["what"].as_str().unwrap().starts_with("launched"));
     assert_eq!(launched.count(), 3, "the old one, the one that was launched for it, the new one");
 }
 

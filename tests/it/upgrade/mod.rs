@@ -5,6 +5,7 @@
 mod alone;
 mod ends;
 mod gate;
+mod journals;
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -126,7 +127,7 @@ impl Stage {
             () = gate.killed.notified() => {
                 let whole = Gate::new(&self.cloud, None).config(&self.cloud);
                 let setting = Setting { config: &whole, ..setting.clone() };
-                let how = Resume { back, take_over: false };
+                let how = Resume { back, ..Resume::default() };
                 match resume(&setting, "ci", how, pending()).await {
                     // It was killed when nothing was left to be done.
                     Ok(Ended::Nothing { says }) if says.contains("is over") => {
@@ -333,7 +334,7 @@ async fn whoever_comes_second_is_told_who_is_at_work() {
     let Ended::Stopped(stopped) = ended.unwrap() else { panic!("it was stopped") };
     assert_eq!(stopped.commands.len(), 2, "{stopped:?}");
     // It was stopped on purpose: whoever wants to may carry it on at once.
-    let ended = resume(&bob, "ci", Resume { back: true, take_over: false }, pending()).await;
+    let ended = resume(&bob, "ci", Resume { back: true, ..Resume::default() }, pending()).await;
     stage.check(&ended.unwrap(), "stopped, and taken back").await;
 }
 
@@ -347,7 +348,7 @@ async fn who_was_taken_over_does_nothing_more() {
         while journal::read(&config, "ci").await.unwrap().is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        resume(&bob, "ci", Resume { back: false, take_over: true }, pending()).await
+        resume(&bob, "ci", Resume { take_over: true, ..Resume::default() }, pending()).await
     };
     let (first, second) = tokio::join!(carry_out(&ada, stage.order(), pending()), second);
     let fenced = first.unwrap_err();

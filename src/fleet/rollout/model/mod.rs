@@ -6,11 +6,12 @@ mod world;
 use proptest::prelude::*;
 
 use self::world::{Aws, Fate, Image, NEW, OLD, World, order, refused};
-use super::journal::{self, Journal, Scribe};
+use super::journal::{self, Journal};
 use super::next::{Act, End, Next, next};
 use super::reaction::{Reaction, react};
 use super::resume::revived;
-use super::{Order, Phase, Side, Strategy as Way_, Way, timeline};
+use super::scribe::Scribe;
+use super::{Builds, Order, Phase, Side, Strategy as Way_, Way, timeline};
 use crate::aws::asg::refresh::{BUSY, IRREVERSIBLE, NONE};
 use crate::group::standing::State;
 use crate::group::way_back;
@@ -324,6 +325,48 @@ proptest! {
         let course = run(&mut world, &fates, back);
         check(&world, &course);
     }
+}
+
+/// The group replaces the host that was made quiet, while its builds are waited for.
+#[test]
+fn a_host_that_comes_in_between_is_made_quiet_and_its_builds_are_waited_for() {
+    let mut world = World::new(Image::Serves, Aws::RollsBackWhenAsked, Way_::TerminateFirst);
+    world.launch(OLD);
+    world.hosts.remove(0);
+    world.serve();
+    let mut journal = Journal {
+        phase: Phase::Quiet,
+        quieted: Some("i-1".to_owned()),
+        since: world.now,
+        ..world.journal.clone().unwrap()
+    };
+    journal.forward.marks.mark(timeline::Moment::Asked, world.now);
+    // It is not there yet: the refresh is what brings the next one.
+    world.hosts[0].state = "Pending".to_owned();
+    let Next::Note(on) = next(&journal, &world.seen(), world.now) else { panic!("it waits") };
+    assert_eq!((on.phase, on.answer), (Phase::Refresh, None));
+    world.hosts[0].state = "InService".to_owned();
+    let later = world.now + jiff::SignedDuration::from_mins(5);
+    let Next::Note(noted) = next(&journal, &world.seen(), later) else { panic!("it waits") };
+    assert_eq!((noted.phase, noted.quieted.as_deref()), (Phase::Quiet, Some("i-2")));
+    assert_eq!(noted.since, later);
+    assert!(noted.answer.is_some(), "an answer of before is told from one to this");
+    // Its builds are worth as much, and are asked for by the tag.
+    let seen = world.seen();
+    assert_eq!(next(&noted, &seen, later), Next::Act(Act::Quiet("i-2".to_owned())));
+    world.tag = Some(("i-2".to_owned(), "quiet".to_owned()));
+    world.obey();
+    assert!(matches!(next(&noted, &world.seen(), later), Next::Wait(_)), "a build runs");
+    world.obey();
+    let Next::Note(on) = next(&noted, &world.seen(), later) else { panic!("none runs") };
+    assert_eq!(on.phase, Phase::Refresh);
+    // A group that does that again and again does not keep it for ever, nor whoever gives builds up.
+    let much = world.now + jiff::SignedDuration::from_mins(11);
+    let Next::Note(on) = next(&journal, &world.seen(), much) else { panic!("it waits") };
+    assert_eq!(on.phase, Phase::Refresh);
+    journal.order.builds = Builds::Force;
+    let Next::Note(on) = next(&journal, &world.seen(), later) else { panic!("it waits") };
+    assert_eq!(on.phase, Phase::Refresh);
 }
 
 /// Journals of all forms that were ever written are read for ever.

@@ -6,6 +6,7 @@ use crate::doctor::{Gap, render, worst};
 use crate::fleet::rollout::lock::{Lock, Operator};
 use crate::fleet::rollout::sample::{ask, image, survey};
 use crate::fleet::rollout::survey::{Choice, Probe};
+use crate::fleet::rollout::unfinished::Unfinished;
 use crate::fleet::rollout::{Builds, Outlook, Prospect, Side};
 use crate::host::Role;
 
@@ -159,6 +160,7 @@ const CASES: [(&str, Change); 46] = [
             who: "arn:aws:iam::123456789012:user/bob".into(),
             host: "laptop".into(),
             pid: 4711,
+            process: None,
         };
         let lock = Lock::new("r-0123", &operator, it_now());
         it.records.as_mut().unwrap().lock = Some(Ok(lock));
@@ -313,6 +315,76 @@ fn an_image_that_serves_already_is_nothing_to_do_whatever_else_is_wrong() {
     survey.subject.group.members[0].template.as_mut().unwrap().version = "3".into();
     let prospect = Prospect::of(&survey, &ask());
     assert!(matches!(prospect.outlook, Outlook::Refused(_)), "{}", prospect.text());
+}
+
+/// The text of a journal, at this phase.
+fn journal(phase: &str) -> String {
+    let text = include_str!("../fixtures/journal-1.json");
+    text.replace("\"refresh\",\"since", &format!("\"{phase}\",\"since"))
+}
+
+#[test]
+fn a_rollout_that_is_not_over_refuses_another_one_with_and_without_its_lock() {
+    let (mut survey, ask) = (survey(), ask());
+    let failed = |survey: &Survey| -> Vec<&'static str> {
+        let findings = check(survey, &ask);
+        findings.iter().filter(|it| it.verdict == Verdict::Fail).map(|it| it.id).collect()
+    };
+    survey.records.as_mut().unwrap().unfinished = Unfinished::of(&journal("proof"));
+    assert_eq!(failed(&survey), ["upgrade.unfinished"]);
+    let prospect = Prospect::of(&survey, &ask);
+    let refusal = prospect.refusal().unwrap();
+    assert!(refusal.hint_text().unwrap().contains("--asg ci-controller --resume"), "{refusal:?}");
+    let text = prospect.text();
+    let forget = "aws ssm delete-parameters --names /hostkit/asg/ci-controller/lock \
+                  /hostkit/asg/ci-controller/journal";
+    assert!(text.contains("it is at `proof`") && text.contains(forget), "{text}");
+    // Whoever holds its lock is told, and that is one thing.
+    let operator = Operator::this("arn:aws:iam::123456789012:user/bob");
+    let lock = |rollout: &str| Some(Ok(Lock::new(rollout, &operator, it_now())));
+    survey.records.as_mut().unwrap().lock = lock("r-1");
+    assert_eq!(failed(&survey), ["upgrade.lock"]);
+    survey.records.as_mut().unwrap().lock = lock("r-2");
+    assert_eq!(failed(&survey), ["upgrade.lock", "upgrade.unfinished"]);
+    let records = survey.records.as_mut().unwrap();
+    (records.lock, records.unfinished) = (None, Unfinished::of(&journal("recorded")));
+    assert_eq!(failed(&survey), [""; 0]);
+}
+
+#[test]
+fn an_image_that_serves_already_is_nothing_to_do_only_where_it_was_left_there_proven() {
+    let ask = ask();
+    let with = |change: &dyn Fn(&mut crate::fleet::rollout::survey::Records)| {
+        let mut survey = survey();
+        survey.image = Ok(Some(image(1, "2.555.1")));
+        change(survey.records.as_mut().unwrap());
+        Prospect::of(&survey, &ask)
+    };
+    let is_nothing = |prospect: &Prospect| matches!(prospect.outlook, Outlook::InService(_));
+    assert!(is_nothing(&with(&|_| {})), "hostkit never brought anything there");
+    assert!(is_nothing(&with(&|it| it.current = Some(side(1, "2.555.1")))));
+    assert!(is_nothing(&with(&|it| it.unfinished = Unfinished::of(&journal("recorded")))));
+    let held = |it: &mut crate::fleet::rollout::survey::Records| {
+        it.lock = Some(Ok(Lock::new("r-1", &Operator::this("bob"), it_now())));
+        it.unfinished = Unfinished::of(&journal("proof"));
+    };
+    for (left, id) in [
+        (with(&held), "upgrade.lock"),
+        (with(&|it| it.lock = Some(Err("{".into()))), "upgrade.lock"),
+        (with(&|it| it.unfinished = Unfinished::of(&journal("proof"))), "upgrade.unfinished"),
+        (with(&|it| it.current = Some(side(2, "2.568.2"))), "upgrade.recorded"),
+    ] {
+        assert_eq!(left.refusal().unwrap().blame(), crate::error::Blame::Step, "{id}");
+        let text = left.text();
+        assert!(text.contains(&format!("fail  {id}")) && !text.contains("nothing is"), "{text}");
+        assert!(text.contains("hostkit upgrade --asg ci-controller"), "{text}");
+    }
+    // What cannot be told is not so.
+    let mut survey = survey();
+    survey.image = Ok(Some(image(1, "2.555.1")));
+    survey.records =
+        Err(Gap { needs: "ssm:GetParameters".into(), denied: true, why: "it was refused".into() });
+    assert!(Prospect::of(&survey, &ask).refusal().is_some());
 }
 
 #[test]
