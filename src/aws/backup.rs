@@ -79,6 +79,23 @@ impl Job {
     }
 }
 
+/// A job out of one of the SDK's four shapes of one, which share the names of their fields and no type:
+/// the fields of its id and its state alone are called differently.
+macro_rules! job {
+    ($told:ident, $id:expr, $state:expr) => {
+        Job {
+            id: $id,
+            state: $state.map(|it| it.as_str().to_owned()).unwrap_or_default(),
+            message: $told.status_message,
+            percent: percent($told.percent_done.as_deref()),
+            bytes: $told.backup_size_in_bytes.and_then(count),
+            created: $told.creation_date.and_then(moment),
+            ended: $told.completion_date.and_then(moment),
+            point: $told.recovery_point_arn,
+        }
+    };
+}
+
 /// What is needed to restore a recovery point: whose it is, how it was encrypted, by AWS's names.
 pub type Metadata = BTreeMap<String, String>;
 
@@ -133,16 +150,7 @@ pub async fn backup_jobs(
         .by_created_after(DateTime::from_secs(since.as_second()));
     let found = call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
     let found = found.map_err(|error| Failure::new(CALL, &error))?;
-    let jobs = found.into_iter().map(|it| Job {
-        id: it.backup_job_id.unwrap_or_default(),
-        state: it.state.map(|it| it.as_str().to_owned()).unwrap_or_default(),
-        message: it.status_message,
-        percent: percent(it.percent_done.as_deref()),
-        bytes: it.backup_size_in_bytes.and_then(count),
-        created: it.creation_date.and_then(moment),
-        ended: it.completion_date.and_then(moment),
-        point: it.recovery_point_arn,
-    });
+    let jobs = found.into_iter().map(|it| job!(it, it.backup_job_id.unwrap_or_default(), it.state));
     Ok(newest_first(jobs.collect()))
 }
 
@@ -160,16 +168,7 @@ pub async fn restore_jobs(
     let found = call.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
     let found = found.map_err(|error| Failure::new(CALL, &error))?;
     let of_this = found.into_iter().filter(|it| it.source_resource_arn() == Some(resource));
-    let jobs = of_this.map(|it| Job {
-        id: it.restore_job_id.unwrap_or_default(),
-        state: it.status.map(|it| it.as_str().to_owned()).unwrap_or_default(),
-        message: it.status_message,
-        percent: percent(it.percent_done.as_deref()),
-        bytes: it.backup_size_in_bytes.and_then(count),
-        created: it.creation_date.and_then(moment),
-        ended: it.completion_date.and_then(moment),
-        point: it.recovery_point_arn,
-    });
+    let jobs = of_this.map(|it| job!(it, it.restore_job_id.unwrap_or_default(), it.status));
     Ok(newest_first(jobs.collect()))
 }
 
@@ -206,16 +205,7 @@ pub async fn backup_job(config: &SdkConfig, id: &str) -> Result<Job, Failure> {
     const CALL: &str = "backup:DescribeBackupJob";
     let call = Client::new(config).describe_backup_job().backup_job_id(id).send().await;
     let found = call.map_err(|error| Failure::new(CALL, &error))?;
-    Ok(Job {
-        id: id.to_owned(),
-        state: found.state.map(|it| it.as_str().to_owned()).unwrap_or_default(),
-        message: found.status_message,
-        percent: percent(found.percent_done.as_deref()),
-        bytes: found.backup_size_in_bytes.and_then(count),
-        created: found.creation_date.and_then(moment),
-        ended: found.completion_date.and_then(moment),
-        point: found.recovery_point_arn,
-    })
+    Ok(job!(found, id.to_owned(), found.state))
 }
 
 /// What is needed to restore a recovery point.
@@ -258,16 +248,7 @@ pub async fn restore_job(config: &SdkConfig, id: &str) -> Result<Job, Failure> {
     const CALL: &str = "backup:DescribeRestoreJob";
     let call = Client::new(config).describe_restore_job().restore_job_id(id).send().await;
     let found = call.map_err(|error| Failure::new(CALL, &error))?;
-    Ok(Job {
-        id: id.to_owned(),
-        state: found.status.map(|it| it.as_str().to_owned()).unwrap_or_default(),
-        message: found.status_message,
-        percent: percent(found.percent_done.as_deref()),
-        bytes: found.backup_size_in_bytes.and_then(count),
-        created: found.creation_date.and_then(moment),
-        ended: found.completion_date.and_then(moment),
-        point: found.recovery_point_arn,
-    })
+    Ok(job!(found, id.to_owned(), found.status))
 }
 
 fn named(call: &'static str, id: Option<String>) -> Result<String, Failure> {
