@@ -53,6 +53,21 @@ pub struct Call<'a> {
     pub request: &'a Request,
 }
 
+#[cfg(test)]
+impl<'a> Call<'a> {
+    /// The operator's, in the first region, with which nothing goes wrong.
+    pub fn for_tests(service: Service, action: &str, request: &'a Request) -> Self {
+        Self {
+            service,
+            action: action.to_owned(),
+            region: super::account::REGION.to_owned(),
+            caller: Caller::Operator,
+            disturbance: None,
+            request,
+        }
+    }
+}
+
 impl Call<'_> {
     /// What it is, as far as disturbances go.
     pub fn scene(&self) -> Scene<'_> {

@@ -13,7 +13,8 @@ use super::record::{Record, Subject};
 use super::service::Service;
 use super::signature::{self, Refusal};
 use super::{
-    autoscaling, backup, cloudwatch, ebs, ec2, ecs, efs, elb, imds, kms, quota, random, ssm, sts,
+    autoscaling, aws_json, backup, cloudwatch, ebs, ec2, ecs, efs, elb, imds, kms, quota, random,
+    ssm, sts,
 };
 
 /// The account as its servers share it.
@@ -156,7 +157,7 @@ fn begin(account: &mut Account, request: &Request) -> Begun {
 
 /// What AWS's front door says to what no service understands.
 fn unknown() -> Reply {
-    ssm::error("UnknownOperationException", "no service here has that operation")
+    aws_json::error("UnknownOperationException", "no service here has that operation")
 }
 
 fn answer(account: &mut Account, call: &Call<'_>) -> Turn {

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::account::{ACCOUNT_ID, Account};
+use super::aws_json::{self, Answer, error, input, seconds};
 use super::call::Call;
 use super::encryption_key::{EncryptionKey, State};
 use super::http::Reply;
@@ -40,22 +41,10 @@ pub fn answer(account: &mut Account, call: &Call<'_>) -> Reply {
             key.state = State::Disabled;
             Ok(json!({ "KeyId": key.arn }))
         }),
-        _ => Err(error("UnknownOperationException", "")),
+        _ => Err(aws_json::unknown()),
     };
-    result.map_or_else(|refusal| refusal, |output| reply(200, &output))
+    aws_json::reply(result)
 }
-
-/// An error in the shape of this protocol.
-pub fn error(kind: &str, message: &str) -> Reply {
-    let body = if message.is_empty() {
-        json!({ "__type": kind })
-    } else {
-        json!({ "__type": kind, "message": message })
-    };
-    reply(400, &body)
-}
-
-type Answer = Result<Value, Reply>;
 
 fn state(message: &str) -> Reply {
     error("KMSInvalidStateException", message)
@@ -76,14 +65,9 @@ struct Asked {
     pending_window_in_days: Option<i64>,
 }
 
-fn asked(call: &Call<'_>) -> Result<Asked, Reply> {
-    serde_json::from_slice(&call.request.body)
-        .map_err(|error| self::error("SerializationException", &error.to_string()))
-}
-
 /// The key that is named by its id, its ARN or its alias.
 fn find<'a>(region: &'a mut Region, call: &Call<'_>) -> Result<&'a mut EncryptionKey, Reply> {
-    let asked = asked(call)?.key_id.unwrap_or_default();
+    let asked = input::<Asked>(call)?.key_id.unwrap_or_default();
     let named = |key: &EncryptionKey| {
         asked == key.id || asked == key.arn || key.of_aws.as_ref() == Some(&asked)
     };
@@ -126,7 +110,7 @@ fn describe(region: &mut Region, call: &Call<'_>) -> Answer {
 }
 
 fn schedule(region: &mut Region, call: &Call<'_>, world: Timestamp) -> Answer {
-    let days = asked(call)?.pending_window_in_days.unwrap_or(30);
+    let days = input::<Asked>(call)?.pending_window_in_days.unwrap_or(30);
     if !(7..=30).contains(&days) {
         return Err(error("ValidationException", "PendingWindowInDays must be 7 to 30"));
     }
@@ -171,32 +155,15 @@ fn shape(key: &EncryptionKey) -> Value {
     told
 }
 
-fn seconds(time: Timestamp) -> f64 {
-    time.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64()
-}
-
-fn reply(status: u16, body: &Value) -> Reply {
-    Reply::new(status, "application/x-amz-json-1.1", body.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::call::Caller;
     use crate::sim::http::Request;
     use crate::sim::service::Service;
 
     fn ask(account: &mut Account, action: &str, body: &Value) -> (u16, Value) {
         let request = Request { body: body.to_string().into(), ..Request::default() };
-        let call = Call {
-            service: Service::Kms,
-            action: action.to_owned(),
-            region: "eu-west-1".to_owned(),
-            caller: Caller::Operator,
-            disturbance: None,
-            request: &request,
-        };
-        let reply = answer(account, &call);
+        let reply = answer(account, &Call::for_tests(Service::Kms, action, &request));
         (reply.status, serde_json::from_str(&reply.body).unwrap())
     }
 

@@ -11,6 +11,7 @@
 pub mod account;
 pub mod alarm;
 pub mod autoscaling;
+pub mod aws_json;
 pub mod backup;
 pub mod call;
 pub mod cloud;

@@ -5,9 +5,10 @@
 //! by [`super::shortage`].
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::account::{ACCOUNT_ID, Account};
+use super::aws_json::{self, Answer};
 use super::call::Call;
 use super::ec2::instance::types::Type;
 use super::http::Reply;
@@ -47,19 +48,19 @@ const QUOTAS: [Quota; 2] = [
 pub fn answer(account: &mut Account, call: &Call<'_>) -> Reply {
     let result = match call.action.as_str() {
         "GetServiceQuota" => get(account, call),
-        _ => Err(error("UnknownOperationException", "")),
+        _ => Err(aws_json::unknown()),
     };
-    result.map_or_else(|refusal| refusal, |output| reply(200, &output))
+    aws_json::reply(result)
 }
 
-/// An error in the shape of this protocol.
+/// An error in the shape of this protocol, in which this service writes `Message` large.
 pub fn error(kind: &str, message: &str) -> Reply {
     let body = if message.is_empty() {
         json!({ "__type": kind })
     } else {
         json!({ "__type": kind, "Message": message })
     };
-    reply(400, &body)
+    aws_json::written(400, &body)
 }
 
 #[derive(Deserialize)]
@@ -69,7 +70,7 @@ struct Asked {
     quota_code: String,
 }
 
-fn get(account: &mut Account, call: &Call<'_>) -> Result<Value, Reply> {
+fn get(account: &mut Account, call: &Call<'_>) -> Answer {
     let asked: Asked = serde_json::from_slice(&call.request.body)
         .map_err(|wrong| error("ValidationException", &wrong.to_string()))?;
     let Asked { service_code, quota_code } = asked;
@@ -131,29 +132,19 @@ pub fn measure(account: &mut Account, region: &str) {
     }
 }
 
-fn reply(status: u16, body: &Value) -> Reply {
-    Reply::new(status, "application/x-amz-json-1.1", body.to_string())
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::sim::account::REGION;
-    use crate::sim::call::Caller;
     use crate::sim::http::Request;
     use crate::sim::service::Service;
 
     fn ask(account: &mut Account, code: &str) -> Value {
         let body = json!({ "ServiceCode": "ec2", "QuotaCode": code });
         let request = Request { body: body.to_string().into(), ..Request::default() };
-        let call = Call {
-            service: Service::ServiceQuotas,
-            action: "GetServiceQuota".to_owned(),
-            region: REGION.to_owned(),
-            caller: Caller::Operator,
-            disturbance: None,
-            request: &request,
-        };
+        let call = Call::for_tests(Service::ServiceQuotas, "GetServiceQuota", &request);
         serde_json::from_str(&answer(account, &call).body).unwrap()
     }
 

@@ -141,7 +141,7 @@ mod tests {
             region: "eu-west-1".into(),
         };
         let record = Record::open(&path).unwrap();
-        record.write(&subject, &request, &crate::sim::ssm::error("ParameterNotFound", ""));
+        record.write(&subject, &request, &crate::sim::aws_json::error("ParameterNotFound", ""));
         let text = std::fs::read_to_string(&path).unwrap();
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(line["service"], "ssm");

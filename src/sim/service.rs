@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use super::http::{Reply, Request};
 use super::{
-    autoscaling, backup, cloudwatch, ebs, ec2, ecs, efs, elb, kms, quota, signature, ssm, sts,
+    autoscaling, aws_json, backup, cloudwatch, ebs, ec2, ecs, efs, elb, kms, quota, signature, ssm,
+    sts,
 };
 
 /// A service.
@@ -37,8 +38,6 @@ pub enum Service {
     Sts,
 }
 
-const SSM_TARGET: &str = "AmazonSSM.";
-
 impl Service {
     /// By the shape of the request, as it must be told where it is not signed; the name that it is
     /// signed for decides only where the shape leaves it open.
@@ -55,7 +54,7 @@ impl Service {
         if ebs::is_path(&request.path) {
             return Some(Self::Ebs);
         }
-        if let Some(target) = request.header("x-amz-target") {
+        if let Some(target) = request.header(aws_json::TARGET) {
             if target.starts_with(ecs::TARGET) {
                 return Some(Self::Ecs);
             }
@@ -68,7 +67,7 @@ impl Service {
             if target.starts_with(quota::TARGET) {
                 return Some(Self::ServiceQuotas);
             }
-            return target.starts_with(SSM_TARGET).then_some(Self::Ssm);
+            return target.starts_with(ssm::TARGET).then_some(Self::Ssm);
         }
         let asked = request.parameters();
         match asked.get("Version").map(String::as_str) {
@@ -100,22 +99,10 @@ impl Service {
             Self::AutoScaling | Self::Ec2 | Self::Elb | Self::Sts => {
                 request.parameters().remove("Action").unwrap_or_default()
             }
-            Self::Ecs => {
-                let target = request.header("x-amz-target").unwrap_or_default();
-                target.strip_prefix(ecs::TARGET).unwrap_or_default().to_owned()
-            }
-            Self::Ssm => {
-                let target = request.header("x-amz-target").unwrap_or_default();
-                target.strip_prefix(SSM_TARGET).unwrap_or_default().to_owned()
-            }
-            Self::Kms => {
-                let target = request.header("x-amz-target").unwrap_or_default();
-                target.strip_prefix(kms::TARGET).unwrap_or_default().to_owned()
-            }
-            Self::ServiceQuotas => {
-                let target = request.header("x-amz-target").unwrap_or_default();
-                target.strip_prefix(quota::TARGET).unwrap_or_default().to_owned()
-            }
+            Self::Ecs => aws_json::action(request, ecs::TARGET),
+            Self::Kms => aws_json::action(request, kms::TARGET),
+            Self::ServiceQuotas => aws_json::action(request, quota::TARGET),
+            Self::Ssm => aws_json::action(request, ssm::TARGET),
             Self::Backup => backup::action(request).to_owned(),
             Self::CloudWatch => cloudwatch::action(request),
             Self::Ebs => ebs::action(request).to_owned(),
@@ -141,7 +128,7 @@ impl Service {
         }
     }
 
-    /// An error in the shape of its protocol. That of SSM and ECS has no status of its own.
+    /// An error in the shape of its protocol. That of ECS, KMS and SSM has no status of its own.
     pub fn error(self, status: u16, code: &str, message: &str) -> Reply {
         match self {
             Self::AutoScaling => autoscaling::error(status, code, message),
@@ -149,12 +136,10 @@ impl Service {
             Self::CloudWatch => cloudwatch::error(status, code, message),
             Self::Ebs => ebs::error(status, code, message, None),
             Self::Ec2 => ec2::error(status, code, message),
-            Self::Ecs => Reply { status, ..ecs::error(code, message) },
+            Self::Ecs | Self::Kms | Self::Ssm => Reply { status, ..aws_json::error(code, message) },
             Self::Efs => efs::error(status, code, message),
             Self::Elb => elb::error(status, code, message),
-            Self::Kms => Reply { status, ..kms::error(code, message) },
             Self::ServiceQuotas => Reply { status, ..quota::error(code, message) },
-            Self::Ssm => Reply { status, ..ssm::error(code, message) },
             Self::Sts => sts::error(status, code, message),
         }
     }

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{Answer, absent, here, moment, page, seconds};
+use super::{Answer, absent, here, moment, page};
 use crate::sim::account::{ACCOUNT_ID, Account};
+use crate::sim::aws_json::seconds;
 use crate::sim::call::Call;
 use crate::sim::http::Reply;
 use crate::sim::vault::{Job, Kind, vault_arn};

@@ -107,10 +107,6 @@ fn decoded(part: &str) -> String {
     value.map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
-fn seconds(time: Timestamp) -> f64 {
-    time.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64()
-}
-
 /// A moment that a filter names.
 fn moment(asked: &BTreeMap<String, String>, name: &str) -> Result<Option<Timestamp>, Reply> {
     let text = asked.get(name);

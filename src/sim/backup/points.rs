@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, absent, error, here, invalid, page, seconds};
+use super::{Answer, absent, error, here, invalid, page};
 use crate::sim::account::{ACCOUNT_ID, Account};
+use crate::sim::aws_json::seconds;
 use crate::sim::call::Call;
 use crate::sim::http::Reply;
 use crate::sim::vault::{Point, vault_arn};

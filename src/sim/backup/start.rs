@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Answer, absent, error, here, invalid, points, seconds};
+use super::{Answer, absent, error, here, invalid, points};
 use crate::sim::account::{ACCOUNT_ID, Account};
+use crate::sim::aws_json::seconds;
 use crate::sim::call::Call;
 use crate::sim::disturbance;
 use crate::sim::efs;

@@ -1,7 +1,6 @@
 use jiff::SignedDuration;
 
 use super::*;
-use crate::sim::call::Caller;
 use crate::sim::service::Service;
 use crate::sim::vault::{BACKUP, DEFAULT, Point, RESTORE, WAITS};
 
@@ -16,15 +15,7 @@ fn ask(account: &mut Account, method: &str, path: &str, body: &Value) -> (u16, V
         body: body.to_string().into(),
         ..Request::default()
     };
-    let call = Call {
-        service: Service::Backup,
-        action: action(&request).to_owned(),
-        region: "eu-west-1".to_owned(),
-        caller: Caller::Operator,
-        disturbance: None,
-        request: &request,
-    };
-    let reply = answer(account, &call);
+    let reply = answer(account, &Call::for_tests(Service::Backup, action(&request), &request));
     (reply.status, serde_json::from_str(&reply.body).unwrap())
 }
 

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use self::cbor::Value;
 use super::account::Account;
+use super::aws_json;
 use super::call::Call;
 use super::http::{Reply, Request};
 use super::metric::Metrics;
@@ -26,7 +27,7 @@ const QUERIES: usize = 500;
 
 /// What a request asks for, by the name that policies give it.
 pub fn action(request: &Request) -> String {
-    let target = request.header("x-amz-target").and_then(|it| it.strip_prefix(TARGET));
+    let target = request.header(aws_json::TARGET).and_then(|it| it.strip_prefix(TARGET));
     target.or_else(|| request.path.strip_prefix(PREFIX)).unwrap_or_default().to_owned()
 }
 
@@ -38,7 +39,7 @@ pub fn readable(request: &Request) -> Option<String> {
 
 /// Answers one signed request.
 pub fn answer(account: &mut Account, call: &Call<'_>) -> Reply {
-    let is_json = call.request.header("x-amz-target").is_some();
+    let is_json = call.request.header(aws_json::TARGET).is_some();
     let body = &call.request.body;
     let asked = if is_json { json::decode(body) } else { cbor::decode(body) };
     let Some(asked) = asked else {

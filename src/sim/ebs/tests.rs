@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::sim::call::Caller;
 use crate::sim::disturbance::Kind;
 use crate::sim::endpoint::with;
 use crate::sim::service::Service;
@@ -30,14 +29,8 @@ impl World {
     }
 
     fn ask(&self, request: &Request) -> Reply {
-        let call = Call {
-            service: Service::Ebs,
-            action: action(request).to_owned(),
-            region: "eu-west-1".to_owned(),
-            caller: Caller::Operator,
-            disturbance: self.disturbance,
-            request,
-        };
+        let disturbance = self.disturbance;
+        let call = Call { disturbance, ..Call::for_tests(Service::Ebs, action(request), request) };
         match with(&self.account, |account| answer(account, &call)) {
             Turn::Done(reply) => reply,
             Turn::Work(work) => work.run(&self.account, request),

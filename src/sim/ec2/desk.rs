@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::answer;
 use crate::sim::account::{Account, REGION};
-use crate::sim::call::{Call, Caller};
+use crate::sim::call::Call;
 use crate::sim::http::{Reply, Request};
 use crate::sim::parameter_store::ParameterStore;
 use crate::sim::parameters::{Kind, Parameters};
@@ -94,14 +94,7 @@ impl Desk {
 /// One request of the operator.
 pub(in crate::sim) fn put(account: &mut Account, region: &str, query: String) -> Reply {
     let request = Request { query, ..Request::default() };
-    let call = Call {
-        service: Service::Ec2,
-        action: String::new(),
-        region: region.to_owned(),
-        caller: Caller::Operator,
-        disturbance: None,
-        request: &request,
-    };
+    let call = Call { region: region.to_owned(), ..Call::for_tests(Service::Ec2, "", &request) };
     let now = account.now();
     answer(account, &call, now)
 }

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, error, input, refusal};
+use super::refusal;
 use crate::sim::account::Account;
+use crate::sim::aws_json::{Answer, error, input};
 use crate::sim::call::Call;
 use crate::sim::cluster::Host;
 use crate::sim::http::Reply;

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, DEFAULT, Tag, error, failure, input, last, page, refusal, tags, tags_of};
+use super::{DEFAULT, Tag, failure, last, page, refusal, tags, tags_of};
 use crate::sim::account::Account;
+use crate::sim::aws_json::{Answer, error, input};
 use crate::sim::call::Call;
 use crate::sim::cluster::{Cluster, Standing};
 

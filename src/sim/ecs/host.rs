@@ -5,8 +5,9 @@ use std::time::Instant;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, attribute, failure, input, last, page, refusal, seconds, tags};
+use super::{attribute, failure, last, page, refusal, tags};
 use crate::sim::account::Account;
+use crate::sim::aws_json::{Answer, input, seconds};
 use crate::sim::call::Call;
 use crate::sim::cluster::{Cluster, Host, STOPS, Standing};
 use crate::sim::http::Reply;

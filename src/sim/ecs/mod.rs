@@ -15,11 +15,11 @@ mod task;
 mod tests;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use self::refusal::invalid;
 use super::account::Account;
+use super::aws_json;
 use super::call::Call;
 use super::cluster::{Cluster, Host};
 use super::http::Reply;
@@ -54,23 +54,10 @@ pub fn answer(account: &mut Account, call: &Call<'_>) -> Reply {
         "StopTask" => task::stop(account, call),
         "ListTasks" => task::list(account, call),
         "DescribeTasks" => task::describe(account, call),
-        _ => Err(error("UnknownOperationException", "")),
+        _ => Err(aws_json::unknown()),
     };
-    result.map_or_else(|refusal| refusal, |output| reply(200, &output))
+    aws_json::reply(result)
 }
-
-/// An error in the shape of this protocol.
-pub fn error(kind: &str, message: &str) -> Reply {
-    let body = if message.is_empty() {
-        json!({ "__type": kind })
-    } else {
-        json!({ "__type": kind, "message": message })
-    };
-    reply(400, &body)
-}
-
-/// What an operation gives, or the refusal.
-type Answer = Result<Value, Reply>;
 
 /// As it is sent.
 #[derive(Clone, Debug, Deserialize)]
@@ -78,12 +65,6 @@ struct Tag {
     key: String,
     #[serde(default)]
     value: String,
-}
-
-/// What is asked. Members that it does not know are passed over, as AWS does it.
-fn input<T: DeserializeOwned>(call: &Call<'_>) -> Result<T, Reply> {
-    serde_json::from_slice(&call.request.body)
-        .map_err(|error| self::error("SerializationException", &error.to_string()))
 }
 
 /// Lets happen what is due.
@@ -138,18 +119,10 @@ fn failure(arn: &str, reason: &str) -> Value {
     json!({ "arn": arn, "reason": reason })
 }
 
-fn seconds(time: jiff::Timestamp) -> f64 {
-    time.duration_since(jiff::Timestamp::UNIX_EPOCH).as_secs_f64()
-}
-
 /// A list that may not be longer.
 fn at_most<T>(list: &[T], limit: usize, name: &str) -> Result<(), Reply> {
     if list.len() <= limit {
         return Ok(());
     }
     Err(invalid(&format!("{name} can have at most {limit} items.")))
-}
-
-fn reply(status: u16, body: &Value) -> Reply {
-    Reply::new(status, "application/x-amz-json-1.1", body.to_string())
 }

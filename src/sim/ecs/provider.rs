@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, failure, input, last, refusal};
+use super::{failure, last, refusal};
 use crate::sim::account::{ACCOUNT_ID, Account};
+use crate::sim::aws_json::{Answer, input};
 use crate::sim::call::Call;
 use crate::sim::cluster::CapacityProvider;
 use crate::sim::region::Region;

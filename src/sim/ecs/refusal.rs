@@ -1,6 +1,6 @@
 //! How this service says no.
 
-use super::error;
+use crate::sim::aws_json::error;
 use crate::sim::http::Reply;
 
 pub(super) fn invalid(message: &str) -> Reply {

@@ -5,8 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::attribute::{self, Attribute};
-use super::{Answer, Tag, input, last, refusal, tags_of};
+use super::{Tag, last, refusal, tags_of};
 use crate::sim::account::Account;
+use crate::sim::aws_json::{Answer, input};
 use crate::sim::call::{Call, Caller};
 use crate::sim::cluster::{Host, Standing};
 use crate::sim::http::Reply;

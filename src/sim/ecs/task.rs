@@ -5,8 +5,9 @@ use std::time::Instant;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, failure, input, last, page, refusal, seconds};
+use super::{failure, last, page, refusal};
 use crate::sim::account::{ACCOUNT_ID, Account};
+use crate::sim::aws_json::{Answer, input, seconds};
 use crate::sim::call::Call;
 use crate::sim::cluster::{Cluster, STOPS, Standing, Task};
 

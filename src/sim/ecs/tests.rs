@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::sim::account::REGION;
 use crate::sim::call::Caller;
 use crate::sim::cluster::{CLUSTER, STOPS};
 use crate::sim::http::Request;
@@ -14,14 +13,7 @@ use crate::sim::service::Service;
 
 fn ask_as(account: &mut Account, caller: Caller, operation: &str, input: &Value) -> (u16, Value) {
     let request = Request { body: input.to_string().into(), ..Request::default() };
-    let call = Call {
-        service: Service::Ecs,
-        action: operation.to_owned(),
-        region: REGION.to_owned(),
-        caller,
-        disturbance: None,
-        request: &request,
-    };
+    let call = Call { caller, ..Call::for_tests(Service::Ecs, operation, &request) };
     let reply = answer(account, &call);
     (reply.status, serde_json::from_str(&reply.body).unwrap())
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::change::{input, waits};
 use super::{Change, FileSystem, error, no_file_system, reply};
 use crate::sim::account::{ACCOUNT_ID, Account};
+use crate::sim::aws_json::seconds;
 use crate::sim::http::Reply;
 use crate::sim::random;
 use crate::sim::region::Due;
@@ -208,7 +209,6 @@ fn none(id: &str) -> Reply {
 }
 
 fn shape(of: &Replication, world: Timestamp) -> Value {
-    let seconds = |at: Timestamp| at.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64();
     let arn = format!(
         "arn:aws:elasticfilesystem:{}:{ACCOUNT_ID}:file-system/{}",
         of.source_region, of.source

@@ -4,8 +4,9 @@ use serde::Deserialize;
 
 use super::page::Page;
 use super::read::{listed, metadata};
-use super::{Answer, arn, error, input, store};
+use super::{arn, store};
 use crate::sim::account::Account;
+use crate::sim::aws_json::{Answer, error, input};
 use crate::sim::call::Call;
 use crate::sim::http::Reply;
 use crate::sim::parameter_store::Stored;

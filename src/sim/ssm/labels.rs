@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::refusal::{no_version, not_found};
-use super::{Answer, error, input, needed, plain, store};
+use super::{needed, plain, store};
 use crate::sim::account::Account;
+use crate::sim::aws_json::{Answer, error, input};
 use crate::sim::call::Call;
 use crate::sim::parameter_store::LABELS_LIMIT;
 

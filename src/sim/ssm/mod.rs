@@ -12,11 +12,9 @@ mod write;
 
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-
 use self::refusal::validation;
 use super::account::{ACCOUNT_ID, Account};
+use super::aws_json;
 use super::call::Call;
 use super::http::Reply;
 use super::image;
@@ -27,6 +25,9 @@ const VALIDATION: Duration = Duration::from_secs(5);
 /// What a value can be: plain, or the id of an image that is there.
 const TEXT: &str = "text";
 const IMAGE: &str = "aws:ec2:image";
+
+/// What the header of every request begins with.
+pub const TARGET: &str = "AmazonSSM.";
 
 /// Answers one signed request.
 pub fn answer(account: &mut Account, call: &Call<'_>) -> Reply {
@@ -44,28 +45,9 @@ pub fn answer(account: &mut Account, call: &Call<'_>) -> Reply {
         "AddTagsToResource" => tags::add(account, call),
         "RemoveTagsFromResource" => tags::remove(account, call),
         "ListTagsForResource" => tags::list(account, call),
-        _ => Err(error("UnknownOperationException", "")),
+        _ => Err(aws_json::unknown()),
     };
-    result.map_or_else(|refusal| refusal, |output| reply(200, &output))
-}
-
-/// An error in the shape of this protocol.
-pub fn error(kind: &str, message: &str) -> Reply {
-    let body = if message.is_empty() {
-        json!({ "__type": kind })
-    } else {
-        json!({ "__type": kind, "message": message })
-    };
-    reply(400, &body)
-}
-
-/// What an operation gives, or the refusal.
-type Answer = Result<Value, Reply>;
-
-/// What is asked. Members that it does not know are passed over, as AWS does it.
-fn input<T: DeserializeOwned>(call: &Call<'_>) -> Result<T, Reply> {
-    serde_json::from_slice(&call.request.body)
-        .map_err(|error| self::error("SerializationException", &error.to_string()))
+    aws_json::reply(result)
 }
 
 /// A member that must be there.
@@ -98,12 +80,4 @@ fn plain<'a>(call: &Call<'_>, name: &'a str) -> &'a str {
 fn arn(region: &str, name: &str) -> String {
     let slash = if name.starts_with('/') { "" } else { "/" };
     format!("arn:aws:ssm:{region}:{ACCOUNT_ID}:parameter{slash}{name}")
-}
-
-fn seconds(time: jiff::Timestamp) -> f64 {
-    time.duration_since(jiff::Timestamp::UNIX_EPOCH).as_secs_f64()
-}
-
-fn reply(status: u16, body: &Value) -> Reply {
-    Reply::new(status, "application/x-amz-json-1.1", body.to_string())
 }

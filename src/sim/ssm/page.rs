@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
-use super::error;
 use super::refusal::validation;
+use crate::sim::aws_json::error;
 use crate::sim::http::Reply;
 
 /// What of a list is asked for.

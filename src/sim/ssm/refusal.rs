@@ -1,6 +1,6 @@
 //! How this service says no.
 
-use super::error;
+use crate::sim::aws_json::error;
 use crate::sim::http::Reply;
 
 /// An input breaks a rule of its shape.

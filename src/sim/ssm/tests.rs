@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::sim::account::REGION;
-use crate::sim::call::Caller;
 use crate::sim::http::Request;
 use crate::sim::parameters::{Kind, Parameters};
 use crate::sim::service::Service;
@@ -21,14 +20,8 @@ fn account() -> Account {
 
 fn ask_in(account: &mut Account, region: &str, operation: &str, input: &Value) -> (u16, Value) {
     let request = Request { body: input.to_string().into(), ..Request::default() };
-    let call = Call {
-        service: Service::Ssm,
-        action: operation.to_owned(),
-        region: region.to_owned(),
-        caller: Caller::Operator,
-        disturbance: None,
-        request: &request,
-    };
+    let region = region.to_owned();
+    let call = Call { region, ..Call::for_tests(Service::Ssm, operation, &request) };
     let reply = answer(account, &call);
     (reply.status, serde_json::from_str(&reply.body).unwrap())
 }
