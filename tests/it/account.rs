@@ -110,12 +110,7 @@ impl Account {
 
     /// Every request so far is one that AWS's own client could have sent, and these were among them.
     pub(crate) fn validate(&self, expected: &str) {
-        let Some(python) = python() else { return };
-        let script = repository("tests/fixtures/botocore_validate.py");
-        let mut command = Command::new(python);
-        let output = command.arg(script).arg(self.record()).args(["--expect", expected]).output();
-        let output = output.unwrap();
-        assert!(output.status.success(), "{}", words(&output));
+        validate(&self.record(), expected);
     }
 }
 
@@ -124,6 +119,15 @@ impl Drop for Account {
         send("INT", self.child.id());
         let _ = self.child.wait();
     }
+}
+
+/// Every request in a record is one that AWS's own client could have sent, and these were among them.
+pub(crate) fn validate(record: &Path, expected: &str) {
+    let Some(python) = python() else { return };
+    let script = repository("tests/fixtures/botocore_validate.py");
+    let mut command = Command::new(python);
+    let output = command.arg(script).arg(record).args(["--expect", expected]).output().unwrap();
+    assert!(output.status.success(), "{}", words(&output));
 }
 
 /// Everything that a program wrote.

@@ -23,6 +23,7 @@ use hostkit::sim::timeline::Recorder;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+use crate::account::validate;
 use crate::support::{python, repository, scratch};
 
 /// An account with one instance, its metadata service, and a folder for its agent. Every request is
@@ -133,12 +134,7 @@ impl Setting {
 
     /// Every request so far is one that AWS's own client could have sent, and these were among them.
     fn validate(&self, expected: &str) {
-        let Some(python) = python() else { return };
-        let mut command = Command::new(python);
-        command.arg(repository("tests/fixtures/botocore_validate.py"));
-        command.arg(self.path("record")).args(["--expect", expected]);
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        validate(&self.path("record"), expected);
     }
 }
 

@@ -15,8 +15,8 @@ use hostkit::sim::parameters::{Kind, Parameters};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::account::words;
-use crate::support::{repository, scratch};
+use crate::account::{validate, words};
+use crate::support::scratch;
 
 const REGION: &str = "eu-west-1";
 const PRIVATE: &str = "/devops-tools/jenkins/id_rsa";
@@ -90,12 +90,7 @@ impl Stage {
 
     /// Every request is one that AWS's own client could have sent, and these were among them.
     fn validate(&self, expected: &str) {
-        let Some(python) = crate::support::python() else { return };
-        let mut command = Command::new(python);
-        command.arg(repository("tests/fixtures/botocore_validate.py"));
-        let output = command.arg(self.path().join("record.jsonl")).args(["--expect", expected]);
-        let output = output.output().unwrap();
-        assert!(output.status.success(), "{}", words(&output));
+        validate(&self.path().join("record.jsonl"), expected);
     }
 
     /// The keys of the list.
