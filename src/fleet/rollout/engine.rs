@@ -278,7 +278,7 @@ impl<'a> Work<'a> {
     }
 
     async fn try_to_write(&mut self) -> Result<Result<(), Unwritten>, Asked> {
-        let written = self.scribe.write(self.setting.config, &mut self.journal);
+        let written = Box::pin(self.scribe.write(self.setting.config, &mut self.journal));
         stop::ended(&self.stop, written).await
     }
 
@@ -316,7 +316,7 @@ impl<'a> Work<'a> {
             self.write().await?;
         }
         let who = &self.setting.operator.who;
-        let done = act::perform(self.setting.config, &self.journal, what, who);
+        let done = Box::pin(act::perform(self.setting.config, &self.journal, what, who));
         let failure = match stop::ended(&self.stop, done).await? {
             Ok(None) => return Ok(()),
             Ok(Some(noted)) => return self.note(*noted).await,

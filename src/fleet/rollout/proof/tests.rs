@@ -151,7 +151,7 @@ fn every_part_of_the_proof_is_needed() {
         }),
         but(|seen| {
             seen.standing.as_mut().unwrap().again = Some(60);
-            seen.said = Some(Duration::from_secs(180));
+            seen.said = Some(Duration::from_mins(3));
         }),
         but(|seen| {
             seen.standing.as_mut().unwrap().again = Some(60);
