@@ -18,7 +18,7 @@ use super::next::{Act, End, Next, next};
 use super::reaction::{Reaction, is_lost, phase_name, react};
 use super::seen::Seen;
 use super::telling::Teller;
-use super::{Order, act, journal, refused, telling, timeline, words};
+use super::{Order, act, journal, neighbours, refused, telling, timeline, words};
 use crate::aws::{Failure, ssm};
 use crate::error::Fault;
 use crate::event::Events;
@@ -102,7 +102,8 @@ pub async fn carry_out(
 /// What is read between the lock and the first word of the journal.
 async fn prepare<'a>(setting: &'a Setting<'a>, journal: Journal) -> anyhow::Result<Work<'a>> {
     let group = journal.order.group.clone();
-    lock::apart(setting.config, &group, &journal.order.crowd.apart).await?;
+    let others = neighbours::apart(setting.config, &journal.order).await;
+    lock::apart(setting.config, &group, &others.map_err(|it| refused(&it))?).await?;
     let last = journal::number(setting.config, &group).await?;
     Work::new(setting, Scribe::new(&group, last), journal).await
 }
@@ -310,9 +311,10 @@ impl<'a> Work<'a> {
 
     fn over(&self, end: End, seen: &Seen, now: Timestamp) -> Ended {
         self.teller.over(&self.journal);
+        let who = &self.setting.operator.who;
         match end {
-            End::Done => Ended::Done(words::summary(&self.journal, now)),
-            End::Back => Ended::Back(words::summary(&self.journal, now)),
+            End::Done => Ended::Done(words::summary(&self.journal, who, now)),
+            End::Back => Ended::Back(words::summary(&self.journal, who, now)),
             End::Stuck => Ended::Stuck(words::stuck(&self.journal, seen)),
         }
     }
