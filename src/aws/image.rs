@@ -53,6 +53,7 @@ pub struct Disk {
 
 /// An image as EC2 describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "EC2 has them apart from each other")]
 pub struct Image {
     /// `ami-…`
     pub id: String,
@@ -74,6 +75,9 @@ pub struct Image {
     pub protected: bool,
     /// Whether its instances have a TPM.
     pub tpm: bool,
+    /// Whether the metadata service answers its instances only with a token, unless they are launched
+    /// otherwise.
+    pub tokens: bool,
     /// The account that owns it.
     pub owner: String,
     /// The firmware that it needs: `legacy-bios`, `uefi`, `uefi-preferred`; absent where nothing was
@@ -278,6 +282,7 @@ fn read(image: &types::Image) -> Option<Image> {
         deprecated: time(image.deprecation_time()),
         protected: image.deregistration_protection().is_some_and(|it| it.starts_with("enabled")),
         tpm: image.tpm_support().is_some(),
+        tokens: image.imds_support().is_some_and(|it| it.as_str() == "v2.0"),
         owner: image.owner_id().unwrap_or_default().to_owned(),
         boot_mode: image.boot_mode().map(|it| it.as_str().to_owned()),
         ena: image.ena_support() == Some(true),

@@ -2,7 +2,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{self, EbsNvmeSupport, EnaSupport, InstanceType, ProcessorInfo, VCpuInfo};
+use aws_sdk_ec2::types::{self, EnaSupport, InstanceType, ProcessorInfo, VCpuInfo};
 
 use super::Failure;
 
@@ -20,8 +20,6 @@ pub struct Type {
     pub boot_modes: Vec<String>,
     /// Whether it has no other network card than ENA.
     pub needs_ena: bool,
-    /// Whether its disks are `NVMe` devices, so that their names differ from those of the mapping.
-    pub nvme: bool,
     /// How many virtual processors it has, where nobody says otherwise; 0 where EC2 does not say.
     pub vcpus: u32,
 }
@@ -39,14 +37,12 @@ fn read(told: &types::InstanceTypeInfo) -> Option<Type> {
     let processor = told.processor_info();
     let architectures = processor.map(ProcessorInfo::supported_architectures).unwrap_or_default();
     let ena = told.network_info().and_then(|it| it.ena_support());
-    let nvme = told.ebs_info().and_then(|it| it.nvme_support());
     let vcpus = told.v_cpu_info().and_then(VCpuInfo::default_v_cpus);
     Some(Type {
         name: told.instance_type()?.as_str().to_owned(),
         architectures: architectures.iter().map(|it| it.as_str().to_owned()).collect(),
         boot_modes: told.supported_boot_modes().iter().map(|it| it.as_str().to_owned()).collect(),
         needs_ena: ena == Some(&EnaSupport::Required),
-        nvme: nvme == Some(&EbsNvmeSupport::Required),
         vcpus: vcpus.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
     })
 }

@@ -1,5 +1,9 @@
 //! Launch templates: their versions, and which of them is the default.
 
+mod fields;
+
+use std::collections::BTreeMap;
+
 use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
@@ -71,6 +75,8 @@ pub struct Data {
     pub disks: Vec<(String, Option<u64>)>,
     /// Whether the metadata service answers without a token: absent where nothing was said.
     pub tokens_required: Option<bool>,
+    /// Whether the metadata service does not answer at all.
+    pub metadata_off: bool,
     /// How many networks further the metadata service is heard.
     pub hop_limit: Option<i32>,
     /// Whether the metadata service tells the instance its tags.
@@ -79,6 +85,8 @@ pub struct Data {
     pub spot: bool,
     /// The role of its instances, by the name or ARN of the profile.
     pub profile: Option<String>,
+    /// All that is said, by the names of EC2 and in a few words: to tell two versions apart.
+    pub fields: BTreeMap<&'static str, String>,
 }
 
 impl std::fmt::Debug for Data {
@@ -138,11 +146,15 @@ fn data(told: &ResponseLaunchTemplateData) -> Data {
         tokens_required: metadata
             .and_then(|it| it.http_tokens())
             .map(|tokens| tokens.as_str() == "required"),
+        metadata_off: metadata
+            .and_then(|it| it.http_endpoint())
+            .is_some_and(|it| it.as_str() == "disabled"),
         hop_limit: metadata
             .and_then(LaunchTemplateInstanceMetadataOptions::http_put_response_hop_limit),
         tags_in_metadata: tags.is_some_and(|it| it.as_str() == "enabled"),
         spot: market.is_some_and(|it| it.as_str() == "spot"),
         profile: word(profile.and_then(|it| it.arn().or_else(|| it.name()))),
+        fields: fields::of(told),
     }
 }
 

@@ -45,6 +45,14 @@ pub async fn tag(config: &SdkConfig, instance: &str, key: &str, value: &str) -> 
     allowed(answer.map_err(|error| Failure::new("ec2:CreateTags", &error)))
 }
 
+/// Whether a tag may be taken from an instance.
+pub async fn untag(config: &SdkConfig, instance: &str, key: &str) -> Answer {
+    let tag = Tag::builder().key(key).build();
+    let call = Client::new(config).delete_tags().resources(instance).tags(tag).dry_run(true);
+    let answer = call.send().await.map(drop);
+    allowed(answer.map_err(|error| Failure::new("ec2:DeleteTags", &error)))
+}
+
 /// Whether an instance could be launched from a template with another image. A group launches
 /// nothing that whoever changes it could not launch.
 pub async fn launch(

@@ -28,6 +28,12 @@ pub struct Iam {
     /// The key that disks are encrypted with, by its ARN or id; may be given several times
     #[arg(long = "kms-key", value_name = "KEY")]
     kms_keys: Vec<String>,
+    /// The role that hosts are launched with, by its ARN or name; any if not given
+    ///
+    /// `hostkit upgrade` has AWS launch by the group's launch template, which takes
+    /// iam:PassRole for the role of its instance profile. May be given several times.
+    #[arg(long = "host-role", value_name = "ROLE")]
+    host_roles: Vec<String>,
     /// Say what each statement is for, instead
     #[arg(long)]
     explain: bool,
@@ -39,6 +45,7 @@ pub fn run(args: &Iam, format: Format) -> anyhow::Result<ExitCode> {
         account: args.account.clone(),
         region: args.region.clone(),
         kms_keys: args.kms_keys.clone(),
+        host_roles: args.host_roles.clone(),
     };
     if args.explain {
         ui::text(&explain(iam::grants(&args.roles, &scope)));

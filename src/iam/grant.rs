@@ -82,6 +82,8 @@ pub enum On {
     OfEcs(&'static str),
     /// Target groups of load balancers.
     TargetGroups,
+    /// The roles that hosts have.
+    HostRoles,
     /// The keys that disks are encrypted with.
     Key,
     /// The account's keys.
@@ -105,6 +107,8 @@ pub enum When {
     Creation(&'static [&'static str]),
     /// The request gives this tag and no other.
     Tagging(&'static str),
+    /// A role is handed to this service and no other.
+    PassedTo(&'static str),
     /// AWS acts for the caller: EBS with a key.
     ForAws,
     /// In the region that the policy is for.

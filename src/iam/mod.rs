@@ -25,6 +25,8 @@ pub struct Scope {
     pub region: Option<String>,
     /// The KMS keys that disks are encrypted with: ARNs or ids.
     pub kms_keys: Vec<String>,
+    /// The roles that hosts are launched with: ARNs or names; any if there are none.
+    pub host_roles: Vec<String>,
 }
 
 /// What these roles may do together, in order.
@@ -97,6 +99,14 @@ fn arns(on: On, scope: &Scope) -> Vec<String> {
         On::Keys => format!("arn:aws:kms:{region}:{account}:key/*"),
         On::Vaults => format!("arn:aws:backup:{region}:{account}:backup-vault:*"),
         On::RecoveryPoints => format!("arn:aws:backup:{region}:{account}:recovery-point:*"),
+        On::HostRoles if scope.host_roles.is_empty() => format!("arn:aws:iam::{account}:role/*"),
+        On::HostRoles => {
+            let arn = |role: &String| {
+                let is_arn = role.starts_with("arn:");
+                if is_arn { role.clone() } else { format!("arn:aws:iam::{account}:role/{role}") }
+            };
+            return scope.host_roles.iter().map(arn).collect();
+        }
         On::Key => {
             let arn = |key: &String| {
                 let is_arn = key.starts_with("arn:");
@@ -123,6 +133,9 @@ fn condition(when: When, scope: &Scope) -> Option<Value> {
             "ForAllValues:StringEquals": { "aws:TagKeys": [key] },
             "Null": { "aws:TagKeys": "false" },
         })),
+        When::PassedTo(service) => {
+            Some(json!({ "StringEquals": { "iam:PassedToService": service } }))
+        }
         When::ForAws => Some(json!({ "Bool": { "kms:GrantIsForAWSResource": "true" } })),
         When::Region => {
             let region = scope.region.as_ref()?;
@@ -154,6 +167,7 @@ mod tests {
             account: Some("123456789012".into()),
             region: Some("ap-southeast-2".into()),
             kms_keys: vec!["00000000-0000-0000-0000-000000000000".into()],
+            host_roles: vec!["arn:aws:iam::123456789012:role/ci/ci-controller".into()],
         };
         for role in Role::ALL {
             let size = policy(&[role], &scope).to_string().len();
@@ -204,12 +218,83 @@ mod tests {
         assert_eq!(parameters, ["/devops-tools/jenkins/id_rsa.pub", "/hostkit/pools/*/host_key"]);
     }
 
+    /// Whether a policy allows an action on something, in a request that says these things.
+    fn allows(policy: &Value, action: &str, on: &str, says: &[(&str, &[&str])]) -> bool {
+        let texts = |value: &Value| -> Vec<String> {
+            let one = value.as_str().map(|it| vec![it.to_owned()]);
+            let many = || value.as_array().into_iter().flatten().filter_map(Value::as_str);
+            one.unwrap_or_else(|| many().map(str::to_owned).collect())
+        };
+        let said = |key: &str| says.iter().find(|(name, _)| *name == key).map(|(_, words)| *words);
+        let holds = |operator: &str, key: &str, wanted: &Value| match operator {
+            "Null" => said(key).is_none() == (wanted == "true"),
+            "StringEquals" => said(key)
+                .is_some_and(|words| words.iter().all(|it| texts(wanted).iter().any(|w| w == it))),
+            "ForAllValues:StringEquals" => said(key)
+                .is_none_or(|words| words.iter().all(|it| texts(wanted).iter().any(|w| w == it))),
+            other => panic!("{other}"),
+        };
+        let fits = |pattern: &str| match pattern.split_once('*') {
+            None => pattern == on,
+            Some((before, after)) => {
+                on.starts_with(before) && on.ends_with(after.rsplit('*').next().unwrap())
+            }
+        };
+        let conditions = |statement: &Value| {
+            let all = statement["Condition"].as_object().into_iter().flatten();
+            all.flat_map(|(operator, keys)| {
+                let keys = keys.as_object().into_iter().flatten();
+                keys.map(|(key, wanted)| holds(operator, key, wanted)).collect::<Vec<_>>()
+            })
+            .all(|it| it)
+        };
+        policy["Statement"].as_array().unwrap().iter().any(|statement| {
+            texts(&statement["Action"]).iter().any(|it| it == action)
+                && texts(&statement["Resource"]).iter().any(|it| fits(it))
+                && conditions(statement)
+        })
+    }
+
+    #[test]
+    fn whoever_upgrades_may_launch_by_an_ordinary_template_and_do_no_more_with_that() {
+        let scope = Scope {
+            account: Some("123456789012".into()),
+            region: Some("eu-west-1".into()),
+            host_roles: vec!["ci-controller".into()],
+            ..Scope::default()
+        };
+        let policy = policy(&[Role::Upgrade], &scope);
+        let ec2 = |what: &str| format!("arn:aws:ec2:eu-west-1:123456789012:{what}/1");
+        // What a template with tags makes, each of which is tagged when it is launched.
+        let by = |call| [("ec2:CreateAction", [call]), ("aws:TagKeys", ["Name"])];
+        let tags = |what: &str, call: &'static str| {
+            let says = by(call);
+            let says: Vec<_> = says.iter().map(|(key, words)| (*key, &words[..])).collect();
+            allows(&policy, "ec2:CreateTags", &ec2(what), &says)
+        };
+        for made in ["instance", "volume", "network-interface", "spot-instances-request"] {
+            assert!(allows(&policy, "ec2:RunInstances", &ec2(made), &[]), "{made}");
+            assert!(tags(made, "RunInstances"), "{made}");
+            assert!(!tags(made, "CreateVolume"), "{made}");
+            let later: &[(&str, &[&str])] = &[("aws:TagKeys", &["Name"])];
+            assert!(!allows(&policy, "ec2:CreateTags", &ec2(made), later), "{made}");
+        }
+        let role = |name: &str, service: &str| {
+            let arn = format!("arn:aws:iam::123456789012:role/{name}");
+            allows(&policy, "iam:PassRole", &arn, &[("iam:PassedToService", &[service])])
+        };
+        assert!(role("ci-controller", "ec2.amazonaws.com"));
+        assert!(!role("ci-controller", "lambda.amazonaws.com"));
+        assert!(!role("admin", "ec2.amazonaws.com"));
+    }
+
     #[test]
     fn a_policy_reads_like_this() {
         let scope = Scope {
             account: Some("123456789012".into()),
             region: Some("eu-west-1".into()),
             kms_keys: vec!["0b1f…".into()],
+            host_roles: vec!["ci-controller".into()],
         };
         let text = |role| serde_json::to_string_pretty(&policy(&[role], &scope)).unwrap();
         insta::assert_snapshot!("bake", text(Role::Bake));

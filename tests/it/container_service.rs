@@ -13,7 +13,7 @@ use aws_sdk_ssm::config::{Credentials as SdkCredentials, SharedCredentialsProvid
 use hostkit::aws::ecs::{self, State, drain};
 use hostkit::facts::ecs_agent;
 use hostkit::sim::account::{Account, REGION};
-use hostkit::sim::cluster::CLUSTER;
+use hostkit::sim::cluster::{CLUSTER, Cluster};
 use hostkit::sim::endpoint::{self, Shared, with};
 use hostkit::sim::http;
 use hostkit::sim::instance::Credentials;
@@ -150,6 +150,16 @@ async fn the_agent_registers_stays_the_same_and_is_drained() {
     let found = ecs::find(&sdk, CLUSTER, &setting.instance).await.unwrap();
     assert_eq!(found.as_deref(), Some(arn.as_str()));
     assert_eq!(ecs::find(&sdk, CLUSTER, "i-0123456789abcdef0").await.unwrap(), None);
+    // In whichever page of the account's clusters its own is.
+    with(&setting.account, |account| {
+        let clusters = &mut account.region(REGION).clusters;
+        for number in 0..150 {
+            let name = format!("a-{number:03}");
+            clusters.insert(name.clone(), Cluster::new(&name));
+        }
+    });
+    let cluster = ecs::cluster_of(&sdk, &setting.instance).await.unwrap();
+    assert_eq!(cluster.as_deref(), Some(CLUSTER));
 
     drop(agent);
     let _agent = setting.agent(CLUSTER);
@@ -183,7 +193,7 @@ async fn the_agent_registers_stays_the_same_and_is_drained() {
     let gone = format!("{arn}0");
     assert_eq!(drain::begin(&sdk, CLUSTER, &gone).await.unwrap(), drain::Begun::Gone);
     setting.validate(
-        "ecs:RegisterContainerInstance,ecs:DiscoverPollEndpoint,ecs:DescribeContainerInstances,\
+        "ecs:RegisterContainerInstance,ecs:ListClusters,ecs:DiscoverPollEndpoint,ecs:DescribeContainerInstances,\
          ecs:ListContainerInstances,ecs:PutAttributes,ecs:UpdateContainerInstancesState,\
          ecs:ListTasks,ecs:DescribeTasks",
     );

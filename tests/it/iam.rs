@@ -16,6 +16,9 @@ const FREE: &str = "sts:GetCallerIdentity";
 /// Calls that no verb makes yet: `Failure` names them, and no policy has to.
 const UNUSED: [&str; 1] = ["ec2:DisableImageDeregistrationProtection"];
 
+/// What AWS asks for by itself when hostkit calls something else.
+const ASKED_BESIDE: [&str; 1] = ["iam:PassRole"];
+
 fn allowed(roles: &[Role]) -> BTreeSet<String> {
     iam::actions(roles, &Scope::default()).into_iter().map(str::to_owned).collect()
 }
@@ -66,7 +69,8 @@ fn every_call_is_in_a_policy_and_every_action_is_called() {
     calls(&repository("src/aws"), &mut called);
     called.retain(|call| call != FREE && !UNUSED.contains(&call.as_str()));
     assert!(called.len() > 40, "{called:?}");
-    let allowed = allowed(&Role::ALL);
+    let mut allowed = allowed(&Role::ALL);
+    allowed.retain(|action| !ASKED_BESIDE.contains(&action.as_str()));
     assert_eq!(called.difference(&allowed).collect::<Vec<_>>(), [""; 0], "not in any policy");
     assert_eq!(allowed.difference(&called).collect::<Vec<_>>(), [""; 0], "nobody calls it");
 }

@@ -308,7 +308,7 @@ fn who_may_not_look_at_quotas_and_alarms_is_warned() {
 type Meddle = fn(&Stage);
 
 /// What is wrong, and how it gets so.
-const CASES: [(&str, Meddle); 15] = [
+const CASES: [(&str, Meddle); 17] = [
     ("not 1/1/1", |it| it.change_group(|group, _| group.max = 2)),
     ("on $Latest", |it| {
         it.change_group(|group, scenery| {
@@ -389,6 +389,19 @@ const CASES: [(&str, Meddle); 15] = [
         let config = it.config();
         block_on(hostkit::aws::ssm::write(&config, "/hostkit/asg/ci/lock", lock)).unwrap();
     }),
+    // It names no group of theirs: what rolls them says whose they are.
+    ("its agents are being changed", |it| {
+        let lock = r#"{"form":1,"rollout":"r-0123","who":"arn:aws:iam::1:user/bob",
+            "host":"laptop","pid":4711,"since":"2026-11-27T02:00:00Z"}"#;
+        let journal = r#"{"form":1,"rollout":"r-0123","order":{"group":"linux","role":"agent",
+            "crowd":{"bounds":[90,110],"controller":"ci"}}}"#;
+        let config = it.config();
+        for (name, text) in [("lock", lock), ("journal", journal)] {
+            let name = format!("/hostkit/asg/linux/{name}");
+            block_on(hostkit::aws::ssm::write(&config, &name, text)).unwrap();
+        }
+    }),
+    ("a controller, rolling", |_| {}),
 ];
 
 #[test]
@@ -398,7 +411,8 @@ fn whatever_group_or_image_must_not_be_begun_with_is_said() {
         .map(|(name, meddle)| {
             let stage = Stage::open();
             meddle(&stage);
-            let output = stage.plan("");
+            let more = if name.ends_with("rolling") { "--strategy rolling" } else { "" };
+            let output = stage.plan(more);
             assert_eq!(output.status.code(), Some(5), "{name}: {}", words(&output));
             format!("# {name}\n{}", stage.failures(&output))
         })
@@ -423,6 +437,7 @@ fn all_that_is_not_allowed_is_said_at_once_and_nothing_is_changed() {
         denied("ec2", "DescribeInstanceTypes"),
         denied("ec2", "CreateLaunchTemplateVersion"),
         denied("ssm", "GetParameterHistory"),
+        denied("ssm", "GetParametersByPath"),
     ];
     let stage = Stage::with_faults(&faults.concat());
     let output = stage.plan("");

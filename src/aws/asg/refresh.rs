@@ -21,6 +21,16 @@ pub const NONE: &str = "ActiveInstanceRefreshNotFound";
 /// What it says of one that cannot be rolled back.
 pub const IRREVERSIBLE: &str = "IrreversibleInstanceRefresh";
 
+/// Whether a refresh was refused because Auto Scaling does not know the version of the launch template:
+/// it may not have heard yet of one that was made a moment ago. AWS says it in words only.
+pub fn is_unheard(failure: &Failure) -> bool {
+    let said = failure.message().to_lowercase();
+    let unknown = ["could not find", "does not exist", "not found", "no such version"];
+    failure.code() == Some("ValidationError")
+        && said.contains("launch template")
+        && unknown.iter().any(|words| said.contains(words))
+}
+
 const START: &str = "autoscaling:StartInstanceRefresh";
 
 /// Where a refresh is, in AWS's words.

@@ -43,11 +43,13 @@ pub async fn containers(config: &SdkConfig, cluster: &str) -> Result<Vec<Contain
 
 /// The name of the cluster that has this EC2 instance, if one has.
 pub async fn cluster_of(config: &SdkConfig, instance: &str) -> Result<Option<String>, Failure> {
-    let answer = Client::new(config).list_clusters().send().await;
-    let answer = answer.map_err(|error| Failure::new("ecs:ListClusters", &error))?;
-    for arn in answer.cluster_arns() {
-        if find(config, arn, instance).await?.is_some() {
-            return Ok(Some(name_of(arn).to_owned()));
+    let mut pages = Client::new(config).list_clusters().into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| Failure::new("ecs:ListClusters", &error))?;
+        for arn in page.cluster_arns() {
+            if find(config, arn, instance).await?.is_some() {
+                return Ok(Some(name_of(arn).to_owned()));
+            }
         }
     }
     Ok(None)

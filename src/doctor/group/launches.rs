@@ -104,6 +104,22 @@ fn mixed(subject: &Subject) -> Option<Finding> {
                 .mended_by("take LaunchTemplateSpecification out of the overrides"),
         );
     }
+    let serving = subject.template.as_ref().ok().and_then(|it| it.as_ref()?.0.image.as_deref());
+    let other =
+        |it: &&crate::aws::asg::Override| it.image.is_some() && it.image.as_deref() != serving;
+    if let Some(one) = group.overrides.iter().find(other) {
+        let what = one.instance_type.as_deref().unwrap_or("one kind");
+        let image = one.image.as_deref().unwrap_or_default();
+        let says = format!(
+            "the group launches {what} by an image of its own, {image}: a refresh gives all kinds the \
+             same, and a way back would not bring it again"
+        );
+        return Some(
+            Finding::new(ID, Verdict::Fail, says)
+                .shown_by(evidence)
+                .mended_by("take ImageId out of the overrides, or have a group for each image"),
+        );
+    }
     let says = "the group launches several kinds of instances";
     Some(Finding::new(ID, Verdict::Pass, says).shown_by(evidence))
 }

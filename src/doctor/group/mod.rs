@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use mend::Mend;
+pub use mend::{Mend, quoted};
 pub use read::{Asked, read, user_data};
 
 use super::{Finding, Look, Verdict};
@@ -41,6 +41,8 @@ use crate::host::Role;
 pub struct Home {
     /// `fs-…`
     pub file_system: String,
+    /// `available`, `updating`, `deleting`, `error`, …
+    pub state: String,
     /// The one zone that it is in, if it is in one only.
     pub zone: Option<String>,
     /// Where it can be mounted.

@@ -26,7 +26,20 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
         Err(gap) => Finding::untold(ID, "in which zones the group launches", gap),
         Ok(subnets) => zones(subject, home, subnets),
     };
-    [zones, backup(subject, home)].into_iter().chain(age(subject, home)).collect()
+    let all = [state(home), zones, backup(subject, home)];
+    all.into_iter().chain(age(subject, home)).collect()
+}
+
+/// Whether the file system can be mounted at all.
+fn state(home: &Home) -> Finding {
+    const ID: &str = "home.state";
+    let Home { file_system: id, state, .. } = home;
+    // While its throughput is changed, it serves.
+    if matches!(state.as_str(), "available" | "updating") {
+        return Finding::new(ID, Verdict::Pass, format!("{id} is {state}"));
+    }
+    let says = format!("the home's file system {id} is {state}: no host can mount it");
+    Finding::new(ID, Verdict::Fail, says).mended_by("hostkit efs check tells what can be done")
 }
 
 /// A backup of each day is never older: one has failed, or was not begun.

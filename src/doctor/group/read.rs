@@ -193,6 +193,7 @@ async fn home(
     Ok(Some(Home {
         newest_backup: told(newest_backup(config, &file_system.arn).await),
         zone: file_system.zone,
+        state: file_system.state,
         targets: targets?,
         cross_az: efs.cross_az,
         backed_up: told(backed_up),

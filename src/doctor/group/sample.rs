@@ -116,6 +116,7 @@ pub(crate) fn sound() -> Subject {
         })),
         home: Ok(Some(Home {
             file_system: "fs-1".into(),
+            state: "available".into(),
             zone: None,
             targets: vec![target(1), target(2)],
             cross_az: false,

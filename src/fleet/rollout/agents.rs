@@ -2,6 +2,7 @@
 //! word on whether the new agents are there. Pure.
 
 use super::Ask;
+use super::relations::Relations;
 use super::survey::Survey;
 use crate::doctor::{Finding, Verdict};
 use crate::group::standing::{Standing, State};
@@ -20,6 +21,26 @@ pub fn check(survey: &Survey, _: &Ask) -> Vec<Finding> {
         Ok(relations) => relations,
     };
     let role = survey.subject.part.role;
+    let strays = relations.strays.iter().map(|(group, who)| stray(survey, group, who));
+    apart(survey, role, relations).into_iter().chain(strays).collect()
+}
+
+/// Agents that are being changed, and may be this controller's.
+fn stray(survey: &Survey, group: &str, who: &str) -> Finding {
+    let says = format!(
+        "{group} is being changed, and whose agents these are is not known: if this controller's, builds \
+         lose both at once"
+    );
+    let own = &survey.subject.group.name;
+    Finding::new(APART, Verdict::Warn, says)
+        .shown_by(format!("{who} holds /hostkit/asg/{group}/lock"))
+        .mended_by(format!(
+            "if they are, wait until they serve again; the next time: hostkit upgrade --asg {group} \
+             --controller-asg {own}"
+        ))
+}
+
+fn apart(survey: &Survey, role: Role, relations: &Relations) -> Vec<Finding> {
     let unknown = role == Role::Agent && relations.controller.is_none();
     if unknown {
         let says = "whose agents these are is not known: whether their controller is being replaced, \
@@ -49,7 +70,10 @@ pub fn check(survey: &Survey, _: &Ask) -> Vec<Finding> {
                 .mended_by(format!(
                     "wait until {other} serve again; or, if nobody is at work there:"
                 ))
-                .mended_by(format!("hostkit upgrade --asg {group} --resume"))
+                .mended_by(format!(
+                    "hostkit upgrade --asg {group} --resume --region {}",
+                    survey.subject.region
+                ))
         })
         .collect()
 }

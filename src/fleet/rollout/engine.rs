@@ -19,7 +19,7 @@ use super::scribe::{Scribe, Unwritten};
 use super::seen::Seen;
 use super::stop::{self, Asked, GRACE, Stop, is_asked};
 use super::telling::Teller;
-use super::{Order, act, journal, refused, telling, timeline, words};
+use super::{Order, act, journal, neighbours, refused, telling, timeline, words};
 use crate::aws::Failure;
 use crate::error::Fault;
 use crate::event::Events;
@@ -112,7 +112,8 @@ async fn begin<'a>(
     let group = journal.order.group.clone();
     let lock = Lock::new(&journal.rollout, &setting.operator, journal.begun);
     lock::take(setting.config, &group, &lock).await?;
-    lock::apart(setting.config, &journal.order.crowd.apart).await?;
+    let others = neighbours::apart(setting.config, &journal.order).await;
+    lock::apart(setting.config, &others.map_err(|it| refused(&it))?).await?;
     let last = journal::last(setting.config, &group).await?;
     if let Some(unfinished) = last.unfinished {
         return Err(unfinished.refused(&group).into());
@@ -373,9 +374,10 @@ impl<'a> Work<'a> {
 
     fn over(&self, end: End, seen: &Seen, now: Timestamp) -> Ended {
         self.teller.over(&self.journal);
+        let who = &self.setting.operator.who;
         match end {
-            End::Done => Ended::Done(words::summary(&self.journal, now)),
-            End::Back => Ended::Back(words::summary(&self.journal, now)),
+            End::Done => Ended::Done(words::summary(&self.journal, who, now)),
+            End::Back => Ended::Back(words::summary(&self.journal, who, now)),
             End::Stuck => Ended::Stuck(words::stuck(&self.journal, seen)),
         }
     }

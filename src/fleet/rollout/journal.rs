@@ -131,7 +131,7 @@ pub struct Attempt {
 pub struct Loose {
     /// Which act it is, by its name.
     pub act: String,
-    /// What AWS said, and what does it by hand.
+    /// What AWS said; in journals of before also what does it by hand.
     pub says: String,
 }
 

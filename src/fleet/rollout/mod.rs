@@ -22,6 +22,7 @@ pub mod lock;
 mod look;
 #[cfg(test)]
 mod model;
+mod neighbours;
 pub mod next;
 pub mod picture;
 pub mod plan;
@@ -148,6 +149,9 @@ pub enum Way {
 pub struct Order {
     /// The group.
     pub group: String,
+    /// Where it is, for the commands that people are told; absent in journals of before.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub region: String,
     /// What its hosts are.
     pub role: Role,
     /// What serves now.
@@ -177,6 +181,16 @@ pub struct Order {
     /// What matters where there are many hosts.
     #[serde(default, skip_serializing_if = "Crowd::is_empty")]
     pub crowd: Crowd,
+}
+
+impl Order {
+    /// A command for a person, in the region of the group.
+    fn command(&self, words: &str) -> String {
+        if self.region.is_empty() {
+            return words.to_owned();
+        }
+        format!("{words} --region {}", self.region)
+    }
 }
 
 /// A call that AWS refused.

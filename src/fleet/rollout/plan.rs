@@ -5,18 +5,22 @@
 mod tests;
 mod text;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::survey::{Choice, Contents, Survey};
-use super::{Ask, Builds, Order, Side, Strategy, crowd};
+use super::survey::{Contents, Survey};
+use super::{Ask, Builds, Order, Side, Strategy, crowd, preflight};
 use crate::aws::asg::Launches;
 use crate::aws::image::Image;
 use crate::host::Role;
 use crate::image::ami::name::{JENKINS_TAG, RECIPE_TAG};
 use crate::image::compare::Packages;
+
+/// What a version of a launch template calls its image.
+const IMAGE: &str = "ImageId";
 
 /// The packages that people ask about first, by how their names begin.
 const HIGHLIGHTS: [(&str, &[&str]); 4] = [
@@ -56,6 +60,9 @@ pub struct Plan {
     pub builds: Option<u32>,
     /// How many hosts are replaced.
     pub hosts: usize,
+    /// The actions that are needed and that AWS cannot be asked for ahead: a denial shows only then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untried: Vec<&'static str>,
 }
 
 /// What is not the same afterwards.
@@ -113,7 +120,7 @@ impl Plan {
         let standing = subject.standing.as_ref().ok().and_then(|it| it.as_ref());
         Some(Self {
             region: subject.region.clone(),
-            template: template(&order),
+            template: template(survey, &order),
             highlights: highlights(&order, packages.as_ref()),
             unknown: unknown.map(|(image, _)| image.clone()).collect(),
             plugins: plugins.filter(|it| *it != Packages::default()),
@@ -122,6 +129,7 @@ impl Plan {
             downtime: downtime(survey, &order),
             builds: standing.and_then(|it| it.builds).filter(|_| order.role == Role::Controller),
             hosts: subject.group.members.len(),
+            untried: preflight::untried(survey),
             order,
         })
     }
@@ -187,10 +195,14 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
     };
     let from =
         Side { version: Some(version.number), ..side(version.image.as_deref()?, old, old_jenkins) };
-    let to = Side { version: kept(survey, image), ..side(&image.id, Some(image), new_jenkins) };
+    let to = Side {
+        version: survey.again().map(|it| it.0.number),
+        ..side(&image.id, Some(image), new_jenkins)
+    };
     let role = subject.part.role;
     Some(Order {
         group: subject.group.name.clone(),
+        region: subject.region.clone(),
         role,
         from,
         to,
@@ -230,16 +242,8 @@ fn home_of(survey: &Survey) -> Option<String> {
     survey.subject.is_controller().then(|| home.file_system.clone())
 }
 
-/// The version that served before, if it is still what it was: for a way back it is taken again.
-fn kept(survey: &Survey, image: &Image) -> Option<i64> {
-    let Ok(Choice::Previous(Some(_))) = &survey.choice else { return None };
-    let version = survey.kept.as_ref().ok()?.as_ref()?;
-    let (serving, _) = survey.subject.template.as_ref().ok()?.as_ref()?;
-    let same = version.template == serving.template && version.image.as_ref() == Some(&image.id);
-    same.then_some(version.number)
-}
-
-fn template(order: &Order) -> Vec<Change> {
+/// What the version says otherwise with which hosts are launched then.
+fn template(survey: &Survey, order: &Order) -> Vec<Change> {
     let (from, to) = (&order.from, &order.to);
     let number = |side: &Side| side.version.map(|number| number.to_string());
     let change = |what: &str, from: Option<String>, to: Option<String>| Change {
@@ -247,10 +251,19 @@ fn template(order: &Order) -> Vec<Change> {
         from,
         to,
     };
-    vec![
+    let mut all = vec![
         change("version", number(from), number(to)),
-        change("ImageId", Some(from.image.clone()), Some(to.image.clone())),
-    ]
+        change(IMAGE, Some(from.image.clone()), Some(to.image.clone())),
+    ];
+    let serving = survey.subject.template.as_ref().ok().and_then(|it| it.as_ref());
+    if let Some(((_, again), (_, serving))) = survey.again().zip(serving) {
+        let names: BTreeSet<_> = again.fields.keys().chain(serving.fields.keys()).collect();
+        let both = names.into_iter().filter(|name| **name != IMAGE).map(|name| {
+            change(name, serving.fields.get(name).cloned(), again.fields.get(name).cloned())
+        });
+        all.extend(both.filter(|change| change.from != change.to));
+    }
+    all
 }
 
 fn highlights(order: &Order, packages: Option<&Packages>) -> Vec<Change> {

@@ -7,6 +7,7 @@ use aws_config::SdkConfig;
 use serde::Deserialize;
 
 use super::crowd::{self, Crowd};
+use super::neighbours::{self, Neighbour};
 use super::{Ask, controller, lock};
 use crate::aws::ecs::{self, Provider};
 use crate::aws::{Failure, ssm};
@@ -33,13 +34,15 @@ pub struct Relations {
     pub cluster: Option<Cluster>,
     /// Those of the groups above that are being changed, and by whom.
     pub locks: BTreeMap<String, String>,
+    /// Groups of agents that are being changed, by whom, and nobody knows whose agents they are.
+    pub strays: BTreeMap<String, String>,
 }
 
 impl Relations {
     /// Reads them.
     pub async fn read(config: &SdkConfig, ask: &Ask, subject: &Subject) -> Result<Self, Failure> {
         let mut found = match subject.part.role {
-            Role::Controller => Self { agents: agents(subject), ..Self::default() },
+            Role::Controller => agents(config, subject).await?,
             Role::Agent => {
                 let controller = match &ask.controller {
                     Some(said) => Some(said.clone()),
@@ -86,13 +89,27 @@ impl Relations {
     }
 }
 
-fn holder(text: &str) -> String {
+pub(super) fn holder(text: &str) -> String {
     let lock: Result<lock::Lock, _> = serde_json::from_str(text);
     lock.map_or_else(|_| "somebody".to_owned(), |lock| lock.operator.who)
 }
 
-fn agents(subject: &Subject) -> Vec<String> {
-    subject.user_data().map(pools).unwrap_or_default()
+/// The agents of a controller: the groups that its pools name, and those that were rolled as its own.
+async fn agents(config: &SdkConfig, subject: &Subject) -> Result<Relations, Failure> {
+    let own = subject.group.name.as_str();
+    let mut agents = subject.user_data().map(pools).unwrap_or_default();
+    let all = neighbours::all(config).await?;
+    agents.extend(neighbours::rolled_as_agents(&all, own));
+    agents.sort_unstable();
+    agents.dedup();
+    let nobodys = |name: &str, it: &Neighbour| {
+        it.role == Some(Role::Agent)
+            && it.controller.is_none()
+            && !agents.iter().any(|agents| agents == name)
+    };
+    let strays = all.into_iter().filter(|(name, it)| name != own && nobodys(name, it));
+    let strays = strays.filter_map(|(name, it)| Some((name, it.held?))).collect();
+    Ok(Relations { agents, strays, ..Relations::default() })
 }
 
 /// The groups of the pools that the user-data of a controller names. One that names none has its
@@ -109,8 +126,7 @@ pub(super) fn pools(text: &str) -> Vec<String> {
         asg: Option<String>,
     }
     let jenkins: Jenkins = section(&[Layer { origin: "user-data", text }], "jenkins");
-    // As many as one call may name.
-    jenkins.pools.into_values().filter_map(|pool| pool.asg).take(10).collect()
+    jenkins.pools.into_values().filter_map(|pool| pool.asg).collect()
 }
 
 async fn cluster(config: &SdkConfig, subject: &Subject) -> Result<Option<Cluster>, Failure> {
@@ -133,4 +149,20 @@ async fn cluster(config: &SdkConfig, subject: &Subject) -> Result<Option<Cluster
     let Some(name) = name else { return Ok(None) };
     let provider = ecs::provider(config, &name, &subject.group.name).await?;
     Ok(Some(Cluster { name, provider }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn no_pool_of_a_controller_is_left_out() {
+        let mut text = String::from("[jenkins.pools.tagged]\ntag = \"ci\"\n");
+        for number in 0..25 {
+            let _ = write!(text, "[jenkins.pools.p{number}]\nasg = \"agents-{number}\"\n");
+        }
+        assert_eq!(pools(&text).len(), 25);
+    }
 }

@@ -2,16 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use super::Ask;
 use super::room::Room;
 use super::survey::{Choice, Contents, Probe, Records, Survey};
+use super::{Ask, Side};
 use crate::aws::channel::Channel;
 use crate::aws::image::{Disk, Image, State};
 use crate::aws::instance_type::Type;
+use crate::aws::launch_template::{Data, Version};
 use crate::aws::operator::Identity;
 use crate::aws::quota::Quota;
 use crate::doctor::group::sample::sound;
 use crate::group::standing::Proof;
+
+/// What EC2 is asked for.
+const PROBES: [&str; 5] = [
+    "ec2:CreateLaunchTemplateVersion",
+    "ec2:ModifyLaunchTemplate",
+    "ec2:RunInstances",
+    "ec2:CreateTags",
+    "ec2:DeleteTags",
+];
 
 /// What somebody asks for who names the recipe.
 pub(super) fn ask() -> Ask {
@@ -38,6 +48,7 @@ pub(super) fn image(number: u8, jenkins: &str) -> Image {
         deprecated: None,
         protected: false,
         tpm: false,
+        tokens: true,
         owner: "123456789012".into(),
         boot_mode: Some("uefi-preferred".into()),
         ena: true,
@@ -58,6 +69,42 @@ pub(super) fn contents(packages: &[(&str, &str)], plugins: &[(&str, &str)]) -> C
         all.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect()
     };
     Contents { packages: map(packages), plugins: map(plugins) }
+}
+
+/// The same, to be taken back to version 3, which had another type and other user-data.
+pub(super) fn before() -> Survey {
+    let mut survey = survey();
+    let image = image(2, "2.555.1");
+    let version = Version {
+        template: "lt-0123456789abcdef0".into(),
+        number: 3,
+        image: Some(image.id.clone()),
+        description: String::new(),
+        is_default: false,
+    };
+    let fields = [("ImageId", image.id.as_str()), ("InstanceType", "t3.large"), ("KeyName", "ci")];
+    let data = Data {
+        instance_type: Some("t3.large".into()),
+        tags_in_metadata: true,
+        fields: fields.map(|(name, words)| (name, words.to_owned())).into(),
+        ..Data::default()
+    };
+    let side = Side {
+        image: image.id.clone(),
+        name: image.name.clone(),
+        template: version.template.clone(),
+        version: Some(3),
+        recipe: Some("jenkins-controller".into()),
+        jenkins: Some("2.555.1".into()),
+    };
+    let (_, serving) = survey.subject.template.as_mut().unwrap().as_mut().unwrap();
+    serving.fields = [("ImageId", "ami-00000000000000001"), ("InstanceType", "m5.large")]
+        .map(|(name, words)| (name, words.to_owned()))
+        .into();
+    survey.choice = Ok(Choice::Previous(Some(side)));
+    survey.image = Ok(Some(image));
+    survey.kept = Ok(Some((version, data)));
+    survey
 }
 
 /// A sound group that serves 2.555.1, and an image with 2.568.2.
@@ -88,7 +135,6 @@ pub(super) fn survey() -> Survey {
             architectures: vec!["x86_64".into()],
             boot_modes: vec!["legacy-bios".into(), "uefi".into()],
             needs_ena: true,
-            nvme: true,
             vcpus: 2,
         }]),
         rooms: Ok(vec![Room {
@@ -106,7 +152,7 @@ pub(super) fn survey() -> Survey {
         kept: Ok(None),
         alarms: Ok(Vec::new()),
         relations: Ok(crate::fleet::rollout::relations::Relations::default()),
-        probes: vec![Probe { action: "ec2:CreateLaunchTemplateVersion", answer: Ok(()) }],
+        probes: PROBES.map(|action| Probe { action, answer: Ok(()) }).into(),
         old: None,
         new: None,
         subject,

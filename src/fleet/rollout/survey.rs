@@ -19,7 +19,7 @@ use crate::aws::alarm::Alarm;
 use crate::aws::channel::{self, Channel};
 use crate::aws::image::{self, Image};
 use crate::aws::instance_type::{self, Type};
-use crate::aws::launch_template::{self, Version, Which};
+use crate::aws::launch_template::{self, Data, Version, Which};
 use crate::aws::operator::{Identity, fault, identity};
 use crate::aws::{Failure, probe, ssm};
 use crate::doctor::group::{Asked, Subject, read};
@@ -115,7 +115,7 @@ pub struct Survey {
     pub channel: Look<Option<Channel>>,
     /// The version of the launch template that served before, for a way back: what it says beside the
     /// image served with it.
-    pub kept: Look<Option<Version>>,
+    pub kept: Look<Option<(Version, Data)>>,
     /// The alarms that were named; where none was, those about the group that fire now.
     pub alarms: Look<Vec<Alarm>>,
     /// Who else is concerned.
@@ -132,6 +132,19 @@ impl Survey {
     /// The image to be put in service.
     pub fn new_image(&self) -> Option<&Image> {
         self.image.as_ref().ok()?.as_ref()
+    }
+
+    /// The version that served before, if it is still what it was: for a way back it is taken again.
+    pub fn again(&self) -> Option<&(Version, Data)> {
+        let choice = self.choice.as_ref().ok()?;
+        self.new_image()?;
+        as_it_was(choice, self.kept.as_ref().ok()?.as_ref()?, &self.subject)
+    }
+
+    /// What hosts would be launched with but for the image: that version, or else the one that serves,
+    /// of which the new one is made.
+    pub fn launched(&self) -> Option<&(Version, Data)> {
+        self.again().or_else(|| self.subject.template.as_ref().ok()?.as_ref())
     }
 
     /// The image that the group launches now.
@@ -161,14 +174,16 @@ pub async fn survey(config: &SdkConfig, ask: &Ask) -> Result<Survey, Fault> {
     });
     let choice = choice.map_err(Gap::from);
     let id = choice.as_ref().ok().and_then(|choice| choice.image().map(str::to_owned));
-    let (image, kept, (types, rooms), channel, alarms, relations, probes) = tokio::join!(
+    let kept = kept(config, choice.as_ref().ok()).await;
+    let again = choice.as_ref().ok().zip(kept.as_ref().ok().and_then(Option::as_ref));
+    let again = again.and_then(|(choice, kept)| as_it_was(choice, kept, &subject));
+    let (image, (types, rooms), channel, alarms, relations, probes) = tokio::join!(
         new_image(config, id.as_deref()),
-        kept(config, choice.as_ref().ok()),
-        types_and_rooms(config, &subject),
+        types_and_rooms(config, &subject, again),
         open(config, &subject),
         alarms::look(config, ask, &subject),
         Relations::read(config, ask, &subject),
-        probes(config, &subject, id.as_deref()),
+        probes(config, &subject, again, id.as_deref()),
     );
     let image = image.map_err(Gap::from);
     let contents = |image: Option<&Image>| contents(image?, &ask.folders);
@@ -241,25 +256,55 @@ async fn new_image(config: &SdkConfig, id: Option<&str>) -> Result<Option<Image>
     }
 }
 
-async fn kept(config: &SdkConfig, choice: Option<&Choice>) -> Result<Option<Version>, Failure> {
+async fn kept(
+    config: &SdkConfig,
+    choice: Option<&Choice>,
+) -> Result<Option<(Version, Data)>, Failure> {
     let Some(Choice::Previous(Some(side))) = choice else { return Ok(None) };
     let Some(number) = side.version else { return Ok(None) };
     let template = Which::Id(side.template.clone());
-    launch_template::version(config, &template, &number.to_string()).await
+    launch_template::with_data(config, &template, &number.to_string()).await
 }
 
 /// The types of instances, and the quotas that limit them.
 async fn types_and_rooms(
     config: &SdkConfig,
     subject: &Subject,
+    again: Option<&(Version, Data)>,
 ) -> (Result<Vec<Type>, Failure>, Result<Vec<Room>, Failure>) {
-    let types = types(config, subject).await;
+    let types = types(config, subject, again).await;
     let rooms = room::read(config, subject, types.as_deref().unwrap_or_default()).await;
     (types, rooms)
 }
 
-async fn types(config: &SdkConfig, subject: &Subject) -> Result<Vec<Type>, Failure> {
-    let said = subject.template.as_ref().ok().and_then(|it| it.as_ref());
+/// See [`Survey::again`].
+fn as_it_was<'a>(
+    choice: &Choice,
+    kept: &'a (Version, Data),
+    subject: &Subject,
+) -> Option<&'a (Version, Data)> {
+    let Choice::Previous(Some(side)) = choice else { return None };
+    let (serving, _) = subject.template.as_ref().ok()?.as_ref()?;
+    let (version, _) = kept;
+    let same = version.template == serving.template && version.image.as_ref() == Some(&side.image);
+    same.then_some(kept)
+}
+
+async fn types(
+    config: &SdkConfig,
+    subject: &Subject,
+    again: Option<&(Version, Data)>,
+) -> Result<Vec<Type>, Failure> {
+    let names = type_names(subject, again);
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    instance_type::describe(config, &names).await
+}
+
+/// The types of instances that hosts would run on.
+fn type_names(subject: &Subject, again: Option<&(Version, Data)>) -> Vec<String> {
+    let said = again.or_else(|| subject.template.as_ref().ok()?.as_ref());
     let said = said.and_then(|(_, data)| data.instance_type.clone());
     let others = subject.group.overrides.iter().filter_map(|it| it.instance_type.clone());
     let running = subject.group.members.iter().map(|it| it.instance_type.clone());
@@ -273,10 +318,7 @@ async fn types(config: &SdkConfig, subject: &Subject) -> Result<Vec<Type>, Failu
     }
     names.sort_unstable();
     names.dedup();
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    instance_type::describe(config, &names).await
+    names
 }
 
 async fn open(config: &SdkConfig, subject: &Subject) -> Result<Option<Channel>, Failure> {
@@ -287,19 +329,31 @@ async fn open(config: &SdkConfig, subject: &Subject) -> Result<Option<Channel>, 
 }
 
 /// Asks whether all that changes something would be allowed, where that can be asked.
-async fn probes(config: &SdkConfig, subject: &Subject, image: Option<&str>) -> Vec<Probe> {
+async fn probes(
+    config: &SdkConfig,
+    subject: &Subject,
+    again: Option<&(Version, Data)>,
+    image: Option<&str>,
+) -> Vec<Probe> {
     let template = subject.template.as_ref().ok().and_then(|it| it.as_ref());
     let (Some((version, _)), Some(image)) = (template, image) else { return Vec::new() };
     let (id, number) = (version.template.as_str(), version.number);
+    let launched = again.map_or(number, |(version, _)| version.number);
     let subnet = subject.group.subnets.first().map(String::as_str);
     let (added, moved, launched) = tokio::join!(
         probe::add_version(config, id, number, image),
         probe::set_default(config, id, number),
-        probe::launch(config, id, number, image, subnet),
+        probe::launch(config, id, launched, image, subnet),
     );
     let tagged = subject.group.in_service().filter(|_| subject.is_controller()).take(1);
-    let tagged = tagged.map(|member| probe::tag(config, &member.id, TAG, "cancel"));
-    let tagged = join_all(tagged).await.into_iter().map(|answer| ("ec2:CreateTags", answer));
+    let tagged = tagged.map(async |member| {
+        let id = member.id.as_str();
+        tokio::join!(probe::tag(config, id, TAG, "cancel"), probe::untag(config, id, TAG))
+    });
+    let tagged = join_all(tagged)
+        .await
+        .into_iter()
+        .flat_map(|(given, taken)| [("ec2:CreateTags", given), ("ec2:DeleteTags", taken)]);
     let others = [
         ("ec2:CreateLaunchTemplateVersion", added),
         ("ec2:ModifyLaunchTemplate", moved),
@@ -338,4 +392,24 @@ fn plugins(bom: &Utf8Path) -> BTreeMap<String, String> {
     let all = serde_json::from_slice::<Bom>(&text).map(|bom| bom.components).unwrap_or_default();
     let plugins = all.into_iter().filter(|it| it.reference.starts_with("jenkins-plugin:"));
     plugins.map(|it| (it.name, it.version)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::rollout::sample::before;
+
+    #[test]
+    fn a_way_back_runs_on_what_it_ran_on_then() {
+        let survey = before();
+        let (_, serving) = survey.subject.template.as_ref().unwrap().as_ref().unwrap();
+        assert_eq!(serving.instance_type.as_deref(), Some("m5.large"));
+        assert_eq!(type_names(&survey.subject, survey.again()), ["t3.large"]);
+        assert_eq!(survey.launched().unwrap().0.number, 3);
+        // It was changed, or is another template: a new version is made of the one that serves.
+        let mut survey = before();
+        survey.kept.as_mut().unwrap().as_mut().unwrap().0.image = Some("ami-0f".into());
+        assert_eq!(type_names(&survey.subject, survey.again()), ["m5.large"]);
+        assert_eq!(survey.launched().unwrap().0.number, 4);
+    }
 }

@@ -3,15 +3,15 @@
 use jiff::Timestamp;
 
 use super::ended::{Stuck, Summary};
-use super::journal::Journal;
-use super::reaction::phase_name;
+use super::journal::{Journal, Loose};
+use super::reaction::{by_hand, phase_name};
 use super::seen::Seen;
 use super::timeline::{Moment, times};
 use super::{Phase, Side, Way, lock};
 use crate::host::Role;
 
 /// How it ended.
-pub(super) fn summary(journal: &Journal, now: Timestamp) -> Summary {
+pub(super) fn summary(journal: &Journal, who: &str, now: Timestamp) -> Summary {
     Summary {
         rollout: journal.rollout.clone(),
         group: journal.order.group.clone(),
@@ -20,9 +20,18 @@ pub(super) fn summary(journal: &Journal, now: Timestamp) -> Summary {
         cause: (journal.way == Way::Back).then(|| cause(journal)),
         proof: journal.proof.clone().unwrap_or_default(),
         warnings: journal.warnings.clone(),
-        loose: journal.loose.iter().map(|loose| loose.says.clone()).collect(),
+        loose: journal.loose.iter().map(|it| left(journal, it, who, now)).collect(),
         times: times(journal, now),
     }
+}
+
+/// What was left to a person: what AWS said, and the command that does it.
+fn left(journal: &Journal, loose: &Loose, who: &str, now: Timestamp) -> String {
+    // Journals of before have the command in them.
+    if loose.says.contains("`aws ") {
+        return loose.says.clone();
+    }
+    format!("{}: {}", loose.says, by_hand(journal, &loose.act, who, now))
 }
 
 /// A side in a few words.
@@ -118,13 +127,13 @@ pub(super) fn put_down(journal: &Journal, seen: Option<&Seen>, heard: bool) -> V
 
 /// How to carry on, and how to go back.
 pub(super) fn ways_on(journal: &Journal) -> Vec<String> {
-    let group = &journal.order.group;
-    let on = format!("hostkit upgrade --asg {group} --resume");
+    let order = &journal.order;
+    let on = format!("hostkit upgrade --asg {} --resume", order.group);
     if journal.way == Way::Forward && journal.phase < Phase::Promote {
         let back = format!("{on} --back");
-        return vec![on, back];
+        return vec![order.command(&on), order.command(&back)];
     }
-    vec![on]
+    vec![order.command(&on)]
 }
 
 /// Neither serves for certain.
@@ -133,11 +142,12 @@ pub(super) fn stuck(journal: &Journal, seen: &Seen) -> Stuck {
     let group = &order.group;
     let why = journal.stuck.as_deref().unwrap_or("nobody knows why");
     let mut commands = ways_on(journal);
-    commands.push(format!(
+    let mut push = |words: String| commands.push(order.command(&words));
+    push(format!(
         "aws autoscaling describe-scaling-activities --auto-scaling-group-name {group} \
          --max-items 5"
     ));
-    commands.push(format!(
+    push(format!(
         "aws autoscaling start-instance-refresh --auto-scaling-group-name {group} \
          --desired-configuration \
          'LaunchTemplate={{LaunchTemplateId={},Version={}}}' \
@@ -146,7 +156,7 @@ pub(super) fn stuck(journal: &Journal, seen: &Seen) -> Stuck {
         order.from.version.unwrap_or_default()
     ));
     if !journal.suspended.is_empty() {
-        commands.push(format!(
+        push(format!(
             "aws autoscaling resume-processes --auto-scaling-group-name {group} \
              --scaling-processes {}",
             journal.suspended.join(" ")

@@ -120,12 +120,35 @@ pub(super) const GRANTS: &[Grant] = &[
             On::Ec2("launch-template"),
             On::Ec2("network-interface"),
             On::Ec2("security-group"),
+            On::Ec2("spot-instances-request"),
             On::Ec2("subnet"),
             On::Ec2("volume"),
         ],
         when: When::Always,
         why: "hostkit only asks whether it may; AWS gives a group no version that whoever gives it \
-              could not launch. It needs iam:PassRole for the instance profile, too",
+              could not launch",
+    },
+    Grant {
+        sid: "TagAsGroup",
+        roles: &[Upgrade],
+        actions: &["ec2:CreateTags"],
+        on: &[
+            On::Ec2("instance"),
+            On::Ec2("network-interface"),
+            On::Ec2("spot-instances-request"),
+            On::Ec2("volume"),
+        ],
+        when: When::Creation(&["RunInstances"]),
+        why: "the tags that the launch template gives: AWS asks for it together with the launch",
+    },
+    Grant {
+        sid: "PassHostRole",
+        roles: &[Upgrade],
+        actions: &["iam:PassRole"],
+        on: &[On::HostRoles],
+        when: When::PassedTo("ec2.amazonaws.com"),
+        why: "the role that the launch template gives hosts: AWS asks for it together with the \
+              launch. Name it with --host-role, so that no other can be given",
     },
     Grant {
         sid: "Replace",

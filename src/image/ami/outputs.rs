@@ -185,6 +185,7 @@ mod tests {
                 deprecated: None,
                 protected: false,
                 tpm: false,
+                tokens: true,
                 owner: "123456789012".to_owned(),
                 boot_mode: None,
                 ena: true,

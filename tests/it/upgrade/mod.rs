@@ -93,6 +93,7 @@ impl Stage {
         };
         Order {
             group: "ci".to_owned(),
+            region: "eu-west-1".to_owned(),
             role: Role::Controller,
             from: side(&self.scenery.old, Some(1), "2.1"),
             to: side(&self.scenery.new, None, "2.2"),
@@ -354,4 +355,26 @@ async fn who_was_taken_over_does_nothing_more() {
     let fenced = first.unwrap_err();
     assert!(fenced.to_string().contains("somebody else writes the journal"), "{fenced}");
     stage.check(&second.unwrap(), "taken over").await;
+}
+
+/// Its pools are by tag: nothing but the journal of those who roll them says whose agents they are.
+#[tokio::test]
+async fn agents_that_are_rolled_since_the_plan_was_shown_are_seen_when_the_lock_is_held() {
+    let stage = Stage::open(Does::Healthy).await;
+    let config = Gate::new(&stage.cloud, None).config(&stage.cloud);
+    let lock = r#"{"form":1,"rollout":"r-1","who":"arn:aws:iam::1:user/bob","host":"laptop",
+        "pid":4711,"since":"2026-11-27T02:00:00Z"}"#;
+    let journal = r#"{"form":1,"rollout":"r-1","order":{"group":"linux","role":"agent",
+        "crowd":{"bounds":[90,110],"controller":"ci"}}}"#;
+    for (name, text) in [("lock", lock), ("journal", journal)] {
+        let name = format!("/hostkit/asg/linux/{name}");
+        hostkit::aws::ssm::write(&config, &name, text).await.unwrap();
+    }
+    let events = Events::silent();
+    let order = stage.order();
+    assert!(order.crowd.apart.is_empty());
+    let refused = carry_out(&setting(&config, &events), order, pending()).await.unwrap_err();
+    let says = refused.to_string();
+    assert!(says.contains("linux is being changed by arn:aws:iam::1:user/bob"), "{says}");
+    assert!(lock::read(&config, "ci").await.unwrap().is_none(), "the own lock is given back");
 }

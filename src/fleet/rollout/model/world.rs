@@ -94,6 +94,7 @@ pub(super) fn order(strategy: Way_) -> Order {
     };
     Order {
         group: "ci".to_owned(),
+        region: String::new(),
         role: Role::Controller,
         from: side("ami-a", "2.1", Some(OLD)),
         to: side("ami-b", "2.2", None),

@@ -3,12 +3,15 @@
 use std::fmt::Write as _;
 
 use super::{Change, Downtime, Plan};
+use crate::fleet::rollout::journal::shortened;
 use crate::fleet::rollout::{Side, Strategy};
 use crate::host::Role;
 use crate::image::compare::Packages;
 
 /// So many packages or plugins of a kind are listed.
 const SHOWN: usize = 12;
+/// So many characters are shown of what a launch template says.
+const WORDS: usize = 120;
 
 impl Plan {
     /// A plan for people.
@@ -36,6 +39,9 @@ impl Plan {
             line("packages", &format!("not known of {which}: it was not baked on this machine"));
         }
         line("template", &self.template_line());
+        for change in self.template.iter().skip(2) {
+            line("", &otherwise(change));
+        }
         line("strategy", &format!("{}: {}", word(order.strategy), self.because));
         if order.role != Role::Controller {
             let hosts = if self.hosts == 1 { "host" } else { "hosts" };
@@ -54,6 +60,11 @@ impl Plan {
         }
         if order.role == Role::Controller {
             line("builds", &self.builds_line());
+        }
+        if !self.untried.is_empty() {
+            let says = "AWS says only when they are used whether they are allowed; `hostkit iam \
+                        upgrade` has them all";
+            line("rights", &format!("{says}: {}", self.untried.join(", ")));
         }
         text
     }
@@ -105,6 +116,14 @@ fn arrow(change: &Change) -> String {
         return format!("{}, unchanged", known(&change.from));
     }
     format!("{} -> {}", known(&change.from), known(&change.to))
+}
+
+/// What a version of the launch template says otherwise.
+fn otherwise(change: &Change) -> String {
+    let said = |text: &Option<String>| {
+        text.as_deref().map_or_else(|| "nothing".to_owned(), |it| shortened(it, WORDS))
+    };
+    format!("{} {} -> {}", change.what, said(&change.from), said(&change.to))
 }
 
 fn counted(changed: &Packages) -> String {

@@ -6,6 +6,7 @@ use crate::aws::launch_template::{Data, Version};
 use crate::doctor::{Finding, Verdict};
 use crate::fleet::rollout::Ask;
 use crate::fleet::rollout::survey::Survey;
+use crate::host::{Efs, Layer, section};
 
 pub(super) fn check(survey: &Survey, _: &Ask) -> Vec<Finding> {
     let mut all: Vec<_> = template(survey).into_iter().collect();
@@ -14,9 +15,12 @@ pub(super) fn check(survey: &Survey, _: &Ask) -> Vec<Finding> {
         Err(gap) => all.push(Finding::untold("image.fits", "whether the image fits", gap)),
         Ok(types) => all.push(types_fit(types, image)),
     }
-    if let Ok(Some((version, data))) = &survey.subject.template {
+    // What the hosts would be launched with, which for a way back is not what serves.
+    if let Some((version, data)) = survey.launched() {
         all.extend(disk(survey, image, version, data));
         all.extend(metadata(survey, data));
+        all.extend(tokens(survey, image, data));
+        all.extend(home(survey, version, data));
     }
     all
 }
@@ -160,9 +164,16 @@ fn disk(survey: &Survey, image: &Image, version: &Version, data: &Data) -> Optio
     })
 }
 
-/// Whether the host will be able to ask the metadata service, and is told its tags.
+/// Whether the host can ask the metadata service, and is told its tags.
 fn metadata(survey: &Survey, data: &Data) -> Option<Finding> {
     const ID: &str = "template.metadata";
+    if data.metadata_off {
+        let says = "the launch template switches the metadata service off: a host does not know who it is, \
+                    and has no credentials";
+        return Some(Finding::new(ID, Verdict::Fail, says).mended_by(
+            "make a version with MetadataOptions={HttpEndpoint=enabled}, and have the group launch by it",
+        ));
+    }
     if !survey.subject.is_controller() || data.tags_in_metadata {
         return None;
     }
@@ -172,4 +183,55 @@ fn metadata(survey: &Survey, data: &Data) -> Option<Finding> {
         "make a version with MetadataOptions={InstanceMetadataTags=enabled}, and have the group launch \
          by it",
     ))
+}
+
+/// Whether the metadata service wants a token of hosts of this image as of those that serve, where the
+/// launch template leaves that to the image.
+fn tokens(survey: &Survey, image: &Image, data: &Data) -> Option<Finding> {
+    const ID: &str = "image.metadata";
+    let old = survey.old_image()?;
+    if data.tokens_required.is_some() || old.tokens == image.tokens {
+        return None;
+    }
+    let says = if image.tokens {
+        "the metadata service wants a token of its hosts, and of those that serve it does not: what asks \
+         without one gets no answer"
+    } else {
+        "the metadata service wants no token of its hosts, and of those that serve it does: whoever has \
+         a request sent from there gets their credentials"
+    };
+    Some(Finding::new(ID, Verdict::Warn, says).mended_by(
+        "say it in the launch template: MetadataOptions={HttpTokens=required}; hostkit itself always has \
+         a token",
+    ))
+}
+
+/// Whether hosts would take their home from where it is.
+fn home(survey: &Survey, version: &Version, data: &Data) -> Option<Finding> {
+    const ID: &str = "template.home";
+    let home = survey.subject.home.as_ref().ok()?.as_ref()?;
+    let text = std::str::from_utf8(data.user_data.as_deref()?).ok()?;
+    let efs: Efs = section(&[Layer { origin: "user-data", text }], "efs");
+    let (said, is) = (efs.id?, &home.file_system);
+    if !survey.subject.is_controller() || said == *is {
+        return None;
+    }
+    let number = version.number;
+    let says = format!(
+        "the home is on {is}, and version {number} has its hosts take it from {said}: they would serve \
+         other jobs, or none"
+    );
+    let finding = Finding::new(ID, Verdict::Fail, says)
+        .shown_by(format!("[efs] id in the user-data of version {number} of {}", version.template));
+    Some(finding.mended_by(if survey.again().is_some() {
+        format!(
+            "keep the user-data that serves, with the image of then: hostkit rollback --asg {} --image {} \
+             --region {}",
+            survey.subject.group.name,
+            version.image.as_deref().unwrap_or("ami-…"),
+            survey.subject.region
+        )
+    } else {
+        format!("make a version whose user-data says {is}, and have the group launch by it")
+    }))
 }

@@ -68,6 +68,7 @@ pub(super) fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
 
 /// Whether hosts are told to do it all the same.
 fn allowed(survey: &Survey) -> bool {
-    let Some(text) = survey.subject.user_data() else { return false };
+    let told = survey.launched().and_then(|(_, data)| data.user_data.as_deref());
+    let Some(text) = told.and_then(|told| std::str::from_utf8(told).ok()) else { return false };
     section::<Jenkins>(&[Layer { origin: "user-data", text }], "jenkins").allow_downgrade
 }

@@ -3,6 +3,7 @@
 use crate::doctor::{Finding, Gap, Verdict};
 use crate::fleet::rollout::Ask;
 use crate::fleet::rollout::survey::Survey;
+use crate::iam;
 
 const ID: &str = "aws.permissions";
 
@@ -10,6 +11,23 @@ pub(super) fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
     let gaps = gaps(survey, ask);
     let (denied, silent): (Vec<_>, Vec<_>) = gaps.into_iter().partition(|gap| gap.denied);
     vec![permissions(survey, &denied), answers(&silent)]
+}
+
+/// The actions that change something and that nobody can ask AWS for ahead: a denial shows when they
+/// are done.
+pub fn untried(survey: &Survey) -> Vec<&'static str> {
+    // AWS asks for the role together with the launch.
+    const BESIDE: &str = "iam:PassRole";
+    let reads = |action: &str| {
+        let verb = action.split_once(':').map_or(action, |(_, verb)| verb);
+        ["Describe", "Get", "List"].iter().any(|it| verb.starts_with(it))
+    };
+    let quiets = survey.subject.is_controller();
+    let needed = |action: &&str| quiets || !action.ends_with("Tags");
+    let tried = |action: &str| survey.probes.iter().any(|probe| probe.action == action);
+    let all = iam::actions(&[iam::Role::Upgrade], &iam::Scope::default());
+    let all = all.into_iter().filter(|it| !reads(it) && *it != BESIDE && !tried(it));
+    all.filter(needed).collect()
 }
 
 /// Everything that could not be read or would not be done.
@@ -31,6 +49,8 @@ fn gaps<'a>(survey: &'a Survey, ask: &Ask) -> Vec<&'a Gap> {
         survey.types.as_ref().err(),
         survey.records.as_ref().err(),
         survey.channel.as_ref().err(),
+        survey.kept.as_ref().err(),
+        survey.relations.as_ref().err(),
     ];
     let probed = survey.probes.iter().filter_map(|probe| {
         // That an image does not fit is told by the check of the image, and better.
@@ -48,7 +68,8 @@ fn permissions(survey: &Survey, denied: &[&Gap]) -> Finding {
     if actions.is_empty() {
         let asked: Vec<_> = survey.probes.iter().map(|probe| probe.action).collect();
         let says = "all reads are allowed, and so are the changes that can be asked for";
-        return Finding::new(ID, Verdict::Pass, says).shown_by(asked.join(", "));
+        let finding = Finding::new(ID, Verdict::Pass, says).shown_by(asked.join(", "));
+        return finding.shown_by(format!("not to be tried ahead: {}", untried(survey).join(", ")));
     }
     let count = actions.len();
     let things = if count == 1 { "action is" } else { "actions are" };

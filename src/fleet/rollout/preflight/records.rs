@@ -19,6 +19,7 @@ pub(super) fn check(survey: &Survey, ask: &Ask) -> Vec<Finding> {
     all.extend(unfinished(survey));
     all.extend(recorded(survey, ask));
     all.extend(previous(survey, ask));
+    all.extend(current(survey, ask));
     all
 }
 
@@ -119,4 +120,31 @@ fn previous(survey: &Survey, ask: &Ask) -> Option<Finding> {
         }
         _ => None,
     }
+}
+
+/// Whether what serves is what hostkit has put in service: what served before is that of then.
+fn current(survey: &Survey, ask: &Ask) -> Option<Finding> {
+    const ID: &str = "rollback.current";
+    if !ask.rollback {
+        return None;
+    }
+    let recorded = survey.records.as_ref().ok()?.current.as_ref()?;
+    let (serving, _) = survey.subject.template.as_ref().ok()?.as_ref()?;
+    if recorded.template == serving.template && recorded.version == Some(serving.number) {
+        return None;
+    }
+    let group = &survey.subject.group.name;
+    let number = recorded.version.unwrap_or_default();
+    let says = format!(
+        "somebody else has changed what the group launches: version {} serves, and hostkit put version \
+         {number} in service last; this goes back to what served before that one",
+        serving.number
+    );
+    let region = &survey.subject.region;
+    let finding = Finding::new(ID, Verdict::Warn, says);
+    let finding = finding.shown_by(format!("{} says {}", record::current(group), recorded.image));
+    Some(finding.mended_by(format!(
+        "if you mean the image of then: hostkit rollback --asg {group} --image {} --region {region}",
+        recorded.image
+    )))
 }

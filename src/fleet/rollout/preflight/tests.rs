@@ -4,7 +4,7 @@ use crate::aws::image::State as Made;
 use crate::aws::launch_template::Version;
 use crate::doctor::{Gap, render, worst};
 use crate::fleet::rollout::lock::{Lock, Operator};
-use crate::fleet::rollout::sample::{ask, image, survey};
+use crate::fleet::rollout::sample::{ask, before, image, survey};
 use crate::fleet::rollout::survey::{Choice, Probe};
 use crate::fleet::rollout::unfinished::Unfinished;
 use crate::fleet::rollout::{Builds, Outlook, Prospect, Side};
@@ -85,7 +85,7 @@ fn watched(survey: &mut Survey, ask: &mut Ask, alarms: &[(&str, State)]) {
 }
 
 /// What is wrong, and how it gets so.
-const CASES: [(&str, Change); 46] = [
+const CASES: [(&str, Change); 56] = [
     ("another architecture", |it, _| {
         new(it).architecture = "arm64".into();
     }),
@@ -219,7 +219,47 @@ const CASES: [(&str, Change); 46] = [
     ("alarms that may not be looked at", |it, _| {
         it.alarms = Err(denied("cloudwatch:DescribeAlarms"));
     }),
+    ("no metadata service", |it, _| template(it).1.metadata_off = true),
+    ("tokens that nobody had to have", |it, _| {
+        it.subject.image.as_mut().unwrap().as_mut().unwrap().tokens = false;
+    }),
+    ("tokens that nobody has to have any more", |it, _| new(it).tokens = false),
+    ("a home that is being deleted", |it, _| {
+        it.subject.home.as_mut().unwrap().as_mut().unwrap().state = "deleting".into();
+    }),
+    ("an image of one kind's own", |it, _| {
+        it.subject.group.mixed = true;
+        it.subject.group.overrides = vec![crate::aws::asg::Override {
+            instance_type: Some("m7g.large".into()),
+            image: Some("ami-0000000000000000a".into()),
+            ..Default::default()
+        }];
+    }),
+    ("a controller, rolling", |_, ask| ask.strategy = Some(Strategy::Rolling)),
+    ("agents, all at once", |it, ask| {
+        agents_beside(it);
+        ask.strategy = Some(Strategy::TerminateFirst);
+    }),
+    ("agents, by root volumes", |it, ask| {
+        agents_beside(it);
+        ask.strategy = Some(Strategy::ReplaceRootVolume);
+    }),
+    ("its agents are being changed", |it, _| {
+        let relations = it.relations.as_mut().unwrap();
+        relations.agents = vec!["linux".into(), "windows".into()];
+        relations.locks.insert("windows".into(), "arn:aws:iam::123456789012:user/bob".into());
+    }),
+    ("agents of nobody are being changed", |it, _| {
+        let relations = it.relations.as_mut().unwrap();
+        relations.strays.insert("windows".into(), "arn:aws:iam::123456789012:user/bob".into());
+    }),
 ];
+
+/// As agents, beside their controller, which does not change.
+fn agents_beside(survey: &mut Survey) {
+    survey.subject.part.role = crate::host::Role::Agent;
+    survey.relations.as_mut().unwrap().controller = Some("ci".into());
+}
 
 #[test]
 fn bad_input_is_said_with_what_shows_it_and_what_mends_it() {
@@ -260,6 +300,8 @@ fn everything_that_is_not_allowed_is_in_one_list() {
         it.types = Err(denied("ec2:DescribeInstanceTypes"));
         it.alarms = Err(denied("cloudwatch:DescribeAlarms"));
         ask.alarms.push("ci-slow".into());
+        it.relations = Err(denied("ssm:GetParametersByPath"));
+        it.kept = Err(denied("ec2:DescribeLaunchTemplateVersions"));
         let answer = Err(denied("ec2:RunInstances"));
         it.probes.push(Probe { action: "ec2:RunInstances", answer });
         // That it would fail for another reason is told by another check.
@@ -286,17 +328,30 @@ fn a_way_back_is_told_and_an_older_jenkins_is_refused_before_anything_happens() 
     assert_eq!(failed, ["home.downgrade"], "{}", render(&findings));
     // The same Jenkins, and what served then is launched as it was then.
     survey.image = Ok(Some(image(2, "2.555.1")));
-    survey.kept = Ok(Some(Version {
-        template: "lt-0123456789abcdef0".into(),
-        number: 3,
-        image: Some(image(2, "").id),
-        description: String::new(),
-        is_default: false,
-    }));
+    survey.kept = before().kept;
     let prospect = Prospect::of(&survey, &ask);
     let order = prospect.order().unwrap();
     assert_eq!((order.from.version, order.to.version), (Some(4), Some(3)));
     assert!(prospect.text().starts_with("rollback of ci-controller"), "{}", prospect.text());
+}
+
+#[test]
+fn a_way_back_is_checked_by_the_version_that_it_launches() {
+    let ask = Ask { rollback: true, recipe: None, ..ask() };
+    let mut survey = before();
+    survey.records.as_mut().unwrap().current = Some(side(1, "2.555.1"));
+    let all = Prospect::of(&survey, &ask);
+    assert!(all.order().is_some(), "{}", all.text());
+    // What is told of both, and what the other version says otherwise.
+    insta::assert_snapshot!(all.text());
+    // Now that one has another home, an older Jenkins, and hears no tags.
+    let (_, then) = survey.kept.as_mut().unwrap().as_mut().unwrap();
+    then.user_data = Some(b"[efs]\nid = \"fs-9\"\n[jenkins]\nallow_downgrade = true\n".to_vec());
+    then.tags_in_metadata = false;
+    survey.image = Ok(Some(image(2, "2.541.3")));
+    let mut findings = check(&survey, &ask);
+    findings.retain(|finding| finding.verdict >= Verdict::Warn);
+    insta::assert_snapshot!("of_then", render(&findings));
 }
 
 #[test]
