@@ -268,6 +268,8 @@ async fn a_long_warm_up_and_a_spare_target_group_hinder_nobody() {
             let group = region.groups.get_mut("ci").unwrap();
             (group.warmup, group.grace) = (Some(7_200), 7_200);
             group.habits.target_groups.push(spare.arn.clone());
+            // What a group that heeds its load balancers makes of one that has none is not known.
+            "EC2".clone_into(&mut group.habits.health_check_type);
             region.target_groups.insert(spare.arn.clone(), spare);
         });
         let (ended, _) = stage.upgrade(None, false).await;
