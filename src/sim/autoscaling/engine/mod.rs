@@ -180,7 +180,8 @@ pub fn see(account: &mut Account, id: &str) -> Option<Seen> {
     })
 }
 
-/// How the target groups of its group find an instance.
+/// How the target groups of its group find an instance: those that a load balancer uses. In another one
+/// nobody is asked, so that none is found unhealthy there.
 fn targets(account: &mut Account, id: &str) -> Vec<&'static str> {
     let Some(instance) = account.instance(id) else { return Vec::new() };
     let (state, region) = (instance.state(), instance.region().to_owned());
@@ -191,9 +192,11 @@ fn targets(account: &mut Account, id: &str) -> Vec<&'static str> {
     let arns = there.groups.get(&group).map(|it| it.habits.target_groups.clone());
     let found = arns.unwrap_or_default().into_iter().filter_map(|arn| {
         let group = there.target_groups.get(&arn)?;
-        let used = !group.load_balancers.is_empty();
+        if group.load_balancers.is_empty() {
+            return None;
+        }
         let health = |it: &crate::sim::target_group::Target| {
-            it.health(&group.check, Some(state), used).state
+            it.health(&group.check, Some(state), true).state
         };
         Some(group.targets.get(id).map_or("unused", health))
     });
