@@ -278,7 +278,7 @@ impl<'a> Work<'a> {
     }
 
     async fn try_to_write(&mut self) -> Result<Result<(), Unwritten>, Asked> {
-        let written = self.scribe.write(self.setting.config, &mut self.journal);
+        let written = Box::pin(self.scribe.write(self.setting.config, &mut self.journal));
         stop::ended(&self.stop, written).await
     }
 
@@ -316,7 +316,7 @@ impl<'a> Work<'a> {
             self.write().await?;
         }
         let who = &self.setting.operator.who;
-        let done = act::perform(self.setting.config, &self.journal, what, who);
+        let done = Box::pin(act::perform(self.setting.config, &self.journal, what, who));
         let failure = match stop::ended(&self.stop, done).await? {
             Ok(None) => return Ok(()),
             Ok(Some(noted)) => return self.note(*noted).await,
@@ -362,7 +362,8 @@ impl<'a> Work<'a> {
     /// Says that nobody is at work any more. What passes is borne, by whoever waits for this.
     async fn last_word(&mut self) -> Result<(), Unwritten> {
         loop {
-            match self.scribe.write(self.setting.config, &mut self.journal).await {
+            let written = Box::pin(self.scribe.write(self.setting.config, &mut self.journal));
+            match written.await {
                 Err(Unwritten::Refused(failure)) if failure.is_passing() => {
                     tokio::time::sleep(self.setting.pace.first).await;
                 }

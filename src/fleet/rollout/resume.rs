@@ -139,7 +139,7 @@ async fn take<'a>(
             return Ok(Taken::Nothing(says));
         }
     };
-    claim(setting, group, found, how, stop).await
+    Box::pin(claim(setting, group, found, how, stop)).await
 }
 
 /// Has the last word in the journal.
@@ -254,13 +254,13 @@ mod tests {
         for role in [Role::Controller, Role::Agent] {
             let old = order(role);
             assert_eq!(Amended::default().applied(old.clone(), 3), old);
-            let patience = Some(Duration::from_secs(3600));
+            let patience = Some(Duration::from_hours(1));
             let more = Amended { patience, ..Amended::default() }.applied(old.clone(), 3);
             let patience = crowd::patience(role, 3600, 600, 3);
             assert_eq!(more, Order { patience, ..old.clone() });
             let amended = Amended {
                 builds: Some(Builds::WaitThenForce),
-                builds_patience: Some(Duration::from_secs(60)),
+                builds_patience: Some(Duration::from_mins(1)),
                 patience: None,
             };
             let patience = crowd::patience(role, 600, 60, 3);

@@ -122,7 +122,7 @@ async fn nothing_is_begun_beside_a_rollout_whose_lock_is_gone_and_it_is_carried_
     let ended = resume(&ada, "ci", Resume::default(), pending()).await.unwrap();
     let Ended::Nothing { says } = ended else { panic!("{ended:?}") };
     assert!(says.contains("had changed nothing") && says.contains("is not over"), "{says}");
-    let amended = Amended { patience: Some(Duration::from_secs(60)), ..Amended::default() };
+    let amended = Amended { patience: Some(Duration::from_mins(1)), ..Amended::default() };
     let how = Resume { take_over: true, amended, ..Resume::default() };
     let ended = resume(&ada, "ci", how, pending()).await.unwrap();
     stage.check(&ended, "carried on without its lock").await;
