@@ -363,7 +363,8 @@ impl<'a> Work<'a> {
     /// Says that nobody is at work any more. What passes is borne, by whoever waits for this.
     async fn last_word(&mut self) -> Result<(), Unwritten> {
         loop {
-            match self.scribe.write(self.setting.config, &mut self.journal).await {
+            let written = Box::pin(self.scribe.write(self.setting.config, &mut self.journal));
+            match written.await {
                 Err(Unwritten::Refused(failure)) if failure.is_passing() => {
                     tokio::time::sleep(self.setting.pace.first).await;
                 }

@@ -139,7 +139,7 @@ async fn take<'a>(
             return Ok(Taken::Nothing(says));
         }
     };
-    claim(setting, group, found, how, stop).await
+    Box::pin(claim(setting, group, found, how, stop)).await
 }
 
 /// Has the last word in the journal.
