@@ -241,6 +241,10 @@ impl Journal {
         }
         // It was looked at when the lock was taken, and is not again.
         self.order.crowd.apart.clear();
+        // AWS has them since the refresh was begun; here they would only be told.
+        if self.forward.id.is_some() {
+            self.order.alarms.clear();
+        }
     }
 
     /// All that is only told.

@@ -108,6 +108,7 @@ proptest! {
                 (side.name, side.recipe) = (String::new(), None);
             }
             order.crowd.apart.clear();
+            order.alarms.clear();
             order
         };
         prop_assert_eq!(order(&read), order(&journal));
