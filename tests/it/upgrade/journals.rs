@@ -180,7 +180,7 @@ async fn who_asks_to_stop_is_heard_while_aws_is_silent() {
             Ok(Ended::Stopped(stopped)) => {
                 let told = stopped.stands.join("\n");
                 assert!(told.contains("did not hear that it was stopped"), "{step}: {told}");
-                assert!(stopped.commands[0].ends_with("--resume"), "{stopped:?}");
+                assert!(stopped.commands[0].contains(" --resume --region "), "{stopped:?}");
             }
             Err(error) => assert_eq!(error::blame(&error).exit_code(), 130, "{step}: {error:#}"),
             ended => panic!("{step}: {ended:?}"),
