@@ -104,8 +104,8 @@ fn a_new_image_serves_the_home_of_the_old_one() {
     );
 }
 
-/// EC2 takes the old host back while its builds are waited for, and the group replaces it from the old
-/// version meanwhile.
+/// EC2 takes the old host back while its builds are waited for. The group may replace it from the old
+/// version before the refresh is begun.
 #[test]
 fn a_host_that_ec2_takes_back_meanwhile_does_not_end_it() {
     if !is_root() {
@@ -115,9 +115,11 @@ fn a_host_that_ec2_takes_back_meanwhile_does_not_end_it() {
     let night = played(&["--break", "spot"]);
     assert_eq!(night["code"], 0);
     let timeline = night["timeline"].as_array().unwrap();
-    let launched =
-        timeline.iter().filter(|line| line["what"].as_str().unwrap().starts_with("launched"));
-    assert_eq!(launched.count(), 3, "the old one, the one that was launched for it, the new one");
+    let noticed = timeline.iter().any(|line| {
+        let said = line["what"].as_str().unwrap();
+        said.starts_with("EC2 takes ") && said.ends_with(" back in two minutes")
+    });
+    assert!(noticed, "the host served to its end");
 }
 
 #[test]
