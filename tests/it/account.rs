@@ -65,8 +65,7 @@ impl Account {
 
     /// Every request since it is there.
     pub(crate) fn requests(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.record()).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        recorded(&self.record())
     }
 
     /// The actions of all requests in a region, in order.
@@ -119,6 +118,14 @@ impl Drop for Account {
         send("INT", self.child.id());
         let _ = self.child.wait();
     }
+}
+
+/// The requests of a record. The account may be writing the last of them: a line without its end is
+/// not there yet.
+pub(crate) fn recorded(record: &Path) -> Vec<Value> {
+    let text = fs::read(record).unwrap_or_default();
+    let whole = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    whole.map(|line| serde_json::from_slice(line).unwrap()).collect()
 }
 
 /// Every request in a record is one that AWS's own client could have sent, and these were among them.

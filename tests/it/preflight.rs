@@ -21,8 +21,8 @@ use hostkit::sim::hosts::{self, Part, Players, Script};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::account::words;
-use crate::support::{pause, python, repository, scratch};
+use crate::account::{recorded, validate, words};
+use crate::support::{pause, scratch};
 
 /// A controller that serves, and an image that shall.
 struct Stage {
@@ -130,12 +130,7 @@ impl Stage {
 
     /// Every request so far is one that AWS's own client could have sent, and these were among them.
     fn validate(&self, expected: &str) {
-        let Some(python) = python() else { return };
-        let mut command = Command::new(python);
-        command.arg(repository("tests/fixtures/botocore_validate.py"));
-        command.arg(self.path().join("record.jsonl")).args(["--expect", expected]);
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{}", words(&output));
+        validate(&self.path().join("record.jsonl"), expected);
     }
 
     /// What it says, free of what differs from run to run, and how it ends.
@@ -442,13 +437,12 @@ fn all_that_is_not_allowed_is_said_at_once_and_nothing_is_changed() {
     let stage = Stage::with_faults(&faults.concat());
     let output = stage.plan("");
     insta::assert_snapshot!("permissions", stage.failures(&output));
-    let text = std::fs::read_to_string(stage.path().join("record.jsonl")).unwrap();
-    let requests = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let requests = recorded(&stage.path().join("record.jsonl"));
     let wanted = |it: &Value| {
         let agent = it["headers"]["user-agent"].as_str().unwrap_or_default();
         agent.contains("hostkit") || agent.contains("aws-sdk-rust")
     };
-    let asked: Vec<_> = requests.filter(wanted).collect();
+    let asked: Vec<_> = requests.into_iter().filter(wanted).collect();
     crate::iam::covered(&[hostkit::iam::Role::Upgrade], &asked);
 }
 

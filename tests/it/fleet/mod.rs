@@ -28,7 +28,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::account::{validate, words};
+use crate::account::{recorded, validate, words};
 use crate::support::scratch;
 
 const REGION: &str = "eu-west-1";
@@ -102,13 +102,11 @@ impl Stage {
 
     /// The actions of every request so far, by service.
     fn actions(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.path().join("record.jsonl")).unwrap_or_default();
-        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let action = |line: Value| {
             let word = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
             format!("{}:{}", word("service"), word("action"))
         };
-        lines.map(action).collect()
+        recorded(&self.path().join("record.jsonl")).into_iter().map(action).collect()
     }
 
     /// Every request so far is one that AWS's own client could have sent, and these were among them.

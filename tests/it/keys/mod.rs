@@ -5,7 +5,6 @@
 mod hosts;
 mod person;
 
-use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -15,7 +14,7 @@ use hostkit::sim::parameters::{Kind, Parameters};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::account::{validate, words};
+use crate::account::{recorded, validate, words};
 use crate::support::scratch;
 
 const REGION: &str = "eu-west-1";
@@ -80,8 +79,7 @@ impl Stage {
     }
 
     fn requests(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.path().join("record.jsonl")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        recorded(&self.path().join("record.jsonl"))
     }
 
     fn count(&self, action: &str) -> usize {
