@@ -5,11 +5,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::journal::{CAUSE, Journal, shortened};
-use super::next::{
-    Act, End, Next, adopted, enter, has_run_out, is_overdue, judged, note, progress, proved, said,
-    still_quiet, to_resume, to_untag, with_trouble,
+use super::common::{
+    adopted, enter, has_run_out, is_overdue, judged, note, progress, proved, said, still_quiet,
+    to_resume, to_untag, with_trouble,
 };
+use super::journal::{CAUSE, Journal, shortened};
+use super::next::{Act, End, Next};
 use super::proof::Verdict;
 use super::seen::Seen;
 use super::{Phase, Way};

@@ -3,8 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::back::stuck;
+use super::forward::failed;
 use super::journal::{Journal, Loose, shortened};
-use super::next::{Act, failed};
+use super::next::Act;
 use super::record::{self, Record};
 use super::seen::Seen;
 use super::{Phase, Side, Way, lock};

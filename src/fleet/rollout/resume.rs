@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::ended::Ended;
 use super::engine::{PULSE, Setting, Work};
+use super::forward::failed;
 use super::journal::{self, Found, Journal};
 use super::lock::{self, Lock};
-use super::next::failed;
 use super::scribe::Scribe;
 use super::seen::Seen;
 use super::stop::{self, Asked, Stop};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::super::{Side, Strategy as How, Way};
-use super::*;
+use super::{AGENTS, Before, Cause, Seen, Stage, Target, Verdict, Wanted, decide};
 use crate::aws::asg::{Crew, Host};
 use crate::aws::elb::Health;
 use crate::group::standing::{Agents, Proof, Standing, State};
