@@ -44,7 +44,8 @@ pub struct Upgrade {
     /// The image that shall serve, in place of the recipe's latest
     #[arg(long, value_name = "AMI")]
     image: Option<String>,
-    /// Carry on what was interrupted; --builds, --builds-patience and --patience count from now on
+    /// Carry on what was interrupted; --builds, --builds-patience, --patience and --soak count from
+    /// now on
     #[arg(long, conflicts_with_all = [
         "recipe", "image", "plan", "role", "strategy", "controller", "folders",
     ])]
@@ -84,7 +85,11 @@ pub struct How {
     /// says whether the new ones are online; by default the one whose user-data names this group
     #[arg(long = "controller-asg", value_name = "NAME")]
     controller: Option<String>,
-    /// A CloudWatch alarm that AWS watches while hosts are replaced: once it fires, the former version
+    /// How long the new image must go on serving before it counts, as AWS's bake time; until then the
+    /// former version is put back if it does not, or an alarm fires [default: it counts at once]
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    soak: Option<Duration>,
+    /// A CloudWatch alarm that is watched until the new image counts: once it fires, the former version
     /// is put back. Several may be given, ten at most
     #[arg(long = "alarm", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     alarms: Vec<String>,
@@ -147,6 +152,7 @@ impl How {
             builds: self.builds().unwrap_or(rollout::Builds::Wait),
             builds_patience: self.builds_patience.unwrap_or(BUILDS_PATIENCE),
             patience: self.patience.unwrap_or(PATIENCE),
+            soak: self.soak.unwrap_or_default(),
             folders: self.folders.clone(),
             controller: self.controller.clone(),
             alarms: rollout::alarms::chosen(&self.alarms)?,
@@ -164,8 +170,8 @@ impl How {
 
     /// What is to be otherwise where a rollout is carried on.
     fn amended(&self) -> Amended {
-        let Self { builds_patience, patience, .. } = *self;
-        Amended { builds: self.builds(), builds_patience, patience }
+        let Self { builds_patience, patience, soak, .. } = *self;
+        Amended { builds: self.builds(), builds_patience, patience, soak }
     }
 }
 

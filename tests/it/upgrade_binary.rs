@@ -187,7 +187,7 @@ fn what_served_before_serves_again_and_the_history_has_both() {
     let new = stage.scenery.new.clone();
     let done = stage.run(&["upgrade", "--image", &new, "--yes"]);
     assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
-    let back = stage.run(&["rollback", "--yes", "--format", "json"]);
+    let back = stage.run(&["rollback", "--yes", "--soak", "3s", "--format", "json"]);
     let text = String::from_utf8_lossy(&back.stdout).into_owned();
     assert_eq!(back.status.code(), Some(0), "{text}");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -197,6 +197,9 @@ fn what_served_before_serves_again_and_the_history_has_both() {
     assert_eq!(last["ended"], "done", "{text}");
     assert_eq!(last["to"]["image"], stage.scenery.old.as_str());
     assert!(last["times"]["down"].as_f64().unwrap() > 0.0, "{last}");
+    let spans = last["times"]["spans"].as_array().unwrap();
+    let soak = spans.iter().find(|span| span["name"] == "soak").unwrap();
+    assert!(soak["seconds"].as_f64().unwrap() >= 3.0, "{last}");
     agree_with_the_schema(&text);
     let history = stage.run(&["history"]);
     assert_eq!(history.status.code(), Some(0));
@@ -275,6 +278,45 @@ fn an_alarm_that_fires_meanwhile_has_aws_put_the_former_version_back() {
         "{error}"
     );
     assert!(error.contains("alarms are in the ALARM state: ci-slow"), "{error}");
+    assert!(told.contains("again"), "{told}");
+    assert_eq!(stage.violations(), Vec::<String>::new());
+    assert!(stage.is_in_service());
+}
+
+/// AWS watches no more once the new host is in service: who asked for it to go on serving is heard.
+#[test]
+fn an_alarm_that_fires_before_the_new_image_counts_has_the_former_one_put_back() {
+    let stage = Stage::open("2.516.1", Does::Healthy);
+    let set = |state: State, reason: &str| {
+        with(&stage.cloud.account, |account| {
+            let now = account.world();
+            let alarms = &mut account.region(REGION).alarms;
+            let alarm = alarms.entry("ci-errors".to_owned());
+            alarm.or_insert_with(|| Alarm::new(false, now)).set(state, reason, now);
+        });
+    };
+    set(State::Ok, "all is well");
+    let (new, account) = (stage.scenery.new.clone(), stage.cloud.account.clone());
+    let ended = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let deadline = Instant::now() + Duration::from_mins(2);
+            let is_proven = || {
+                let journal = with(&account, |it| it.parameter(REGION, "/hostkit/asg/ci/journal"));
+                journal.is_some_and(|text| text.contains("\"proven\":"))
+            };
+            while !is_proven() && Instant::now() < deadline {
+                pause();
+            }
+            set(State::Alarm, "Threshold Crossed");
+        });
+        let watched = ["--soak", "10m", "--alarm", "ci-errors"];
+        stage.run(&[&["upgrade", "--image", &new, "--yes"], &watched[..]].concat())
+    });
+    let error = String::from_utf8_lossy(&ended.stderr).into_owned();
+    let told = stage.told(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(5), "{told}{error}");
+    let says = "error: At `proof`: an alarm fires: ci-errors is ALARM: Threshold Crossed";
+    assert!(error.contains(says), "{error}");
     assert!(told.contains("again"), "{told}");
     assert_eq!(stage.violations(), Vec::<String>::new());
     assert!(stage.is_in_service());

@@ -27,13 +27,15 @@ pub struct Ask {
     pub builds_patience: Duration,
     /// How long a replacement may take until it is proven.
     pub patience: Duration,
+    /// How long what is proven must go on serving before it counts.
+    pub soak: Duration,
     /// Whether this is a way back.
     pub rollback: bool,
     /// Whether a way back puts the home back, too.
     pub restore_home: bool,
     /// The group of the controller, of agents.
     pub controller: Option<String>,
-    /// The CloudWatch alarms that AWS is to watch meanwhile, by their names.
+    /// The CloudWatch alarms that are to be watched meanwhile, by their names.
     pub alarms: Vec<String>,
     /// Where manifests of baked images are looked for, to tell packages by.
     pub folders: Vec<Utf8PathBuf>,
@@ -59,6 +61,7 @@ impl Ask {
             builds: Builds::Wait,
             builds_patience: Duration::from_mins(30),
             patience: Duration::from_mins(30),
+            soak: Duration::ZERO,
             rollback: false,
             restore_home: false,
             controller: None,

@@ -12,6 +12,7 @@ use super::common::{
 use super::journal::{CAUSE, Journal, shortened};
 use super::next::{Act, End, Next};
 use super::proof::Verdict;
+use super::quiet::ANSWER;
 use super::seen::Seen;
 use super::{Phase, Way};
 use crate::aws::asg::refresh::{Refresh, Status};
@@ -131,8 +132,25 @@ fn proof(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
         Verdict::Failed(why) => {
             give_up(journal, &format!("what served before is not proven to serve: {why}"))
         }
+        Verdict::Pending(_, why) if is_mute(journal, seen, now) => give_up(
+            journal,
+            &format!("nothing was replaced, and nobody proves that it serves: {why}"),
+        ),
         Verdict::Pending(_, why) => Next::Wait(why),
     }
+}
+
+/// Whether the host of before was not replaced, and its guard says nothing any more: that does not come
+/// to an end by waiting, as a boot does.
+fn is_mute(journal: &Journal, seen: &Seen, now: Timestamp) -> bool {
+    let untouched = journal.failed_in.is_some_and(|phase| phase <= Phase::Quiet);
+    let host = journal.before.instance.as_deref().filter(|id| seen.staying(id).is_some());
+    let silent = seen.standing.as_ref().is_none_or(|standing| {
+        host == Some(standing.instance.as_str())
+            && seen.said.is_some_and(|said| standing.is_silent(said))
+    });
+    let answer = SignedDuration::try_from(ANSWER).unwrap_or(SignedDuration::MAX);
+    untouched && host.is_some() && silent && journal.phase_lasts(now) > answer
 }
 
 /// A refresh is under way while what served before is to prove itself: what it proves now may be
@@ -153,4 +171,38 @@ fn disturbed(journal: &Journal, active: &Refresh, now: Timestamp) -> Next {
         return give_up(journal, &what);
     }
     Next::Wait(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::model::World;
+    use super::super::next::next;
+    use super::*;
+
+    /// A guard died while it was to make Jenkins quiet: nothing was replaced, and nobody says any more
+    /// how the old host is.
+    #[test]
+    fn a_guard_that_is_dead_is_not_waited_for_as_a_boot_is() {
+        let world = World::of_the_old_one();
+        let journal = world.journal.clone().unwrap();
+        let mut seen = world.seen();
+        seen.standing.as_mut().unwrap().again = Some(60);
+        seen.said = Some(Duration::from_secs(200));
+        let after = |seconds| world.now + SignedDuration::from_secs(seconds);
+        let Next::Wait(says) = next(&journal, &seen, after(80)) else { panic!("it waits") };
+        assert!(says.ends_with("has said nothing for 200 s"), "{says}");
+        let Next::Note(stuck) = next(&journal, &seen, after(100)) else { panic!("it is stuck") };
+        let why = stuck.stuck.unwrap();
+        let says = "nothing was replaced, and nobody proves that it serves: i-1 has said nothing";
+        assert!(why.starts_with(says), "{why}");
+        // Where something was replaced, the next host boots.
+        let refresh = Journal { failed_in: Some(Phase::Refresh), ..journal.clone() };
+        assert!(matches!(next(&refresh, &seen, after(100)), Next::Wait(_)));
+        // It speaks again: nothing has happened.
+        seen.said = Some(Duration::from_secs(10));
+        let Next::Note(over) = next(&journal, &seen, after(100)) else { panic!("it is proven") };
+        assert_eq!((over.phase, over.stuck), (Phase::Promote, None));
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::common::{
-    adopted, enter, has_run_out, is_loose, is_overdue, judged, lasts, note, progress, proved, said,
+    adopted, enter, has_run_out, is_loose, is_overdue, judged, lasts, note, progress, said,
     still_quiet, to_resume, to_untag, with_trouble,
 };
 use super::journal::{CAUSE, Journal, shortened};
@@ -14,7 +14,7 @@ use super::proof::{Before, Cause, Verdict};
 use super::quiet::{self, Heard};
 use super::seen::Seen;
 use super::timeline::Moment;
-use super::{Builds, Order, Phase, Strategy, Way, alarms};
+use super::{Builds, Order, Phase, Strategy, Way, alarms, soak};
 use crate::aws::asg::Host;
 use crate::aws::asg::refresh::Status;
 use crate::group::standing::Standing;
@@ -37,7 +37,7 @@ pub(super) fn next(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
 /// The journal of a rollout that goes back, and why.
 pub(super) fn failed(journal: &Journal, seen: &Seen, now: Timestamp, cause: &str) -> Journal {
     let mut back = enter(journal, Phase::Refresh, now);
-    back.answer = None;
+    (back.answer, back.faltered) = (None, None);
     back.way = Way::Back;
     back.cause = Some(shortened(cause, CAUSE));
     back.failed_in = Some(journal.phase);
@@ -46,7 +46,7 @@ pub(super) fn failed(journal: &Journal, seen: &Seen, now: Timestamp, cause: &str
     back
 }
 
-fn fail(journal: &Journal, seen: &Seen, now: Timestamp, cause: &str) -> Next {
+pub(super) fn fail(journal: &Journal, seen: &Seen, now: Timestamp, cause: &str) -> Next {
     note(failed(journal, seen, now, cause))
 }
 
@@ -252,8 +252,15 @@ fn proof(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
     if let Some(host) = still_quiet(journal, seen) {
         return Next::Act(Act::Unquiet(host));
     }
+    if !seen.alarms.is_empty() {
+        let cause = format!("an alarm fires: {}", seen.alarms.join("; "));
+        return fail(journal, seen, now, &cause);
+    }
     match judged(journal, seen, now) {
-        Verdict::Proven(proven) => note(proved(journal, Phase::Promote, &proven, now)),
+        Verdict::Proven(proven) => soak::holds(journal, &proven, now),
+        Verdict::Failed(Cause::Late { missing, .. }) if soak::is_on(journal) => {
+            soak::falters(journal, seen, &missing, now)
+        }
         Verdict::Failed(cause) => fail(journal, seen, now, &cause.to_string()),
         Verdict::Pending(_, why) => Next::Wait(why),
     }

@@ -73,6 +73,9 @@ pub struct Journal {
     /// The refresh back to the old one.
     #[serde(default)]
     pub back: Attempt,
+    /// Since when what was proven is so no more, while it must go on serving.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faltered: Option<Timestamp>,
     /// Why it goes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
@@ -175,6 +178,7 @@ impl Journal {
             quieted: None,
             forward: Attempt::default(),
             back: Attempt::default(),
+            faltered: None,
             cause: None,
             failed_in: None,
             stuck: None,

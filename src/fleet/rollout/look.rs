@@ -9,6 +9,7 @@ use super::journal::Journal;
 use super::proof::{Beside, Target};
 use super::seen::Seen;
 use super::{Phase, Way, lock, quiet, record};
+use crate::aws::alarm::{self, State};
 use crate::aws::launch_template::{self, Which};
 use crate::aws::{Failure, asg, channel, ecs, elb, ssm};
 use crate::group::standing::Standing;
@@ -38,12 +39,13 @@ pub(super) async fn look(
     let Some(crew) = crew else { return Ok(None) };
     let serving = crew.hosts.iter().filter(|host| host.is_in_service());
     let serving: Vec<&str> = serving.map(|host| host.id.as_str()).collect();
-    let (made, default, tag, health, beside, pointed, (recorded, locked)) = tokio::try_join!(
+    let (made, default, tag, health, beside, alarms, pointed, (recorded, locked)) = tokio::try_join!(
         made(config, journal),
         default(config, journal),
         tag(config, journal),
         health(config, journal, targets, &serving),
         beside(config, journal),
+        firing(config, journal),
         pointed(config, journal),
         end(config, journal),
     )?;
@@ -61,6 +63,7 @@ pub(super) async fn look(
         target_groups,
         targets,
         beside,
+        alarms,
         pointed,
         recorded,
         locked,
@@ -158,6 +161,16 @@ async fn beside(config: &SdkConfig, journal: &Journal) -> Result<Beside, Failure
         beside.former.clone_from(&journal.hosts);
     }
     Ok(beside)
+}
+
+/// The alarms that fire, from when AWS watches them no more until the new image counts.
+async fn firing(config: &SdkConfig, journal: &Journal) -> Result<Vec<String>, Failure> {
+    if (journal.way, journal.phase) != (Way::Forward, Phase::Proof) {
+        return Ok(Vec::new());
+    }
+    let mut all = alarm::named(config, &journal.order.alarms).await?;
+    all.retain(|alarm| alarm.state == State::Alarm);
+    Ok(all.iter().map(alarm::Alarm::say).collect())
 }
 
 /// Those target groups of the group that a load balancer uses, and whose targets are instances.

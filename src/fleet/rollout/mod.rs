@@ -42,6 +42,7 @@ pub mod room;
 mod sample;
 pub mod scribe;
 pub mod seen;
+mod soak;
 mod stop;
 pub mod survey;
 mod telling;
@@ -173,7 +174,10 @@ pub struct Order {
     /// Whether the home is put back, too, as what shall serve had left it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restores_home: bool,
-    /// The CloudWatch alarms that AWS watches while hosts are replaced.
+    /// How long what is proven must go on serving before it counts, in seconds.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub soak: u64,
+    /// The CloudWatch alarms that AWS watches while hosts are replaced, and hostkit until it counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<String>,
     /// The file system of a controller's home, as its user-data names it: what counts where its guard
@@ -183,6 +187,11 @@ pub struct Order {
     /// What matters where there are many hosts.
     #[serde(default, skip_serializing_if = "Crowd::is_empty")]
     pub crowd: Crowd,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_nothing(seconds: &u64) -> bool {
+    *seconds == 0
 }
 
 impl Order {

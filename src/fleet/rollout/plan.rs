@@ -215,6 +215,7 @@ fn order(survey: &Survey, ask: &Ask) -> Option<Order> {
             ask.builds_patience.as_secs(),
             subject.group.desired,
         ),
+        soak: ask.soak.as_secs(),
         rollback: ask.rollback,
         home: home_of(survey),
         restores_home: ask.rollback && ask.restore_home && role == Role::Controller,

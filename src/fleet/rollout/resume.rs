@@ -38,6 +38,8 @@ pub struct Amended {
     pub builds_patience: Option<Duration>,
     /// How long a replacement may take until it is proven.
     pub patience: Option<Duration>,
+    /// How long what is proven must go on serving before it counts.
+    pub soak: Option<Duration>,
 }
 
 impl Amended {
@@ -53,7 +55,9 @@ impl Amended {
         } else {
             crowd::patience(order.role, each, builds_patience, desired)
         };
-        Order { builds: self.builds.unwrap_or(order.builds), builds_patience, patience, ..order }
+        let soak = self.soak.map_or(order.soak, |it| it.as_secs());
+        let builds = self.builds.unwrap_or(order.builds);
+        Order { builds, builds_patience, patience, soak, ..order }
     }
 }
 
@@ -215,6 +219,8 @@ pub(super) fn revived(
 ) -> Result<Journal, Fault> {
     let mut next =
         Journal { stopped: false, since: now, term: journal.term + 1, ..journal.clone() };
+    // Nobody has watched it in between: it is watched anew.
+    next.faltered = None;
     if next.stuck.take().is_some() {
         // The way back is tried again from its beginning, unless it is under way.
         let from = &next.order.from;
@@ -262,10 +268,11 @@ mod tests {
                 builds: Some(Builds::WaitThenForce),
                 builds_patience: Some(Duration::from_mins(1)),
                 patience: None,
+                soak: Some(Duration::from_mins(5)),
             };
             let patience = crowd::patience(role, 600, 60, 3);
             let builds = Builds::WaitThenForce;
-            let wanted = Order { builds, builds_patience: 60, patience, ..old.clone() };
+            let wanted = Order { builds, builds_patience: 60, patience, soak: 300, ..old.clone() };
             assert_eq!(amended.applied(old, 3), wanted);
         }
     }

@@ -35,6 +35,8 @@ pub struct Seen {
     pub targets: Vec<Target>,
     /// What those say of the hosts that work with them.
     pub beside: Beside,
+    /// Those of the order's alarms that fire, each in a line.
+    pub alarms: Vec<String>,
     /// Whether `current` and `previous` say what they shall.
     pub pointed: bool,
     /// Whether this rollout is in the history.

@@ -33,10 +33,12 @@ pub enum Moment {
     Ready,
     /// It is proven.
     Proven,
+    /// It has gone on serving for as long as somebody asked.
+    Soaked,
 }
 
 /// What is told of a way, between which moments.
-const SPANS: [(&str, Moment, Moment); 7] = [
+const SPANS: [(&str, Moment, Moment); 8] = [
     ("quiet", Moment::Asked, Moment::Quiet),
     ("drain", Moment::Began, Moment::Draining),
     ("release", Moment::Draining, Moment::Drained),
@@ -44,6 +46,7 @@ const SPANS: [(&str, Moment, Moment); 7] = [
     ("claim", Moment::Launched, Moment::Claimed),
     ("ready", Moment::Claimed, Moment::Ready),
     ("proof", Moment::Ready, Moment::Proven),
+    ("soak", Moment::Proven, Moment::Soaked),
 ];
 
 /// When what happened.

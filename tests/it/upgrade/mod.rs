@@ -103,6 +103,7 @@ impl Stage {
             patience: 30,
             rollback: false,
             restores_home: false,
+            soak: 0,
             alarms: Vec::new(),
             home: None,
             crowd: Crowd::default(),

@@ -5,7 +5,8 @@ mod world;
 
 use proptest::prelude::*;
 
-use self::world::{Aws, Fate, Image, NEW, OLD, World, order, refused};
+use self::world::{Aws, Fate, Image, OLD, order, refused};
+pub(super) use self::world::{NEW, World};
 use super::journal::{self, Journal};
 use super::next::{Act, End, Next, next};
 use super::reaction::{Reaction, react};
@@ -129,8 +130,8 @@ fn check(world: &World, course: &Course) {
     }
 }
 
-const IMAGES: [Image; 4] =
-    [Image::Serves, Image::NeverHealthy, Image::NeverReady, Image::WrongVersion];
+const IMAGES: [Image; 5] =
+    [Image::Serves, Image::NeverHealthy, Image::NeverReady, Image::WrongVersion, Image::Falters];
 const CLOUDS: [Aws; 3] = [Aws::RollsBackWhenAsked, Aws::RollsBackByItself, Aws::CannotRollBack];
 const STRATEGIES: [Way_; 2] = [Way_::TerminateFirst, Way_::ReplaceRootVolume];
 

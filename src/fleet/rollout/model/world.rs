@@ -9,15 +9,15 @@ use crate::aws::asg::{Crew, Host};
 use crate::aws::elb::Health;
 use crate::fleet::rollout::journal::Journal;
 use crate::fleet::rollout::next::Act;
-use crate::fleet::rollout::proof::Target;
+use crate::fleet::rollout::proof::{Before, Target};
 use crate::fleet::rollout::seen::Seen;
-use crate::fleet::rollout::{Builds, Crowd, Order, Side, Strategy as Way_, Way};
+use crate::fleet::rollout::{Builds, Crowd, Order, Phase, Side, Strategy as Way_, Way};
 use crate::group::standing::{Proof, Standing, State};
 use crate::group::way_back::{Permission, permission};
 use crate::host::Role;
 
 pub(super) const OLD: i64 = 7;
-pub(super) const NEW: i64 = 8;
+pub(in crate::fleet::rollout) const NEW: i64 = 8;
 
 /// What the new image does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub(super) enum Image {
     NeverHealthy,
     NeverReady,
     WrongVersion,
+    /// It serves, is proven, and is not well any more soon after.
+    Falters,
 }
 
 /// What AWS does with a refresh that does not come to an end, and with those who want it back.
@@ -52,13 +54,13 @@ pub(super) enum Fate {
 }
 
 /// The group, its refreshes, and Parameter Store.
-pub(super) struct World {
-    pub(super) now: Timestamp,
+pub(in crate::fleet::rollout) struct World {
+    pub(in crate::fleet::rollout) now: Timestamp,
     pub(super) image: Image,
     pub(super) aws: Aws,
     pub(super) made: Vec<i64>,
     pub(super) launches: i64,
-    pub(super) hosts: Vec<Host>,
+    pub(in crate::fleet::rollout) hosts: Vec<Host>,
     pub(super) standing: Option<Standing>,
     pub(super) refreshes: Vec<Refresh>,
     pub(super) age: u32,
@@ -70,7 +72,7 @@ pub(super) struct World {
     pub(super) pointed: bool,
     pub(super) recorded: u32,
     pub(super) locked: bool,
-    pub(super) journal: Option<Journal>,
+    pub(in crate::fleet::rollout) journal: Option<Journal>,
     pub(super) builds: u32,
     /// Whether the newer Jenkins was the last to serve the home.
     pub(super) home_is_newer: bool,
@@ -81,6 +83,8 @@ pub(super) struct World {
     pub(super) warm: u32,
     /// So many ticks nobody sees a refresh that was begun, and nothing comes of it.
     pub(super) shown_after: u32,
+    /// So many ticks the new one has served, with nothing under way.
+    pub(super) served: u32,
 }
 
 pub(super) fn order(strategy: Way_) -> Order {
@@ -104,6 +108,7 @@ pub(super) fn order(strategy: Way_) -> Order {
         patience: 600,
         rollback: false,
         restores_home: false,
+        soak: 0,
         alarms: Vec::new(),
         home: None,
         crowd: Crowd::default(),
@@ -136,10 +141,43 @@ impl World {
             warmup: 0,
             warm: 0,
             shown_after: 0,
+            served: 0,
         };
         world.launch(OLD);
         world.serve();
-        world.journal = Some(Journal::new("r-1", order(strategy), world.now));
+        let mut order = order(strategy);
+        if image == Image::Falters {
+            order.soak = 60;
+        }
+        world.journal = Some(Journal::new("r-1", order, world.now));
+        world
+    }
+
+    /// One in which the old image serves and is to be proven: the way there ended before anything was
+    /// replaced.
+    pub(in crate::fleet::rollout) fn of_the_old_one() -> Self {
+        let mut world = Self::new(Image::Serves, Aws::RollsBackWhenAsked, Way_::TerminateFirst);
+        if let Some(journal) = &mut world.journal {
+            journal.before = Before::of(Some("i-1"), world.standing.as_ref());
+            (journal.way, journal.phase) = (Way::Back, Phase::Proof);
+            journal.failed_in = Some(Phase::Quiet);
+        }
+        world
+    }
+
+    /// One in which the new image serves, as is to be proven now.
+    pub(in crate::fleet::rollout) fn of_the_new_one() -> Self {
+        let strategy = Way_::TerminateFirst;
+        let mut world = Self::new(Image::Serves, Aws::RollsBackWhenAsked, strategy);
+        let mut order = order(strategy);
+        order.to.version = Some(NEW);
+        world.hosts.clear();
+        (world.made, world.launches) = (vec![NEW], NEW);
+        world.launch(NEW);
+        world.serve();
+        let mut journal = Journal::new("r-1", order, world.now);
+        journal.phase = Phase::Proof;
+        world.journal = Some(journal);
         world
     }
 
@@ -234,6 +272,7 @@ impl World {
     pub(super) fn tick(&mut self) {
         self.now += SignedDuration::from_secs(10);
         self.obey();
+        self.falter();
         let Some(active) = self.active() else { return };
         let wanted = match active.status {
             Status::RollbackInProgress => self.launches,
@@ -265,6 +304,17 @@ impl World {
                 self.age = 0;
             }
             _ => active.status = Status::InProgress,
+        }
+    }
+
+    /// One that falters is unhealthy from the third tick on.
+    fn falter(&mut self) {
+        if self.image != Image::Falters || self.active().is_some() {
+            return;
+        }
+        if let Some(host) = self.hosts.iter_mut().find(|host| host.version == Some(NEW)) {
+            self.served += 1;
+            host.healthy = self.served < 3;
         }
     }
 
@@ -303,7 +353,7 @@ impl World {
         }
     }
 
-    pub(super) fn seen(&self) -> Seen {
+    pub(in crate::fleet::rollout) fn seen(&self) -> Seen {
         let is_shown = |it: &&Refresh| it.status != Status::Pending || self.age >= self.shown_after;
         let health = |host: &Host| Target {
             group: "tg".to_owned(),

@@ -55,8 +55,13 @@ impl Plan {
             let names = order.alarms.join(", ");
             line(
                 "alarms",
-                &format!("{names}: AWS goes back if one fires while hosts are replaced"),
+                &format!("{names}: if one fires before the new image counts, it goes back"),
             );
+        }
+        if order.soak > 0 {
+            let soak =
+                jiff::SignedDuration::from_secs(i64::try_from(order.soak).unwrap_or(i64::MAX));
+            line("soak", &format!("the new image counts when it has gone on serving for {soak:#}"));
         }
         if order.role == Role::Controller {
             line("builds", &self.builds_line());
