@@ -48,7 +48,8 @@ fn a_plan_reads_like_this() {
     let mut agents = survey();
     agents.subject.part.role = Role::Agent;
     (agents.subject.group.max, agents.subject.group.desired) = (9, 1);
-    let watched = Ask { alarms: vec!["ci-slow".into(), "ci errors".into()], ..ask() };
+    let soak = std::time::Duration::from_mins(30);
+    let watched = Ask { soak, alarms: vec!["ci-slow".into(), "ci errors".into()], ..ask() };
     let mut survey = survey();
     let alarm = |name: &String| Alarm {
         name: name.clone(),

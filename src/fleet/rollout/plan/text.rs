@@ -55,13 +55,15 @@ impl Plan {
             let names = order.alarms.join(", ");
             line(
                 "alarms",
-                &format!("{names}: if one fires before the new image counts, it goes back"),
+                &format!(
+                    "{names}: if one fires before the new image counts, the old one is put back"
+                ),
             );
         }
         if order.soak > 0 {
             let soak =
                 jiff::SignedDuration::from_secs(i64::try_from(order.soak).unwrap_or(i64::MAX));
-            line("soak", &format!("the new image counts when it has gone on serving for {soak:#}"));
+            line("soak", &format!("the new image counts once it has served for {soak:#}, proven"));
         }
         if order.role == Role::Controller {
             line("builds", &self.builds_line());
