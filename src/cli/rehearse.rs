@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
 
 use self::upgrade::Upgrade;
 use super::vm::Accel;
@@ -111,13 +112,20 @@ async fn failover(args: Failover, format: Format) -> anyhow::Result<ExitCode> {
     let end = Box::pin(failover::run(&options, &events)).await;
     drop(events);
     printer.finish().await;
-    let ended = end?;
+    Ok(told(&end?, format, table))
+}
+
+/// Says how all nights were; the exit status.
+fn told<T: Played + Serialize>(
+    ended: &nights::Ended<T>,
+    format: Format,
+    table: fn(&nights::Ended<T>) -> String,
+) -> ExitCode {
     match format {
-        Format::Json => ui::json(&ended),
-        Format::Human => ui::text(&table(&ended)),
+        Format::Json => ui::json(ended),
+        Format::Human => ui::text(&table(ended)),
     }
-    let code = if ended.holds() { 0 } else { Blame::Step.exit_code() };
-    Ok(ExitCode::from(code))
+    ExitCode::from(if ended.holds() { 0 } else { Blame::Step.exit_code() })
 }
 
 impl Failover {

@@ -1,8 +1,15 @@
-//! What all rehearsals end with: what each night had to show, and how all of them were. Pure.
+//! What all rehearsals have in common: how long they may take, what each night had to show, and how
+//! all of them were.
+
+use std::time::Duration;
 
 use serde::Serialize;
 
+use super::vm::watch::Watch;
 use crate::event::Outcome;
+
+/// Longer than all nights can take: each wait has a time-out of its own.
+const TIMEOUT: Duration = Duration::from_hours(24);
 
 /// Something that a night must show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,6 +53,13 @@ impl<T: Played> Ended<T> {
     pub fn wrong(&self) -> Vec<&'static str> {
         self.nights.iter().filter(|night| !night.holds()).map(Played::name).collect()
     }
+}
+
+/// Plays all nights, until they are over or somebody asks to stop.
+pub(super) async fn watched<T>(
+    work: impl Future<Output = anyhow::Result<Ended<T>>>,
+) -> anyhow::Result<Ended<T>> {
+    Watch::new(TIMEOUT)?.over("all nights were over", Box::pin(work)).await
 }
 
 /// How a night ended, for those who watch: with what broke it off, or with what was not so.

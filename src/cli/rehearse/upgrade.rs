@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{Machines, story, verdict, whole};
-use crate::error::Blame;
+use super::{Machines, story, told, verdict, whole};
 use crate::sim::upgrade::{self, Ended, Night, Options, Told, Whose};
 use crate::sim::vm::options::parse_duration;
 use crate::ui::{self, Format};
@@ -88,13 +87,7 @@ pub(super) async fn run(args: Upgrade, format: Format) -> anyhow::Result<ExitCod
     let end = Box::pin(upgrade::run(&options, &events)).await;
     drop(events);
     printer.finish().await;
-    let ended = end?;
-    match format {
-        Format::Json => ui::json(&ended),
-        Format::Human => ui::text(&table(&ended)),
-    }
-    let code = if ended.holds() { 0 } else { Blame::Step.exit_code() };
-    Ok(ExitCode::from(code))
+    Ok(told(&end?, format, table))
 }
 
 impl Upgrade {
@@ -138,6 +131,7 @@ fn night(told: &Told) -> String {
             Whose::Aws => "AWS",
             Whose::Machine => "the machine",
             Whose::Jenkins => "Jenkins",
+            Whose::Night => "the night",
         };
         let (name, about) = (span.name, span.about);
         let _ = writeln!(text, "{:>8.1} s  {name:<10}  {about} ({whose})", span.seconds);

@@ -13,7 +13,7 @@ mod verdict;
 mod wire;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -21,7 +21,6 @@ use self::play::Play;
 use super::fleet::{Fleet, Line, Options as Fleeting};
 use super::nfs::interleave::Verdict;
 use super::nights::{self as ends, Played};
-use super::vm::watch::Watch;
 use crate::event::Events;
 
 pub use super::nights::Check;
@@ -126,18 +125,13 @@ impl Played for Told {
     }
 }
 
-/// Longer than all nights can take: each wait has a time-out of its own.
-const TIMEOUT: Duration = Duration::from_hours(24);
-
 /// Plays the nights.
 ///
 /// # Errors
 /// The stage could not be set, or somebody asked to stop. A night that goes wrong is no error: it
 /// is told.
 pub async fn run(options: &Options, events: &Events) -> anyhow::Result<Ended> {
-    let mut watch = Watch::new(TIMEOUT)?;
-    let work = Box::pin(all(options, events));
-    watch.over("all nights were over", work).await
+    ends::watched(all(options, events)).await
 }
 
 async fn all(options: &Options, events: &Events) -> anyhow::Result<Ended> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Night;
-use super::log::Sight;
+use super::log::{NIGHT, Sight};
 use super::stage::Stage;
 use crate::sim::disturbance::{Disturbance, Kind};
 use crate::sim::endpoint::with;
@@ -44,7 +44,7 @@ async fn never_healthy(stage: &Stage) -> anyhow::Result<()> {
                 ..Disturbance::of(Service::Ssm, Kind::Denied)
             };
             with(&stage.cloud.account, |account| account.disturbances.push(denied));
-            stage.story.tell("night", &format!("{id} may not read its keys"));
+            stage.story.tell(NIGHT, &format!("{id} may not read its keys"));
             hit.push(id);
         }
         tokio::time::sleep(GLANCE).await;
@@ -61,10 +61,10 @@ async fn files_die(stage: &Stage, old: &str) -> anyhow::Result<()> {
         .await?;
     stage.sees("the new host ran", &new, began, |sight| *sight == Sight::Metadata).await?;
     stage.machines.answer_files(false);
-    stage.story.tell("night", "the file system falls silent");
+    tell(stage, Sight::Breaks, "the file system falls silent");
     tokio::time::sleep(FILES_SILENT).await;
     stage.machines.answer_files(true);
-    stage.story.tell("night", "the file system answers again");
+    tell(stage, Sight::Mends, "the file system answers again");
     Ok(())
 }
 
@@ -73,17 +73,18 @@ async fn ec2_down(stage: &Stage, old: &str) -> anyhow::Result<()> {
     leaves(stage, old).await?;
     let down = Disturbance::of(Service::Ec2, Kind::Unavailable);
     with(&stage.cloud.account, |account| account.disturbances.push(down));
-    stage.story.tell("night", "EC2 answers nobody");
+    tell(stage, Sight::Breaks, "EC2 answers nobody");
     tokio::time::sleep(EC2_DOWN).await;
     with(&stage.cloud.account, |account| account.disturbances.clear());
-    stage.story.tell("night", "EC2 answers again");
+    tell(stage, Sight::Mends, "EC2 answers again");
     Ok(())
 }
 
 async fn old_paused(stage: &Stage, old: &str) -> anyhow::Result<()> {
     leaves(stage, old).await?;
     stage.machines.stand_still(old, true);
-    stage.story.tell("night", &format!("{old} stands still"));
+    // Until EC2 says that it is gone.
+    tell(stage, Sight::Breaks, &format!("{old} stands still"));
     Ok(())
 }
 
@@ -91,8 +92,13 @@ async fn spot(stage: &Stage, old: &str) -> anyhow::Result<()> {
     let quiet = |sight: &Sight| matches!(sight, Sight::Standing(state, _) if state == "quiet");
     stage.sees("the old host was quiet", old, Duration::ZERO, quiet).await?;
     with(&stage.cloud.account, |account| account.notice(old, &Notice::SpotInterruption));
-    stage.story.tell("night", &format!("EC2 takes {old} back in two minutes"));
+    stage.story.tell(NIGHT, &format!("EC2 takes {old} back in two minutes"));
     Ok(())
+}
+
+fn tell(stage: &Stage, sight: Sight, what: &str) {
+    stage.log.saw(stage.now(), NIGHT, sight);
+    stage.story.tell(NIGHT, what);
 }
 
 async fn leaves(stage: &Stage, old: &str) -> anyhow::Result<Duration> {

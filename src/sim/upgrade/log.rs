@@ -28,7 +28,14 @@ pub(super) enum Sight {
     Silent,
     /// The load balancer says this of it.
     Target(&'static str),
+    /// The [`NIGHT`] breaks something.
+    Breaks,
+    /// That is as it was.
+    Mends,
 }
+
+/// What stands in the place of an instance where the night itself does something.
+pub(super) const NIGHT: &str = "night";
 
 /// What was seen of one instance at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -31,7 +31,6 @@ use super::fleet::Line;
 use super::nfs::interleave::Verdict;
 use super::nights::{self, Check, Played};
 use super::vm::options::Acceleration;
-use super::vm::watch::Watch;
 use crate::event::Events;
 
 pub use self::spans::{Span, Times, Whose};
@@ -157,18 +156,13 @@ impl Played for Told {
     }
 }
 
-/// Longer than all nights can take: each wait has a time-out of its own.
-const TIMEOUT: Duration = Duration::from_hours(24);
-
 /// Plays the nights.
 ///
 /// # Errors
 /// The stage could not be set, or somebody asked to stop. A night that goes wrong is no error: it
 /// is told.
 pub async fn run(options: &Options, events: &Events) -> anyhow::Result<Ended> {
-    let mut watch = Watch::new(TIMEOUT)?;
-    let work = Box::pin(all(options, events));
-    watch.over("all nights were over", work).await
+    nights::watched(all(options, events)).await
 }
 
 async fn all(options: &Options, events: &Events) -> anyhow::Result<Ended> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::log::{Moment, Sight, first};
+use super::log::{Moment, NIGHT, Sight, first};
 
 /// Whose time a span is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -21,6 +21,8 @@ pub enum Whose {
     Machine,
     /// Jenkins' own.
     Jenkins,
+    /// That of what the night broke: nobody could go on.
+    Night,
 }
 
 /// A part of the time.
@@ -109,17 +111,43 @@ pub(super) fn times(
         ),
         ("proof", "until the command has ended", Whose::Hostkit, Some(ended)),
     ];
+    let broken = broken(moments, old, (began, ended));
     let mut spans = Vec::new();
     let mut last = began;
     for (name, about, whose, end) in steps {
         let Some(end) = end else { continue };
-        spans.push(Span { name, about, seconds: seconds(end.saturating_sub(last)), whose });
+        let mut time = end.saturating_sub(last);
+        if whose == Whose::Hostkit {
+            let (from, to) = (broken.0.max(last), broken.1.min(end));
+            let stands = to.saturating_sub(from);
+            if !stands.is_zero() {
+                let about = "while what the night broke was broken";
+                let seconds = seconds(stands);
+                spans.push(Span { name: "outage", about, seconds, whose: Whose::Night });
+                time = time.saturating_sub(stands);
+            }
+        }
+        spans.push(Span { name, about, seconds: seconds(time), whose });
         last = last.max(end);
     }
     let own = spans.iter().filter(|span| span.whose == Whose::Hostkit);
     let own = own.map(|span| span.seconds).sum::<f64>();
     let down = silent.zip(serves).map(|(from, to)| seconds(to.saturating_sub(from)));
     Times { spans, down, own: rounded(own), all: seconds(ended.saturating_sub(began)) }
+}
+
+/// From when to when something was broken; what is not mended is over when the old host is.
+fn broken(
+    moments: &[Moment],
+    old: &str,
+    (began, ended): (Duration, Duration),
+) -> (Duration, Duration) {
+    let Some(from) = first(moments, NIGHT, began, |sight| *sight == Sight::Breaks) else {
+        return (ended, ended);
+    };
+    let mended = first(moments, NIGHT, from, |sight| *sight == Sight::Mends);
+    let gone = || first(moments, old, from, |sight| *sight == Sight::State("terminated"));
+    (from, mended.or_else(gone).unwrap_or(ended))
 }
 
 fn is_leaving(sight: &Sight) -> bool {
@@ -201,6 +229,28 @@ mod tests {
         );
         assert_eq!((times.down, times.all), (Some(53.0), 88.0));
         assert!((times.own - 16.0).abs() < 0.001, "{}", times.own);
+    }
+
+    #[test]
+    fn what_the_night_broke_is_nobodys_slowness() {
+        let (began, ended) = (Duration::from_secs(10), Duration::from_secs(98));
+        let told = |more: &[Moment]| {
+            let moments = [evening().as_slice(), more].concat();
+            let times = times(&moments, ("i-a", "i-b"), (began, ended));
+            let sum: f64 = times.spans.iter().map(|span| span.seconds).sum();
+            assert!((sum - times.all).abs() < 0.01, "{times:?}");
+            let parts = times.spans.iter().filter(|it| ["outage", "claim"].contains(&it.name));
+            let parts: Vec<_> = parts.map(|it| (it.name, it.seconds)).collect();
+            (times.own, parts)
+        };
+        // From within the boot, which is not hostkit's, into the claim.
+        let mended = [saw(60, NIGHT, Sight::Breaks), saw(79, NIGHT, Sight::Mends)];
+        assert_eq!(told(&mended), (12.0, vec![("outage", 4.0), ("claim", 1.0)]));
+        // A host that stands still is what is broken until it is gone, or to the end.
+        let gone = [saw(76, NIGHT, Sight::Breaks), saw(78, "i-a", Sight::State("terminated"))];
+        assert_eq!(told(&gone), (14.0, vec![("outage", 2.0), ("claim", 3.0)]));
+        let (own, _) = told(&[saw(76, NIGHT, Sight::Breaks)]);
+        assert!((own - 9.0).abs() < 0.001, "{own}");
     }
 
     proptest! {

@@ -164,8 +164,8 @@ impl Watched {
             Sight::Serves(version) => format!("Jenkins {version} serves"),
             Sight::Silent => "Jenkins does not answer".to_owned(),
             Sight::Target(state) => format!("the load balancer: {state}"),
-            // The story has these from the record itself.
-            Sight::Holds | Sight::Released => String::new(),
+            // The story has these from the record itself, and from the night.
+            Sight::Holds | Sight::Released | Sight::Breaks | Sight::Mends => String::new(),
         };
         if !told.is_empty() {
             self.story.tell(&self.story.called(id), &told);

@@ -132,6 +132,21 @@ fn a_new_image_that_is_never_healthy_makes_way_for_the_old_one() {
     assert_eq!(night["code"], 5);
 }
 
+/// The file system does not answer while the host is replaced, and comes back.
+#[test]
+fn a_file_system_that_is_away_meanwhile_is_waited_for() {
+    if !is_root() {
+        return;
+    }
+    let _alone = alone();
+    let night = played(&["--break", "efs-dies"]);
+    assert_eq!(night["code"], 0);
+    let times = &night["times"];
+    let spans = times["spans"].as_array().unwrap();
+    assert!(spans.iter().any(|span| span["name"] == "outage"), "{times}");
+    assert!(times["own"].as_f64().unwrap() < OWN, "{times}");
+}
+
 /// One evening, three deaths, and an EC2 that answers nobody for a minute: whoever carries on finds in
 /// the journal what was done.
 #[test]
