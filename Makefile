@@ -49,6 +49,10 @@ deny: ## licences, duplicates and sources of the crates; known vulnerabilities i
 unit: ## unit, integration and virtual machine tests
 	cargo test --locked --release $(AS_ROOT)
 
+.PHONY: nights
+nights: setup-for-tests ## two bad nights of an upgrade for which the tests have no time (as root)
+	cargo test --locked --release --test it -- --ignored machine::upgrade
+
 .PHONY: bench
 bench: setup-for-bench ## how long bakes and uploads take, beside mkosi, mmdebstrap and coldsnap (as root)
 	cargo bench --locked --bench bake

@@ -47,7 +47,7 @@ pub struct Upgrade {
     /// Carry on what was interrupted; --builds, --builds-patience, --patience and --soak count from
     /// now on
     #[arg(long, conflicts_with_all = [
-        "recipe", "image", "plan", "role", "strategy", "controller", "folders",
+        "recipe", "image", "plan", "role", "strategy", "controller", "alarms", "folders",
     ])]
     resume: bool,
     /// With --resume: go back to what served before
@@ -132,13 +132,22 @@ impl How {
     /// What is asked for.
     ///
     /// # Errors
-    /// More alarms than AWS watches, or than the journal has room for.
+    /// More alarms than AWS watches, or than the journal has room for; a soak in which nobody looks after
+    /// the host.
     pub(super) fn ask(
         &self,
         recipe: Option<String>,
         image: Option<String>,
         rollback: bool,
     ) -> Result<Ask, Fault> {
+        if self.soak.is_some_and(|soak| !soak.is_zero())
+            && matches!(self.strategy, Some(Strategy::ReplaceRootVolume))
+        {
+            let hint =
+                "the group would neither look after its host nor replace it for all that time";
+            let says = "--soak does not go with --strategy replace-root-volume";
+            return Err(Fault::usage(says).hint(hint));
+        }
         Ok(Ask {
             recipe,
             image,

@@ -1,11 +1,12 @@
-//! The alarms of CloudWatch that a replacement has to do with: those that AWS is to watch meanwhile, or
-//! those of the group that fire already. Makes and changes none.
+//! The alarms of CloudWatch that a replacement has to do with: those that are to be watched meanwhile, by
+//! AWS and then by hostkit, or those of the group that fire already. Makes and changes none.
 
 use aws_config::SdkConfig;
 
 use super::Ask;
+use super::reaction::is_lost;
 use crate::aws::Failure;
-use crate::aws::alarm::{self, Alarm};
+use crate::aws::alarm::{self, Alarm, State};
 use crate::doctor::group::Subject;
 use crate::error::Fault;
 
@@ -52,6 +53,48 @@ pub(super) async fn look(
     Ok(firing)
 }
 
+/// How those alarms are that somebody has named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// Those that fire, each in a line.
+    pub firing: Vec<String>,
+    /// Those that cannot, and why, each in a line.
+    pub blind: Vec<String>,
+}
+
+impl Watched {
+    /// Of those with these names, of which these are there.
+    fn of(names: &[String], there: &[Alarm]) -> Self {
+        let mut watched = Self::default();
+        for name in names {
+            match there.iter().find(|alarm| alarm.name == *name) {
+                None => watched.blind.push(format!("alarm {name} is not there any more")),
+                Some(alarm) if alarm.state == State::Alarm => watched.firing.push(alarm.say()),
+                Some(alarm) if alarm.state == State::InsufficientData => {
+                    watched.blind.push(format!("alarm {name} knows nothing, and cannot fire"));
+                }
+                Some(_) => {}
+            }
+        }
+        watched
+    }
+}
+
+/// Looks how those are that were named. Where that is refused, it is told, and all else goes on.
+///
+/// # Errors
+/// AWS does not answer, or has too much to do.
+pub(super) async fn watch(config: &SdkConfig, names: &[String]) -> Result<Watched, Failure> {
+    match alarm::named(config, names).await {
+        Ok(there) => Ok(Watched::of(names, &there)),
+        Err(failure) if failure.is_passing() || is_lost(&failure) => Err(failure),
+        Err(failure) => {
+            let blind = vec![format!("nobody looks at the alarms: {failure}")];
+            Ok(Watched { blind, ..Watched::default() })
+        }
+    }
+}
+
 /// Whether an alarm looks at the group, one of its hosts, or what sends requests to them.
 fn concerns(alarm: &Alarm, subject: &Subject) -> bool {
     let group = &subject.group;
@@ -88,7 +131,6 @@ pub(super) fn watched(alarms: &[String], said: &str, status: Option<&str>) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::alarm::State;
     use crate::doctor::group::sample::sound;
 
     fn about(name: &str, value: &str) -> Alarm {
@@ -117,6 +159,22 @@ mod tests {
             assert!(!concerns(&about(name, "another"), &subject), "{name}");
         }
         assert!(!concerns(&about("FileSystemId", "ci-controller"), &subject));
+    }
+
+    #[test]
+    fn an_alarm_fires_cannot_or_is_silent() {
+        let alarm = |name: &str, state| Alarm { name: name.into(), state, ..about("x", "y") };
+        let there = [
+            alarm("slow", State::Alarm),
+            alarm("new", State::InsufficientData),
+            alarm("fine", State::Ok),
+        ];
+        let names = ["slow", "new", "fine", "gone"].map(str::to_owned);
+        let watched = Watched::of(&names, &there);
+        assert_eq!(watched.firing, ["slow is ALARM"]);
+        let blind =
+            ["alarm new knows nothing, and cannot fire", "alarm gone is not there any more"];
+        assert_eq!(watched.blind, blind);
     }
 
     #[test]

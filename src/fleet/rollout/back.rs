@@ -12,11 +12,12 @@ use super::common::{
 use super::journal::{CAUSE, Journal, shortened};
 use super::next::{Act, End, Next};
 use super::proof::Verdict;
-use super::quiet::ANSWER;
 use super::seen::Seen;
 use super::{Phase, Way};
 use crate::aws::asg::refresh::{Refresh, Status};
 
+/// So long a host that was not replaced may say nothing: its group may find it dead, and replace it.
+const MUTE: SignedDuration = SignedDuration::from_mins(10);
 /// AWS shows a refresh that was begun after this long for certain.
 const SHOWN: SignedDuration = SignedDuration::from_secs(20);
 
@@ -140,17 +141,17 @@ fn proof(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
     }
 }
 
-/// Whether the host of before was not replaced, and its guard says nothing any more: that does not come
-/// to an end by waiting, as a boot does.
+/// Whether the host of before was not replaced, its group finds it well, and its guard says nothing any
+/// more: that does not come to an end by waiting, as a boot does.
 fn is_mute(journal: &Journal, seen: &Seen, now: Timestamp) -> bool {
     let untouched = journal.failed_in.is_some_and(|phase| phase <= Phase::Quiet);
-    let host = journal.before.instance.as_deref().filter(|id| seen.staying(id).is_some());
+    let well = |id: &&str| seen.staying(id).is_some_and(|host| host.healthy);
+    let host = journal.before.instance.as_deref().filter(well);
     let silent = seen.standing.as_ref().is_none_or(|standing| {
         host == Some(standing.instance.as_str())
             && seen.said.is_some_and(|said| standing.is_silent(said))
     });
-    let answer = SignedDuration::try_from(ANSWER).unwrap_or(SignedDuration::MAX);
-    untouched && host.is_some() && silent && journal.phase_lasts(now) > answer
+    untouched && host.is_some() && silent && journal.phase_lasts(now) > MUTE
 }
 
 /// A refresh is under way while what served before is to prove itself: what it proves now may be
@@ -191,18 +192,32 @@ mod tests {
         seen.standing.as_mut().unwrap().again = Some(60);
         seen.said = Some(Duration::from_secs(200));
         let after = |seconds| world.now + SignedDuration::from_secs(seconds);
-        let Next::Wait(says) = next(&journal, &seen, after(80)) else { panic!("it waits") };
+        let Next::Wait(says) = next(&journal, &seen, after(590)) else { panic!("it waits") };
         assert!(says.ends_with("has said nothing for 200 s"), "{says}");
-        let Next::Note(stuck) = next(&journal, &seen, after(100)) else { panic!("it is stuck") };
+        let Next::Note(stuck) = next(&journal, &seen, after(610)) else { panic!("it is stuck") };
         let why = stuck.stuck.unwrap();
         let says = "nothing was replaced, and nobody proves that it serves: i-1 has said nothing";
         assert!(why.starts_with(says), "{why}");
         // Where something was replaced, the next host boots.
         let refresh = Journal { failed_in: Some(Phase::Refresh), ..journal.clone() };
-        assert!(matches!(next(&refresh, &seen, after(100)), Next::Wait(_)));
+        let waits = |journal: &Journal, seen: &Seen| {
+            matches!(next(journal, seen, after(610)), Next::Wait(_))
+        };
+        assert!(!waits(&journal, &seen) && waits(&refresh, &seen));
+        // Its group finds it unhealthy and replaces it; or who spoke last is another host; or a guard that
+        // promises nothing is believed as it was.
+        let mut ill = seen.clone();
+        ill.crew.hosts[0].healthy = false;
+        assert!(waits(&journal, &ill));
+        let mut other = seen.clone();
+        other.standing.as_mut().unwrap().instance = "i-0".to_owned();
+        assert!(waits(&journal, &other));
+        let mut never = seen.clone();
+        never.standing = None;
+        assert!(!waits(&journal, &never));
         // It speaks again: nothing has happened.
         seen.said = Some(Duration::from_secs(10));
-        let Next::Note(over) = next(&journal, &seen, after(100)) else { panic!("it is proven") };
+        let Next::Note(over) = next(&journal, &seen, after(610)) else { panic!("it is proven") };
         assert_eq!((over.phase, over.stuck), (Phase::Promote, None));
     }
 }

@@ -70,9 +70,9 @@ pub(super) fn judged(journal: &Journal, seen: &Seen, now: Timestamp) -> Verdict 
         target_groups: seen.target_groups.clone(),
         targets: seen.targets.clone(),
         beside: seen.beside.clone(),
-        // What was proven before is waited for by nobody: what is missing is missing too long.
-        looking: if soak::is_on(journal) { Duration::MAX } else { lasts(journal, now) },
+        looking: lasts(journal, now),
         serving,
+        soaking: soak::is_on(journal),
     };
     proof::decide(&seen, &wanted)
 }
@@ -83,7 +83,10 @@ pub(super) fn lasts(journal: &Journal, now: Timestamp) -> Duration {
 
 pub(super) fn proved(journal: &Journal, phase: Phase, proven: &Proven, now: Timestamp) -> Journal {
     let mut next = enter(journal, phase, now);
-    let mut words = format!("{} in service", proven.instances.join(", "));
+    let mut words = match proven.instances.as_slice() {
+        [] => "the group has no host".to_owned(),
+        hosts => format!("{} in service", hosts.join(", ")),
+    };
     if let Some(version) = proven.proof.as_ref().and_then(|proof| proof.jenkins.as_ref()) {
         words += &format!(", Jenkins {version}");
     }

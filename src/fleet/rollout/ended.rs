@@ -80,7 +80,7 @@ pub struct Times {
     pub down_to: Option<Timestamp>,
     /// How long nobody was served in all, in seconds.
     pub down: f64,
-    /// `quiet`, `drain`, `release`, `boot`, `claim`, `ready`, `proof`: each in seconds, in their order;
+    /// `quiet`, `drain`, `release`, `boot`, `claim`, `ready`, `proof`, `soak`: each in seconds, in their order;
     /// those of the way back begin with `back `.
     pub spans: Vec<Span>,
 }

@@ -19,7 +19,7 @@ use super::scribe::{Scribe, Unwritten};
 use super::seen::Seen;
 use super::stop::{self, Asked, GRACE, Stop, is_asked};
 use super::telling::Teller;
-use super::{Order, act, journal, neighbours, refused, telling, timeline, words};
+use super::{Order, act, journal, neighbours, refused, soak, telling, timeline, words};
 use crate::aws::Failure;
 use crate::error::Fault;
 use crate::event::Events;
@@ -143,6 +143,8 @@ pub(super) struct Work<'a> {
     teller: Teller<'a>,
     pause: Duration,
     trouble: Option<Instant>,
+    /// When it was last looked.
+    looked: Timestamp,
     stop: Stop<'a>,
 }
 
@@ -162,6 +164,7 @@ impl<'a> Work<'a> {
             teller: Teller::new(setting.events),
             pause: setting.pace.first,
             trouble: None,
+            looked: Timestamp::now(),
             stop,
         })
     }
@@ -193,6 +196,11 @@ impl<'a> Work<'a> {
             let Some(seen) = Box::pin(self.look()).await? else { continue };
             let seen = last.insert(seen);
             let now = Timestamp::now();
+            let gap = now.duration_since(std::mem::replace(&mut self.looked, now));
+            if gap > soak::GAP && soak::is_on(&self.journal) {
+                // This machine has slept, or AWS has said nothing: nobody has watched it.
+                self.journal = soak::anew(&self.journal, now);
+            }
             timeline::observe(&mut self.journal, seen, now);
             self.teller.tell(&self.journal);
             if self.teller.stands(&self.journal, seen) {
@@ -205,7 +213,7 @@ impl<'a> Work<'a> {
                 Next::Wait(what) => {
                     self.teller.waits(&what);
                     self.beat(now).await?;
-                    self.pause(self.setting.pace.longest).await?;
+                    self.pause(self.longest()).await?;
                     continue;
                 }
             }
@@ -332,6 +340,12 @@ impl<'a> Work<'a> {
                 self.pause(self.setting.pace.patient).await
             }
         }
+    }
+
+    /// The longest pause while something is waited for, or what is proven is watched.
+    fn longest(&self) -> Duration {
+        let pace = self.setting.pace;
+        if soak::is_on(&self.journal) { pace.patient } else { pace.longest }
     }
 
     /// Pauses, ever longer.

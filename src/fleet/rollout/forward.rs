@@ -37,6 +37,9 @@ pub(super) fn next(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
 /// The journal of a rollout that goes back, and why.
 pub(super) fn failed(journal: &Journal, seen: &Seen, now: Timestamp, cause: &str) -> Journal {
     let mut back = enter(journal, Phase::Refresh, now);
+    if soak::is_on(journal) {
+        back.forward.marks.mark(Moment::Soaked, now);
+    }
     (back.answer, back.faltered) = (None, None);
     back.way = Way::Back;
     back.cause = Some(shortened(cause, CAUSE));
@@ -252,12 +255,15 @@ fn proof(journal: &Journal, seen: &Seen, now: Timestamp) -> Next {
     if let Some(host) = still_quiet(journal, seen) {
         return Next::Act(Act::Unquiet(host));
     }
-    if !seen.alarms.is_empty() {
-        let cause = format!("an alarm fires: {}", seen.alarms.join("; "));
+    if !seen.alarms.firing.is_empty() {
+        let cause = format!("an alarm fires: {}", seen.alarms.firing.join("; "));
         return fail(journal, seen, now, &cause);
     }
     match judged(journal, seen, now) {
-        Verdict::Proven(proven) => soak::holds(journal, &proven, now),
+        Verdict::Proven(mut proven) => {
+            proven.warnings.extend(seen.alarms.blind.iter().cloned());
+            soak::holds(journal, &proven, seen, now)
+        }
         Verdict::Failed(Cause::Late { missing, .. }) if soak::is_on(journal) => {
             soak::falters(journal, seen, &missing, now)
         }

@@ -48,7 +48,7 @@ pub struct Journal {
     pub way: Way,
     /// Where it is.
     pub phase: Phase,
-    /// Since when it is there, or since when it is carried on there.
+    /// Since when it is there, or is carried on there; or is watched, since it is proven.
     pub since: Timestamp,
     /// When it began.
     pub begun: Timestamp,
@@ -245,8 +245,8 @@ impl Journal {
         }
         // It was looked at when the lock was taken, and is not again.
         self.order.crowd.apart.clear();
-        // AWS has them since the refresh was begun; here they would only be told.
-        if self.forward.id.is_some() {
+        // Nobody watches them any more.
+        if self.way == Way::Back || self.phase >= Phase::Promote {
             self.order.alarms.clear();
         }
     }

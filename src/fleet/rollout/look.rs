@@ -5,11 +5,11 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use futures::future::try_join_all;
 
+use super::alarms::{self, Watched};
 use super::journal::Journal;
 use super::proof::{Beside, Target};
 use super::seen::Seen;
 use super::{Phase, Way, lock, quiet, record};
-use crate::aws::alarm::{self, State};
 use crate::aws::launch_template::{self, Which};
 use crate::aws::{Failure, asg, channel, ecs, elb, ssm};
 use crate::group::standing::Standing;
@@ -45,7 +45,7 @@ pub(super) async fn look(
         tag(config, journal),
         health(config, journal, targets, &serving),
         beside(config, journal),
-        firing(config, journal),
+        watched(config, journal),
         pointed(config, journal),
         end(config, journal),
     )?;
@@ -163,14 +163,12 @@ async fn beside(config: &SdkConfig, journal: &Journal) -> Result<Beside, Failure
     Ok(beside)
 }
 
-/// The alarms that fire, from when AWS watches them no more until the new image counts.
-async fn firing(config: &SdkConfig, journal: &Journal) -> Result<Vec<String>, Failure> {
+/// The alarms, from when AWS watches them no more until the new image counts.
+async fn watched(config: &SdkConfig, journal: &Journal) -> Result<Watched, Failure> {
     if (journal.way, journal.phase) != (Way::Forward, Phase::Proof) {
-        return Ok(Vec::new());
+        return Ok(Watched::default());
     }
-    let mut all = alarm::named(config, &journal.order.alarms).await?;
-    all.retain(|alarm| alarm.state == State::Alarm);
-    Ok(all.iter().map(alarm::Alarm::say).collect())
+    alarms::watch(config, &journal.order.alarms).await
 }
 
 /// Those target groups of the group that a load balancer uses, and whose targets are instances.

@@ -12,7 +12,7 @@ use super::lock::{self, Lock};
 use super::scribe::Scribe;
 use super::seen::Seen;
 use super::stop::{self, Asked, Stop};
-use super::{Builds, Order, Phase, Way, crowd, look, refused};
+use super::{Builds, Order, Phase, Way, crowd, look, refused, soak};
 use crate::error::Fault;
 
 /// So often a process that carries on tries to have the last word.
@@ -164,6 +164,7 @@ async fn claim<'a>(
             return Err(Fault::step(format!("there is no group {group} any more")).into());
         };
         let mut journal = revived(&found.journal, &seen, how.back, now)?;
+        journal = soak::carried_on(journal, &found.journal, found.written, now);
         journal.order = how.amended.applied(journal.order, seen.crew.desired);
         let scribe = Scribe::new(group, found.number);
         let mut work = Work::new(setting, scribe, journal, stop.clone()).await?;

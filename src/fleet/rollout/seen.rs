@@ -8,6 +8,7 @@ use crate::aws::asg::{Activity, Crew, Host};
 use crate::group::standing::Standing;
 
 use super::Side;
+use super::alarms::Watched;
 use super::proof::{Beside, Target};
 
 /// See the module. What a phase does not need is not read, and absent.
@@ -35,8 +36,8 @@ pub struct Seen {
     pub targets: Vec<Target>,
     /// What those say of the hosts that work with them.
     pub beside: Beside,
-    /// Those of the order's alarms that fire, each in a line.
-    pub alarms: Vec<String>,
+    /// How those alarms are that the order names.
+    pub alarms: Watched,
     /// Whether `current` and `previous` say what they shall.
     pub pointed: bool,
     /// Whether this rollout is in the history.

@@ -86,8 +86,9 @@ impl<'a> Teller<'a> {
         let spans = timeline::times(journal, Timestamp::now()).spans;
         let mut told = self.told.borrow_mut();
         for span in &spans {
-            // The first and the last are phases, which are told by themselves.
-            let is_phase = matches!(span.name.trim_start_matches("back "), "quiet" | "proof");
+            // These are phases, or a part of one that is told while it lasts.
+            let name = span.name.trim_start_matches("back ");
+            let is_phase = matches!(name, "quiet" | "proof" | "soak");
             if is_phase || told.contains(&span.name) {
                 continue;
             }

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::ended::{Ended, Stopped, Stuck, Summary, Times};
+use super::ended::{Ended, Span, Stopped, Stuck, Summary, Times};
 use super::record::{End, Record};
+use super::timeline::SOAK;
 use super::{Phase, Side, Way};
 
 /// How wide the picture of the times is, in characters.
@@ -70,9 +71,14 @@ fn rest(text: &mut String, summary: &Summary) {
 /// Where the time went, as a picture.
 pub fn times(times: &Times) -> String {
     let mut text = String::from("\n");
-    let all: f64 = times.spans.iter().map(|span| span.seconds).sum();
+    let is_drawn = |span: &&Span| span.name != SOAK;
+    let all: f64 = times.spans.iter().filter(is_drawn).map(|span| span.seconds).sum();
     let mut at = 0.0;
     for span in &times.spans {
+        if !is_drawn(&span) {
+            let _ = writeln!(text, "  {:<14} {:>8.1} s  (not drawn)", span.name, span.seconds);
+            continue;
+        }
         let from = cells(at, all);
         at += span.seconds;
         let long = cells(at, all).saturating_sub(from).max(1);

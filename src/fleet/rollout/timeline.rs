@@ -37,6 +37,9 @@ pub enum Moment {
     Soaked,
 }
 
+/// The span in which what was proven went on serving.
+pub(super) const SOAK: &str = "soak";
+
 /// What is told of a way, between which moments.
 const SPANS: [(&str, Moment, Moment); 8] = [
     ("quiet", Moment::Asked, Moment::Quiet),
@@ -46,7 +49,7 @@ const SPANS: [(&str, Moment, Moment); 8] = [
     ("claim", Moment::Launched, Moment::Claimed),
     ("ready", Moment::Claimed, Moment::Ready),
     ("proof", Moment::Ready, Moment::Proven),
-    ("soak", Moment::Proven, Moment::Soaked),
+    (SOAK, Moment::Proven, Moment::Soaked),
 ];
 
 /// When what happened.

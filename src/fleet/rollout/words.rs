@@ -7,7 +7,7 @@ use super::journal::{Journal, Loose};
 use super::reaction::{by_hand, phase_name};
 use super::seen::Seen;
 use super::timeline::{Moment, times};
-use super::{Phase, Side, Way, lock};
+use super::{Phase, Side, Way, lock, soak};
 use crate::host::Role;
 
 /// How it ended.
@@ -117,6 +117,11 @@ pub(super) fn stands(journal: &Journal, seen: &Seen) -> Vec<String> {
 pub(super) fn put_down(journal: &Journal, seen: Option<&Seen>, heard: bool) -> Vec<String> {
     let nothing = || vec!["AWS has told nothing of how the group stands".to_owned()];
     let mut lines = seen.map_or_else(nothing, |seen| stands(journal, seen));
+    if soak::is_on(journal) {
+        let says = "the new image is proven and does not count yet: --resume watches it on, and --resume \
+                    --soak 0s has it count";
+        lines.push(says.to_owned());
+    }
     if !heard {
         let says = "AWS did not hear that it was stopped: --resume on another machine waits until three \
                     minutes are over, or needs --take-over";
@@ -142,6 +147,10 @@ pub(super) fn stuck(journal: &Journal, seen: &Seen) -> Stuck {
     let group = &order.group;
     let why = journal.stuck.as_deref().unwrap_or("nobody knows why");
     let mut commands = ways_on(journal);
+    let untouched = journal.forward.id.is_none() && journal.back.id.is_none();
+    if let Some(host) = journal.before.instance.as_ref().filter(|_| untouched) {
+        commands.insert(0, format!("systemctl status hostkit-guard jenkins   # on {host}"));
+    }
     let mut push = |words: String| commands.push(order.command(&words));
     push(format!(
         "aws autoscaling describe-scaling-activities --auto-scaling-group-name {group} \

@@ -45,7 +45,8 @@ pub(super) const GRANTS: &[Grant] = &[
         actions: &["cloudwatch:DescribeAlarms"],
         on: &[On::Everything],
         when: When::Region,
-        why: "whether an alarm fires already; AWS tells of composite alarms only who may see all",
+        why: "whether an alarm fires already, or before a new image counts; AWS tells of composite alarms \
+              only who may see all",
     },
     Grant {
         sid: "LookAtQuotas",

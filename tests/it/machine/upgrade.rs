@@ -134,6 +134,7 @@ fn a_new_image_that_is_never_healthy_makes_way_for_the_old_one() {
 
 /// The file system does not answer while the host is replaced, and comes back.
 #[test]
+#[ignore = "three minutes that CI does not have: make nights"]
 fn a_file_system_that_is_away_meanwhile_is_waited_for() {
     if !is_root() {
         return;
@@ -145,6 +146,22 @@ fn a_file_system_that_is_away_meanwhile_is_waited_for() {
     let spans = times["spans"].as_array().unwrap();
     assert!(spans.iter().any(|span| span["name"] == "outage"), "{times}");
     assert!(times["own"].as_f64().unwrap() < OWN, "{times}");
+}
+
+/// Nobody claims the home before EC2 says that the old host, which stands still, is gone.
+#[test]
+#[ignore = "four minutes that CI does not have: make nights"]
+fn a_host_that_stands_still_is_not_succeeded_before_it_is_gone() {
+    if !is_root() {
+        return;
+    }
+    let _alone = alone();
+    let night = played(&["--break", "old-paused"]);
+    assert_eq!(night["code"], 0);
+    let checks = night["checks"].as_array().unwrap();
+    let gone = |one: &Value| one["what"].as_str().unwrap().starts_with("nobody claims before");
+    assert!(checks.iter().any(gone), "{checks:?}");
+    assert!(night["times"]["own"].as_f64().unwrap() < OWN, "{}", night["times"]);
 }
 
 /// One evening, three deaths, and an EC2 that answers nobody for a minute: whoever carries on finds in

@@ -19,6 +19,7 @@ fn longest(told: &str, name: &str, count: usize) -> Journal {
         Moment::Claimed,
         Moment::Ready,
         Moment::Proven,
+        Moment::Soaked,
     ];
     for attempt in [&mut journal.forward, &mut journal.back] {
         attempt.id = Some("08b91cf7-8fa6-48af-b6a6-d227f40f1b9b".to_owned());
@@ -72,7 +73,21 @@ fn longest(told: &str, name: &str, count: usize) -> Journal {
         acts.map(|act| Loose { act: act.to_owned(), says: says.clone() }).into_iter().collect();
     (journal.down, journal.outage) = (Some(at), Some((at, at)));
     (journal.own, journal.outages) = (12_345.678_901_234_567, 12_345.678_901_234_567);
+    (journal.faltered, journal.order.soak) = (Some(at), u64::from(u32::MAX));
+    journal.way = Way::Back;
     journal
+}
+
+/// One that goes forward: nothing is told of a way back.
+fn forward(journal: Journal) -> Journal {
+    Journal {
+        way: Way::Forward,
+        phase: Phase::Proof,
+        back: Attempt::default(),
+        cause: None,
+        stuck: None,
+        ..journal
+    }
 }
 
 proptest! {
@@ -83,8 +98,10 @@ proptest! {
         name in "[A-Za-z0-9/_-]{1,255}",
         count in 0..=10_usize,
         keep: [bool; 6],
+        goes_on: bool,
     ) {
         let mut journal = longest(&told, &name, count);
+        if goes_on { journal = forward(journal); }
         let [answer, cause, stuck, proof, warnings, loose] = keep;
         if !answer { journal.answer = None; }
         if !cause { journal.cause = None; }
@@ -108,7 +125,7 @@ proptest! {
                 (side.name, side.recipe) = (String::new(), None);
             }
             order.crowd.apart.clear();
-            order.alarms.clear();
+            if !goes_on { order.alarms.clear(); }
             order
         };
         prop_assert_eq!(order(&read), order(&journal));
@@ -127,8 +144,14 @@ proptest! {
 #[test]
 fn the_longest_journal_is_short_enough() {
     for told in ["\u{1}".repeat(2000), "😀".repeat(2000), "\"".repeat(2000)] {
-        let text = longest(&told, &"g".repeat(255), 10).text();
-        assert!(text.len() <= LIMIT, "{} bytes", text.len());
+        let back = longest(&told, &"g".repeat(255), 10);
+        for journal in [forward(back.clone()), back] {
+            let text = journal.text();
+            assert!(text.len() <= LIMIT, "{} bytes", text.len());
+            let read: Journal = serde_json::from_str(&text).unwrap();
+            let goes_on = journal.way == Way::Forward;
+            assert_eq!(read.order.alarms.is_empty(), !goes_on, "who carries on watches them");
+        }
     }
     let short = longest("", "ci", 0);
     let read: Journal = serde_json::from_str(&short.text()).unwrap();

@@ -319,9 +319,12 @@ proptest! {
         aws in prop::sample::select(CLOUDS.to_vec()),
         strategy in prop::sample::select(STRATEGIES.to_vec()),
         (warmup, shown_after) in (0..90_u32, 0..3_u32),
-        back: bool,
+        (back, soaks) in any::<(bool, bool)>(),
     ) {
         let mut world = World::new(image, aws, strategy);
+        if soaks {
+            world.journal.as_mut().unwrap().order.soak = 60;
+        }
         (world.warmup, world.shown_after) = (warmup, shown_after);
         let course = run(&mut world, &fates, back);
         check(&world, &course);

@@ -56,14 +56,14 @@ impl Plan {
             line(
                 "alarms",
                 &format!(
-                    "{names}: if one fires before the new image counts, the old one is put back"
+                    "{names}: if one fires before the image counts, what serves now is put back"
                 ),
             );
         }
         if order.soak > 0 {
             let soak =
                 jiff::SignedDuration::from_secs(i64::try_from(order.soak).unwrap_or(i64::MAX));
-            line("soak", &format!("the new image counts once it has served for {soak:#}, proven"));
+            line("soak", &format!("the image counts once it has served for {soak:#}, proven"));
         }
         if order.role == Role::Controller {
             line("builds", &self.builds_line());

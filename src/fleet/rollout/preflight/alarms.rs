@@ -1,4 +1,4 @@
-//! Whether the alarms that AWS is to watch are there and silent, or one of the group's fires already.
+//! Whether the alarms that are to be watched are there and silent, or one of the group's fires already.
 
 use super::unseen;
 use crate::aws::alarm::{Alarm, State};

@@ -14,8 +14,8 @@ pub fn decide(seen: &Seen, wanted: &Wanted<'_>) -> Verdict {
         Role::Agent | Role::Ecs => many::decide(seen, wanted),
     };
     match verdict {
-        Verdict::Pending(_, missing) if seen.looking >= wanted.patience => {
-            Verdict::Failed(Cause::Late { after: wanted.patience, missing })
+        Verdict::Pending(_, missing) if seen.soaking || seen.looking >= wanted.patience => {
+            Verdict::Failed(Cause::Late { after: seen.looking.min(wanted.patience), missing })
         }
         verdict => verdict,
     }
@@ -204,7 +204,7 @@ fn agents(proof: &Proof, seen: &Seen, wanted: &Wanted<'_>) -> Result<Vec<String>
         Some(agents) => format!("{} of {before} agents are back", agents.online),
         None => format!("nobody knows whether the {before} agents are back"),
     };
-    if seen.serving < AGENTS {
+    if seen.serving < AGENTS && !seen.soaking {
         return not_yet(Stage::Proof, what);
     }
     Ok(vec![format!("after {} s {what}", AGENTS.as_secs())])

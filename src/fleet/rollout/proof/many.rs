@@ -20,13 +20,19 @@ fn beside(seen: &Seen, new: &[&Host]) -> Option<String> {
 
 /// See the module.
 pub(super) fn decide(seen: &Seen, wanted: &Wanted<'_>) -> Verdict {
-    let hosts: Vec<_> = seen.crew.hosts.iter().filter(|host| !host.is_leaving()).collect();
+    // A group that is watched may grow, shrink and mend itself: what comes is not there yet.
+    let comes = |host: &&Host| {
+        seen.soaking && host.state.starts_with("Pending") && is_wanted(host, wanted.side)
+    };
+    let hosts = seen.crew.hosts.iter().filter(|host| !host.is_leaving());
+    let hosts: Vec<_> = hosts.filter(|host| !comes(host)).collect();
     let is_well =
         |host: &&&Host| is_wanted(host, wanted.side) && host.is_in_service() && host.healthy;
     let well: Vec<_> = hosts.iter().filter(is_well).copied().collect();
-    let all = hosts.len().max(usize::try_from(seen.crew.desired).unwrap_or(usize::MAX));
+    let desired = usize::try_from(seen.crew.desired).unwrap_or(usize::MAX);
+    let all = if seen.soaking { hosts.len() } else { hosts.len().max(desired) };
     if all == 0 {
-        return of_none(wanted.way);
+        return of_none(wanted.way == Way::Back || seen.soaking);
     }
     if well.len() < all {
         let stage = if well.is_empty() { Stage::Boot } else { Stage::Ready };
@@ -35,7 +41,7 @@ pub(super) fn decide(seen: &Seen, wanted: &Wanted<'_>) -> Verdict {
     }
     match gets_requests(seen, &well) {
         Err(obstacle) => obstacle.into(),
-        Ok(()) => match (beside(seen, &well), seen.looking < AGENTS) {
+        Ok(()) => match (beside(seen, &well), seen.looking < AGENTS && !seen.soaking) {
             (Some(why), true) => Verdict::Pending(Stage::Proof, why),
             // The hosts are in service: what others lack of them is no reason to go back.
             (warning, _) => {
@@ -48,13 +54,11 @@ pub(super) fn decide(seen: &Seen, wanted: &Wanted<'_>) -> Verdict {
 }
 
 /// A group that was scaled to no host meanwhile proves nothing of a new image; what served before is
-/// put back as soon as the group launches it.
-fn of_none(way: Way) -> Verdict {
-    let none = "the group has no host that could prove anything";
-    match way {
-        Way::Forward => Verdict::Pending(Stage::Boot, none.to_owned()),
-        Way::Back => {
-            Verdict::Proven(Proven { warnings: vec![none.to_owned()], ..Proven::default() })
-        }
+/// put back as soon as the group launches it, and what was proven before stays so.
+fn of_none(enough: bool) -> Verdict {
+    let none = "the group has no host that could prove anything".to_owned();
+    if enough {
+        return Verdict::Proven(Proven { warnings: vec![none], ..Proven::default() });
     }
+    Verdict::Pending(Stage::Boot, none)
 }

@@ -108,6 +108,8 @@ pub struct Seen {
     pub looking: Duration,
     /// Since when the new host says that it serves.
     pub serving: Duration,
+    /// It was proven, and is watched: nothing more is waited for.
+    pub soaking: bool,
 }
 
 /// What those say of hosts that work with them. What is not known, or nobody's, is absent.
