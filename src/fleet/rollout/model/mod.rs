@@ -392,6 +392,13 @@ fn journals_of_old_are_read() {
     let second = include_str!("../fixtures/journal-2.json");
     let journal: Journal = serde_json::from_str(second).unwrap();
     assert_eq!(journal.order.alarms, ["ci-slow", "ci errors"]);
+    assert!(!second.contains("soak") && journal.order.soak == 0 && journal.faltered.is_none());
+    let third = include_str!("../fixtures/journal-3.json");
+    let journal: Journal = serde_json::from_str(third).unwrap();
+    assert_eq!((journal.order.soak, journal.faltered.is_some()), (1800, true));
+    let moments = [timeline::Moment::Proven, timeline::Moment::Soaked];
+    let [proven, soaked] = moments.map(|moment| journal.forward.marks.at(moment).unwrap());
+    assert_eq!(soaked.duration_since(proven).as_mins(), 30);
     let least = include_str!("../fixtures/journal-least.json");
     let journal: Journal = serde_json::from_str(least).unwrap();
     assert_eq!((journal.phase, journal.stopped, journal.cause), (Phase::Begun, false, None));
