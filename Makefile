@@ -51,7 +51,7 @@ unit: ## unit, integration and virtual machine tests
 
 .PHONY: nights
 nights: setup-for-tests ## two bad nights of an upgrade for which the tests have no time (as root)
-	cargo test --locked --release --test it -- --ignored machine::upgrade
+	cargo test --locked --release $(AS_ROOT) --test it -- --ignored machine::upgrade
 
 .PHONY: bench
 bench: setup-for-bench ## how long bakes and uploads take, beside mkosi, mmdebstrap and coldsnap (as root)
