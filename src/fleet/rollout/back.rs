@@ -187,7 +187,8 @@ mod tests {
     #[test]
     fn a_guard_that_is_dead_is_not_waited_for_as_a_boot_is() {
         let world = World::of_the_old_one();
-        let journal = world.journal.clone().unwrap();
+        let mut journal = world.journal.clone().unwrap();
+        journal.order.patience = 1200;
         let mut seen = world.seen();
         seen.standing.as_mut().unwrap().again = Some(60);
         seen.said = Some(Duration::from_secs(200));
