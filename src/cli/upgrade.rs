@@ -143,10 +143,7 @@ impl How {
         if self.soak.is_some_and(|soak| !soak.is_zero())
             && matches!(self.strategy, Some(Strategy::ReplaceRootVolume))
         {
-            let hint =
-                "the group would neither look after its host nor replace it for all that time";
-            let says = "--soak does not go with --strategy replace-root-volume";
-            return Err(Fault::usage(says).hint(hint));
+            return Err(rollout::soak::unattended());
         }
         Ok(Ask {
             recipe,

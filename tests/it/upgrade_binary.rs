@@ -202,6 +202,10 @@ fn what_served_before_serves_again_and_the_history_has_both() {
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let stands = |line: &&Value| line["event"]["stands"]["facts"].is_array();
     assert!(lines.iter().any(|line| stands(&line)), "{text}");
+    let begun: Vec<_> =
+        lines.iter().filter_map(|line| line["event"]["started"]["step"].as_str()).collect();
+    let at = |step| begun.iter().position(|begun| *begun == step);
+    assert!(at("proof") < at("soak") && at("soak") < at("promote"), "{begun:?}");
     let last = lines.last().unwrap();
     assert_eq!(last["ended"], "done", "{text}");
     assert_eq!(last["to"]["image"], stage.scenery.old.as_str());

@@ -55,28 +55,28 @@ pub(super) async fn look(
 
 /// How those alarms are that somebody has named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Watched {
+pub struct AlarmStates {
     /// Those that fire, each in a line.
     pub firing: Vec<String>,
     /// Those that cannot, and why, each in a line.
     pub blind: Vec<String>,
 }
 
-impl Watched {
+impl AlarmStates {
     /// Of those with these names, of which these are there.
     fn of(names: &[String], there: &[Alarm]) -> Self {
-        let mut watched = Self::default();
+        let mut states = Self::default();
         for name in names {
             match there.iter().find(|alarm| alarm.name == *name) {
-                None => watched.blind.push(format!("alarm {name} is not there any more")),
-                Some(alarm) if alarm.state == State::Alarm => watched.firing.push(alarm.say()),
+                None => states.blind.push(format!("alarm {name} is not there any more")),
+                Some(alarm) if alarm.state == State::Alarm => states.firing.push(alarm.say()),
                 Some(alarm) if alarm.state == State::InsufficientData => {
-                    watched.blind.push(format!("alarm {name} knows nothing, and cannot fire"));
+                    states.blind.push(format!("alarm {name} knows nothing, and cannot fire"));
                 }
                 Some(_) => {}
             }
         }
-        watched
+        states
     }
 }
 
@@ -84,13 +84,13 @@ impl Watched {
 ///
 /// # Errors
 /// AWS does not answer, or has too much to do.
-pub(super) async fn watch(config: &SdkConfig, names: &[String]) -> Result<Watched, Failure> {
+pub(super) async fn states(config: &SdkConfig, names: &[String]) -> Result<AlarmStates, Failure> {
     match alarm::named(config, names).await {
-        Ok(there) => Ok(Watched::of(names, &there)),
+        Ok(there) => Ok(AlarmStates::of(names, &there)),
         Err(failure) if failure.is_passing() || is_lost(&failure) => Err(failure),
         Err(failure) => {
             let blind = vec![format!("nobody looks at the alarms: {failure}")];
-            Ok(Watched { blind, ..Watched::default() })
+            Ok(AlarmStates { blind, ..AlarmStates::default() })
         }
     }
 }
@@ -170,11 +170,11 @@ mod tests {
             alarm("fine", State::Ok),
         ];
         let names = ["slow", "new", "fine", "gone"].map(str::to_owned);
-        let watched = Watched::of(&names, &there);
-        assert_eq!(watched.firing, ["slow is ALARM"]);
+        let states = AlarmStates::of(&names, &there);
+        assert_eq!(states.firing, ["slow is ALARM"]);
         let blind =
             ["alarm new knows nothing, and cannot fire", "alarm gone is not there any more"];
-        assert_eq!(watched.blind, blind);
+        assert_eq!(states.blind, blind);
     }
 
     #[test]

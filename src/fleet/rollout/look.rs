@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use futures::future::try_join_all;
 
-use super::alarms::{self, Watched};
+use super::alarms::{self, AlarmStates};
 use super::journal::Journal;
 use super::proof::{Beside, Target};
 use super::seen::Seen;
@@ -45,7 +45,7 @@ pub(super) async fn look(
         tag(config, journal),
         health(config, journal, targets, &serving),
         beside(config, journal),
-        watched(config, journal),
+        alarm_states(config, journal),
         pointed(config, journal),
         end(config, journal),
     )?;
@@ -164,11 +164,11 @@ async fn beside(config: &SdkConfig, journal: &Journal) -> Result<Beside, Failure
 }
 
 /// The alarms, from when AWS watches them no more until the new image counts.
-async fn watched(config: &SdkConfig, journal: &Journal) -> Result<Watched, Failure> {
+async fn alarm_states(config: &SdkConfig, journal: &Journal) -> Result<AlarmStates, Failure> {
     if (journal.way, journal.phase) != (Way::Forward, Phase::Proof) {
-        return Ok(Watched::default());
+        return Ok(AlarmStates::default());
     }
-    alarms::watch(config, &journal.order.alarms).await
+    alarms::states(config, &journal.order.alarms).await
 }
 
 /// Those target groups of the group that a load balancer uses, and whose targets are instances.

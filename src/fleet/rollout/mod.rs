@@ -42,7 +42,7 @@ pub mod room;
 mod sample;
 pub mod scribe;
 pub mod seen;
-mod soak;
+pub mod soak;
 mod stop;
 pub mod survey;
 mod telling;

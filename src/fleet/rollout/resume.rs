@@ -12,7 +12,7 @@ use super::lock::{self, Lock};
 use super::scribe::Scribe;
 use super::seen::Seen;
 use super::stop::{self, Asked, Stop};
-use super::{Builds, Order, Phase, Way, crowd, look, refused, soak};
+use super::{Builds, Order, Phase, Strategy, Way, crowd, look, refused, soak};
 use crate::error::Fault;
 
 /// So often a process that carries on tries to have the last word.
@@ -43,6 +43,16 @@ pub struct Amended {
 }
 
 impl Amended {
+    /// # Errors
+    /// A soak is asked for while nobody looks after the host.
+    fn refuse(self, order: &Order) -> Result<(), Fault> {
+        let soak = self.soak.unwrap_or_default();
+        if order.strategy == Strategy::ReplaceRootVolume && !soak.is_zero() {
+            return Err(soak::unattended());
+        }
+        Ok(())
+    }
+
     /// The order as it is carried on, in a group that wants so many hosts.
     fn applied(self, order: Order, desired: u32) -> Order {
         let before = order.builds_patience;
@@ -165,6 +175,7 @@ async fn claim<'a>(
         };
         let mut journal = revived(&found.journal, &seen, how.back, now)?;
         journal = soak::carried_on(journal, &found.journal, found.written, now);
+        how.amended.refuse(&journal.order)?;
         journal.order = how.amended.applied(journal.order, seen.crew.desired);
         let scribe = Scribe::new(group, found.number);
         let mut work = Work::new(setting, scribe, journal, stop.clone()).await?;
@@ -276,5 +287,16 @@ mod tests {
             let wanted = Order { builds, builds_patience: 60, patience, soak: 300, ..old.clone() };
             assert_eq!(amended.applied(old, 3), wanted);
         }
+    }
+
+    #[test]
+    fn nobody_watches_long_a_host_that_nobody_looks_after() {
+        let asks = |soak| Amended { soak: Some(Duration::from_secs(soak)), ..Amended::default() };
+        let order = order(Role::Controller);
+        assert!(asks(60).refuse(&order).is_ok());
+        let order = Order { strategy: Strategy::ReplaceRootVolume, ..order };
+        let fault = asks(60).refuse(&order).unwrap_err();
+        assert!(fault.to_string().contains("replace-root-volume"), "{fault}");
+        assert!(asks(0).refuse(&order).is_ok() && Amended::default().refuse(&order).is_ok());
     }
 }

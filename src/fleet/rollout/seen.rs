@@ -8,7 +8,7 @@ use crate::aws::asg::{Activity, Crew, Host};
 use crate::group::standing::Standing;
 
 use super::Side;
-use super::alarms::Watched;
+use super::alarms::AlarmStates;
 use super::proof::{Beside, Target};
 
 /// See the module. What a phase does not need is not read, and absent.
@@ -37,7 +37,7 @@ pub struct Seen {
     /// What those say of the hosts that work with them.
     pub beside: Beside,
     /// How those alarms are that the order names.
-    pub alarms: Watched,
+    pub alarms: AlarmStates,
     /// Whether `current` and `previous` say what they shall.
     pub pointed: bool,
     /// Whether this rollout is in the history.

@@ -13,6 +13,7 @@ use super::proof::Proven;
 use super::seen::Seen;
 use super::timeline::Moment;
 use super::{Phase, Way};
+use crate::error::Fault;
 
 /// So long what was proven may be otherwise: a Jenkins that is restarted for a plugin, or one bad answer
 /// to a load balancer, is no reason to go back.
@@ -21,6 +22,13 @@ const FALTERS: SignedDuration = SignedDuration::from_mins(5);
 pub(super) const GAP: SignedDuration = SignedDuration::from_mins(3);
 /// A guard's word takes so long to get here.
 const UNDER_WAY: Duration = Duration::from_secs(30);
+
+/// Why a host that gets a new root volume is not watched: what its group does by itself is suspended until
+/// the image counts.
+pub fn unattended() -> Fault {
+    let hint = "the group would neither look after its host nor replace it for all that time";
+    Fault::usage("--soak does not go with --strategy replace-root-volume").hint(hint)
+}
 
 /// Whether what is proven is watched.
 pub(super) fn is_on(journal: &Journal) -> bool {

@@ -11,7 +11,7 @@ use super::journal::Journal;
 use super::picture::picture;
 use super::seen::Seen;
 use super::timeline;
-use super::{Phase, Way, reaction};
+use super::{Phase, Way, reaction, soak};
 use crate::event::{Events, Fact, Outcome};
 
 /// A new id of a rollout: when it began, and something that no other has.
@@ -33,7 +33,6 @@ pub(super) struct Teller<'a> {
 #[derive(Debug)]
 struct Open {
     way: Way,
-    phase: Phase,
     step: String,
     since: Instant,
     last: String,
@@ -52,19 +51,17 @@ impl<'a> Teller<'a> {
     /// Says what has come since it was last asked.
     pub(super) fn tell(&self, journal: &Journal) {
         self.spans(journal);
-        let now = (journal.way, journal.phase);
-        if self.open.borrow().as_ref().is_some_and(|open| (open.way, open.phase) == now) {
+        let step = step(journal);
+        if self.open.borrow().as_ref().is_some_and(|open| open.step == step) {
             return;
         }
         self.close(|open| match (&journal.cause, open.way) {
             (Some(cause), Way::Forward) => Outcome::Failed(cause.clone()),
             _ => Outcome::Changed,
         });
-        let back = if journal.way == Way::Back { "back " } else { "" };
-        let step = format!("{back}{}", reaction::phase_name(journal.phase));
-        self.events.started(&step, title(journal.way, journal.phase));
-        let (way, phase) = now;
-        let open = Open { way, phase, step, since: Instant::now(), last: String::new() };
+        self.events.started(&step, title(journal));
+        let (way, since) = (journal.way, Instant::now());
+        let open = Open { way, step, since, last: String::new() };
         *self.open.borrow_mut() = Some(open);
     }
 
@@ -76,8 +73,7 @@ impl<'a> Teller<'a> {
             return false;
         }
         shown.clone_from(&facts);
-        let back = if journal.way == Way::Back { "back " } else { "" };
-        self.events.stands(&format!("{back}{}", reaction::phase_name(journal.phase)), facts);
+        self.events.stands(&step(journal), facts);
         true
     }
 
@@ -142,8 +138,19 @@ fn span_title(name: &str) -> &str {
     }
 }
 
-const fn title(way: Way, phase: Phase) -> &'static str {
-    match (way, phase) {
+/// What is under way, as events call it: a phase, on the way there or back; or the soak, which ends the
+/// proof.
+fn step(journal: &Journal) -> String {
+    let back = if journal.way == Way::Back { "back " } else { "" };
+    let name = if soak::is_on(journal) { "soak" } else { reaction::phase_name(journal.phase) };
+    format!("{back}{name}")
+}
+
+fn title(journal: &Journal) -> &'static str {
+    if soak::is_on(journal) {
+        return "watching that it goes on serving";
+    }
+    match (journal.way, journal.phase) {
         (_, Phase::Begun) => "writing down what is to be done",
         (_, Phase::Version) => "making a version of the launch template",
         (_, Phase::Suspend) => "suspending what the group does by itself",
