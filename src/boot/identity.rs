@@ -1,7 +1,6 @@
-//! Who this instance is, and its name.
+//! Who this instance is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -12,7 +11,7 @@ use crate::error::Fault;
 use crate::event::{Events, Outcome};
 use crate::facts::{Identity, LifeCycle, Partition};
 use crate::host;
-use crate::sys::{Cmd, Tool, atomic, journal};
+use crate::sys::{atomic, journal};
 
 const STEP: &str = "identity";
 const NAME: &str = "/2021-03-23/meta-data/local-hostname";
@@ -31,11 +30,10 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     journal::name_instance(&identity.instance_id);
     let cached = atomic::write(&machine.path(Identity::PATH), &json, 0o644)
         .context("writing /run/hostkit/identity.json")?;
-    let named = set_hostname(&context, &identity.hostname).await;
     context.events.log(STEP, format!("{} in {}", identity.instance_id, identity.availability_zone));
     let first = context.known.set(Known { identity, imds, texts, aws, asg }).is_ok();
     debug_assert!(first, "this step runs once");
-    Ok(Outcome::changed(cached || named))
+    Ok(Outcome::changed(cached))
 }
 
 /// Everything at the same time, so that it takes as long as its slowest part.
@@ -91,26 +89,6 @@ fn short_name(name: &str) -> Option<String> {
     let valid = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let good = (1..=63).contains(&label.len()) && label.chars().all(valid);
     (good && !label.starts_with('-')).then(|| label.to_owned())
-}
-
-/// Says whether the name was changed. A host with a wrong name still serves, so a failure is only
-/// told.
-async fn set_hostname(context: &Context, name: &str) -> bool {
-    let now = std::fs::read_to_string(context.machine.path("proc/sys/kernel/hostname"));
-    if now.is_ok_and(|now| now.trim() == name) {
-        return false;
-    }
-    // Over D-Bus: this service may not change the name of the machine itself.
-    let command = Cmd::new(Tool::Hostnamectl)
-        .args(["--no-ask-password", "hostname", name])
-        .timeout(Duration::from_secs(30));
-    match context.machine.runner.run(&command).await {
-        Ok(_) => true,
-        Err(error) => {
-            context.events.log(STEP, format!("the host name could not be set: {error}"));
-            false
-        }
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::context::Context;
+use super::pace::Pace;
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::sys::systemd;
@@ -14,7 +15,7 @@ use crate::sys::systemd;
 /// The unit of the boot itself: its job is always under way.
 const OURSELVES: &str = "hostkit-boot.service";
 
-/// After so many looks a start that has not begun is worth a line.
+/// After so many pauses a start that has not begun is worth a line.
 const LONG_QUEUED: u32 = 10;
 
 /// A unit, and how it is spoken of.
@@ -145,10 +146,11 @@ impl Service {
         }
         let until = Instant::now() + patience;
         systemd::start_no_block(&machine.runner, self.unit).await?;
+        let pace = Pace::new(machine.pause);
         let mut last = String::new();
-        let mut queued = 0;
+        let mut long_queued = Some(Instant::now() + machine.pause * LONG_QUEUED);
         loop {
-            tokio::time::sleep(machine.pause).await;
+            pace.pause().await;
             let now = self.must_look(context, "its package was removed meanwhile").await?;
             match now.state.as_str() {
                 "active" => return Ok(Outcome::Changed),
@@ -161,8 +163,7 @@ impl Service {
                 }
                 _ => {}
             }
-            queued += u32::from(now.state == "inactive");
-            if queued == LONG_QUEUED {
+            if now.state == "inactive" && long_queued.take_if(|at| Instant::now() > *at).is_some() {
                 self.tell_what_it_waits_for(context).await;
             }
             if !now.status.is_empty() && now.status != last {

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::context::Context;
 use super::host_key;
+use super::pace::Pace;
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::keys::{PublicKey, handshake};
@@ -28,6 +29,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
     let address = context.machine.ssh;
     let expected = host_key::expected(&context)?;
     let until = Instant::now() + context.time_for(STEP);
+    let pace = Pace::new(context.machine.pause);
     loop {
         let problem = match timeout(PATIENCE, look(address, expected.as_ref())).await {
             Ok(Ok(())) => return Ok(Outcome::Unchanged),
@@ -40,7 +42,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<Outcome> {
                 Fault::step(what).hint("journalctl -u ssh -u sshd -u hostkit-ssh-host-keys"),
             ));
         }
-        tokio::time::sleep(context.machine.pause).await;
+        pace.pause().await;
     }
 }
 

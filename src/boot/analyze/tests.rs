@@ -30,6 +30,7 @@ fn controller() -> Status {
     let none = skipped("the image brings no plugins");
     status.report.steps = vec![
         step("identity", "asking the metadata service who this is", 0.004, 0.312, Changed),
+        step("hostname", "naming this host as EC2 does", 0.317, 0.102, Changed),
         step("config", "reading what this host is to be", 0.317, 0.021, Changed),
         step("login", "installing the key pair of the instance", 0.317, 0.094, Changed),
         step("hook", "finding the launch hook", 0.317, 0.455, Unchanged),
@@ -51,9 +52,9 @@ fn controller() -> Status {
 fn failed() -> Status {
     let mut status = controller();
     status.state = State::Failed;
-    status.report.steps.truncate(6);
+    status.report.steps.truncate(7);
     let why = "10.0.2.100:2049 refused the connection <from here>\n  hint: check the mount target";
-    status.report.steps[5].outcome = Some(Outcome::Failed(why.to_owned()));
+    status.report.steps[6].outcome = Some(Outcome::Failed(why.to_owned()));
     let blocked = Outcome::Blocked("efs".to_owned());
     status.report.steps.push(step("lease", "lease", 1.25, 0.0, blocked));
     status

@@ -11,6 +11,7 @@ use super::attempts::Problem;
 use super::trouble::Trouble;
 use super::wanted::Wanted;
 use crate::boot::context::Machine;
+use crate::boot::pace::Pace;
 use crate::error::Fault;
 use crate::sys::{Cmd, CmdError, Tool, mountinfo, systemd};
 
@@ -106,6 +107,7 @@ async fn with_helper(machine: &Machine, wanted: &Wanted, options: &str) -> anyho
         .timeout(ATTEMPT);
     machine.runner.run(&call).await?;
     let until = Instant::now() + ATTEMPT * 2;
+    let pace = Pace::new(machine.pause);
     loop {
         if is_mounted(machine, &wanted.point)? {
             return Ok(());
@@ -118,7 +120,7 @@ async fn with_helper(machine: &Machine, wanted: &Wanted, options: &str) -> anyho
             anyhow::ensure!(is_mounted(machine, &wanted.point)?, "{unit} did not mount {what}");
             return Ok(());
         }
-        tokio::time::sleep(machine.pause).await;
+        pace.pause().await;
     }
 }
 

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 
-use super::{CONFIG, HOOK, IDENTITY, LOGIN, MOUNTS, Step, lifecycle};
+use super::{CONFIG, HOOK, HOSTNAME, IDENTITY, LOGIN, MOUNTS, Step, lifecycle};
 use crate::boot::{authorize, host_key, sshd};
 
 /// What a build agent does.
 pub(super) static TABLE: &[Step] = &[
     IDENTITY,
+    HOSTNAME,
     CONFIG,
     LOGIN,
     HOOK,

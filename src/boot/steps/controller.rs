@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 
-use super::{CONFIG, HOOK, IDENTITY, LOGIN, MOUNTS, Step, lifecycle};
+use super::{CONFIG, HOOK, HOSTNAME, IDENTITY, LOGIN, MOUNTS, Step, lifecycle};
 use crate::boot::{home, jenkins, keys, lease, mount, plugins, ready, render, target};
 
 /// What a controller does.
 pub(super) static TABLE: &[Step] = &[
     IDENTITY,
+    HOSTNAME,
     CONFIG,
     LOGIN,
     HOOK,
@@ -67,7 +68,7 @@ pub(super) static TABLE: &[Step] = &[
     Step {
         name: "jenkins",
         title: "starting Jenkins",
-        after: &["render", "plugins", "mounts"],
+        after: &["render", "plugins", "mounts", "hostname"],
         // `jenkins.start_timeout` ends it earlier.
         timeout: Duration::from_mins(140),
         required: true,

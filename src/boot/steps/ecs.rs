@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 
-use super::{CONFIG, HOOK, IDENTITY, LOGIN, MOUNTS, Step, lifecycle};
+use super::{CONFIG, HOOK, HOSTNAME, IDENTITY, LOGIN, MOUNTS, Step, lifecycle};
 use crate::boot::ecs;
 
 /// What a container host does.
 pub(super) static TABLE: &[Step] = &[
     IDENTITY,
+    HOSTNAME,
     CONFIG,
     LOGIN,
     HOOK,
@@ -61,7 +62,7 @@ pub(super) static TABLE: &[Step] = &[
     Step {
         name: "ecs",
         title: "starting the ECS agent",
-        after: &["pool"],
+        after: &["pool", "hostname"],
         timeout: Duration::from_mins(10),
         required: true,
         run: |context| ecs::agent(context).boxed_local(),

@@ -13,7 +13,7 @@ use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 
 use super::context::Context;
-use super::{config, identity, lifecycle, login, mount};
+use super::{config, hostname, identity, lifecycle, login, mount};
 use crate::event::Outcome;
 use crate::host::Role;
 
@@ -38,7 +38,7 @@ pub struct Step {
 pub static FIRST: &[Step] = &[IDENTITY];
 
 /// What is left for a host that nothing tells its role: its `config` fails, and the group is told.
-static WITHOUT_ROLE: &[Step] = &[IDENTITY, CONFIG, LOGIN, HOOK];
+static WITHOUT_ROLE: &[Step] = &[IDENTITY, HOSTNAME, CONFIG, LOGIN, HOOK];
 
 /// What a host of this role does; `None` is a host that nothing tells its role.
 pub fn table(role: Option<Role>) -> &'static [Step] {
@@ -62,6 +62,16 @@ const IDENTITY: Step = Step {
     timeout: Duration::from_secs(330),
     required: true,
     run: |context| identity::run(context).boxed_local(),
+};
+
+const HOSTNAME: Step = Step {
+    name: "hostname",
+    title: "naming this host as EC2 does",
+    after: &["identity"],
+    timeout: Duration::from_mins(1),
+    // What waits for it does so for the name's sake only: it ends well or degraded.
+    required: false,
+    run: |context| hostname::run(context).boxed_local(),
 };
 
 /// The name of the step that reads what this host is to be.

@@ -26,7 +26,7 @@ async fn the_controllers_key_is_let_in_and_the_group_told() {
     world.boot().await.unwrap();
     assert_eq!(
         world.outcomes(),
-        "config changed, hook unchanged, host-key skipped, identity changed, keys changed, \
+        "config changed, hook unchanged, host-key skipped, hostname changed, identity changed, keys changed, \
          lifecycle changed, login changed, mounts skipped, sshd unchanged"
     );
     assert_eq!(world.verdicts(), ["CONTINUE"]);
@@ -49,7 +49,7 @@ async fn a_second_boot_of_an_agent_changes_nothing() {
     let world = World::agent().await;
     world.boot().await.unwrap();
     world.boot().await.unwrap();
-    assert_eq!(world.status().report.count("unchanged"), 7, "{}", world.outcomes());
+    assert_eq!(world.status().report.count("unchanged"), 8, "{}", world.outcomes());
     assert_eq!(world.verdicts(), ["CONTINUE"]);
 }
 

@@ -47,7 +47,7 @@ async fn a_container_host_joins_its_cluster_and_tells_the_group() {
     world.boot().await.unwrap();
     assert_eq!(
         world.outcomes(),
-        "active unchanged, config changed, docker changed, ecs changed, hook unchanged, identity \
+        "active unchanged, config changed, docker changed, ecs changed, hook unchanged, hostname changed, identity \
          changed, joined unchanged, lifecycle changed, login changed, mounts skipped, pool unchanged, render changed, \
          shield unchanged, state changed"
     );
@@ -66,7 +66,7 @@ async fn a_second_boot_of_a_container_host_changes_nothing() {
     let world = World::ecs().await;
     world.boot().await.unwrap();
     world.boot().await.unwrap();
-    assert_eq!(world.status().report.count("unchanged"), 13, "{}", world.outcomes());
+    assert_eq!(world.status().report.count("unchanged"), 14, "{}", world.outcomes());
     assert_eq!(world.verdicts(), ["CONTINUE"]);
 }
 

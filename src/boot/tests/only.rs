@@ -39,7 +39,7 @@ async fn without_a_boot_nothing_is_believed_to_be_done() {
     world.only("config").await.unwrap();
     assert!(world.has("run/hostkit/host.toml") && !world.has("run/hostkit/report.json"));
     let error = world.only("brew").await.unwrap_err();
-    assert!(error.contains("there are: identity, config"), "{error}");
+    assert!(error.contains("there are: identity, hostname, config"), "{error}");
 }
 
 #[tokio::test]

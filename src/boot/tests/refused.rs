@@ -14,7 +14,7 @@ async fn a_missing_parameter_is_named_and_the_instance_abandoned() {
     insta::assert_snapshot!(error);
     assert_eq!(
         world.outcomes(),
-        "config changed, efs changed, home changed, hook unchanged, identity changed, \
+        "config changed, efs changed, home changed, hook unchanged, hostname changed, identity changed, \
          jenkins blocked, keys failed, lease changed, lifecycle blocked, login changed, mounts skipped, plugins skipped, ready blocked, \
          render blocked, target blocked, traffic blocked"
     );
@@ -52,7 +52,7 @@ async fn a_metadata_service_that_refuses_ends_the_boot_at_once() {
         let error = world.boot().await.unwrap_err();
         assert!(error.contains(&format!("HTTP {status}")), "{error}");
         assert!(error.contains("hint: set HttpEndpoint=enabled"), "{error}");
-        assert_eq!(world.status().report.count("blocked"), 15);
+        assert_eq!(world.status().report.count("blocked"), 16);
         assert_eq!(world.verdicts(), [""; 0]);
     }
 }

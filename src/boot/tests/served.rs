@@ -10,7 +10,7 @@ async fn a_first_boot_serves_and_tells_the_group() {
     world.boot().await.unwrap();
     assert_eq!(
         world.outcomes(),
-        "config changed, efs changed, home changed, hook unchanged, identity changed, \
+        "config changed, efs changed, home changed, hook unchanged, hostname changed, identity changed, \
          jenkins changed, keys changed, lease changed, lifecycle changed, login changed, mounts skipped, plugins skipped, \
          ready unchanged, render changed, target skipped, traffic skipped"
     );
@@ -32,7 +32,7 @@ async fn a_second_boot_changes_nothing_and_starts_nothing() {
     let world = World::new().await;
     world.boot().await.unwrap();
     world.boot().await.unwrap();
-    assert_eq!(world.status().report.count("unchanged"), 12, "{}", world.outcomes());
+    assert_eq!(world.status().report.count("unchanged"), 13, "{}", world.outcomes());
     assert_eq!(world.verdicts(), ["CONTINUE"]);
     let calls = world.script.lock().unwrap().seen();
     let times = |prefix: &str| calls.iter().filter(|call| call.starts_with(prefix)).count();
