@@ -112,11 +112,11 @@ fn a_boot_under_way_and_one_that_has_hardly_begun_can_be_drawn() {
     let mut status = controller();
     status.state = State::Running;
     status.about = None;
-    status.report.steps.truncate(12);
-    status.report.steps[11].outcome = None;
+    status.report.steps.truncate(13);
+    status.report.steps[12].outcome = None;
     let later = status.started + Duration::from_secs(30);
     let analysis = Analysis::new(&status, later);
-    assert!((analysis.steps[11].took - 28.231).abs() < 0.001, "{:?}", analysis.steps[11]);
+    assert!((analysis.steps[12].took - 28.231).abs() < 0.001, "{:?}", analysis.steps[12]);
     status.report.steps.clear();
     assert!(Analysis::new(&status, later).svg().ends_with("</svg>\n"));
 }
