@@ -18,7 +18,7 @@ use crate::aws::{self, imds::Imds};
 use crate::efs::name::Names;
 use crate::efs::probe;
 use crate::error::{self, Fault};
-use crate::event::Events;
+use crate::event::{Events, Outcome};
 use crate::facts::{Facts, Identity};
 use crate::group::Found;
 use crate::host::{self, Asg, Aws, HostConfig, Layer, Role};
@@ -123,6 +123,8 @@ pub struct Context {
     pub(super) config: OnceLock<HostConfig>,
     /// How AWS is called, or why it cannot be.
     aws: OnceCell<Result<SdkConfig, Fault>>,
+    /// How this host got its name, once it has.
+    pub(super) named: OnceCell<Outcome>,
     /// Who waits for this host.
     pub(super) launch: OnceLock<Found>,
     /// The state of this host, once its group takes it away.
@@ -163,6 +165,7 @@ impl Context {
             known: OnceLock::new(),
             config: OnceLock::new(),
             aws: OnceCell::new(),
+            named: OnceCell::new(),
             launch: OnceLock::new(),
             host_key: OnceLock::new(),
             pool_keys: OnceLock::new(),

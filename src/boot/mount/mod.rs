@@ -20,6 +20,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::context::{Context, Machine};
+use super::hostname;
 use crate::efs::probe::{Call, Obstacle, probe};
 use crate::error::Fault;
 use crate::event::Outcome;
@@ -60,6 +61,9 @@ async fn attempt(
         Err(Lost::Final(fault)) => return Err(Problem::last(fault)),
     };
     look(context, step, attempts, &at).await?;
+    // The kernel names itself to the server by the host's name, too: only by the same one does the server
+    // see, after a reboot, that who was there before is gone.
+    hostname::set(context).await;
     client::name(context, step);
     unit::mount(machine, wanted, at.address).await?;
     // What counts is what the kernel says: all that follows is written there.
