@@ -121,6 +121,18 @@ mod tests {
         }
     }
 
+    /// What may fail blocks what comes after it, and the boot would be a success without that.
+    #[test]
+    fn nothing_comes_after_a_step_that_may_fail() {
+        for table in ROLES.map(steps::table) {
+            for step in table {
+                let before = table.iter().filter(|other| step.after.contains(&other.name));
+                let may_fail: Vec<_> = before.filter(|it| !it.required).map(|it| it.name).collect();
+                assert!(may_fail.is_empty(), "{} comes after {may_fail:?}", step.name);
+            }
+        }
+    }
+
     static WAITS: Step = Step {
         name: "waits",
         title: "waiting for a person",

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::cadence::Cadence;
 use super::context::Context;
-use super::pace::Pace;
 use crate::error::Fault;
 use crate::event::Outcome;
 use crate::sys::systemd;
@@ -146,11 +146,11 @@ impl Service {
         }
         let until = Instant::now() + patience;
         systemd::start_no_block(&machine.runner, self.unit).await?;
-        let pace = Pace::new(machine.pause);
+        let cadence = Cadence::new(machine.pause);
         let mut last = String::new();
         let mut long_queued = Some(Instant::now() + machine.pause * LONG_QUEUED);
         loop {
-            pace.pause().await;
+            cadence.pause().await;
             let now = self.must_look(context, "its package was removed meanwhile").await?;
             match now.state.as_str() {
                 "active" => return Ok(Outcome::Changed),

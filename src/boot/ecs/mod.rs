@@ -17,8 +17,8 @@ use std::sync::atomic::Ordering;
 use anyhow::Context as _;
 use tokio::time::Instant;
 
+use super::cadence::Cadence;
 use super::context::Context;
-use super::pace::Pace;
 use super::permission;
 use super::service::Service;
 use crate::error::Fault;
@@ -109,7 +109,7 @@ pub(super) async fn joined(context: Arc<Context>) -> anyhow::Result<Outcome> {
     }
     let wanted = context.config().ecs.cluster.as_deref().unwrap_or(settings::DEFAULT_CLUSTER);
     let until = Instant::now() + context.time_for(JOINED);
-    let pace = Pace::new(context.machine.pause);
+    let cadence = Cadence::new(context.machine.pause);
     let mut last = String::new();
     loop {
         let problem = match ecs_agent::ask(context.machine.ecs).await {
@@ -137,7 +137,7 @@ pub(super) async fn joined(context: Arc<Context>) -> anyhow::Result<Outcome> {
             context.events.log(JOINED, &problem);
             last = problem;
         }
-        pace.pause().await;
+        cadence.pause().await;
     }
 }
 

@@ -63,7 +63,9 @@ async fn attempt(
     look(context, step, attempts, &at).await?;
     // The kernel names itself to the server by the host's name, too: only by the same one does the server
     // see, after a reboot, that who was there before is gone.
-    hostname::set(context).await;
+    if let Outcome::Degraded(why) = hostname::set(context).await {
+        context.events.log(step, why);
+    }
     client::name(context, step);
     unit::mount(machine, wanted, at.address).await?;
     // What counts is what the kernel says: all that follows is written there.

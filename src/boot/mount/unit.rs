@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::attempts::Problem;
 use super::trouble::Trouble;
 use super::wanted::Wanted;
+use crate::boot::cadence::Cadence;
 use crate::boot::context::Machine;
-use crate::boot::pace::Pace;
 use crate::error::Fault;
 use crate::sys::{Cmd, CmdError, Tool, mountinfo, systemd};
 
@@ -107,7 +107,7 @@ async fn with_helper(machine: &Machine, wanted: &Wanted, options: &str) -> anyho
         .timeout(ATTEMPT);
     machine.runner.run(&call).await?;
     let until = Instant::now() + ATTEMPT * 2;
-    let pace = Pace::new(machine.pause);
+    let cadence = Cadence::new(machine.pause);
     loop {
         if is_mounted(machine, &wanted.point)? {
             return Ok(());
@@ -120,7 +120,7 @@ async fn with_helper(machine: &Machine, wanted: &Wanted, options: &str) -> anyho
             anyhow::ensure!(is_mounted(machine, &wanted.point)?, "{unit} did not mount {what}");
             return Ok(());
         }
-        pace.pause().await;
+        cadence.pause().await;
     }
 }
 

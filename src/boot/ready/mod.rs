@@ -12,10 +12,10 @@ use std::sync::atomic::Ordering;
 use anyhow::Context as _;
 use tokio::time::Instant;
 
+use super::cadence::Cadence;
 use super::context::Context;
 use super::home::MOUNT_POINT;
 use super::jenkins::UNIT;
-use super::pace::Pace;
 use super::render;
 use crate::error::Fault;
 use crate::event::Outcome;
@@ -45,7 +45,7 @@ async fn prove(context: &Context) -> anyhow::Result<String> {
     let expected = Version::installed(&context.machine.root).unwrap_or_default();
     let security = context.config().jenkins.security.mode.unwrap_or(SecurityMode::Local);
     let until = Instant::now() + context.time_for(STEP);
-    let pace = Pace::new(context.machine.pause);
+    let cadence = Cadence::new(context.machine.pause);
     let mut last = String::new();
     loop {
         let seen = look(context.machine.jenkins).await;
@@ -67,7 +67,7 @@ async fn prove(context: &Context) -> anyhow::Result<String> {
             context.events.log(STEP, &problem);
             last = problem;
         }
-        pace.pause().await;
+        cadence.pause().await;
     }
 }
 

@@ -39,5 +39,5 @@ pub(super) static TABLE: &[Step] = &[
         required: true,
         run: |context| sshd::run(context).boxed_local(),
     },
-    lifecycle(&["sshd", "mounts", "hook"]),
+    lifecycle(&["sshd", "mounts", "hook", "hostname"]),
 ];

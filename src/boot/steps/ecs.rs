@@ -45,7 +45,7 @@ pub(super) static TABLE: &[Step] = &[
         title: "starting Docker",
         // A container that runs before the shield is up has asked already, and one that runs before
         // its volume is mounted writes below it.
-        after: &["shield", "mounts"],
+        after: &["shield", "mounts", "hostname"],
         timeout: Duration::from_mins(5),
         required: true,
         run: |context| ecs::docker(context).boxed_local(),
@@ -62,7 +62,7 @@ pub(super) static TABLE: &[Step] = &[
     Step {
         name: "ecs",
         title: "starting the ECS agent",
-        after: &["pool", "hostname"],
+        after: &["pool"],
         timeout: Duration::from_mins(10),
         required: true,
         run: |context| ecs::agent(context).boxed_local(),

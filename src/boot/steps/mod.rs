@@ -69,8 +69,8 @@ const HOSTNAME: Step = Step {
     title: "naming this host as EC2 does",
     after: &["identity"],
     timeout: Duration::from_mins(1),
-    // What waits for it does so for the name's sake only: it ends well or degraded.
-    required: false,
+    // Where the name cannot be set it is degraded, and what comes after it goes on.
+    required: true,
     run: |context| hostname::run(context).boxed_local(),
 };
 

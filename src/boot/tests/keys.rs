@@ -113,7 +113,12 @@ async fn a_store_that_throttles_for_a_while_is_lived_through() {
         world.refuse(LIST, "ThrottlingException", "Rate exceeded");
         let cloud = Arc::clone(&world.cloud);
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(1200)).await;
+            let refused = |cloud: &Cloud| {
+                cloud.asked.iter().filter(|asked| *asked == "GetParameters").count()
+            };
+            while refused(&cloud.lock().unwrap()) < 3 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             cloud.lock().unwrap().refused.clear();
         });
         world.boot().await.unwrap();

@@ -250,6 +250,8 @@ fn furnish(root: &Utf8Path, config: &str) {
 struct Systemd {
     /// What `systemd-mount` complains with, if it fails.
     mount_fails: Option<&'static str>,
+    /// The service that sets the host name does not answer.
+    is_nameless: bool,
     /// What the mount units say in the journal.
     journal: &'static str,
     /// What is mounted by it.
@@ -287,6 +289,7 @@ impl Default for Systemd {
     fn default() -> Self {
         Self {
             mount_fails: None,
+            is_nameless: false,
             journal: "the last words of the unit",
             mounted: Vec::new(),
             user: None,
@@ -346,8 +349,8 @@ fn systemd_and(
     let hostname = root.join("proc/sys/kernel/hostname");
     let may_start = root.join("run/hostkit/may-start");
     let [forgotten_mountinfo, helped_mountinfo] = [(); 2].map(|()| mountinfo.clone());
-    let [mounts, helped, forgets, journals, starts, stops, resets, shows, known, children] =
-        [(); 10].map(|()| Arc::clone(state));
+    let [mounts, helped, forgets, journals, starts, stops, resets, shows, known, children, names] =
+        [(); 11].map(|()| Arc::clone(state));
     more(Script::default())
         .on("systemd-mount", move |command| {
             let mut mounts = mounts.lock().unwrap();
@@ -370,6 +373,9 @@ fn systemd_and(
             Ok(String::new())
         })
         .on("hostnamectl", move |command| {
+            if names.lock().unwrap().is_nameless {
+                return Err((1, "Could not set hostname: Connection timed out".to_owned()));
+            }
             fs::write(&hostname, command.args.last().unwrap()).unwrap();
             Ok(String::new())
         })

@@ -30,6 +30,25 @@ async fn a_step_that_failed_is_done_again_and_the_next_one_may_follow() {
     assert_eq!(world.verdicts(), ["ABANDON"], "of the boot; a step alone tells nobody");
 }
 
+/// By hand, too, where the step that names the host is not done.
+#[tokio::test]
+async fn nothing_is_mounted_before_the_host_has_its_name() {
+    let world = World::new().await;
+    {
+        let mut systemd = world.systemd.lock().unwrap();
+        systemd.mount_fails = Some("Job failed");
+        systemd.journal = "mount.nfs4: access denied by server while mounting 127.0.0.1:/";
+    }
+    world.boot().await.unwrap_err();
+    world.systemd.lock().unwrap().mount_fails = None;
+    fs::write(world.root.join("proc/sys/kernel/hostname"), "localhost\n").unwrap();
+    let before = world.script.lock().unwrap().seen().len();
+    world.only("efs").await.unwrap();
+    let calls = world.script.lock().unwrap().seen().split_off(before);
+    let at = |program: &str| calls.iter().position(|call| call.starts_with(program));
+    assert!(at("hostnamectl").is_some() && at("hostnamectl") < at("systemd-mount"), "{calls:?}");
+}
+
 #[tokio::test]
 async fn without_a_boot_nothing_is_believed_to_be_done() {
     let world = World::new().await;

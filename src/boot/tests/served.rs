@@ -40,6 +40,18 @@ async fn a_second_boot_changes_nothing_and_starts_nothing() {
 }
 
 #[tokio::test]
+async fn a_host_whose_name_cannot_be_set_serves_nevertheless() {
+    let world = World::new().await;
+    world.systemd.lock().unwrap().is_nameless = true;
+    world.boot().await.unwrap();
+    let outcomes = world.outcomes();
+    for wanted in ["hostname degraded", "efs changed", "jenkins changed", "lifecycle changed"] {
+        assert!(outcomes.contains(wanted), "{outcomes}");
+    }
+    assert_eq!(world.verdicts(), ["CONTINUE"]);
+}
+
+#[tokio::test]
 async fn a_boot_asks_little() {
     let world = World::new().await;
     world.boot().await.unwrap();

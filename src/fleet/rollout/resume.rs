@@ -42,17 +42,21 @@ pub struct Amended {
     pub soak: Option<Duration>,
 }
 
-impl Amended {
+impl Resume {
     /// # Errors
-    /// A soak is asked for while nobody looks after the host.
-    fn refuse(self, order: &Order) -> Result<(), Fault> {
-        let soak = self.soak.unwrap_or_default();
-        if order.strategy == Strategy::ReplaceRootVolume && !soak.is_zero() {
+    /// A soak is asked for while nobody looks after the host. A rollout that goes back has none.
+    fn refuse(self, journal: &Journal) -> Result<(), Fault> {
+        let goes_back = self.back || journal.way == Way::Back;
+        let soaks = self.amended.soak.is_some_and(|soak| !soak.is_zero());
+        let is_unattended = journal.order.strategy == Strategy::ReplaceRootVolume;
+        if soaks && is_unattended && !goes_back && !journal.is_over() {
             return Err(soak::unattended());
         }
         Ok(())
     }
+}
 
+impl Amended {
     /// The order as it is carried on, in a group that wants so many hosts.
     fn applied(self, order: Order, desired: u32) -> Order {
         let before = order.builds_patience;
@@ -120,6 +124,9 @@ async fn take<'a>(
             journal::newest(setting.config, group, its).await?
         }
     };
+    if let Some(found) = &found {
+        how.refuse(&found.journal)?;
+    }
     let found = match (lock, found) {
         (None, None) => {
             return Ok(Taken::Nothing(format!("nothing was ever rolled out to {group}")));
@@ -175,7 +182,6 @@ async fn claim<'a>(
         };
         let mut journal = revived(&found.journal, &seen, how.back, now)?;
         journal = soak::carried_on(journal, &found.journal, found.written, now);
-        how.amended.refuse(&journal.order)?;
         journal.order = how.amended.applied(journal.order, seen.crew.desired);
         let scribe = Scribe::new(group, found.number);
         let mut work = Work::new(setting, scribe, journal, stop.clone()).await?;
@@ -291,12 +297,19 @@ mod tests {
 
     #[test]
     fn nobody_watches_long_a_host_that_nobody_looks_after() {
-        let asks = |soak| Amended { soak: Some(Duration::from_secs(soak)), ..Amended::default() };
-        let order = order(Role::Controller);
-        assert!(asks(60).refuse(&order).is_ok());
-        let order = Order { strategy: Strategy::ReplaceRootVolume, ..order };
-        let fault = asks(60).refuse(&order).unwrap_err();
+        let text = include_str!("fixtures/journal-1.json");
+        let mut journal: Journal = serde_json::from_str(text).unwrap();
+        (journal.way, journal.phase) = (Way::Forward, Phase::Quiet);
+        let asks = |soak, back| {
+            let soak = Some(Duration::from_secs(soak));
+            Resume { back, amended: Amended { soak, ..Amended::default() }, ..Resume::default() }
+        };
+        assert!(asks(60, false).refuse(&journal).is_ok());
+        journal.order.strategy = Strategy::ReplaceRootVolume;
+        let fault = asks(60, false).refuse(&journal).unwrap_err();
         assert!(fault.to_string().contains("replace-root-volume"), "{fault}");
-        assert!(asks(0).refuse(&order).is_ok() && Amended::default().refuse(&order).is_ok());
+        assert!(asks(0, false).refuse(&journal).is_ok());
+        assert!(Resume::default().refuse(&journal).is_ok());
+        assert!(asks(60, true).refuse(&journal).is_ok(), "it goes back");
     }
 }
