@@ -1,5 +1,5 @@
-//! What is said while a rollout is carried out: a step for each phase, and for what a host goes
-//! through.
+//! What is said while a rollout is carried out: a step for each phase, for the soak, and for what a host
+//! goes through.
 
 use std::cell::RefCell;
 use std::time::Duration;
